@@ -1,0 +1,53 @@
+//! One typed id per thing, all UUIDs, so that a meter's id can never be passed for a customer's.
+//! Making a new one (UUIDv7) needs a clock and is therefore the caller's.
+
+use std::fmt;
+use std::str::FromStr;
+use uuid::Uuid;
+
+/// Text that is not a UUID.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not an id (a UUID such as 01890a5d-ac96-774b-bcce-b302099a8057)")]
+pub struct NotAnId(pub String);
+
+macro_rules! id {
+    ($($(#[$doc:meta])* $name:ident),+ $(,)?) => {$(
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub struct $name(Uuid);
+
+        impl $name {
+            pub const fn new(id: Uuid) -> Self {
+                Self(id)
+            }
+            pub const fn uuid(self) -> Uuid {
+                self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = NotAnId;
+            fn from_str(text: &str) -> Result<Self, NotAnId> {
+                Uuid::parse_str(text).map(Self).map_err(|_| NotAnId(text.to_owned()))
+            }
+        }
+    )+};
+}
+
+id! {
+    /// Made by the client, so that asking twice is one sale.
+    SaleId,
+    MeterId,
+    CustomerId,
+    OperatorId,
+    ReadingId,
+    /// A ledger account; a person is a [`CustomerId`].
+    AccountId,
+    TransferId,
+}

@@ -1,0 +1,23 @@
+//! The vocabulary and the rules: ids, money, credit, the Sale machine, supply, readings, the flat
+//! tariff. Pure values and pure functions.
+//!
+//! Invariant: no async, clock, randomness, logging, I/O or serde; money and energy are integers.
+//! Not here: how any of it is stored (ledger, service), sent (runtime) or shown (server).
+
+pub mod credit;
+pub mod device;
+pub mod id;
+pub mod money;
+pub mod reading;
+pub mod sale;
+pub mod supply;
+pub mod tariff;
+
+pub use credit::{Credit, Evidence, Purchase, PurchaseCount, Quantity, Receipt, Refusal};
+pub use device::{CustomerNumber, LocalTime, MeterAddress, VendorCode};
+pub use id::{AccountId, CustomerId, MeterId, OperatorId, ReadingId, SaleId, TransferId};
+pub use money::{Currency, Money};
+pub use reading::{Decimal, Measurement, ObisCode, Quality, Snapshot, Unit, Value};
+pub use sale::{Delivery, Sale};
+pub use supply::{ControlOutcome, SupplyCommand, SupplyState};
+pub use tariff::FlatPrice;

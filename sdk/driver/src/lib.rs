@@ -1,0 +1,115 @@
+//! The guest SDK: all that an author of a driver in Rust needs.
+//!
+//! Implement [`MeterDriver`], call [`export!`] once, build with `polymeter-sdk build`. A driver talks
+//! to its device through [`Host`] and through nothing else; the component it becomes imports the
+//! interfaces of `wit/` and nothing else. [`Host`] has two implementations: the component's own
+//! imports, and a transcript played natively by `polymeter-replay`.
+//!
+//! Not here: frames and checksums (`polymeter-codec`), packaging (`polymeter-sdk`).
+
+#[doc(hidden)]
+pub mod bindings;
+#[doc(hidden)]
+pub mod guest;
+
+pub use bindings::exports::polymeter::driver::frames::Explanation;
+pub use bindings::exports::polymeter::driver::info::{Description, Parameter};
+pub use bindings::exports::polymeter::driver::meter::{Identity, Snapshot};
+pub use bindings::exports::polymeter::driver::purse::{Evidence, Opening, Order};
+pub use bindings::exports::polymeter::driver::settings::SetOutcome;
+pub use bindings::exports::polymeter::driver::supply::ControlOutcome;
+pub use bindings::polymeter::driver::line::LineError;
+pub use bindings::polymeter::driver::log::Level;
+pub use bindings::polymeter::driver::types::{
+    Call, Credit, Decimal, DriverError, Extras, LocalTime, Measurement, Purchase, Receipt, Refusal,
+    SellOutcome, Value,
+};
+pub use bindings::polymeter::driver::vault::{Diversification, Key, VaultError};
+
+pub mod codes;
+
+/// What a driver may ask of the host. Shapes, units and errors: `wit/1.0.0/host.wit`.
+pub trait Host {
+    fn send(&mut self, bytes: &[u8]) -> Result<(), LineError>;
+    /// Waits for `want` bytes, a quiet line or the reply timeout; never an empty answer.
+    fn receive(&mut self, want: u32) -> Result<Vec<u8>, LineError>;
+    fn drain(&mut self) -> Result<u32, LineError>;
+    fn mac(
+        &mut self,
+        key: &Key,
+        algorithm: u16,
+        iv: &[u8],
+        data: &[u8],
+    ) -> Result<Vec<u8>, VaultError>;
+    fn encrypt(&mut self, key: &Key, algorithm: u16, data: &[u8]) -> Result<Vec<u8>, VaultError>;
+    fn decrypt(&mut self, key: &Key, algorithm: u16, data: &[u8]) -> Result<Vec<u8>, VaultError>;
+    fn random(&mut self, length: u32) -> Result<Vec<u8>, VaultError>;
+    fn log(&mut self, level: Level, message: &str);
+}
+
+/// One vendor's device, as the host sees it. Each verb is one function of `wit/1.0.0/meter-driver.wit`,
+/// where shapes, units and codes stand. A driver keeps no state between calls: the host may answer
+/// the next one with a fresh instance.
+pub trait MeterDriver {
+    fn describe() -> Description;
+    fn probe(host: &mut dyn Host, call: &Call) -> Result<Identity, DriverError>;
+    fn read(host: &mut dyn Host, call: &Call) -> Result<Snapshot, DriverError>;
+    fn open(
+        host: &mut dyn Host,
+        call: &Call,
+        opening: &Opening,
+    ) -> Result<SellOutcome, DriverError>;
+    /// Sends at most one frame that adds credit.
+    fn sell(host: &mut dyn Host, call: &Call, order: &Order) -> Result<SellOutcome, DriverError>;
+    fn clear(host: &mut dyn Host, call: &Call) -> Result<SellOutcome, DriverError>;
+    fn check(host: &mut dyn Host, call: &Call, count: Option<u32>)
+    -> Result<Evidence, DriverError>;
+    fn control(
+        host: &mut dyn Host,
+        call: &Call,
+        command: u16,
+        valid_until: Option<LocalTime>,
+    ) -> Result<ControlOutcome, DriverError>;
+    fn set_parameters(
+        host: &mut dyn Host,
+        call: &Call,
+        parameters: &Extras,
+    ) -> Result<SetOutcome, DriverError>;
+    fn decode(frame: &[u8]) -> Result<Explanation, String>;
+}
+
+/// Turns a type that implements [`MeterDriver`] into the component's exports. Once per crate.
+#[macro_export]
+macro_rules! export {
+    ($driver:ident) => {
+        #[cfg(target_arch = "wasm32")]
+        mod polymeter_exports {
+            type Exported = $crate::guest::Exported<super::$driver>;
+            $crate::bindings::export_meter_driver!(Exported with_types_in $crate::bindings);
+        }
+    };
+}
+
+impl DriverError {
+    /// An error of one of the kinds in [`codes::error`].
+    pub fn new(code: u16, detail: impl Into<String>) -> Self {
+        Self { code, detail: detail.into(), device_code: None }
+    }
+}
+
+impl From<LineError> for DriverError {
+    fn from(error: LineError) -> Self {
+        let code = if error.code == codes::line::SILENT {
+            codes::error::NO_REPLY
+        } else {
+            codes::error::LINE
+        };
+        Self::new(code, error.detail)
+    }
+}
+
+impl From<VaultError> for DriverError {
+    fn from(error: VaultError) -> Self {
+        Self::new(codes::error::VAULT, error.detail)
+    }
+}
