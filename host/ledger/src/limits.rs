@@ -1,0 +1,26 @@
+//! Every bound of this crate, in one place.
+
+use std::time::Duration;
+
+/// Jobs that may wait for the writer; the next caller waits in [`crate::Database::write`].
+pub(crate) const JOBS_WAITING_MAX: usize = 1024;
+
+/// Jobs in one group. Twice the 32 counters the design is sized for, so that all of them fit in one
+/// fsync, and few enough that the first of a group does not wait noticeably for the last.
+pub(crate) const JOBS_PER_GROUP_MAX: usize = 64;
+
+/// Connections for reading. Queries are short; more of them would only queue for the disk.
+pub(crate) const READERS_MAX: u32 = 4;
+
+/// How long a statement waits for a lock that another program (a backup, a person's tool) holds.
+pub(crate) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long `open` waits for an ending process, or an ending writer task of this one, to let go.
+pub(crate) const LOCK_WAIT: Duration = Duration::from_secs(1);
+pub(crate) const LOCK_POLL: Duration = Duration::from_millis(10);
+
+/// Rows that `verify` holds in memory at a time.
+pub(crate) const VERIFY_PAGE_ROWS: i64 = 1000;
+
+/// The same as the constraint `account_has_name`.
+pub(crate) const ACCOUNT_NAME_CHARS_MAX: usize = 200;

@@ -1,0 +1,323 @@
+//! Judging the books: every row against every rule, the chain against the rows, the balances
+//! against both, and the database's own guards against those this program made.
+//!
+//! Invariant: reads one snapshot, a page of rows at a time, and names the first thing that is
+//! wrong. What no one can see from the file alone: rows cut off the end, and a chain computed anew
+//! by someone who knows how. Both change the head, so a head kept elsewhere shows them.
+
+use crate::balance::trial_balance;
+use crate::book::{account_id, is_account_name, row_from};
+use crate::chain::{GENESIS, Row, TransferKind};
+use crate::database::MIGRATOR;
+use crate::error::LedgerError;
+use crate::limits;
+use polymeter_domain::Currency;
+use sqlx::sqlite::{SqliteConnectOptions, SqlitePool, SqliteRow};
+use sqlx::{ConnectOptions, Row as _, SqliteConnection};
+use std::collections::BTreeMap;
+
+/// What was checked, and the hash of the last row to be kept where nobody can change it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verified {
+    pub accounts: u64,
+    pub transfers: u64,
+    /// 64 hex digits; all zero where there is no transfer yet.
+    pub head: String,
+}
+
+/// How far the chain was followed, and what the rows came to.
+struct Walk {
+    transfers: u64,
+    sequence: i64,
+    head: String,
+    /// Minor units reserved and not ended, and posted; all currencies together, as a check sum.
+    reserved: i128,
+    posted: i128,
+}
+
+pub(crate) async fn verify(reader: &SqlitePool) -> Result<Verified, LedgerError> {
+    let mut snapshot =
+        reader.begin().await.map_err(LedgerError::storage("starting to verify the ledger"))?;
+    let changed = changed_schema(&mut snapshot).await?;
+    // Without its tables and keys the rows cannot even be read on trust; without a trigger they
+    // can.
+    if let Some((object, why)) = changed.iter().find(|(object, _)| !object.starts_with("trigger")) {
+        return Err(broken(object.clone(), *why));
+    }
+    let accounts = check_accounts(&mut snapshot).await?;
+    let walk = check_transfers(&mut snapshot).await?;
+    check_balances(&mut snapshot, &walk).await?;
+    if let Some((object, why)) = changed.into_iter().next() {
+        return Err(broken(object, why));
+    }
+    check_storage(&mut snapshot).await?;
+    Ok(Verified { accounts, transfers: walk.transfers, head: walk.head })
+}
+
+/// The last row follows from the one before: what a writer re-checks after a failed commit.
+pub(crate) async fn check_tail(connection: &mut SqliteConnection) -> Result<(), LedgerError> {
+    let doing = "reading the last transfers";
+    let last: Option<i64> = sqlx::query_scalar("select max(sequence) from transfer")
+        .fetch_one(&mut *connection)
+        .await
+        .map_err(LedgerError::storage(doing))?;
+    let Some(last) = last else { return Ok(()) };
+    let head: Option<String> =
+        sqlx::query_scalar("select chain_hash from transfer where sequence = $1 - 1")
+            .bind(last)
+            .fetch_optional(&mut *connection)
+            .await
+            .map_err(LedgerError::storage(doing))?;
+    let mut walk = Walk::from(last.saturating_sub(1), head.unwrap_or_else(|| GENESIS.to_owned()));
+    for stored in page(connection, walk.sequence).await? {
+        walk.step(&stored)?;
+    }
+    Ok(())
+}
+
+fn broken(row: impl Into<String>, why: impl Into<String>) -> LedgerError {
+    LedgerError::Broken { row: row.into(), why: why.into() }
+}
+
+/// What differs from a database that this program's migrations have just made.
+async fn changed_schema(
+    snapshot: &mut SqliteConnection,
+) -> Result<Vec<(String, &'static str)>, LedgerError> {
+    let mut fresh = SqliteConnectOptions::new()
+        .in_memory(true)
+        .connect()
+        .await
+        .map_err(LedgerError::storage("making a database to compare with"))?;
+    MIGRATOR
+        .run(&mut fresh)
+        .await
+        .map_err(|source| LedgerError::Migrate { database: ":memory:".into(), source })?;
+    let made = schema(&mut fresh).await?;
+    let found = schema(snapshot).await?;
+    let missing_or_other = made.iter().filter_map(|(object, text)| match found.get(object) {
+        None => Some((object.clone(), "is missing")),
+        Some(other) if other != text => Some((object.clone(), "is not as this program made it")),
+        Some(_) => None,
+    });
+    let foreign = found.keys().filter(|object| !made.contains_key(*object));
+    let foreign = foreign.map(|object| (object.clone(), "was not made by this program"));
+    Ok(missing_or_other.chain(foreign).collect())
+}
+
+/// "trigger transfer_is_never_updated" and its text, and so on.
+async fn schema(
+    connection: &mut SqliteConnection,
+) -> Result<BTreeMap<String, String>, LedgerError> {
+    let objects: Vec<(String, String)> = sqlx::query_as(
+        "select type || ' ' || name, coalesce(sql, '') from sqlite_schema
+         where tbl_name in ('account', 'transfer')",
+    )
+    .fetch_all(connection)
+    .await
+    .map_err(LedgerError::storage("reading the schema"))?;
+    Ok(objects.into_iter().collect())
+}
+
+async fn check_accounts(snapshot: &mut SqliteConnection) -> Result<u64, LedgerError> {
+    let mut accounts = 0;
+    let mut after = String::new();
+    loop {
+        let rows = sqlx::query(
+            "select account_id, name, currency from account where account_id > $1
+             order by account_id limit $2",
+        )
+        .bind(&after)
+        .bind(limits::VERIFY_PAGE_ROWS)
+        .fetch_all(&mut *snapshot)
+        .await
+        .map_err(LedgerError::storage("reading the accounts"))?;
+        let Some(last) = rows.last() else { return Ok(accounts) };
+        after = last.try_get("account_id").map_err(LedgerError::storage("reading an account"))?;
+        for stored in &rows {
+            check_account(stored)?;
+            accounts += 1;
+        }
+    }
+}
+
+fn check_account(stored: &SqliteRow) -> Result<(), LedgerError> {
+    let column = |name| {
+        let text: Result<String, sqlx::Error> = stored.try_get(name);
+        text.map_err(|error| broken("account", format!("cannot be read: {error}")))
+    };
+    let (id, name, currency) = (column("account_id")?, column("name")?, column("currency")?);
+    let row = || format!("account {} (id {})", name.escape_debug(), id.escape_debug());
+    if !is_account_name(&name) || Currency::from_code(&currency).is_none() {
+        return Err(broken(row(), "its name or currency is not one that this program would store"));
+    }
+    if account_id(&name, &currency).to_string() != id {
+        return Err(broken(row(), "its id does not follow from its name and currency"));
+    }
+    Ok(())
+}
+
+async fn check_transfers(snapshot: &mut SqliteConnection) -> Result<Walk, LedgerError> {
+    let mut walk = Walk::from(0, GENESIS.to_owned());
+    loop {
+        let rows = page(snapshot, walk.sequence).await?;
+        if rows.is_empty() {
+            return Ok(walk);
+        }
+        for stored in &rows {
+            walk.step(stored)?;
+        }
+    }
+}
+
+/// The next rows, each with what its rules need of other rows.
+async fn page(
+    connection: &mut SqliteConnection,
+    after: i64,
+) -> Result<Vec<SqliteRow>, LedgerError> {
+    sqlx::query(
+        "select transfer.*,
+                debit.currency as debit_currency, credit.currency as credit_currency,
+                reserved.sequence as pending_sequence, reserved.kind as pending_kind,
+                reserved.debit_account_id = transfer.debit_account_id
+                    and reserved.credit_account_id = transfer.credit_account_id
+                    and reserved.amount_minor = transfer.amount_minor
+                    and reserved.currency = transfer.currency
+                    and reserved.reference = transfer.reference as pending_agrees
+         from transfer
+         left join account as debit on debit.account_id = transfer.debit_account_id
+         left join account as credit on credit.account_id = transfer.credit_account_id
+         left join transfer as reserved on reserved.transfer_id = transfer.pending_id
+         where transfer.sequence > $1
+         order by transfer.sequence limit $2",
+    )
+    .bind(after)
+    .bind(limits::VERIFY_PAGE_ROWS)
+    .fetch_all(connection)
+    .await
+    .map_err(LedgerError::storage("reading the transfers"))
+}
+
+impl Walk {
+    fn from(sequence: i64, head: String) -> Walk {
+        Walk { transfers: 0, sequence, head, reserved: 0, posted: 0 }
+    }
+
+    fn step(&mut self, stored: &SqliteRow) -> Result<(), LedgerError> {
+        let expected = self.sequence.saturating_add(1);
+        let name = |sequence: i64| match stored.try_get::<&str, _>("transfer_id") {
+            Ok(id) => format!("transfer sequence {sequence} (id {})", id.escape_debug()),
+            Err(_) => format!("transfer sequence {sequence}"),
+        };
+        let cannot_read =
+            |error: sqlx::Error| broken(name(expected), format!("cannot be read: {error}"));
+        let sequence: i64 = stored.try_get("sequence").map_err(cannot_read)?;
+        if sequence != expected {
+            let why = format!("is missing; the next is {}", name(sequence));
+            return Err(broken(format!("transfer sequence {expected}"), why));
+        }
+        let row = row_from(stored).map_err(cannot_read)?;
+        if let Some(why) = broken_rule(&row, stored).map_err(cannot_read)? {
+            return Err(broken(name(expected), why));
+        }
+        let hash = row.chain_hash(&self.head);
+        if stored.try_get::<&str, _>("chain_hash").map_err(cannot_read)? != hash {
+            let why = match self.sequence {
+                0 => "hash does not follow from its content".to_owned(),
+                before => format!("hash does not follow from row {before} and its content"),
+            };
+            return Err(broken(name(expected), why));
+        }
+        self.count(&row, hash);
+        Ok(())
+    }
+
+    /// An i128 holds the sum of 2^63 rows of any amount.
+    fn count(&mut self, row: &Row, hash: String) {
+        let amount = i128::from(row.amount.minor());
+        match row.kind {
+            TransferKind::Pending => self.reserved += amount,
+            TransferKind::Post => {
+                self.reserved -= amount;
+                self.posted += amount;
+            }
+            TransferKind::Void => self.reserved -= amount,
+        }
+        self.transfers += 1;
+        self.sequence = row.sequence;
+        self.head = hash;
+    }
+}
+
+fn broken_rule(row: &Row, stored: &SqliteRow) -> Result<Option<&'static str>, sqlx::Error> {
+    let currency = row.amount.currency();
+    let kept_in: [Option<&str>; 2] =
+        [stored.try_get("debit_currency")?, stored.try_get("credit_currency")?];
+    if row.amount.minor() <= 0 {
+        return Ok(Some("amount is not positive"));
+    }
+    if row.debit == row.credit {
+        return Ok(Some("debit and credit are the same account"));
+    }
+    if kept_in.contains(&None) {
+        return Ok(Some("debit or credit account does not exist"));
+    }
+    if kept_in.iter().any(|kept| *kept != Some(currency.code())) {
+        return Ok(Some("currency differs from that of its accounts"));
+    }
+    if (row.kind == TransferKind::Pending) != row.pending.is_none() {
+        return Ok(Some("a post or void, and no other row, names a pending row"));
+    }
+    if row.kind == TransferKind::Pending {
+        return Ok(None);
+    }
+    let pending_kind: Option<&str> = stored.try_get("pending_kind")?;
+    let pending_sequence: Option<i64> = stored.try_get("pending_sequence")?;
+    if pending_kind != Some(TransferKind::Pending.name())
+        || pending_sequence.is_none_or(|sequence| sequence >= row.sequence)
+    {
+        return Ok(Some("no earlier pending row has the id that it names"));
+    }
+    let agrees: Option<bool> = stored.try_get("pending_agrees")?;
+    Ok((agrees != Some(true))
+        .then_some("amount, accounts or reference differ from its pending row"))
+}
+
+/// The balances as everyone sees them, against the rows as just walked.
+async fn check_balances(snapshot: &mut SqliteConnection, walk: &Walk) -> Result<(), LedgerError> {
+    let mut sums = [0_i128; 4];
+    for balance in trial_balance(snapshot).await? {
+        let columns = [
+            balance.debits_pending,
+            balance.credits_pending,
+            balance.debits_posted,
+            balance.credits_posted,
+        ];
+        sums.iter_mut().zip(columns).for_each(|(sum, money)| *sum += i128::from(money.minor()));
+    }
+    let expected = [walk.reserved, walk.reserved, walk.posted, walk.posted];
+    if sums != expected {
+        let why = format!(
+            "debits and credits, pending and posted, are {sums:?} minor units where the rows come \
+             to {expected:?}"
+        );
+        return Err(broken("trial balance", why));
+    }
+    Ok(())
+}
+
+/// SQLite's own check of the two tables: their pages, keys and constraints.
+async fn check_storage(snapshot: &mut SqliteConnection) -> Result<(), LedgerError> {
+    for (table, check) in [
+        ("table account", "pragma integrity_check(account)"),
+        ("table transfer", "pragma integrity_check(transfer)"),
+    ] {
+        let found: Vec<String> = sqlx::query_scalar(check)
+            .fetch_all(&mut *snapshot)
+            .await
+            .map_err(LedgerError::storage("checking the pages of the ledger"))?;
+        if let Some(why) = found.into_iter().find(|message| message != "ok") {
+            return Err(broken(table, why));
+        }
+    }
+    Ok(())
+}
