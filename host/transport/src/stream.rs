@@ -1,0 +1,128 @@
+//! The open stream under a line: a serial port or a TCP connection.
+//!
+//! Invariant: a stream at its end is an error here, never a read of 0 bytes.
+//! Not here: timing (`wire`), and who may use it (`owner`).
+
+use std::io::{self, Read};
+use std::os::fd::AsFd;
+use std::path::Path;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio_serial::SerialStream;
+
+use crate::limits::CONNECT_TIMEOUT;
+use crate::settings::{Endpoint, Parity};
+
+#[derive(Debug)]
+pub(crate) enum Stream {
+    Serial(SerialStream),
+    Tcp {
+        socket: TcpStream,
+        /// The same socket, read past tokio, which answers "nothing there" from what it last
+        /// heard of the kernel. A drain must see what has arrived since, or a late answer is
+        /// taken for the next.
+        direct: std::net::TcpStream,
+    },
+}
+
+impl Stream {
+    pub(crate) async fn open(endpoint: &Endpoint) -> io::Result<Stream> {
+        match endpoint {
+            Endpoint::Serial { path, baud, parity, stop_bits } => {
+                open_serial(path, *baud, *parity, *stop_bits).await
+            }
+            Endpoint::Tcp { address } => open_tcp(address).await,
+        }
+    }
+
+    /// What is there now, without waiting; `None` when nothing is.
+    pub(crate) fn read_now(&mut self, buffer: &mut [u8]) -> io::Result<Option<usize>> {
+        let read = match self {
+            Stream::Serial(port) => port.try_read(buffer),
+            Stream::Tcp { direct, .. } => direct.read(buffer),
+        };
+        match read {
+            Ok(0) => Err(ended()),
+            Ok(length) => Ok(Some(length)),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Bytes of a connection that have arrived and nobody has read; no end to them at the end.
+    #[cfg(test)]
+    pub(crate) fn arrived(&self) -> usize {
+        let Stream::Tcp { direct, .. } = self else { return 0 };
+        direct
+            .peek(&mut vec![0; 1 << 16])
+            .map_or(0, |bytes| if bytes == 0 { usize::MAX } else { bytes })
+    }
+
+    /// Waits for at least one byte.
+    pub(crate) async fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = match self {
+            Stream::Serial(port) => AsyncReadExt::read(port, buffer).await,
+            Stream::Tcp { socket, .. } => socket.read(buffer).await,
+        };
+        match read {
+            Ok(0) => Err(ended()),
+            other => other,
+        }
+    }
+
+    /// Waits until the operating system takes at least one byte of a non-empty `bytes`.
+    /// There is no flush: a socket has none, and a port's (tcdrain) blocks the thread for as long
+    /// as the bytes are on the wire. `wire` reckons that time instead.
+    pub(crate) async fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = match self {
+            Stream::Serial(port) => AsyncWriteExt::write(port, bytes).await,
+            Stream::Tcp { socket, .. } => socket.write(bytes).await,
+        };
+        match written {
+            Ok(0) => Err(io::ErrorKind::WriteZero.into()),
+            other => other,
+        }
+    }
+}
+
+async fn open_tcp(address: &str) -> io::Result<Stream> {
+    let connected = tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await;
+    let socket = connected.map_err(|_| {
+        let waited_s = CONNECT_TIMEOUT.as_secs();
+        io::Error::new(io::ErrorKind::TimedOut, format!("no connection within {waited_s} s"))
+    })??;
+    // A frame is one small write that waits for its answer: the worst case for Nagle's delay.
+    socket.set_nodelay(true)?;
+    // The duplicate shares the socket's non-blocking mode.
+    let direct = socket.as_fd().try_clone_to_owned()?.into();
+    Ok(Stream::Tcp { socket, direct })
+}
+
+async fn open_serial(path: &Path, baud: u32, parity: Parity, stop_bits: u8) -> io::Result<Stream> {
+    let invalid = |text: String| io::Error::new(io::ErrorKind::InvalidInput, text);
+    let path = path.to_str().ok_or_else(|| invalid("the path is not UTF-8".to_owned()))?;
+    let parity = match parity {
+        Parity::None => tokio_serial::Parity::None,
+        Parity::Even => tokio_serial::Parity::Even,
+        Parity::Odd => tokio_serial::Parity::Odd,
+    };
+    let stop_bits = match stop_bits {
+        1 => tokio_serial::StopBits::One,
+        2 => tokio_serial::StopBits::Two,
+        other => return Err(invalid(format!("{other} stop bits; a port has 1 or 2"))),
+    };
+    let port = tokio_serial::new(path, baud)
+        .data_bits(tokio_serial::DataBits::Eight)
+        .parity(parity)
+        .stop_bits(stop_bits)
+        .flow_control(tokio_serial::FlowControl::None)
+        .exclusive(true);
+    // A USB adapter takes its settings by control transfers, which block.
+    let opened = tokio::task::spawn_blocking(move || SerialStream::open(&port)).await;
+    Ok(Stream::Serial(opened.map_err(io::Error::other)??))
+}
+
+fn ended() -> io::Error {
+    io::Error::new(io::ErrorKind::UnexpectedEof, "the far end closed the stream")
+}
