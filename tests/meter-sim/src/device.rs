@@ -1,0 +1,344 @@
+//! A device on a bus, whatever its protocol: what it hears, its faults, its true state. The two
+//! protocols meet here and nowhere else.
+
+use jiff::civil::DateTime;
+use serde::{Deserialize, Serialize};
+
+use crate::adf400l::{self, User};
+use crate::dlt645::{self, Meter, frame};
+use crate::fault::{FaultKind, Kind, Parts, Queue, spoil};
+use crate::plan::Meters;
+
+/// What a look for the first frame in a buffer found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scan {
+    Frame {
+        start: usize,
+        end: usize,
+    },
+    NeedMore,
+    /// So many bytes can be no beginning of a frame.
+    Skip(usize),
+}
+
+/// Credit that a request brought.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Credit {
+    pub count: u32,
+    pub amount_fen: u32,
+    /// False: the request was fine but had been done before.
+    pub applied: bool,
+}
+
+/// One purchase as the device remembers it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Purchase {
+    pub at: DateTime,
+    pub count: u32,
+    pub amount_fen: u32,
+    pub before_fen: i64,
+    pub after_fen: i64,
+    pub cumulative_fen: u64,
+}
+
+/// What a device has seen since its start.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counters {
+    pub requests: u64,
+    pub sell_frames: u64,
+    pub open_frames: u64,
+    pub mac_failures: u64,
+}
+
+/// The outcome of one request.
+#[derive(Debug, Default)]
+pub struct Answer {
+    /// Ready for the wire; none: silence.
+    pub reply: Option<Vec<u8>>,
+    pub credit: Option<Credit>,
+}
+
+/// The truth about one meter, which no protocol needs to tell.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct State {
+    pub meter: String,
+    pub bus: String,
+    /// The ADF400L balance may be negative; DL/T 645 has `overdraft_fen` instead.
+    pub money_fen: i64,
+    pub overdraft_fen: u32,
+    pub count: u32,
+    /// All credit taken from the line since the start: the oracle of money tests. What the plan put
+    /// in is not part of it, and nothing ever lowers it.
+    pub credited_fen: u64,
+    /// How many credits that were.
+    pub credits: u64,
+    pub relay_closed: bool,
+    /// DL/T 645: the last command was to open.
+    pub relay_command_open: bool,
+    pub keep_power: bool,
+    /// 12 digits; none: no account is opened (an ADF400L never stores one).
+    pub customer: Option<String>,
+    /// Requests that were on the wire for this meter, also those that a fault swallowed.
+    pub requests: u64,
+    pub sell_frames: u64,
+    pub open_frames: u64,
+    pub mac_failures: u64,
+    pub suspended: bool,
+    /// 0.01 kWh.
+    pub energy: u64,
+    pub last_purchase: Option<Purchase>,
+    pub clock: DateTime,
+    pub faults_waiting: usize,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protocol {
+    Dlt645,
+    Modbus,
+}
+
+/// A frame as its protocol understands it.
+#[derive(Debug)]
+pub enum Heard<'a> {
+    Dlt645(frame::Request),
+    Modbus(&'a [u8]),
+}
+
+impl Protocol {
+    pub fn scan(self, buffer: &[u8]) -> Scan {
+        match self {
+            Protocol::Dlt645 => frame::scan(buffer),
+            Protocol::Modbus => adf400l::scan(buffer),
+        }
+    }
+
+    pub fn hear(self, frame: &[u8]) -> Option<Heard<'_>> {
+        match self {
+            Protocol::Dlt645 => frame::parse(frame).map(Heard::Dlt645),
+            Protocol::Modbus => Some(Heard::Modbus(frame)),
+        }
+    }
+
+    /// Silence in milliseconds after which a begun frame is given up.
+    pub fn gap_ms(self) -> u64 {
+        match self {
+            // DL/T 645-2007: 500 ms between bytes.
+            Protocol::Dlt645 => 500,
+            // Modbus RTU says 3.5 characters; a gateway may tear a frame more than that.
+            Protocol::Modbus => 50,
+        }
+    }
+
+    /// Puts a scripted fault into a reply.
+    pub fn spoil(self, reply: &mut Vec<u8>, fault: &FaultKind) {
+        let end = reply.len().saturating_sub(2);
+        match self {
+            Protocol::Dlt645 => {
+                let start = reply.iter().take_while(|&&byte| byte == 0xFE).count();
+                // Read and prepay replies repeat the identifier before the values.
+                let identifier = match reply.get(start + 8) {
+                    Some(0x91 | 0x83) => 4,
+                    _ => 0,
+                };
+                let seal = move |reply: &mut [u8]| {
+                    let sum = frame::sum(reply.get(start..end).unwrap_or_default());
+                    if let Some(check) = reply.get_mut(end) {
+                        *check = sum;
+                    }
+                };
+                let parts = Parts {
+                    start,
+                    address: start + 1,
+                    function: start + 8,
+                    data: start + frame::HEAD + identifier..end,
+                    offset: frame::OFFSET,
+                    seal: &seal,
+                };
+                spoil(reply, fault, &parts);
+            }
+            Protocol::Modbus => {
+                let data = match reply.get(1) {
+                    Some(0x03 | 0x04) => 3..end,
+                    Some(0x80..) => 2..end,
+                    _ => 4..end,
+                };
+                let seal = &adf400l::seal;
+                spoil(
+                    reply,
+                    fault,
+                    &Parts { start: 0, address: 0, function: 1, data, offset: 0, seal },
+                );
+            }
+        }
+    }
+}
+
+#[derive(Debug)]
+pub struct Device {
+    /// The address as text, unique on its bus.
+    pub name: String,
+    pub faults: Queue,
+    model: Model,
+}
+
+#[derive(Debug)]
+enum Model {
+    Dlt645(Box<dlt645::Meter>),
+    Adf400l(Box<User>),
+}
+
+/// The devices of a bus, and what they speak.
+pub fn devices(meters: Meters) -> Result<(Protocol, Vec<Device>), String> {
+    let device = |name, model| Device { name, faults: Queue::default(), model };
+    match meters {
+        Meters::Dlt645(plans) => {
+            let built = plans.into_iter().map(|plan| {
+                let name = plan.address.clone();
+                Meter::new(plan)
+                    .map(|meter| device(name.clone(), Model::Dlt645(Box::new(meter))))
+                    .map_err(|reason| format!("meter {name}: {reason}"))
+            });
+            Ok((Protocol::Dlt645, built.collect::<Result<_, _>>()?))
+        }
+        Meters::Adf400l(plans) => {
+            let built = plans.into_iter().map(|plan| {
+                let name = plan.unit.to_string();
+                User::new(plan)
+                    .map(|user| device(name.clone(), Model::Adf400l(Box::new(user))))
+                    .map_err(|reason| format!("unit {name}: {reason}"))
+            });
+            Ok((Protocol::Modbus, built.collect::<Result<_, _>>()?))
+        }
+    }
+}
+
+impl Device {
+    /// What the request is to this device; none: not meant for it. Counts it.
+    pub fn notice(&mut self, heard: &Heard) -> Option<Kind> {
+        let (kind, counters) = match (&mut self.model, heard) {
+            (Model::Dlt645(meter), Heard::Dlt645(request)) => {
+                if !meter.hears(request.address, request.control) {
+                    return None;
+                }
+                (Meter::kind(request), &mut meter.counters)
+            }
+            (Model::Adf400l(user), Heard::Modbus(frame)) => {
+                if frame.first() != Some(&user.unit()) {
+                    return None;
+                }
+                (User::kind(frame), &mut user.counters)
+            }
+            (Model::Dlt645(_), Heard::Modbus(_)) | (Model::Adf400l(_), Heard::Dlt645(_)) => {
+                return None;
+            }
+        };
+        counters.requests += 1;
+        counters.sell_frames += u64::from(kind == Kind::Sell);
+        counters.open_frames += u64::from(kind == Kind::Open);
+        Some(kind)
+    }
+
+    pub fn answer(&mut self, heard: &Heard) -> Answer {
+        match (&mut self.model, heard) {
+            (Model::Dlt645(meter), Heard::Dlt645(request)) => meter.answer(request),
+            (Model::Adf400l(user), Heard::Modbus(frame)) => user.answer(frame),
+            (Model::Dlt645(_), Heard::Modbus(_)) | (Model::Adf400l(_), Heard::Dlt645(_)) => {
+                Answer::default()
+            }
+        }
+    }
+
+    /// The refusal that a fault ordered instead of an answer.
+    pub fn refuse(&self, heard: &Heard, word: u16) -> Option<Vec<u8>> {
+        match (&self.model, heard) {
+            (Model::Dlt645(meter), Heard::Dlt645(request)) => Some(meter.refuse(request, word)),
+            (Model::Adf400l(user), Heard::Modbus(frame)) => {
+                let [exception, _] = word.to_le_bytes();
+                Some(user.refuse(frame, exception))
+            }
+            (Model::Dlt645(_), Heard::Modbus(_)) | (Model::Adf400l(_), Heard::Dlt645(_)) => None,
+        }
+    }
+
+    pub fn advance(&mut self, seconds: u32) {
+        match &mut self.model {
+            Model::Dlt645(meter) => meter.advance(seconds),
+            Model::Adf400l(user) => user.advance(seconds),
+        }
+    }
+
+    pub fn set_load(&mut self, watts: u32) {
+        match &mut self.model {
+            Model::Dlt645(meter) => meter.set_load(watts),
+            Model::Adf400l(user) => user.set_load(watts),
+        }
+    }
+
+    /// The button on the meter; an ADF400L has none.
+    pub fn press(&mut self) {
+        if let Model::Dlt645(meter) = &mut self.model {
+            meter.press();
+        }
+    }
+
+    pub fn state(&self, bus: &str) -> State {
+        let counters = match &self.model {
+            Model::Dlt645(meter) => meter.counters,
+            Model::Adf400l(user) => user.counters,
+        };
+        let Counters { requests, sell_frames, open_frames, mac_failures } = counters;
+        let (meter, bus, faults_waiting) = (self.name.clone(), bus.to_owned(), self.faults.len());
+        match &self.model {
+            Model::Dlt645(device) => {
+                let (purse, relay) = (device.purse(), device.relay());
+                State {
+                    meter,
+                    bus,
+                    money_fen: i64::from(purse.money_fen),
+                    overdraft_fen: purse.overdraft_fen,
+                    count: purse.count,
+                    credited_fen: purse.credited_fen,
+                    credits: purse.credits,
+                    relay_closed: relay.open.is_none(),
+                    relay_command_open: relay.command_open,
+                    keep_power: relay.keep,
+                    customer: purse.customer.map(hex::encode),
+                    requests,
+                    sell_frames,
+                    open_frames,
+                    mac_failures,
+                    suspended: device.suspended(),
+                    energy: device.energy_total(),
+                    last_purchase: device.last_purchase(),
+                    clock: device.clock(),
+                    faults_waiting,
+                }
+            }
+            Model::Adf400l(user) => {
+                let (credited_fen, credits) = user.credited();
+                State {
+                    meter,
+                    bus,
+                    money_fen: user.balance_fen(),
+                    overdraft_fen: 0,
+                    count: u32::from(user.count()),
+                    credited_fen,
+                    credits,
+                    relay_closed: !user.relay_open(),
+                    relay_command_open: user.relay_open(),
+                    keep_power: false,
+                    customer: None,
+                    requests,
+                    sell_frames,
+                    open_frames,
+                    mac_failures,
+                    suspended: false,
+                    energy: user.energy_total(),
+                    last_purchase: user.last_purchase(),
+                    clock: user.clock(),
+                    faults_waiting,
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,257 @@
+//! Data identifiers: what C=11H reads and C=14H writes (protocols.md 1.3). An item that a
+//! single-phase meter of this kind does not have is "no such data", not zero.
+
+use super::frame::{bcd, digits, from_bcd, reversed};
+use super::meter::Meter;
+use crate::device::Purchase;
+
+/// No current, no voltage there: phases B and C of a single-phase meter.
+const NOT_MEASURED: u8 = 0xFF;
+/// Kinds of purchase record: date-time, count, amount, before, after, cumulative.
+const PURCHASE_KINDS: std::ops::RangeInclusive<u8> = 1..=6;
+/// Line frequency, 0.01 Hz.
+const FREQUENCY_CENTIHERTZ: u64 = 5_000;
+
+impl Meter {
+    /// An item's bytes, low byte first; none: no such data.
+    pub(super) fn item(&self, identifier: [u8; 4]) -> Option<Vec<u8>> {
+        // On the wire the lowest byte comes first.
+        let [d0, d1, d2, d3] = identifier;
+        match [d3, d2, d1, d0] {
+            [0x00, 0x90, 0x02, 0x00] => Some(money(self.purse.money_fen)),
+            [0x00, 0x90, 0x02, 0x01] => Some(money(self.purse.overdraft_fen)),
+            [0x00, kind @ 0x00..=0x02, tariff, 0x00] => self.energy(kind, tariff),
+            [0x02, 0x80, 0x00, item] => self.instant(item),
+            [0x02, kind @ 0x01..=0x06, phase, 0x00] => self.electrical(kind, phase),
+            [0x03, 0x33, 0x02, 0x00] => Some(bcd(u64::from(self.purse.count), 2)),
+            [0x03, 0x33, kind, record] => self.purchases(kind, record),
+            [0x04, 0x00, group, item] => self.parameter(group, item),
+            [0x04, 0x05, set @ 0x01..=0x02, item] => self.prices(set, item),
+            _ => None,
+        }
+    }
+
+    /// Forward energy, also as the combined one; a load never gives back, so reverse energy is
+    /// zero.
+    fn energy(&self, kind: u8, tariff: u8) -> Option<Vec<u8>> {
+        let factor = u64::from(kind != 2);
+        let [sharp, peak, flat, valley] = self.energies.map(|energy| energy * factor);
+        let all = [sharp + peak + flat + valley, sharp, peak, flat, valley];
+        if tariff == 0xFF {
+            return Some(all.into_iter().flat_map(|energy| bcd(energy, 4)).collect());
+        }
+        all.get(usize::from(tariff)).map(|&energy| bcd(energy, 4))
+    }
+
+    fn electrical(&self, kind: u8, phase: u8) -> Option<Vec<u8>> {
+        let volts = u64::from(self.plan().voltage_decivolts);
+        let watts = if self.relay.open.is_some() { 0 } else { u64::from(self.load.watts) };
+        let (value, bytes) = match kind {
+            0x01 => (volts, 2),
+            // W / (0.1 V) in mA.
+            0x02 => ((watts * 10_000).checked_div(volts).unwrap_or(0), 3),
+            // 0.1 W; a purely real load.
+            0x03 | 0x05 => (watts * 10, 3),
+            0x04 => (0, 3),
+            _ => (1_000, 2),
+        };
+        let value = bcd(value, bytes);
+        let absent = vec![NOT_MEASURED; bytes];
+        // Volts and amps know phases 1 to 3, the others a total 0 as well.
+        let mut all = vec![value.clone(), absent.clone(), absent];
+        let first = if kind > 2 {
+            all.insert(0, value);
+            0
+        } else {
+            1
+        };
+        if phase == 0xFF {
+            return Some(all.concat());
+        }
+        all.get(usize::from(phase.checked_sub(first)?)).cloned()
+    }
+
+    fn instant(&self, item: u8) -> Option<Vec<u8>> {
+        match item {
+            0x01 => Some(bcd(0, 3)),
+            0x02 => Some(bcd(FREQUENCY_CENTIHERTZ, 2)),
+            0x20 => Some(price(self.price_now_fen())),
+            0x22 => Some(bcd(self.authenticated_minutes(), 2)),
+            0x23 => Some(bcd(0, 2)),
+            _ => None,
+        }
+    }
+
+    fn purchases(&self, kind: u8, record: u8) -> Option<Vec<u8>> {
+        let purchases = &self.purse.purchases;
+        let at = |record: u8| purchases.get(usize::from(record.checked_sub(1)?));
+        match (kind, record) {
+            // All that is known of one purchase, and one kind of all purchases.
+            (0xFF, record) => {
+                let purchase = at(record)?;
+                Some(
+                    PURCHASE_KINDS
+                        .filter_map(|kind| purchase_item(purchase, kind))
+                        .collect::<Vec<_>>()
+                        .concat(),
+                )
+            }
+            (kind, 0xFF) if !purchases.is_empty() => purchases
+                .iter()
+                .map(|purchase| purchase_item(purchase, kind))
+                .collect::<Option<Vec<_>>>()
+                .map(|all| all.concat()),
+            (kind, record) => purchase_item(at(record)?, kind),
+        }
+    }
+
+    fn parameter(&self, group: u8, item: u8) -> Option<Vec<u8>> {
+        let plan = self.plan();
+        Some(match (group, item) {
+            (0x01, 0x01) => self.date(),
+            (0x01, 0x02) => self.time(),
+            (0x01, 0x0C) => [self.time(), self.date()].concat(),
+            (0x02, 0x07) => vec![0],
+            (0x03, 0x06 | 0x07) => bcd(1, 3),
+            (0x04, 0x01) => self.address().to_vec(),
+            (0x04, 0x02) => reversed(self.number()).to_vec(),
+            (0x04, 0x0B) => text(b"PMSIM645  "),
+            (0x04, 0x0D) => text(b"DLT645-2007-V1.0"),
+            (0x04, 0x0E) => reversed(self.purse.customer.unwrap_or_default()).to_vec(),
+            (0x05, word @ 1..=7) => self.status(word).to_le_bytes().to_vec(),
+            (0x05, 0xFF) => (1..=7).flat_map(|word| self.status(word).to_le_bytes()).collect(),
+            (0x10, 0x01) => money(plan.alarm_1_fen),
+            (0x10, 0x02) => money(plan.alarm_2_fen),
+            (0x10, 0x03) => money(plan.overdraft_limit_fen),
+            (0x10, 0x04) => money(plan.hoarding_limit_fen),
+            (0x10, 0x05) => money(plan.close_minimum_fen),
+            (0x14, 0x01) => bcd(u64::from(plan.trip_delay_minutes), 2),
+            _ => return None,
+        })
+    }
+
+    fn prices(&self, _set: u8, item: u8) -> Option<Vec<u8>> {
+        let prices = self.plan().prices_fen;
+        if item == 0xFF {
+            return Some(prices.into_iter().flat_map(price).collect());
+        }
+        prices.get(usize::from(item.checked_sub(1)?)).map(|&fen| price(fen))
+    }
+
+    fn time(&self) -> Vec<u8> {
+        let clock = self.clock();
+        [clock.second(), clock.minute(), clock.hour()].into_iter().flat_map(pair).collect()
+    }
+
+    fn date(&self) -> Vec<u8> {
+        let clock = self.clock();
+        let weekday = clock.weekday().to_sunday_zero_offset();
+        let year = i8::try_from(clock.year().rem_euclid(100)).unwrap_or(0);
+        [weekday, clock.day(), clock.month(), year].into_iter().flat_map(pair).collect()
+    }
+
+    /// Status words 1 to 7; only 3 says something of a purse or a relay.
+    pub(super) fn status(&self, word: u8) -> u16 {
+        if word != 3 {
+            return 0;
+        }
+        let unopened = self.purse.customer.is_none();
+        let alarm = self.relay.alarm || self.purse.money_fen <= self.plan().alarm_1_fen;
+        let trip_ahead = alarm && self.relay.open.is_none();
+        [
+            (4, self.relay.open.is_some()),
+            (6, self.relay.command_open),
+            (7, trip_ahead),
+            // 10 in bits 9 and 8: a money purse.
+            (9, true),
+            (12, self.relay.keep),
+            (13, self.authenticated_minutes() > 0),
+            (14, unopened),
+            (15, unopened),
+        ]
+        .into_iter()
+        .fold(0, |status, (bit, set)| status | u16::from(set) << bit)
+    }
+
+    /// C=14H with PA 04: sums of money and the trip delay. The error byte, if refused.
+    pub(super) fn write(&mut self, data: &[u8]) -> Result<(), u8> {
+        let (Some((identifier, rest)), Some(value)) =
+            (data.split_first_chunk::<4>(), data.get(12..))
+        else {
+            return Err(0x01);
+        };
+        if !self.permits(rest, 0x04) {
+            return Err(0x04);
+        }
+        let [d0, d1, d2, d3] = *identifier;
+        let length = if [d3, d2, d1] == [0x04, 0x00, 0x14] { 2 } else { 4 };
+        let number = from_bcd(value).and_then(|number| u32::try_from(number).ok());
+        let number = number.filter(|_| value.len() == length);
+        let plan = self.plan_mut();
+        let setting = match [d3, d2, d1, d0] {
+            [0x04, 0x00, 0x10, 0x01] => &mut plan.alarm_1_fen,
+            [0x04, 0x00, 0x10, 0x02] => &mut plan.alarm_2_fen,
+            [0x04, 0x00, 0x10, 0x03] => &mut plan.overdraft_limit_fen,
+            [0x04, 0x00, 0x10, 0x04] => &mut plan.hoarding_limit_fen,
+            [0x04, 0x00, 0x10, 0x05] => &mut plan.close_minimum_fen,
+            [0x04, 0x00, 0x14, 0x01] => &mut plan.trip_delay_minutes,
+            _ => return Err(0x02),
+        };
+        *setting = number.ok_or(0x01)?;
+        Ok(())
+    }
+
+    /// C=1AH: money, energy and account are gone; a relay opens for lack of money only later.
+    pub(super) fn clear(&mut self, data: &[u8]) -> Result<(), u8> {
+        if data.len() != 8 || !self.permits(data, 0x02) {
+            return Err(0x04);
+        }
+        self.purse.clear();
+        self.energies = [0; 4];
+        Ok(())
+    }
+}
+
+fn purchase_item(purchase: &Purchase, kind: u8) -> Option<Vec<u8>> {
+    let at = purchase.at;
+    let fen = |value: i64| bcd(u64::try_from(value).unwrap_or(0), 4);
+    Some(match kind {
+        1 => {
+            let year = i8::try_from(at.year().rem_euclid(100)).unwrap_or(0);
+            [at.minute(), at.hour(), at.day(), at.month(), year]
+                .into_iter()
+                .flat_map(pair)
+                .collect()
+        }
+        2 => bcd(u64::from(purchase.count), 2),
+        3 => bcd(u64::from(purchase.amount_fen), 4),
+        4 => fen(purchase.before_fen),
+        5 => fen(purchase.after_fen),
+        6 => bcd(purchase.cumulative_fen, 4),
+        _ => return None,
+    })
+}
+
+/// XXXXXX.XX yuan.
+fn money(fen: u32) -> Vec<u8> {
+    bcd(u64::from(fen), 4)
+}
+
+/// XXXX.XXXX yuan per kWh.
+fn price(fen: u32) -> Vec<u8> {
+    bcd(u64::from(fen) * 100, 4)
+}
+
+fn pair(value: i8) -> Vec<u8> {
+    bcd(u64::from(value.unsigned_abs()), 1)
+}
+
+/// ASCII is sent low byte first like all else.
+fn text(written: &[u8]) -> Vec<u8> {
+    written.iter().rev().copied().collect()
+}
+
+/// Digits of a plan's field, or what is wrong with them.
+pub(super) fn plan_digits<const N: usize>(field: &str, text: &str) -> Result<[u8; N], String> {
+    digits(text).ok_or_else(|| format!("{field} \"{text}\" is not {} decimal digits", 2 * N))
+}

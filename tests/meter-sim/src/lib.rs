@@ -1,0 +1,61 @@
+//! Simulated prepayment meters on simulated lines: what `demo`, the acceptance tests, the bench and
+//! trainees sell electricity to. Written from the protocol descriptions alone; it shares no code
+//! with the drivers and imports none of our crates, so that a mistake is not made twice.
+//!
+//! A [`Plan`] says which meters hang on which bus, [`Simulator::start`] runs it, a host connects to
+//! [`World::endpoint`]. Time stands still until [`World::advance`]. Faults wait in a queue per
+//! meter ([`World::fault`]); [`World::state`] tells the truth that tests compare the ledger with.
+//!
+//! Deliberately not here: cards, modems, payment channels, noise that nobody scripted.
+
+mod adf400l;
+mod bus;
+mod client;
+mod control;
+mod device;
+mod dlt645;
+mod event;
+mod fault;
+mod lines;
+mod load;
+mod plan;
+mod world;
+
+pub use client::{Control, EventLines};
+pub use device::{Purchase, State};
+pub use event::{Event, Release};
+pub use fault::{Fault, FaultKind, Kind, On};
+pub use lines::Endpoint;
+pub use plan::{Adf400lPlan, BusKind, BusPlan, Dlt645Plan, Meters, Plan, RelayReplies};
+pub use world::{Simulator, World};
+
+/// What can go wrong outside the scripts.
+#[derive(Debug, thiserror::Error)]
+pub enum SimulatorError {
+    #[error("the plan is not valid JSON for a plan")]
+    PlanSyntax {
+        #[source]
+        source: serde_json::Error,
+    },
+    #[error("bus {bus}: {reason}")]
+    Plan { bus: String, reason: String },
+    #[error("bus {bus} cannot be opened")]
+    Open {
+        bus: String,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error("no bus is named {bus}")]
+    UnknownBus { bus: String },
+    #[error("no meter, or more than one, is named {meter}; \"bus/address\" is always clear")]
+    UnknownMeter { meter: String },
+    #[error("{text} is not hex")]
+    NotHex { text: String },
+    #[error("the control connection failed")]
+    Connection {
+        #[source]
+        source: std::io::Error,
+    },
+    #[error("the simulator answered: {text}")]
+    Answered { text: String },
+}

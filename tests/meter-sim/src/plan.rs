@@ -1,0 +1,263 @@
+//! What a simulator is made of, as plain data: buses, the meters on them and how each one starts.
+//! A plan is read from JSON or built in code; one bus speaks one protocol, so a mixed bus cannot be
+//! written down. Nothing here changes once the simulator runs: the meters keep their own state.
+
+use jiff::civil::DateTime;
+use serde::{Deserialize, Serialize};
+
+use crate::SimulatorError;
+
+/// All that one simulator runs.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Plan {
+    pub buses: Vec<BusPlan>,
+}
+
+/// One line with its meters.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BusPlan {
+    /// Unique in the plan; [`crate::Simulator::endpoint`] asks by it.
+    pub name: String,
+    pub kind: BusKind,
+    /// Port of a TCP bus on the loopback; 0 lets the system choose.
+    #[serde(default)]
+    pub port: u16,
+    /// Quiet time between a request's last byte and the reply's first one, milliseconds.
+    #[serde(default)]
+    pub reply_delay_ms: u64,
+    /// Bits per second of the imitated wire; none: bytes take no time.
+    #[serde(default)]
+    pub baud: Option<u32>,
+    pub meters: Meters,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BusKind {
+    /// A transparent gateway on the loopback.
+    Tcp,
+    /// A pseudo-terminal that a host opens as a serial port.
+    Pty,
+}
+
+/// The meters of one bus, all of one protocol.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Meters {
+    Dlt645(Vec<Dlt645Plan>),
+    Adf400l(Vec<Adf400lPlan>),
+}
+
+/// One DL/T 645-2007 prepayment meter. Money in fen, energy in 0.01 kWh.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Dlt645Plan {
+    /// 12 digits as on the plate.
+    pub address: String,
+    /// 12 digits for the authentication factor; none: the address.
+    pub meter_number: Option<String>,
+    /// 16 bytes in hex: the one key of authentication and MAC.
+    pub key: String,
+    /// 6 digits.
+    pub password: String,
+    /// 12 digits of the opened account; none: not opened.
+    pub customer: Option<String>,
+    /// False: the public test key is still inside, so nothing can be opened or sold.
+    pub private_key: bool,
+    pub money_fen: u32,
+    pub overdraft_fen: u32,
+    pub purchase_count: u32,
+    pub tariff_energies: [u64; 4],
+    /// Sharp, peak, flat, valley; fen per kWh.
+    pub prices_fen: [u32; 4],
+    pub load_watts: u32,
+    /// 0.1 V.
+    pub voltage_decivolts: u32,
+    /// The meter's local time at start; none: the time of this machine. It moves by `advance` only.
+    pub clock: Option<DateTime>,
+    pub alarm_1_fen: u32,
+    pub alarm_2_fen: u32,
+    /// How far the purse may be overdrawn before the relay opens.
+    pub overdraft_limit_fen: u32,
+    /// Most money the purse may hold; 0: no limit.
+    pub hoarding_limit_fen: u32,
+    /// Least money at which a sale closes a relay that opened for lack of money.
+    pub close_minimum_fen: u32,
+    pub relay_open: bool,
+    pub keep_power: bool,
+    /// Time from the trip command to the opened relay.
+    pub trip_delay_minutes: u32,
+    pub relay_replies: RelayReplies,
+    /// MAC failures in a day after which remote work is suspended for 24 hours.
+    pub suspend_after: u32,
+    /// How long one authentication is valid.
+    pub authentication_minutes: u32,
+    /// FE bytes before each reply.
+    pub wake_up_bytes: usize,
+}
+
+/// How the relay command answers (protocols.md 1.5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RelayReplies {
+    /// 9CH without data, DCH with the one error byte of DL/T 645-2007.
+    OneByte,
+    /// Two-byte words both ways, the 2013 extension.
+    Words,
+}
+
+/// One user of an ADF400L box. Money in fen, energy in 0.01 kWh.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Adf400lPlan {
+    /// Modbus address, 1 to 247.
+    pub unit: u8,
+    pub three_phase: bool,
+    /// Register 0908H; false: metering only.
+    pub prepaid: bool,
+    pub balance_fen: i32,
+    pub purchase_count: u16,
+    pub total_purchased_fen: u32,
+    pub energy: u64,
+    pub prices_fen: [u32; 4],
+    pub alarm_1_fen: u32,
+    pub alarm_2_fen: u32,
+    pub load_watts: u32,
+    pub clock: Option<DateTime>,
+}
+
+impl Default for Dlt645Plan {
+    fn default() -> Self {
+        Self {
+            address: "000000000001".into(),
+            meter_number: None,
+            key: "00112233445566778899AABBCCDDEEFF".into(),
+            password: "000000".into(),
+            customer: None,
+            private_key: true,
+            money_fen: 0,
+            overdraft_fen: 0,
+            purchase_count: 0,
+            tariff_energies: [0; 4],
+            prices_fen: [102, 86, 58, 32],
+            load_watts: 0,
+            voltage_decivolts: 2200,
+            clock: None,
+            alarm_1_fen: 2000,
+            alarm_2_fen: 1000,
+            overdraft_limit_fen: 0,
+            hoarding_limit_fen: 0,
+            close_minimum_fen: 0,
+            relay_open: false,
+            keep_power: false,
+            trip_delay_minutes: 0,
+            relay_replies: RelayReplies::OneByte,
+            // FW-A knows 3 and 15, FW-C 200 (protocols.md 1.6); the strictest one is simulated.
+            suspend_after: 3,
+            authentication_minutes: 5,
+            wake_up_bytes: 4,
+        }
+    }
+}
+
+impl Default for Adf400lPlan {
+    fn default() -> Self {
+        Self {
+            unit: 1,
+            three_phase: false,
+            prepaid: true,
+            balance_fen: 0,
+            purchase_count: 0,
+            total_purchased_fen: 0,
+            energy: 0,
+            prices_fen: [102, 86, 58, 32],
+            alarm_1_fen: 2000,
+            alarm_2_fen: 1000,
+            load_watts: 0,
+            clock: None,
+        }
+    }
+}
+
+impl Dlt645Plan {
+    /// An unopened meter with nothing in it.
+    pub fn new(address: &str) -> Self {
+        Self { address: address.into(), ..Self::default() }
+    }
+}
+
+impl Adf400lPlan {
+    /// A prepaid single-phase user with nothing in its purse.
+    pub fn new(unit: u8) -> Self {
+        Self { unit, ..Self::default() }
+    }
+}
+
+impl BusPlan {
+    /// A bus that answers at once.
+    pub fn new(name: &str, kind: BusKind, meters: Meters) -> Self {
+        Self { name: name.into(), kind, port: 0, reply_delay_ms: 0, baud: None, meters }
+    }
+}
+
+impl Plan {
+    /// A plan from its JSON text.
+    pub fn from_json(text: &str) -> Result<Self, SimulatorError> {
+        serde_json::from_str(text).map_err(|source| SimulatorError::PlanSyntax { source })
+    }
+
+    /// The demonstration: `bus-tcp` with ADF400L users 1 to 4, `bus-serial` (a pseudo-terminal)
+    /// with DL/T 645 meters 000000000001 to 4. Of each four the first two are in use, with energy
+    /// and some factory-set credit; the others are new and their relays open for lack of money. No
+    /// account is opened and every purchase count is 0, so that a demonstration may open them all.
+    pub fn demo() -> Self {
+        let users = (1..=4u8).map(demo_user).collect();
+        let meters = (1..=4u32).map(demo_meter).collect();
+        // The standard's shortest reply delay (protocols.md 1.1).
+        let delayed = |bus: BusPlan| BusPlan { reply_delay_ms: 20, ..bus };
+        Self {
+            buses: vec![
+                delayed(BusPlan::new("bus-tcp", BusKind::Tcp, Meters::Adf400l(users))),
+                delayed(BusPlan::new("bus-serial", BusKind::Pty, Meters::Dlt645(meters))),
+            ],
+        }
+    }
+
+    /// The same plan with every reply sent at once: for tests and measurements.
+    pub fn without_delays(mut self) -> Self {
+        for bus in &mut self.buses {
+            bus.reply_delay_ms = 0;
+            bus.baud = None;
+        }
+        self
+    }
+}
+
+fn demo_user(unit: u8) -> Adf400lPlan {
+    let user = Adf400lPlan::new(unit);
+    if unit > 2 {
+        return user;
+    }
+    Adf400lPlan {
+        balance_fen: 3_500 * i32::from(unit),
+        energy: 61_234 * u64::from(unit),
+        load_watts: 420 * u32::from(unit),
+        ..user
+    }
+}
+
+fn demo_meter(number: u32) -> Dlt645Plan {
+    let meter = Dlt645Plan::new(&format!("{number:012}"));
+    if number > 2 {
+        return Dlt645Plan { relay_open: true, ..meter };
+    }
+    let energy = u64::from(number) * 10_000;
+    Dlt645Plan {
+        money_fen: 2_000 * number,
+        tariff_energies: [energy + 186, 3 * energy + 52, 7 * energy + 340, 4 * energy + 8],
+        load_watts: 650 * number,
+        ..meter
+    }
+}

@@ -1,0 +1,10 @@
+//! The simulator seen from outside, as a host sees it: bytes over TCP and over a pseudo-terminal,
+//! and the control port. Frames, BCD, keys and MACs are made here a second time, in other code than
+//! the meter's.
+
+mod adf400l;
+mod control;
+mod dlt645;
+mod faults;
+mod host;
+mod prepay;
