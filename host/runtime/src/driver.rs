@@ -1,0 +1,431 @@
+//! A loaded driver and the calls that can be made of it.
+//!
+//! Invariant: every act that changes a device runs in a fresh instance and its ending is judged by
+//! what the host saw leave; only `read` and `decode` may be answered by a warm one.
+
+use crate::bindings::exports::polymeter::driver::{frames, info, meter, purse, settings, supply};
+use crate::bindings::polymeter::driver::{line, log, types, vault};
+use crate::convert::{self, outward};
+use crate::description::{Abilities, Description};
+use crate::engine::Shared;
+use crate::error::{CallError, LoadError};
+use crate::load::{CONTRACT, Capability, DriverConfig};
+use crate::outcome::{Claim, Ended, SetOutcome, Verdict};
+use crate::session::{Callee, Instances, Session};
+use crate::state::State;
+use polymeter_domain::{
+    ControlOutcome, CustomerNumber, Delivery, Evidence, LocalTime, Measurement, MeterAddress,
+    Purchase, PurchaseCount, Receipt, Snapshot, SupplyCommand, Value,
+};
+use polymeter_transport::LineLease;
+use std::convert::Infallible;
+use std::sync::Arc;
+use wasmtime::component::{Component, HasSelf, InstancePre, Linker};
+
+/// The device a call is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Device {
+    pub address: MeterAddress,
+    pub parameters: Vec<(String, Value)>,
+}
+
+/// What a call is told beside its device; time and nonce come from the caller.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Moment {
+    pub now: LocalTime,
+    pub nonce: [u8; 16],
+}
+
+/// A captured frame, explained.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Explanation {
+    /// The device's address as it stands in the frame.
+    pub address: String,
+    pub measurements: Vec<Measurement>,
+    pub extras: Vec<(String, Value)>,
+}
+
+/// Who answered a probe.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// Fit to be a [`MeterAddress`].
+    pub address: String,
+    pub model: String,
+    pub extras: Vec<(String, Value)>,
+}
+
+/// The first credit of a new account; zero money with count 0 opens an empty purse.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Opening {
+    pub customer: CustomerNumber,
+    pub purchase: Purchase,
+}
+
+/// A loaded driver. Calls may run at the same time; each takes the line it may use.
+pub struct Driver {
+    callee: Callee,
+    imports: Vec<String>,
+    exports: Exports,
+    description: Description,
+}
+
+/// Where the functions are in the component; `None` for an interface that it does not export.
+struct Exports {
+    info: info::GuestIndices,
+    meter: meter::GuestIndices,
+    purse: Option<purse::GuestIndices>,
+    supply: Option<supply::GuestIndices>,
+    settings: Option<settings::GuestIndices>,
+    frames: Option<frames::GuestIndices>,
+}
+
+impl Driver {
+    /// Links with the granted imports only, finds the exports, and asks the driver what it is.
+    pub(crate) async fn new(
+        shared: Arc<Shared>,
+        config: DriverConfig,
+        imports: Vec<String>,
+        component: &Component,
+    ) -> Result<Driver, LoadError> {
+        let misfit = |error: wasmtime::Error| LoadError::Misfit {
+            driver: config.name.clone(),
+            offered: CONTRACT,
+            detail: format!("{error:#}"),
+        };
+        let linked = linker(&shared, &config.grants)
+            .and_then(|linker| linker.instantiate_pre(component))
+            .map_err(misfit)?;
+        let exports = Exports::find(&config.name, &linked)?;
+        let callee = Callee::new(config, linked, shared);
+        let description = describe(&callee, &exports).await?;
+        Ok(Driver { callee, imports, exports, description })
+    }
+
+    pub fn name(&self) -> &str {
+        self.callee.name()
+    }
+
+    pub fn description(&self) -> &Description {
+        &self.description
+    }
+
+    pub fn abilities(&self) -> Abilities {
+        Abilities {
+            purse: self.exports.purse.is_some() && self.description.purse.is_some(),
+            supply: self.exports.supply.is_some(),
+            settings: self.exports.settings.is_some(),
+            frames: self.exports.frames.is_some(),
+        }
+    }
+
+    /// What the component imports, by full name, e.g. "polymeter:driver/line@1.0.0".
+    pub fn imports(&self) -> &[String] {
+        &self.imports
+    }
+}
+
+/// The calls. Those that change nothing come first.
+impl Driver {
+    pub async fn probe(
+        &self,
+        line: &mut LineLease,
+        device: &Device,
+        moment: Moment,
+    ) -> Result<Identity, CallError> {
+        let call = call(device, moment);
+        let ask = async |session: &mut Session| {
+            let meter = self.exports.meter.load(&mut session.store, &session.instance)?;
+            meter.call_probe(&mut session.store, &call).await
+        };
+        self.callee.call(Instances::Fresh, Some(line), ask, convert::identity).await.answer
+    }
+
+    pub async fn read(
+        &self,
+        line: &mut LineLease,
+        device: &Device,
+        moment: Moment,
+    ) -> Result<Snapshot, CallError> {
+        let call = call(device, moment);
+        let ask = async |session: &mut Session| {
+            let Session { store, instance, meter, .. } = session;
+            let meter = match meter {
+                Some(meter) => meter,
+                None => meter.insert(self.exports.meter.load(&mut *store, instance)?),
+            };
+            meter.call_read(store, &call).await
+        };
+        self.callee.call(Instances::MayBeWarm, Some(line), ask, convert::snapshot).await.answer
+    }
+
+    /// What the device remembers, of purchase `count` if one is asked about.
+    pub async fn check(
+        &self,
+        line: &mut LineLease,
+        device: &Device,
+        moment: Moment,
+        count: Option<PurchaseCount>,
+    ) -> Result<Evidence, CallError> {
+        let exports = self.purse("check")?;
+        let call = call(device, moment);
+        let ask = async |session: &mut Session| {
+            let purse = exports.load(&mut session.store, &session.instance)?;
+            purse.call_check(&mut session.store, &call, count.map(PurchaseCount::get)).await
+        };
+        self.callee.call(Instances::Fresh, Some(line), ask, convert::evidence).await.answer
+    }
+
+    /// A captured frame explained; touches no line.
+    pub async fn decode(&self, frame: &[u8]) -> Result<Explanation, CallError> {
+        let exports = self.exports.frames.as_ref().ok_or_else(|| self.unable("explain frames"))?;
+        let ask = async |session: &mut Session| {
+            let Session { store, instance, frames, .. } = session;
+            let frames = match frames {
+                Some(frames) => frames,
+                None => frames.insert(exports.load(&mut *store, instance)?),
+            };
+            frames.call_decode(store, frame).await
+        };
+        self.callee.call(Instances::MayBeWarm, None, ask, convert::explanation).await.answer
+    }
+
+    pub async fn open(
+        &self,
+        line: &mut LineLease,
+        device: &Device,
+        moment: Moment,
+        opening: &Opening,
+    ) -> Delivery {
+        let call = call(device, moment);
+        let opening = purse::Opening {
+            customer_number: opening.customer.as_str().to_owned(),
+            credit: outward::credit(opening.purchase.credit),
+            count: opening.purchase.count.get(),
+        };
+        self.deliver("open", line, async |purse, session| {
+            purse.call_open(&mut session.store, &call, &opening).await
+        })
+        .await
+    }
+
+    pub async fn sell(
+        &self,
+        line: &mut LineLease,
+        device: &Device,
+        moment: Moment,
+        customer: &CustomerNumber,
+        purchase: Purchase,
+    ) -> Delivery {
+        let call = call(device, moment);
+        let order = purse::Order {
+            customer_number: customer.as_str().to_owned(),
+            purchase: outward::purchase(purchase),
+        };
+        self.deliver("sell", line, async |purse, session| {
+            purse.call_sell(&mut session.store, &call, &order).await
+        })
+        .await
+    }
+
+    /// Empties the purse and forgets the customer.
+    pub async fn clear(&self, line: &mut LineLease, device: &Device, moment: Moment) -> Delivery {
+        let call = call(device, moment);
+        self.deliver("clear", line, async |purse, session| {
+            purse.call_clear(&mut session.store, &call).await
+        })
+        .await
+    }
+
+    pub async fn control(
+        &self,
+        line: &mut LineLease,
+        device: &Device,
+        moment: Moment,
+        command: SupplyCommand,
+        valid_until: Option<LocalTime>,
+    ) -> ControlOutcome {
+        let Some(exports) = &self.exports.supply else {
+            return ControlOutcome::NotSent(self.unable("control the supply").to_string());
+        };
+        let call = call(device, moment);
+        let command = outward::command(command);
+        let valid_until = valid_until.map(outward::local_time);
+        let ask = async |session: &mut Session| {
+            let supply = exports.load(&mut session.store, &session.instance)?;
+            supply.call_control(&mut session.store, &call, command, valid_until).await
+        };
+        self.callee
+            .call(Instances::Fresh, Some(line), ask, convert::control)
+            .await
+            .judge(self.name())
+            .into()
+    }
+
+    pub async fn set_parameters(
+        &self,
+        line: &mut LineLease,
+        device: &Device,
+        moment: Moment,
+        parameters: &[(String, Value)],
+    ) -> SetOutcome {
+        let Some(exports) = &self.exports.settings else {
+            return SetOutcome::NotSent(self.unable("set parameters").to_string());
+        };
+        let call = call(device, moment);
+        let parameters = outward::extras(parameters);
+        let ask = async |session: &mut Session| {
+            let settings = exports.load(&mut session.store, &session.instance)?;
+            settings.call_set_parameters(&mut session.store, &call, &parameters).await
+        };
+        self.callee
+            .call(Instances::Fresh, Some(line), ask, convert::set)
+            .await
+            .judge(self.name())
+            .into()
+    }
+
+    /// What `open`, `sell` and `clear` have in common.
+    async fn deliver(
+        &self,
+        verb: &'static str,
+        line: &mut LineLease,
+        ask: impl AsyncFnOnce(
+            purse::Guest,
+            &mut Session,
+        )
+            -> wasmtime::Result<Result<types::SellOutcome, types::DriverError>>,
+    ) -> Delivery {
+        let exports = match self.purse(verb) {
+            Ok(exports) => exports,
+            Err(unable) => return Delivery::NotSent(unable.to_string()),
+        };
+        let ask = async |session: &mut Session| {
+            let purse = exports.load(&mut session.store, &session.instance)?;
+            ask(purse, session).await
+        };
+        let ended: Ended<Claim<Receipt>> =
+            self.callee.call(Instances::Fresh, Some(line), ask, convert::receipt).await;
+        let verdict: Verdict<Receipt> = ended.judge(self.name());
+        verdict.into()
+    }
+
+    fn purse(&self, ability: &'static str) -> Result<&purse::GuestIndices, CallError> {
+        self.exports
+            .purse
+            .as_ref()
+            .filter(|_| self.description.purse.is_some())
+            .ok_or_else(|| self.unable(ability))
+    }
+
+    fn unable(&self, ability: &'static str) -> CallError {
+        CallError::Unable { driver: self.name().to_owned(), ability }
+    }
+}
+
+async fn describe(callee: &Callee, exports: &Exports) -> Result<Description, LoadError> {
+    let driver = || callee.name().to_owned();
+    let ask = async |session: &mut Session| {
+        if let Err(error) = exports.check(session) {
+            return Ok(Ok(Err(format!("exports that do not fit contract {CONTRACT}: {error:#}"))));
+        }
+        let info = exports.info.load(&mut session.store, &session.instance)?;
+        Ok(Ok::<_, Infallible>(Ok(info.call_describe(&mut session.store).await?)))
+    };
+    let described =
+        callee.call(Instances::Fresh, None, ask, |said| Description::check(said?)).await;
+    let description = described.answer.map_err(|error| match error {
+        CallError::BadResult { driver, what } => LoadError::BadDescription { driver, what },
+        source => LoadError::Describe { driver: driver(), source },
+    })?;
+    if description.vendor_code != callee.config.vendor {
+        return Err(LoadError::OtherVendor {
+            driver: driver(),
+            says: description.vendor_code.to_string(),
+            configured: callee.config.vendor.to_string(),
+        });
+    }
+    Ok(description)
+}
+
+impl std::fmt::Debug for Driver {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Driver")
+            .field("config", &self.callee.config)
+            .field("imports", &self.imports)
+            .field("description", &self.description)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Exports {
+    /// `info` and `meter` are required. An interface that is there but lacks a function is an error
+    /// and not a missing ability.
+    fn find(driver: &str, linked: &InstancePre<State>) -> Result<Exports, LoadError> {
+        let has = |name: &str| linked.component().get_export_index(None, name).is_some();
+        let misfit = |error: wasmtime::Error| LoadError::Misfit {
+            driver: driver.to_owned(),
+            offered: CONTRACT,
+            detail: format!("{error:#}"),
+        };
+        for interface in ["polymeter:driver/info@1.0.0", "polymeter:driver/meter@1.0.0"] {
+            if !has(interface) {
+                return Err(LoadError::MissingExport { driver: driver.to_owned(), interface });
+            }
+        }
+        macro_rules! optional {
+            ($interface:ident) => {
+                has(concat!("polymeter:driver/", stringify!($interface), "@1.0.0"))
+                    .then(|| $interface::GuestIndices::new(linked))
+                    .transpose()
+                    .map_err(misfit)?
+            };
+        }
+        Ok(Exports {
+            info: info::GuestIndices::new(linked).map_err(misfit)?,
+            meter: meter::GuestIndices::new(linked).map_err(misfit)?,
+            purse: optional!(purse),
+            supply: optional!(supply),
+            settings: optional!(settings),
+            frames: optional!(frames),
+        })
+    }
+
+    /// Loading an interface compares its functions' types, so a wrong one is told at load and not at
+    /// the first sale.
+    fn check(&self, session: &mut Session) -> wasmtime::Result<()> {
+        let Session { store, instance, .. } = session;
+        self.info.load(&mut *store, instance)?;
+        self.meter.load(&mut *store, instance)?;
+        self.purse.as_ref().map(|found| found.load(&mut *store, instance)).transpose()?;
+        self.supply.as_ref().map(|found| found.load(&mut *store, instance)).transpose()?;
+        self.settings.as_ref().map(|found| found.load(&mut *store, instance)).transpose()?;
+        self.frames.as_ref().map(|found| found.load(&mut *store, instance)).transpose()?;
+        Ok(())
+    }
+}
+
+/// The granted imports and no other: what was refused at load is also not there.
+fn linker(shared: &Shared, grants: &[Capability]) -> wasmtime::Result<Linker<State>> {
+    let mut linker = Linker::new(&shared.engine);
+    types::add_to_linker::<State, HasSelf<State>>(&mut linker, |state| state)?;
+    let granted = |capability| grants.contains(&capability);
+    if granted(Capability::Line) {
+        line::add_to_linker::<State, HasSelf<State>>(&mut linker, |state| state)?;
+    }
+    if granted(Capability::Vault) {
+        vault::add_to_linker::<State, HasSelf<State>>(&mut linker, |state| state)?;
+    }
+    if granted(Capability::Log) {
+        log::add_to_linker::<State, HasSelf<State>>(&mut linker, |state| state)?;
+    }
+    Ok(linker)
+}
+
+fn call(device: &Device, moment: Moment) -> types::Call {
+    types::Call {
+        address: device.address.as_str().to_owned(),
+        parameters: outward::extras(&device.parameters),
+        now: outward::local_time(moment.now),
+        nonce: moment.nonce.to_vec(),
+    }
+}

@@ -1,0 +1,111 @@
+//! Why a driver was not loaded, and why a call brought no answer.
+//!
+//! Invariant: each is a sentence that names the driver, what is wrong and what to do about it.
+
+use crate::limits::{Knob, Spent};
+
+/// Why a component does not become a driver.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    #[error("the engine for drivers does not start: {detail}")]
+    Engine { detail: String },
+    #[error(
+        "driver {driver}: limit {limit} = {asked} must be from {least} to {most}: change {config_key}"
+    )]
+    LimitOutOfRange {
+        driver: String,
+        limit: &'static str,
+        asked: u128,
+        least: u128,
+        most: u128,
+        config_key: &'static str,
+    },
+    #[error(
+        "driver {driver} has {used} bytes, over the limit component_bytes of {limit}: raise \
+         limits.component_bytes of [[driver]] {driver} if it is meant to be so large"
+    )]
+    TooLarge { driver: String, used: usize, limit: usize },
+    #[error("driver {driver} is no component, or is cut short or damaged: {detail}")]
+    Garbled { driver: String, detail: String },
+    #[error("driver {driver} is a core module, not a component: build it with polymeter-sdk build")]
+    CoreModule { driver: String },
+    #[error(
+        "driver {driver} imports {import}, which no driver may: build it for \
+         wasm32-unknown-unknown with polymeter-sdk"
+    )]
+    ForeignImport { driver: String, import: String },
+    #[error(
+        "driver {driver} was built for contract {built_for} ({interface}), this host offers \
+         {offered}: take a driver built for {offered}, or a newer host"
+    )]
+    OtherContract { driver: String, interface: String, built_for: String, offered: &'static str },
+    #[error("driver {driver} imports {import}, which contract {offered} does not have")]
+    UnknownInterface { driver: String, import: String, offered: &'static str },
+    #[error(
+        "driver {driver} imports {import}, which is not granted: add \"{grant}\" to grant of \
+         [[driver]] {driver}"
+    )]
+    NotGranted { driver: String, import: String, grant: &'static str },
+    #[error("driver {driver} does not export {interface}, which every driver must")]
+    MissingExport { driver: String, interface: &'static str },
+    #[error("driver {driver} does not fit contract {offered}: {detail}")]
+    Misfit { driver: String, offered: &'static str, detail: String },
+    #[error("driver {driver} could not describe itself")]
+    Describe {
+        driver: String,
+        #[source]
+        source: CallError,
+    },
+    #[error("driver {driver} describes itself badly: it returned {what}")]
+    BadDescription { driver: String, what: String },
+    #[error(
+        "driver {driver} is for vendor {says}, its [[driver]] entry says vendor = \
+         \"{configured}\": correct one of them"
+    )]
+    OtherVendor { driver: String, says: String, configured: String },
+}
+
+/// Why a call brought no answer. For calls that change nothing; those that do answer with
+/// `Delivery`, `ControlOutcome` or `SetOutcome`, where such a failure is `NotSent` or `Unknown`.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CallError {
+    /// The driver's own error record, `code` as in the contract (`driver-error`).
+    #[error("{driver}: {detail}{}", device_code.as_ref().map(|code| format!(" (device code {code})")).unwrap_or_default())]
+    Driver { driver: String, code: u16, detail: String, device_code: Option<String> },
+    #[error("{driver} trapped: {detail}")]
+    Trap { driver: String, detail: String },
+    #[error(
+        "{driver}: limit {limit} is spent ({used}): raise {config_key} of [[driver]] {driver} if \
+         that is meant"
+    )]
+    Limit { driver: String, limit: &'static str, used: String, config_key: &'static str },
+    #[error("{driver} does not have the ability to {ability}")]
+    Unable { driver: String, ability: &'static str },
+    #[error("{driver} returned {what}")]
+    BadResult { driver: String, what: String },
+}
+
+impl CallError {
+    pub(crate) fn limit(driver: &str, spent: Spent) -> Self {
+        let Spent { knob, used } = spent;
+        Self::Limit {
+            driver: driver.to_owned(),
+            limit: knob.name(),
+            used,
+            config_key: knob.config_key(),
+        }
+    }
+}
+
+impl LoadError {
+    pub(crate) fn out_of_range(driver: &str, knob: Knob, asked: u128, most: u128) -> Self {
+        Self::LimitOutOfRange {
+            driver: driver.to_owned(),
+            limit: knob.name(),
+            asked,
+            least: 1,
+            most,
+            config_key: knob.config_key(),
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! The imports of a driver: line, vault and log. Every one charges a budget before it acts.
+//!
+//! Invariant: no key and no socket is reachable from here but through these functions, and none of
+//! them traps on bad input: the driver is told, in the contract's codes.
+
+use crate::bindings::polymeter::driver::{line, log, types, vault};
+use crate::state::State;
+use crate::vault::{Diversification, KeyName, Refused, Vault};
+use polymeter_transport::LineError;
+use std::time::Instant;
+
+/// `line-error.code`.
+const SILENT: u16 = 1;
+const DOWN: u16 = 2;
+const LIMIT_SPENT: u16 = 3;
+const NOT_GRANTED: u16 = 4;
+
+type Answer<T, E> = wasmtime::Result<Result<T, E>>;
+
+impl line::Host for State {
+    async fn send(&mut self, bytes: Vec<u8>) -> Answer<(), line::LineError> {
+        if self.lease.is_none() {
+            return Ok(Err(no_line()));
+        }
+        if let Err(detail) = self.take_exchange(bytes.len()) {
+            return Ok(Err(spent(detail)));
+        }
+        let Some(lease) = &mut self.lease else { return Ok(Err(no_line())) };
+        let began = Instant::now();
+        let sent = lease.send(&bytes).await;
+        self.has_waited(began);
+        Ok(sent.map_err(told))
+    }
+
+    async fn receive(&mut self, want: u32) -> Answer<Vec<u8>, line::LineError> {
+        let left = self.line_bytes_left();
+        let Some(lease) = &mut self.lease else { return Ok(Err(no_line())) };
+        if left == 0 {
+            let detail = self.take_line_bytes(1).err().unwrap_or_default();
+            return Ok(Err(spent(detail)));
+        }
+        let began = Instant::now();
+        let want = usize::try_from(want).unwrap_or(usize::MAX).clamp(1, left);
+        let received = lease.receive(want).await;
+        self.has_waited(began);
+        Ok(match received {
+            Ok(bytes) => self.take_line_bytes(bytes.len()).map(|()| bytes).map_err(spent),
+            Err(error) => Err(told(error)),
+        })
+    }
+
+    async fn drain(&mut self) -> Answer<u32, line::LineError> {
+        let Some(lease) = &mut self.lease else { return Ok(Err(no_line())) };
+        let began = Instant::now();
+        let drained = lease.drain().await;
+        self.has_waited(began);
+        Ok(drained.map(|bytes| u32::try_from(bytes).unwrap_or(u32::MAX)).map_err(told))
+    }
+}
+
+/// `describe` and `decode` are asked without a device.
+fn no_line() -> line::LineError {
+    line::LineError { code: NOT_GRANTED, detail: "this call has no line".to_owned() }
+}
+
+fn spent(detail: &str) -> line::LineError {
+    line::LineError { code: LIMIT_SPENT, detail: detail.to_owned() }
+}
+
+fn told(error: LineError) -> line::LineError {
+    let code = match &error {
+        LineError::Silent { .. } => SILENT,
+        // Lent cannot be: the line is the call's own.
+        LineError::Down { .. } | LineError::Busy { .. } | LineError::Lent { .. } => DOWN,
+        LineError::OutOfTime { .. } => LIMIT_SPENT,
+    };
+    line::LineError { code, detail: error.to_string() }
+}
+
+impl vault::Host for State {
+    fn mac(
+        &mut self,
+        key: vault::Key,
+        algorithm: u16,
+        iv: Vec<u8>,
+        data: Vec<u8>,
+    ) -> Answer<Vec<u8>, vault::VaultError> {
+        let mac = self.vault.mac(&self.vendor, &name(&key), algorithm, &iv, &data);
+        Ok(mac.map(|mac| mac.to_vec()).map_err(refused))
+    }
+
+    fn encrypt(
+        &mut self,
+        key: vault::Key,
+        algorithm: u16,
+        data: Vec<u8>,
+    ) -> Answer<Vec<u8>, vault::VaultError> {
+        Ok(self.vault.encrypt(&self.vendor, &name(&key), algorithm, &data).map_err(refused))
+    }
+
+    fn decrypt(
+        &mut self,
+        key: vault::Key,
+        algorithm: u16,
+        data: Vec<u8>,
+    ) -> Answer<Vec<u8>, vault::VaultError> {
+        Ok(self.vault.decrypt(&self.vendor, &name(&key), algorithm, &data).map_err(refused))
+    }
+
+    fn random(&mut self, length: u32) -> Answer<Vec<u8>, vault::VaultError> {
+        Ok(Vault::random(length).map_err(refused))
+    }
+}
+
+fn name(key: &vault::Key) -> KeyName<'_> {
+    let path = key
+        .path
+        .iter()
+        .map(|step| Diversification { algorithm: step.algorithm, factor: &step.factor })
+        .collect();
+    KeyName { label: &key.label, path }
+}
+
+fn refused(refused: Refused) -> vault::VaultError {
+    vault::VaultError { code: refused.code(), detail: refused.to_string() }
+}
+
+impl log::Host for State {
+    fn write(&mut self, level: log::Level, message: String) -> wasmtime::Result<()> {
+        if level == log::Level::Error {
+            self.keep_last_words(&message);
+        }
+        let Some(line) = self.log_line(&message) else { return Ok(()) };
+        let driver = &*self.driver;
+        match level {
+            log::Level::Trace => tracing::trace!(driver, "{line}"),
+            log::Level::Debug => tracing::debug!(driver, "{line}"),
+            log::Level::Info => tracing::info!(driver, "{line}"),
+            log::Level::Warn => tracing::warn!(driver, "{line}"),
+            log::Level::Error => tracing::error!(driver, "{line}"),
+        }
+        Ok(())
+    }
+}
+
+impl types::Host for State {}

@@ -1,0 +1,35 @@
+//! The driver runtime: loads components, lends them lines, turns their answers into domain values.
+//!
+//! Invariant: a driver is hostile until proved otherwise. What it imports is read before it is
+//! compiled, every call is bounded in time, memory and bytes, what it returns is checked value by
+//! value, and whether a byte left the host is the host's own observation, never the driver's claim.
+//! `wasmtime` is named in this crate and in no other.
+//! Not here: bytes on a line (transport), what a sale's ending means (domain), signatures and
+//! packages, the cache of compiled code.
+
+mod bindings;
+mod convert;
+mod description;
+mod driver;
+mod engine;
+mod error;
+mod host_calls;
+pub mod limits;
+mod load;
+mod outcome;
+mod session;
+mod state;
+mod text;
+pub mod vault;
+
+#[cfg(test)]
+mod tests;
+
+pub use description::{Abilities, Description, Parameter, Proof};
+pub use driver::{Device, Driver, Explanation, Identity, Moment, Opening};
+pub use engine::Runtime;
+pub use error::{CallError, LoadError};
+pub use limits::Limits;
+pub use load::{Capability, DriverConfig};
+pub use outcome::SetOutcome;
+pub use vault::Vault;

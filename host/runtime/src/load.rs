@@ -1,0 +1,160 @@
+//! What a component asks for, read before it is compiled, and what is made of it.
+//!
+//! Invariant: nothing is compiled whose imports were not all allowed by the contract and granted by
+//! the admin. Not here: signatures and packages.
+
+use crate::error::LoadError;
+use crate::limits::{CALLS, Knob, Limits, MEMORY_BYTES_MOST};
+use polymeter_domain::VendorCode;
+use wasmparser::{Encoding, Parser, Payload};
+
+/// The contract that this host offers.
+pub(crate) const CONTRACT: &str = "1.0.0";
+/// Versions that are the same contract: patches only, because wasmtime links a driver that needs a
+/// function of 1.1 against 1.0 as far as the names, and then fails without a sentence.
+const SAME_CONTRACT: &str = "1.0.";
+const PACKAGE: &str = "polymeter:driver/";
+
+/// The import interfaces an admin may grant, by their config names "line", "vault", "log".
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Capability {
+    Line,
+    Vault,
+    Log,
+}
+
+impl Capability {
+    /// The name in config, which is also the interface's name in the contract.
+    pub fn name(self) -> &'static str {
+        match self {
+            Capability::Line => "line",
+            Capability::Vault => "vault",
+            Capability::Log => "log",
+        }
+    }
+
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Capability::Line, Capability::Vault, Capability::Log]
+            .into_iter()
+            .find(|capability| capability.name() == name)
+    }
+}
+
+#[derive(Debug, Clone)]
+pub struct DriverConfig {
+    /// The name in config, e.g. "dlt645-2007".
+    pub name: String,
+    pub vendor: VendorCode,
+    pub grants: Vec<Capability>,
+    pub limits: Limits,
+}
+
+/// The imports of `component`, if all of them are allowed and granted. Reads every section header
+/// of the file, so a file that is cut short is refused here and not deep in the compiler.
+pub(crate) fn imports(config: &DriverConfig, component: &[u8]) -> Result<Vec<String>, LoadError> {
+    let driver = || config.name.clone();
+    if component.len() > config.limits.component_bytes {
+        return Err(LoadError::TooLarge {
+            driver: driver(),
+            used: component.len(),
+            limit: config.limits.component_bytes,
+        });
+    }
+    let garbled = |error: wasmparser::BinaryReaderError| LoadError::Garbled {
+        driver: driver(),
+        detail: error.to_string(),
+    };
+    let mut imports = Vec::new();
+    let mut depth = 0_usize;
+    for payload in Parser::new(0).parse_all(component) {
+        match payload.map_err(garbled)? {
+            Payload::Version { encoding: Encoding::Module, .. } if depth == 0 => {
+                return Err(LoadError::CoreModule { driver: driver() });
+            }
+            Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
+            Payload::End(_) => depth = depth.saturating_sub(1),
+            Payload::ComponentImportSection(section) if depth == 0 => {
+                for import in section {
+                    let name = import.map_err(garbled)?.name.name;
+                    allow(config, name)?;
+                    imports.push(name.to_owned());
+                }
+            }
+            Payload::ComponentExportSection(section) if depth == 0 => {
+                for export in section {
+                    same_contract(config, export.map_err(garbled)?.name.name)?;
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(imports)
+}
+
+fn allow(config: &DriverConfig, import: &str) -> Result<(), LoadError> {
+    let driver = || config.name.clone();
+    same_contract(config, import)?;
+    let Some((interface, _)) = import.strip_prefix(PACKAGE).and_then(|rest| rest.split_once('@'))
+    else {
+        return Err(LoadError::ForeignImport { driver: driver(), import: import.to_owned() });
+    };
+    if interface == "types" {
+        return Ok(()); // Names of shapes; there is nothing in it to grant.
+    }
+    match Capability::from_name(interface) {
+        None => Err(LoadError::UnknownInterface {
+            driver: driver(),
+            import: import.to_owned(),
+            offered: CONTRACT,
+        }),
+        Some(capability) if !config.grants.contains(&capability) => Err(LoadError::NotGranted {
+            driver: driver(),
+            import: import.to_owned(),
+            grant: capability.name(),
+        }),
+        Some(_) => Ok(()),
+    }
+}
+
+/// Names outside our package pass: imports among them are refused by [`allow`], exports do no harm.
+fn same_contract(config: &DriverConfig, name: &str) -> Result<(), LoadError> {
+    let Some(rest) = name.strip_prefix(PACKAGE) else { return Ok(()) };
+    let (_, version) = rest.split_once('@').unwrap_or((rest, "no version"));
+    if version.starts_with(SAME_CONTRACT) && !version.contains(['-', '+']) {
+        return Ok(());
+    }
+    Err(LoadError::OtherContract {
+        driver: config.name.clone(),
+        interface: name.to_owned(),
+        built_for: version.to_owned(),
+        offered: CONTRACT,
+    })
+}
+
+/// Limits at which a driver could never run, or that the pool could not keep.
+pub(crate) fn check_limits(config: &DriverConfig) -> Result<(), LoadError> {
+    let Limits {
+        component_bytes,
+        memory_bytes,
+        cpu_ticks,
+        wall,
+        result_bytes,
+        concurrent_calls,
+        ..
+    } = config.limits;
+    // usize fits u128 on every target.
+    let wide = |value: usize| u128::try_from(value).unwrap_or(u128::MAX);
+    for (knob, asked, most) in [
+        (Knob::ComponentBytes, wide(component_bytes), wide(MEMORY_BYTES_MOST)),
+        (Knob::MemoryBytes, wide(memory_bytes), wide(MEMORY_BYTES_MOST)),
+        (Knob::CpuTicks, u128::from(cpu_ticks), u128::from(u32::MAX)),
+        (Knob::Wall, wall.as_millis(), u128::from(u32::MAX)),
+        (Knob::ResultBytes, wide(result_bytes), wide(MEMORY_BYTES_MOST)),
+        (Knob::ConcurrentCalls, wide(concurrent_calls), wide(CALLS)),
+    ] {
+        if asked == 0 || asked > most {
+            return Err(LoadError::out_of_range(&config.name, knob, asked, most));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,8 @@
+//! The runtime on a real component (tests/conformance/misbehaving), a real line and a listener as the
+//! far end. Nothing of ours is mocked.
+
+mod bench;
+mod containment;
+mod load;
+mod money;
+mod reading;
