@@ -12,11 +12,17 @@ use crate::{
 use std::marker::PhantomData;
 use std::sync::Once;
 
-/// The host as a component sees it: its imports.
+/// The host as a component sees it: its imports. Without `VAULT` the interface `vault` is never
+/// named, so that the component does not import what its driver does not use.
 #[derive(Debug)]
-pub struct Imports;
+pub struct Imports<const VAULT: bool>;
 
-impl Host for Imports {
+/// What a driver hears that was exported without the vault and asks for it: code 4, not granted.
+fn without_vault<T>() -> Result<T, VaultError> {
+    Err(VaultError { code: 4, detail: "this driver was exported without the vault".to_owned() })
+}
+
+impl<const VAULT: bool> Host for Imports<VAULT> {
     fn send(&mut self, bytes: &[u8]) -> Result<(), LineError> {
         line::send(bytes)
     }
@@ -33,16 +39,16 @@ impl Host for Imports {
         iv: &[u8],
         data: &[u8],
     ) -> Result<Vec<u8>, VaultError> {
-        vault::mac(key, algorithm, iv, data)
+        if VAULT { vault::mac(key, algorithm, iv, data) } else { without_vault() }
     }
     fn encrypt(&mut self, key: &Key, algorithm: u16, data: &[u8]) -> Result<Vec<u8>, VaultError> {
-        vault::encrypt(key, algorithm, data)
+        if VAULT { vault::encrypt(key, algorithm, data) } else { without_vault() }
     }
     fn decrypt(&mut self, key: &Key, algorithm: u16, data: &[u8]) -> Result<Vec<u8>, VaultError> {
-        vault::decrypt(key, algorithm, data)
+        if VAULT { vault::decrypt(key, algorithm, data) } else { without_vault() }
     }
     fn random(&mut self, length: u32) -> Result<Vec<u8>, VaultError> {
-        vault::random(length)
+        if VAULT { vault::random(length) } else { without_vault() }
     }
     fn log(&mut self, level: Level, message: &str) {
         log::write(level, message);
@@ -51,10 +57,10 @@ impl Host for Imports {
 
 /// Carries a driver's type through the generated export macro.
 #[derive(Debug)]
-pub struct Exported<D>(PhantomData<D>);
+pub struct Exported<D, const VAULT: bool>(PhantomData<D>);
 
 /// The message and place of a panic reach the host's log before the trap does.
-fn imports() -> Imports {
+fn imports<const VAULT: bool>() -> Imports<VAULT> {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {
         std::panic::set_hook(Box::new(|panic| log::write(Level::Error, &panic.to_string())));
@@ -62,56 +68,56 @@ fn imports() -> Imports {
     Imports
 }
 
-impl<D: MeterDriver> info::Guest for Exported<D> {
+impl<D: MeterDriver, const VAULT: bool> info::Guest for Exported<D, VAULT> {
     fn describe() -> Description {
-        let _ = imports();
+        let _ = imports::<VAULT>();
         D::describe()
     }
 }
 
-impl<D: MeterDriver> meter::Guest for Exported<D> {
+impl<D: MeterDriver, const VAULT: bool> meter::Guest for Exported<D, VAULT> {
     fn probe(call: Call) -> Result<Identity, DriverError> {
-        D::probe(&mut imports(), &call)
+        D::probe(&mut imports::<VAULT>(), &call)
     }
     fn read(call: Call) -> Result<Snapshot, DriverError> {
-        D::read(&mut imports(), &call)
+        D::read(&mut imports::<VAULT>(), &call)
     }
 }
 
-impl<D: MeterDriver> purse::Guest for Exported<D> {
+impl<D: MeterDriver, const VAULT: bool> purse::Guest for Exported<D, VAULT> {
     fn open(call: Call, opening: Opening) -> Result<SellOutcome, DriverError> {
-        D::open(&mut imports(), &call, &opening)
+        D::open(&mut imports::<VAULT>(), &call, &opening)
     }
     fn sell(call: Call, order: Order) -> Result<SellOutcome, DriverError> {
-        D::sell(&mut imports(), &call, &order)
+        D::sell(&mut imports::<VAULT>(), &call, &order)
     }
     fn clear(call: Call) -> Result<SellOutcome, DriverError> {
-        D::clear(&mut imports(), &call)
+        D::clear(&mut imports::<VAULT>(), &call)
     }
     fn check(call: Call, count: Option<u32>) -> Result<Evidence, DriverError> {
-        D::check(&mut imports(), &call, count)
+        D::check(&mut imports::<VAULT>(), &call, count)
     }
 }
 
-impl<D: MeterDriver> supply::Guest for Exported<D> {
+impl<D: MeterDriver, const VAULT: bool> supply::Guest for Exported<D, VAULT> {
     fn control(
         call: Call,
         command: u16,
         valid_until: Option<LocalTime>,
     ) -> Result<ControlOutcome, DriverError> {
-        D::control(&mut imports(), &call, command, valid_until)
+        D::control(&mut imports::<VAULT>(), &call, command, valid_until)
     }
 }
 
-impl<D: MeterDriver> settings::Guest for Exported<D> {
+impl<D: MeterDriver, const VAULT: bool> settings::Guest for Exported<D, VAULT> {
     fn set_parameters(call: Call, parameters: Extras) -> Result<SetOutcome, DriverError> {
-        D::set_parameters(&mut imports(), &call, &parameters)
+        D::set_parameters(&mut imports::<VAULT>(), &call, &parameters)
     }
 }
 
-impl<D: MeterDriver> frames::Guest for Exported<D> {
+impl<D: MeterDriver, const VAULT: bool> frames::Guest for Exported<D, VAULT> {
     fn decode(frame: Vec<u8>) -> Result<Explanation, String> {
-        let _ = imports();
+        let _ = imports::<VAULT>();
         D::decode(&frame)
     }
 }

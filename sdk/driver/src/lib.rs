@@ -79,12 +79,20 @@ pub trait MeterDriver {
 }
 
 /// Turns a type that implements [`MeterDriver`] into the component's exports. Once per crate.
+/// `export!(Driver, without vault)` leaves the interface `vault` out of the component's imports, so
+/// that nobody has to grant it; such a driver's requests to the vault fail.
 #[macro_export]
 macro_rules! export {
     ($driver:ident) => {
+        $crate::export!(@ $driver, true);
+    };
+    ($driver:ident, without vault) => {
+        $crate::export!(@ $driver, false);
+    };
+    (@ $driver:ident, $vault:literal) => {
         #[cfg(target_arch = "wasm32")]
         mod polymeter_exports {
-            type Exported = $crate::guest::Exported<super::$driver>;
+            type Exported = $crate::guest::Exported<super::$driver, $vault>;
             $crate::bindings::export_meter_driver!(Exported with_types_in $crate::bindings);
         }
     };

@@ -1,0 +1,27 @@
+//! Frames: what stands between a device's bytes and their meaning. Encoders and decoders for the
+//! meter protocols, and the number formats they share.
+//!
+//! Invariant: every function takes any bytes at all and ends in bounded time without a panic; the
+//! lints below refuse the ways to break that. A decoder answers in three ways, see [`Decoded`].
+//!
+//! Not here: lines, time-outs, retries (the host); what a register means (a driver); `std`.
+#![no_std]
+#![forbid(unsafe_code)]
+#![deny(
+    clippy::arithmetic_side_effects,
+    clippy::as_conversions,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::string_slice,
+    clippy::unreachable,
+    clippy::unwrap_used
+)]
+
+mod decoded;
+
+pub mod bcd;
+pub mod dlt645;
+pub mod modbus;
+
+pub use decoded::{Decoded, NoRoom};

@@ -1,0 +1,380 @@
+//! Modbus RTU: what any bytes may do to the decoders, and frames published by others.
+
+use polymeter_codec::Decoded;
+use polymeter_codec::modbus::{
+    Adu, Captured, FRAME_BYTES_MAX, Mismatch, REGISTERS_READ_MAX, REGISTERS_WRITTEN_MAX, Registers,
+    Reply, Request, Unencodable, Unit, crc16, decode_captured, decode_reply,
+};
+use proptest::prelude::*;
+use serde_json::Value;
+use std::path::Path;
+
+/// A question as it can be made from any numbers; requests borrow, so this owns.
+#[derive(Debug, Clone)]
+enum Asked {
+    Holding(u16, u16),
+    Input(u16, u16),
+    Single(u16, u16),
+    Multiple(u16, Vec<u8>),
+}
+
+impl Asked {
+    fn request(&self) -> Request<'_> {
+        match self {
+            Self::Holding(start, count) => Request::ReadHolding { start: *start, count: *count },
+            Self::Input(start, count) => Request::ReadInput { start: *start, count: *count },
+            Self::Single(register, value) => {
+                Request::WriteSingle { register: *register, value: *value }
+            }
+            Self::Multiple(start, values) => {
+                Request::WriteMultiple { start: *start, values: Registers::new(values).unwrap() }
+            }
+        }
+    }
+
+    /// The yes of a device, from the specification and not from the decoder; `seed` fills
+    /// registers.
+    fn yes(&self, unit: u8, seed: u8) -> Vec<u8> {
+        let mut body = vec![unit, self.request().function()];
+        match self {
+            Self::Holding(_, count) | Self::Input(_, count) => {
+                body.push(u8::try_from(count * 2).unwrap());
+                body.extend((0..count * 2).map(|n| seed.wrapping_add(n.to_be_bytes()[1])));
+            }
+            Self::Single(register, value) => {
+                body.extend(register.to_be_bytes());
+                body.extend(value.to_be_bytes());
+            }
+            Self::Multiple(start, values) => {
+                body.extend(start.to_be_bytes());
+                body.extend(u16::try_from(values.len() / 2).unwrap().to_be_bytes());
+            }
+        }
+        sealed(body)
+    }
+}
+
+fn sealed(mut body: Vec<u8>) -> Vec<u8> {
+    body.extend(crc16(&body).to_le_bytes());
+    body
+}
+
+fn asked() -> impl Strategy<Value = Asked> {
+    let start = 0..0xFF00u16;
+    let written = 1..=usize::from(REGISTERS_WRITTEN_MAX);
+    prop_oneof![
+        (start.clone(), 1..=REGISTERS_READ_MAX).prop_map(|(s, c)| Asked::Holding(s, c)),
+        (start.clone(), 1..=REGISTERS_READ_MAX).prop_map(|(s, c)| Asked::Input(s, c)),
+        (start.clone(), any::<u16>()).prop_map(|(s, v)| Asked::Single(s, v)),
+        (start, written.prop_flat_map(|count| proptest::collection::vec(any::<u8>(), count * 2)))
+            .prop_map(|(s, values)| Asked::Multiple(s, values)),
+    ]
+}
+
+fn unit() -> impl Strategy<Value = Unit> {
+    (1..=247u8).prop_map(|unit| Unit::new(unit).unwrap())
+}
+
+fn encoded(request: &Request<'_>, unit: Unit) -> Vec<u8> {
+    let mut out = [0; FRAME_BYTES_MAX];
+    let length = request.encode(unit, &mut out).unwrap();
+    out[..length].to_vec()
+}
+
+/// Follows the decoder's answers to the end of the bytes, as a line's reader does once the line
+/// fell quiet. Panics where an answer would keep that reader in place.
+fn all_frames<'a, T>(mut bytes: &'a [u8], decode: impl Fn(&'a [u8]) -> Decoded<T>) -> Vec<T> {
+    let mut frames = Vec::new();
+    while !bytes.is_empty() {
+        match decode(bytes) {
+            Decoded::Frame { frame, used } => {
+                assert!(used > 0);
+                frames.push(frame);
+                bytes = &bytes[used..];
+            }
+            Decoded::NeedMore { at_least } => {
+                assert!(at_least > bytes.len() && at_least <= FRAME_BYTES_MAX);
+                bytes = &bytes[1..];
+            }
+            Decoded::Garbled { skip } => {
+                assert!(skip > 0);
+                bytes = &bytes[skip..];
+            }
+        }
+    }
+    frames
+}
+
+/// The beginning of a frame may by chance be a whole shorter one: where the byte after a body
+/// equals the low half of its CRC, the next CRC's low half is the high half of this one. A
+/// captured frame that is cut just there is rightly taken for the shorter one.
+fn hides_a_shorter_frame(frame: &[u8]) -> bool {
+    (3..frame.len() - 2).any(|body| {
+        let (body, rest) = frame.split_at(body);
+        rest.starts_with(&crc16(body).to_le_bytes())
+    })
+}
+
+proptest! {
+    #[test]
+    fn any_bytes_end_in_bounded_time(
+        bytes in proptest::collection::vec(any::<u8>(), 0..600),
+        asked in asked(),
+    ) {
+        let request = asked.request();
+        all_frames(&bytes, decode_captured);
+        all_frames(&bytes, |bytes| decode_reply(&request, bytes));
+    }
+
+    #[test]
+    fn a_request_comes_back_whole(asked in asked(), unit in unit()) {
+        let request = asked.request();
+        let frame = encoded(&request, unit);
+        prop_assume!(!hides_a_shorter_frame(&frame));
+        let pdu = match request {
+            Request::WriteSingle { register, value } => Captured::SingleWrite { register, value },
+            request => Captured::Request(request),
+        };
+        let frame_read = Adu { unit: unit.get(), pdu };
+        let used = frame.len();
+        prop_assert_eq!(decode_captured(&frame), Decoded::Frame { frame: frame_read, used });
+        for length in 0..frame.len() {
+            let cut = decode_captured(&frame[..length]);
+            let waits = matches!(cut, Decoded::NeedMore { at_least } if at_least > length);
+            prop_assert!(waits, "{} bytes: {:?}", length, cut);
+        }
+    }
+
+    #[test]
+    fn a_reply_answers_its_request(asked in asked(), unit in unit(), seed in any::<u8>()) {
+        let request = asked.request();
+        let frame = asked.yes(unit.get(), seed);
+        prop_assert_eq!(frame.len(), request.reply_bytes());
+        let Decoded::Frame { frame: reply, used } = decode_reply(&request, &frame) else {
+            return Err(TestCaseError::fail("no frame"));
+        };
+        prop_assert_eq!(used, frame.len());
+        prop_assert_eq!(request.is_answered_by(unit, &reply), Ok(()));
+        for length in 0..frame.len() {
+            let cut = decode_reply(&request, &frame[..length]);
+            let waits = matches!(cut, Decoded::NeedMore { at_least } if at_least > length);
+            prop_assert!(waits, "{} bytes: {:?}", length, cut);
+        }
+    }
+
+    #[test]
+    fn a_reply_is_found_in_noise(
+        asked in asked(), unit in unit(), seed in any::<u8>(),
+        before in proptest::collection::vec(any::<u8>(), 0..40),
+        after in proptest::collection::vec(any::<u8>(), 0..40),
+    ) {
+        let frame = asked.yes(unit.get(), seed);
+        let stream = [before, frame, after].concat();
+        let request = asked.request();
+        let found = all_frames(&stream, |bytes| decode_reply(&request, bytes));
+        prop_assert!(found.iter().any(|reply| request.is_answered_by(unit, reply).is_ok()));
+    }
+
+    #[test]
+    fn a_spoilt_reply_is_no_answer(
+        asked in asked(), unit in unit(), seed in any::<u8>(), at in any::<prop::sample::Index>(),
+        noise in proptest::collection::vec(any::<u8>(), 1..3), bit in 0..8u8,
+    ) {
+        let frame = asked.yes(unit.get(), seed);
+        let request = asked.request();
+        let place = at.index(frame.len());
+        let mut flipped = frame.clone();
+        flipped[place] ^= 1 << bit;
+        let first = decode_reply(&request, &flipped);
+        prop_assert!(!matches!(first, Decoded::Frame { .. }), "flipped: {:?}", first);
+
+        let mut longer = frame.clone();
+        longer.splice(place..place, noise);
+        // Noise before or after the frame leaves it whole, and no CRC of 16 bits can tell noise
+        // that happens to agree with it (one in 65536).
+        let agrees = longer.windows(frame.len()).any(|window| {
+            let (body, crc) = window.split_at(window.len() - 2);
+            crc16(body).to_le_bytes() == crc
+        });
+        for reply in all_frames(&longer, |bytes| decode_reply(&request, bytes)) {
+            prop_assert!(agrees || request.is_answered_by(unit, &reply).is_err());
+        }
+    }
+}
+
+#[test]
+fn requests_keep_the_limits_of_the_specification() {
+    let unit = Unit::new(1).unwrap();
+    let check = |request: Request<'_>, expected: Result<usize, Unencodable>| {
+        assert_eq!(request.encode(unit, &mut [0; FRAME_BYTES_MAX]), expected, "{request:?}");
+    };
+    let read = |start, count| Request::ReadHolding { start, count };
+    let many = [0; 250];
+    let write = |start, registers: usize| Request::WriteMultiple {
+        start,
+        values: Registers::new(&many[..registers * 2]).unwrap(),
+    };
+    check(read(0, 1), Ok(8));
+    check(read(0, 125), Ok(8));
+    check(read(0, 0), Err(Unencodable::Count { count: 0, max: 125 }));
+    check(read(0, 126), Err(Unencodable::Count { count: 126, max: 125 }));
+    check(Request::ReadInput { start: 0xFFFF, count: 1 }, Ok(8));
+    check(read(0xFFFF, 2), Err(Unencodable::PastEnd { start: 0xFFFF, count: 2 }));
+    check(write(0, 123), Ok(255));
+    check(write(0, 0), Err(Unencodable::Count { count: 0, max: 123 }));
+    check(write(0, 124), Err(Unencodable::Count { count: 124, max: 123 }));
+    check(Request::WriteSingle { register: 0xFFFF, value: 0 }, Ok(8));
+
+    let needed = 8;
+    let short = read(0, 1).encode(unit, &mut [0; 7]);
+    assert_eq!(short, Err(Unencodable::Room(polymeter_codec::NoRoom { needed })));
+    assert_eq!([0, 248, 255].map(Unit::new), [None; 3], "broadcast and reserved");
+    assert_eq!(Registers::new(&[1, 2, 3]), None, "half a register");
+}
+
+#[test]
+fn a_reply_to_another_question_says_so() {
+    let unit = Unit::new(17).unwrap();
+    let check = |request: Request<'_>, reply: Vec<u8>, expected: Result<(), Mismatch>| {
+        let Decoded::Frame { frame, .. } = decode_reply(&request, &reply) else {
+            panic!("{request:?}: {reply:02X?} is intact");
+        };
+        assert_eq!(request.is_answered_by(unit, &frame), expected, "{request:?}");
+    };
+    let read = Request::ReadHolding { start: 0x007C, count: 2 };
+    let write = Request::WriteSingle { register: 0x0801, value: 0x0100 };
+    let several = Request::WriteMultiple { start: 5, values: Registers::new(&[0, 1]).unwrap() };
+    check(read, sealed(vec![17, 3, 4, 0, 0x8D, 0, 0x8E]), Ok(()));
+    check(read, sealed(vec![18, 3, 4, 0, 0, 0, 0]), Err(Mismatch::Unit { asked: 17, came: 18 }));
+    check(read, sealed(vec![17, 3, 2, 0, 0]), Err(Mismatch::Count { asked: 2, came: 1 }));
+    check(
+        read,
+        sealed(vec![17, 3, 6, 0, 0, 0, 0, 0, 0]),
+        Err(Mismatch::Count { asked: 2, came: 3 }),
+    );
+    check(read, sealed(vec![17, 4, 4, 0, 0, 0, 0]), Err(Mismatch::Function { asked: 3, came: 4 }));
+    check(read, sealed(vec![17, 6, 8, 1, 1, 0]), Err(Mismatch::Function { asked: 3, came: 6 }));
+    check(read, sealed(vec![17, 0x83, 2]), Ok(()));
+    check(read, sealed(vec![17, 0x90, 2]), Err(Mismatch::Function { asked: 3, came: 16 }));
+    check(write, sealed(vec![17, 6, 8, 1, 1, 0]), Ok(()));
+    check(write, sealed(vec![17, 6, 8, 1, 0, 1]), Err(Mismatch::Echo));
+    check(several, sealed(vec![17, 16, 0, 5, 0, 1]), Ok(()));
+    check(several, sealed(vec![17, 16, 0, 5, 0, 2]), Err(Mismatch::Echo));
+    check(several, sealed(vec![17, 16, 0, 6, 0, 1]), Err(Mismatch::Echo));
+}
+
+/// Another question's reply is given out when it is whole, but never waited for: a noise byte that
+/// looks like its head must not keep a reader in place.
+#[test]
+fn only_the_asked_reply_is_waited_for() {
+    let read = Request::ReadHolding { start: 0, count: 2 };
+    let check = |bytes: &[u8], expected: Decoded<()>| {
+        let came = match decode_reply(&read, bytes) {
+            Decoded::Frame { used, .. } => Decoded::Frame { frame: (), used },
+            Decoded::NeedMore { at_least } => Decoded::NeedMore { at_least },
+            Decoded::Garbled { skip } => Decoded::Garbled { skip },
+        };
+        assert_eq!(came, expected, "{bytes:02X?}");
+    };
+    check(&[], Decoded::NeedMore { at_least: 5 });
+    check(&[1, 3], Decoded::NeedMore { at_least: 5 });
+    check(&[1, 3, 4], Decoded::NeedMore { at_least: 9 });
+    check(&[1, 0x83], Decoded::NeedMore { at_least: 5 });
+    check(&[1, 3, 6, 0, 0], Decoded::Garbled { skip: 4 });
+    check(&[1, 16, 0, 0, 0], Decoded::Garbled { skip: 4 });
+    check(&[0xFF, 0xFF, 1, 3, 4], Decoded::Garbled { skip: 2 });
+}
+
+/// One published row against the decoder; `Err` says why it was left out.
+fn check_row(row: &Value) -> Result<(), String> {
+    let text = row["frame_hex"].as_str().ok_or("no frame_hex")?;
+    let bytes = hex::decode(text).map_err(|error| error.to_string())?;
+    let (body, crc) = bytes.split_last_chunk::<2>().ok_or("shorter than a CRC")?;
+    assert_eq!(crc16(body).to_le_bytes(), *crc, "{text}: CRC");
+
+    let derived = &row["derived"];
+    assert_eq!(derived["unit"], body[0], "{text}: unit");
+    assert_eq!(derived["fc"], format!("{:02X}", body[1]), "{text}: function");
+    let decoded = decode_captured(&bytes);
+    let (start, count, data, exception, shape) = match decoded {
+        Decoded::Frame { frame, used } => {
+            assert_eq!(used, bytes.len(), "{text}");
+            assert_eq!(derived["unit"], frame.unit, "{text}: unit");
+            described(&frame.pdu)
+        }
+        _ if matches!(body[1], 3 | 4 | 6 | 0x10 | 0x81..) => panic!("{text}: {decoded:?}"),
+        _ => return Err(format!("function {:02X}: CRC only", body[1])),
+    };
+    assert_eq!(derived["shape"], shape, "{text}");
+    let same = |key: &str, ours: Option<Value>| {
+        assert_eq!(derived.get(key).cloned(), ours, "{text}: {key}");
+    };
+    same("start", start.map(|start| format!("{start:04X}").into()));
+    same("count", count.map(Value::from));
+    same("data", data.map(|data| hex::encode_upper(data).into()));
+    same("exception", exception.map(Value::from));
+    Ok(())
+}
+
+type Described<'a> = (Option<u16>, Option<u16>, Option<&'a [u8]>, Option<u8>, &'static str);
+
+fn described<'a>(pdu: &Captured<'a>) -> Described<'a> {
+    match *pdu {
+        Captured::Request(
+            Request::ReadHolding { start, count } | Request::ReadInput { start, count },
+        ) => (Some(start), Some(count), None, None, "request"),
+        Captured::Request(Request::WriteMultiple { start, values }) => {
+            (Some(start), Some(values.count()), Some(values.bytes()), None, "request")
+        }
+        Captured::Reply(Reply::Read { values, .. }) => {
+            (None, None, Some(values.bytes()), None, "response")
+        }
+        Captured::Reply(Reply::WroteMultiple { start, count }) => {
+            (Some(start), Some(count), None, None, "response")
+        }
+        Captured::Reply(Reply::Exception { code, .. }) => {
+            (None, None, None, Some(code), "exception")
+        }
+        Captured::Request(Request::WriteSingle { register, .. })
+        | Captured::Reply(Reply::WroteSingle { register, .. })
+        | Captured::SingleWrite { register, .. } => (Some(register), None, None, None, "request"),
+    }
+}
+
+/// The published rows, or `None` and a loud line where this checkout has none beside it.
+fn published(name: &str) -> Option<Vec<Value>> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/vectors").join(name);
+    let Ok(text) = std::fs::read_to_string(&path) else {
+        println!("vectors modbus: NONE CHECKED, no {name} in ../shared/vectors of the workspace");
+        return None;
+    };
+    Some(text.lines().map(|line| serde_json::from_str(line).expect(name)).collect())
+}
+
+#[test]
+fn published_frames() {
+    let Some(rows) = published("modbus.jsonl") else { return };
+    let skipped: Vec<String> = rows.iter().filter_map(|row| check_row(row).err()).collect();
+    let checked = rows.len() - skipped.len();
+    println!(
+        "vectors modbus: {checked} rows checked, {} skipped ({})",
+        skipped.len(),
+        skipped.join("; ")
+    );
+    assert!(checked > 0, "no row of the file was understood");
+}
+
+#[test]
+fn published_crc() {
+    // The catalogue's check value, so that something is checked without the file too.
+    assert_eq!(crc16(b"123456789"), 0x4B37);
+    let Some(rows) = published("crypto.jsonl") else { return };
+    let rows = rows.iter().filter(|row| row["kind"] == "CRC-16/MODBUS");
+    let mut checked = 0;
+    for row in rows {
+        let plain = hex::decode(row["plain_hex"].as_str().expect("plain_hex")).expect("hex");
+        assert_eq!(row["expected"]["crc"], format!("{:04X}", crc16(&plain)));
+        checked += 1;
+    }
+    println!("vectors modbus: {checked} CRC rows checked, 0 skipped");
+}
