@@ -1,0 +1,162 @@
+//! A captured frame explained: who, what, and every value that the table of items knows.
+
+use crate::exchange::device_code;
+use crate::items::find;
+use crate::measure::{Measured, digits};
+use crate::purse::Status;
+use crate::read::count_measured;
+use crate::words;
+use polymeter_codec::Decoded;
+use polymeter_codec::dlt645::{self, Frame, control};
+use polymeter_driver::codes::{quality, register, unit};
+use polymeter_driver::{Decimal, Explanation, Measurement, Value};
+
+/// Functions of the control code's low five bits (DL/T 645-2007, 5.2.4).
+const FUNCTIONS: &[(u8, &str)] = &[
+    (0x03, "security authentication"),
+    (0x08, "broadcast time"),
+    (0x11, "read"),
+    (0x12, "read what follows"),
+    (0x13, "read address"),
+    (0x14, "write"),
+    (0x15, "write address"),
+    (0x16, "freeze"),
+    (0x17, "change baud rate"),
+    (0x18, "change password"),
+    (0x19, "clear maximum demand"),
+    (0x1A, "clear meter"),
+    (0x1B, "clear events"),
+    (0x1C, "relay"),
+    (0x1D, "multi-function output"),
+];
+
+const PURSE_ITEMS: &[(u32, &str)] = &[
+    (0x0700_00FF, "authentication"),
+    (0x0700_01FF, "validity of the authentication"),
+    (0x0700_02FF, "end of the authentication"),
+    (0x0701_01FF, "open account"),
+    (0x0701_02FF, "purchase"),
+    (0x0701_03FF, "purse initialisation"),
+    (0x0780_01FF, "read back"),
+    (STATUS, "purse status"),
+];
+const STATUS: u32 = 0x0781_02FF;
+
+pub fn explain(bytes: &[u8]) -> Result<Explanation, String> {
+    let frame = first_frame(bytes)?;
+    let mut measured = Measured::default();
+    note(&mut measured, "control", format!("{:02X}", frame.control));
+    let function = frame.control & !(control::REPLY | control::ERROR | control::MORE);
+    let name = FUNCTIONS.iter().find(|(known, _)| *known == function);
+    note(&mut measured, "function", name.map_or("unknown", |(_, name)| *name));
+    let reply = frame.control & control::REPLY != 0;
+    let refusal = frame.control & control::ERROR != 0;
+    let kind = match (reply, refusal) {
+        (true, true) => "refusal",
+        (true, false) => "reply",
+        (false, _) => "request",
+    };
+    note(&mut measured, "kind", kind);
+    if frame.control & control::MORE != 0 {
+        measured.extras.push(("more follows".to_owned(), Value::Flag(true)));
+    }
+    match (function, reply, refusal) {
+        (_, _, true) => explain_refusal(&mut measured, function, frame.data.as_slice()),
+        (control::READ | control::AUTHENTICATE | control::WRITE, ..) => {
+            explain_item(&mut measured, &frame, function, reply);
+        }
+        (control::READ_ADDRESS, true, _) => match digits(frame.data.as_slice()) {
+            Some(address) => note(&mut measured, "address in data", address),
+            None => keep(&mut measured, frame.data.as_slice()),
+        },
+        _ => keep(&mut measured, frame.data.as_slice()),
+    }
+    Ok(Explanation {
+        address: frame.address.to_string(),
+        measurements: measured.measurements,
+        extras: measured.extras,
+    })
+}
+
+fn first_frame(mut bytes: &[u8]) -> Result<Frame, String> {
+    let mut garbled = 0_usize;
+    loop {
+        let skip = match dlt645::decode(bytes) {
+            Decoded::Frame { frame, .. } => return Ok(frame),
+            Decoded::NeedMore { .. } if bytes.is_empty() && garbled > 0 => {
+                return Err(format!("no frame in these {garbled} bytes"));
+            }
+            Decoded::NeedMore { at_least } if garbled == 0 => {
+                return Err(format!("cut short: {} bytes of at least {at_least}", bytes.len()));
+            }
+            Decoded::NeedMore { .. } => dlt645::false_start(bytes),
+            Decoded::Garbled { skip } => skip,
+        };
+        garbled = garbled.saturating_add(skip);
+        bytes = bytes.get(skip..).unwrap_or_default();
+    }
+}
+
+fn explain_refusal(measured: &mut Measured, function: u8, data: &[u8]) {
+    let refusal = match function {
+        control::AUTHENTICATE => words::purse_refusal(data),
+        control::RELAY => words::relay_refusal(data),
+        _ => words::plain_refusal(data),
+    };
+    note(measured, "error", device_code(data));
+    note(measured, "reason", refusal.detail);
+}
+
+fn explain_item(measured: &mut Measured, frame: &Frame, function: u8, reply: bool) {
+    let data = frame.data.as_slice();
+    let Some(identifier) = frame.data_identifier() else { return keep(measured, data) };
+    let rest = data.get(4..).unwrap_or_default();
+    note(measured, "identifier", format!("{identifier:08X}"));
+    if function == control::AUTHENTICATE {
+        let name = PURSE_ITEMS.iter().find(|(known, _)| *known == identifier);
+        note(measured, "item", name.map_or("unknown", |(_, name)| *name));
+        match Status::from_reply(rest) {
+            Some(status) if reply && identifier == STATUS => purse(measured, status),
+            _ => keep(measured, rest),
+        }
+        return;
+    }
+    match find(identifier) {
+        Some(found) => {
+            note(measured, "item", found.row.name);
+            if reply {
+                measured.take(found, rest);
+            } else {
+                keep(measured, rest);
+            }
+        }
+        None => {
+            note(measured, "item", "unknown");
+            keep(measured, rest);
+        }
+    }
+}
+
+fn purse(measured: &mut Measured, status: Status) {
+    measured.measurements.push(Measurement {
+        register: register::CREDIT_REMAINING.to_owned(),
+        value: Value::Number(Decimal { mantissa: status.balance.into(), scale: -2 }),
+        unit: unit::CURRENCY,
+        quality: quality::MEASURED,
+    });
+    measured.measurements.push(count_measured(status.count));
+    if let Some(customer) = status.customer {
+        note(measured, "customer number", customer);
+    }
+}
+
+fn note(measured: &mut Measured, name: &str, text: impl Into<String>) {
+    measured.extras.push((name.to_owned(), Value::Text(text.into())));
+}
+
+/// Bytes that nothing here can explain.
+fn keep(measured: &mut Measured, data: &[u8]) {
+    if !data.is_empty() {
+        measured.extras.push(("data".to_owned(), Value::Bytes(data.to_vec())));
+    }
+}

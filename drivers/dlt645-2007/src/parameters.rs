@@ -1,0 +1,118 @@
+//! Writing: parameters by C=14H and clearing by C=1AH. Both name a final state, so reading it back
+//! is proof enough, even where the answer was lost.
+
+use crate::exchange::{Answer, Exchange};
+use crate::items::{ALARM_1, ALARM_2, MONEY_REMAINING};
+use crate::purse::status;
+use crate::settings::{Settings, bad, name};
+use crate::words;
+use polymeter_codec::{bcd, dlt645::control};
+use polymeter_driver::codes::quantity;
+use polymeter_driver::{
+    Call, Credit, Decimal, DriverError, Extras, Host, Receipt, SellOutcome, SetOutcome, Value,
+};
+
+/// Password levels: 04 is the usual one for programming, 02 for the plain commands of high right.
+const LEVEL_WRITE: u8 = 0x04;
+const LEVEL_CLEAR: u8 = 0x02;
+/// XXXXXX.XX
+pub const FEN_MAX: i64 = 99_999_999;
+
+pub fn set(
+    host: &mut dyn Host,
+    call: &Call,
+    parameters: &Extras,
+) -> Result<SetOutcome, DriverError> {
+    let settings = Settings::acting(call)?;
+    let writes = parameters.iter().map(item_of).collect::<Result<Vec<_>, _>>()?;
+    let mut exchange = Exchange { host, settings };
+    let mut done: Vec<&str> = Vec::new();
+    for ((name, _), (identifier, bytes)) in parameters.iter().zip(writes) {
+        match write(&mut exchange, identifier, bytes) {
+            SetOutcome::Confirmed => done.push(name),
+            SetOutcome::Refused(mut refusal) => {
+                refusal.detail = told(name, &refusal.detail, &done);
+                return Ok(SetOutcome::Refused(refusal));
+            }
+            SetOutcome::Unknown(why) => return Ok(SetOutcome::Unknown(told(name, &why, &done))),
+        }
+    }
+    Ok(SetOutcome::Confirmed)
+}
+
+/// Which parameter it is about, and which are in the meter already.
+fn told(name: &str, detail: &str, done: &[&str]) -> String {
+    if done.is_empty() {
+        format!("{name}: {detail}")
+    } else {
+        format!("{name}: {detail}; already written: {}", done.join(", "))
+    }
+}
+
+fn item_of((name, value): &(String, Value)) -> Result<(u32, [u8; 4]), DriverError> {
+    let identifier = match name.as_str() {
+        name::ALARM_1 => ALARM_1,
+        name::ALARM_2 => ALARM_2,
+        other => return Err(bad(format!("`{other}` is no parameter that lives in the meter"))),
+    };
+    let Value::Number(Decimal { mantissa, scale: 0 }) = value else {
+        return Err(bad(format!("{name} must be a whole number of fen")));
+    };
+    let fen = u64::try_from(*mantissa).map_err(|_| bad(format!("{name} must not be negative")))?;
+    let mut bytes = [0; 4];
+    bcd::encode(fen, &mut bytes).map_err(|reason| bad(format!("{name}: {reason}")))?;
+    Ok((identifier, bytes))
+}
+
+fn write(exchange: &mut Exchange<'_>, identifier: u32, bytes: [u8; 4]) -> SetOutcome {
+    let [p0, p1, p2] = exchange.settings.password;
+    let mut data = identifier.to_le_bytes().to_vec();
+    data.extend([LEVEL_WRITE, p0, p1, p2]);
+    data.extend(exchange.settings.operator_code);
+    data.extend(bytes);
+    let lost = match exchange.ask(control::WRITE, &data) {
+        Ok(Answer::Yes(..)) => None,
+        Ok(Answer::No(error)) => return SetOutcome::Refused(words::plain_refusal(&error)),
+        Err(lost) => Some(lost.detail),
+    };
+    match exchange.read(identifier) {
+        Ok(Some(found)) if found == bytes => SetOutcome::Confirmed,
+        Ok(_) => SetOutcome::Unknown("the meter does not hold the value".to_owned()),
+        Err(unread) => SetOutcome::Unknown(lost.unwrap_or(unread.detail)),
+    }
+}
+
+pub fn clear(host: &mut dyn Host, call: &Call) -> Result<SellOutcome, DriverError> {
+    let settings = Settings::acting(call)?;
+    let [p0, p1, p2] = settings.password;
+    let mut data = vec![LEVEL_CLEAR, p0, p1, p2];
+    data.extend(settings.operator_code);
+    let mut exchange = Exchange { host, settings };
+    let lost = match exchange.ask(control::CLEAR_METER, &data) {
+        Ok(Answer::Yes(..)) => None,
+        Ok(Answer::No(error)) => {
+            return Ok(SellOutcome::Refused(words::plain_refusal(&error)));
+        }
+        Err(lost) => Some(lost.detail),
+    };
+    let found = empty(&mut exchange);
+    Ok(match found {
+        Ok(true) => SellOutcome::Confirmed(Receipt {
+            count: 0,
+            balance: Some(Credit { quantity: quantity::MONEY, amount: 0 }),
+            extras: Vec::new(),
+        }),
+        Ok(false) => SellOutcome::Unknown(lost.unwrap_or_else(|| {
+            "the meter accepted, but its count and money do not both read 0".to_owned()
+        })),
+        Err(unread) => SellOutcome::Unknown(lost.unwrap_or(unread.detail)),
+    })
+}
+
+/// Count and money both read, and both 0.
+fn empty(exchange: &mut Exchange<'_>) -> Result<bool, DriverError> {
+    let Some(status) = status(exchange)? else { return Ok(false) };
+    let money = exchange.read(MONEY_REMAINING)?;
+    let no_money = money.is_some_and(|bytes| bytes == [0; 4]);
+    Ok(status.count == 0 && status.balance == 0 && no_money)
+}
