@@ -94,6 +94,21 @@ impl Database {
         balance::trial_balance(&mut connection).await
     }
 
+    /// As [`Database::verify`], of a file that another process may be writing: takes no lock, makes
+    /// and migrates nothing, and sees what is committed as of one moment.
+    pub async fn verify_file(path: &Path) -> Result<Verified, LedgerError> {
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .busy_timeout(limits::BUSY_TIMEOUT)
+            .disable_statement_logging()
+            .pragma("query_only", "on");
+        let reader = SqlitePoolOptions::new()
+            .connect_with(options)
+            .await
+            .map_err(|source| LedgerError::Open { database: path.to_owned(), source })?;
+        verify::verify(&reader).await
+    }
+
     /// All transfers made under one reference (a sale's id), oldest first.
     pub async fn entries(&self, reference: Uuid) -> Result<Vec<Entry>, LedgerError> {
         balance::entries(&self.reader, reference).await

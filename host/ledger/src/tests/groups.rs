@@ -214,3 +214,16 @@ async fn a_full_disk_fails_the_group_and_not_the_next() {
     book(&books.database, "t2 post t1").await.expect("room again");
     assert_eq!(books.database.verify().await.expect("whole").transfers, 2);
 }
+
+#[tokio::test]
+async fn a_file_is_verified_beside_the_process_that_writes_it() {
+    let books = super::books().await;
+    super::book(&books.database, "t1 pending cash meter 50.00").await.expect("a booking");
+    let beside = Database::verify_file(&books.path).await.expect("a whole ledger");
+    assert_eq!(beside, books.database.verify().await.expect("a whole ledger"));
+    assert_eq!((beside.accounts, beside.transfers), (2, 1));
+
+    let missing = books.path.with_file_name("missing.db");
+    assert!(matches!(Database::verify_file(&missing).await, Err(LedgerError::Open { .. })));
+    assert!(!missing.exists(), "looking made a database");
+}
