@@ -1,0 +1,229 @@
+//! Opening an account (开户): a customer is bound to a meter and the device's purse is opened with no
+//! credit. Two durable steps, as for a sale: `opening` is stored before the device is asked, `open`
+//! after it said yes. A crash in between leaves `opening`, and asking again for the same customer is
+//! safe, because a device takes the opening of the customer it already has as the same act.
+//!
+//! No money moves here, so the ledger has no row of it.
+
+use crate::audit::{self, Act, Actor};
+use crate::clock::UnixMs;
+use crate::customer::Customer;
+use crate::error::{Result, ServiceError, invalid};
+use crate::meter::{self, AccountState, Meter, Reach};
+use crate::{Service, to_the_end};
+use polymeter_domain::{Credit, CustomerId, Delivery, MeterId, Purchase, PurchaseCount, Quantity};
+use polymeter_ledger::Transaction;
+use polymeter_runtime::Opening;
+use polymeter_transport::Priority;
+
+/// Where an opening begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Begin {
+    AlreadyOpen,
+    FirstTry,
+    /// An earlier try ended unknown, so it may have reached the device.
+    Repeat,
+}
+
+impl Service {
+    /// Binds a customer and opens the purse in the device with zero credit. Safe to repeat. A meter
+    /// that is bound to another customer refuses with `Exists`; after `Unknown` the account stays
+    /// `Opening` until the same customer's is opened again.
+    pub async fn open_account(
+        &self,
+        meter: MeterId,
+        customer: CustomerId,
+        actor: &Actor,
+    ) -> Result<Meter> {
+        let customer = self.customer(customer).await?;
+        let reach = self.reach(meter).await?;
+        let Some(quantity) = reach.driver.description().purse else {
+            return Err(invalid("meter_id", "this meter's driver has no purse to open"));
+        };
+        to_the_end(open(self.clone(), reach, customer, quantity, actor.clone())).await?;
+        self.meter(meter).await
+    }
+}
+
+/// The lease is held from before the state is looked at until the answer is stored, so that two
+/// openings of one meter come one after the other and the second finds the first's result.
+async fn open(
+    service: Service,
+    reach: Reach,
+    customer: Customer,
+    quantity: Quantity,
+    actor: Actor,
+) -> Result<()> {
+    let mut lease = reach.line.lease(Priority::Sale).await.map_err(ServiceError::Line)?;
+    let meter_id = reach.meter.meter_id;
+    let begin = begin(&service, meter_id, customer.customer_id, actor.clone()).await?;
+    if begin == Begin::AlreadyOpen {
+        return Ok(());
+    }
+    let purchase =
+        Purchase { count: PurchaseCount::new(0), credit: Credit { quantity, amount: 0 } };
+    let opening = Opening { customer: customer.number, purchase };
+    let moment = service.clock().moment();
+    let delivery = reach.driver.open(&mut lease, &reach.meter.device, moment, &opening).await;
+    let (state, count, detail, result) = judge(delivery, begin);
+    let at = service.clock().at();
+    service
+        .database()
+        .write(move |tx| {
+            Box::pin(async move {
+                end(tx, meter_id, state, count).await?;
+                let object = format!("meter/{meter_id}");
+                let act = Act {
+                    at,
+                    actor: &actor,
+                    act: "account-opening-ended",
+                    object,
+                    detail: &detail,
+                };
+                audit::record(tx.connection(), act).await
+            })
+        })
+        .await?;
+    drop(lease);
+    tracing::info!(%meter_id, account = account_name(state), "account opening ended");
+    result
+}
+
+async fn begin(
+    service: &Service,
+    meter_id: MeterId,
+    customer_id: CustomerId,
+    actor: Actor,
+) -> Result<Begin> {
+    let at = service.clock().at();
+    service
+        .database()
+        .write(move |tx| {
+            Box::pin(async move {
+                let meter = meter::record(&mut *tx.connection(), meter_id).await?;
+                let same = meter.customer_id == Some(customer_id);
+                match meter.account {
+                    AccountState::Open if same => return Ok(Begin::AlreadyOpen),
+                    AccountState::Opening if same => return Ok(Begin::Repeat),
+                    AccountState::None => {}
+                    AccountState::Open | AccountState::Opening => {
+                        let what = "account of another customer at meter";
+                        return Err(ServiceError::Exists { what, id: meter.serial_number });
+                    }
+                }
+                sqlx::query(
+                    "update meter set account = 'opening', customer_id = ? where meter_id = ?",
+                )
+                .bind(customer_id.to_string())
+                .bind(meter_id.to_string())
+                .execute(tx.connection())
+                .await?;
+                audit_begin(tx, at, &actor, meter_id, customer_id).await?;
+                Ok(Begin::FirstTry)
+            })
+        })
+        .await
+}
+
+async fn audit_begin(
+    tx: &mut Transaction,
+    at: UnixMs,
+    actor: &Actor,
+    meter_id: MeterId,
+    customer_id: CustomerId,
+) -> Result<()> {
+    let detail = format!("customer/{customer_id}");
+    let object = format!("meter/{meter_id}");
+    let act = Act { at, actor, act: "account-opening-began", object, detail: &detail };
+    audit::record(tx.connection(), act).await
+}
+
+/// What the device's answer makes of the account: its state, the device's count where it said one,
+/// a line for the trail, and the caller's answer.
+fn judge(
+    delivery: Delivery,
+    begin: Begin,
+) -> (AccountState, Option<PurchaseCount>, String, Result<()>) {
+    let again = "; open the account again for the same customer";
+    match delivery {
+        Delivery::Confirmed(receipt) => {
+            let detail = format!("confirmed with purchase count {}", receipt.count);
+            (AccountState::Open, Some(receipt.count), detail, Ok(()))
+        }
+        // The device may be saying no because the earlier try did reach it.
+        Delivery::Refused(refusal) if begin == Begin::Repeat && refusal.is_about_the_count() => {
+            let detail = format!("unknown: refused about the count: {}", refusal.detail);
+            let error = ServiceError::Unknown(format!("{}{again}", refusal.detail));
+            (AccountState::Opening, None, detail, Err(error))
+        }
+        Delivery::Refused(refusal) => {
+            let detail = format!("refused: {}", refusal.detail);
+            (AccountState::None, None, detail, Err(ServiceError::Refused(refusal)))
+        }
+        Delivery::NotSent(why) => {
+            // Nothing left this time; what an earlier try did is as unknown as before.
+            let state = match begin {
+                Begin::Repeat => AccountState::Opening,
+                Begin::FirstTry | Begin::AlreadyOpen => AccountState::None,
+            };
+            (state, None, format!("not sent: {why}"), Err(ServiceError::NotSent(why)))
+        }
+        Delivery::Unknown(why) => {
+            let error = ServiceError::Unknown(format!("{why}{again}"));
+            (AccountState::Opening, None, format!("unknown: {why}"), Err(error))
+        }
+    }
+}
+
+/// Guarded by `opening`: nothing else may have ended it meanwhile.
+async fn end(
+    tx: &mut Transaction,
+    meter_id: MeterId,
+    state: AccountState,
+    count: Option<PurchaseCount>,
+) -> Result<()> {
+    sqlx::query(
+        "update meter set account = ?1, purchase_count = coalesce(?2, purchase_count),
+                customer_id = case when ?1 = 'none' then null else customer_id end
+         where meter_id = ?3 and account = 'opening'",
+    )
+    .bind(account_name(state))
+    .bind(count.map(|count| i64::from(count.get())))
+    .bind(meter_id.to_string())
+    .execute(tx.connection())
+    .await?;
+    Ok(())
+}
+
+fn account_name(state: AccountState) -> &'static str {
+    match state {
+        AccountState::None => "none",
+        AccountState::Opening => "opening",
+        AccountState::Open => "open",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use polymeter_domain::{Receipt, Refusal};
+
+    #[test]
+    fn only_a_yes_opens_and_only_a_no_lets_go() {
+        let check = |delivery: Delivery, begin, state| {
+            assert_eq!(judge(delivery.clone(), begin).0, state, "{delivery:?} {begin:?}");
+        };
+        let refused =
+            |code| Delivery::Refused(Refusal { code, detail: String::new(), device_code: None });
+        let yes = Receipt { count: PurchaseCount::new(0), balance: None };
+        for begin in [Begin::FirstTry, Begin::Repeat] {
+            check(Delivery::Confirmed(yes.clone()), begin, AccountState::Open);
+            check(refused(5), begin, AccountState::None);
+            check(Delivery::Unknown(String::new()), begin, AccountState::Opening);
+        }
+        check(refused(2), Begin::FirstTry, AccountState::None);
+        check(refused(2), Begin::Repeat, AccountState::Opening);
+        check(Delivery::NotSent(String::new()), Begin::FirstTry, AccountState::None);
+        check(Delivery::NotSent(String::new()), Begin::Repeat, AccountState::Opening);
+    }
+}

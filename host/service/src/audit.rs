@@ -1,0 +1,121 @@
+//! The audit trail: who did which risky act to what, and why. A table and not a log; the database
+//! refuses to change or delete a row of it. An act and its row are one transaction, so that neither
+//! exists without the other.
+//!
+//! Not here: customers' names and secrets, which a row never holds; what a sale went through (its
+//! history).
+
+use crate::Service;
+use crate::clock::UnixMs;
+use crate::error::{Result, bad_column, invalid};
+use crate::page::Page;
+use polymeter_domain::OperatorId;
+use sqlx::SqliteConnection;
+
+/// Who asked, for the audit trail.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Actor {
+    Operator(OperatorId),
+    System,
+}
+
+impl Actor {
+    pub(crate) fn stored(&self) -> Option<String> {
+        match self {
+            Actor::Operator(id) => Some(id.to_string()),
+            Actor::System => None,
+        }
+    }
+
+    pub(crate) fn from_stored(text: Option<&str>) -> Result<Actor> {
+        match text {
+            None => Ok(Actor::System),
+            Some(text) => match text.parse() {
+                Ok(id) => Ok(Actor::Operator(id)),
+                Err(_) => Err(bad_column("operator_id", text)),
+            },
+        }
+    }
+}
+
+/// One row of the trail.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuditEntry {
+    pub audit_id: i64,
+    pub at: UnixMs,
+    pub actor: Actor,
+    /// What was done, e.g. "sale-made".
+    pub act: String,
+    /// To what, e.g. "sale/0197...".
+    pub object: String,
+    pub detail: String,
+}
+
+/// One act on its way into the trail.
+pub(crate) struct Act<'a> {
+    pub at: UnixMs,
+    pub actor: &'a Actor,
+    pub act: &'static str,
+    pub object: String,
+    pub detail: &'a str,
+}
+
+pub(crate) async fn record(connection: &mut SqliteConnection, act: Act<'_>) -> Result<()> {
+    sqlx::query(
+        "insert into audit (at_ms, operator_id, act, object, detail) values (?, ?, ?, ?, ?)",
+    )
+    .bind(act.at.0)
+    .bind(act.actor.stored())
+    .bind(act.act)
+    .bind(act.object)
+    .bind(act.detail)
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+#[derive(sqlx::FromRow)]
+struct Row {
+    audit_id: i64,
+    at_ms: i64,
+    operator_id: Option<String>,
+    act: String,
+    object: String,
+    detail: String,
+}
+
+impl Service {
+    /// The trail, newest first. `query` looks into act, object and detail; `after` is an `audit_id`.
+    pub async fn audit_trail(&self, page: &Page) -> Result<Vec<AuditEntry>> {
+        let after: Option<i64> = match &page.after {
+            None => None,
+            Some(text) => match text.parse() {
+                Ok(audit_id) => Some(audit_id),
+                Err(_) => return Err(invalid("after", format!("`{text}` is not a number"))),
+            },
+        };
+        let rows: Vec<Row> = sqlx::query_as(
+            r"select audit_id, at_ms, operator_id, act, object, detail from audit
+              where (?1 is null or audit_id < ?1)
+                and (act like ?2 escape '\' or object like ?2 escape '\' or detail like ?2 escape '\')
+              order by audit_id desc limit ?3",
+        )
+        .bind(after)
+        .bind(page.pattern())
+        .bind(page.row_limit()?)
+        .fetch_all(self.reader())
+        .await?;
+        rows.into_iter()
+            .map(|row| {
+                Ok(AuditEntry {
+                    audit_id: row.audit_id,
+                    at: UnixMs(row.at_ms),
+                    actor: Actor::from_stored(row.operator_id.as_deref())?,
+                    act: row.act,
+                    object: row.object,
+                    detail: row.detail,
+                })
+            })
+            .collect()
+    }
+}

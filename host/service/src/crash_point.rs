@@ -1,0 +1,35 @@
+//! Named places in a sale at which the process can be told to die, so that the crash test kills the
+//! very program that is shipped, at the very step it means, and not a copy built for testing.
+//!
+//! It stays in the product because its price is one comparison per step and because a build without
+//! it would be another program than the one that was proved. Only the environment of the process can
+//! set it, and who controls that can kill the process anyway.
+
+use std::sync::OnceLock;
+
+/// The environment variable that holds the name of the point to die at.
+const VARIABLE: &str = "POLYMETER_CRASH_AT";
+
+/// The points, in the order in which a sale passes them.
+pub const CRASH_POINTS: &[&str] = &[
+    "before-reserve",
+    "after-reserve",
+    "before-dispatch",
+    // Stored as dispatched; the first byte has not left.
+    "after-dispatch",
+    // The device has answered; nothing of that is stored.
+    "after-sell",
+    "after-settle",
+    "before-reconcile",
+    "after-reconcile",
+];
+
+/// Ends the process at once, without unwinding or flushing, where it was told to die here.
+pub(crate) fn crash_point(name: &'static str) {
+    static CRASH_AT: OnceLock<Option<String>> = OnceLock::new();
+    debug_assert!(CRASH_POINTS.contains(&name), "{name} is not in the list");
+    let crash_at = CRASH_AT.get_or_init(|| std::env::var(VARIABLE).ok());
+    if crash_at.as_deref() == Some(name) {
+        std::process::abort();
+    }
+}

@@ -1,0 +1,118 @@
+//! The one error of this crate's boundary, and which broken constraint means which of its cases.
+//!
+//! A device's *no* reaches a caller as `Refused` and silence as `Unknown`: neither is a failure of
+//! ours, but both end the request that asked. Not here: HTTP status codes (server).
+
+use polymeter_domain::{Money, Refusal, SaleId, VendorCode};
+use polymeter_ledger::LedgerError;
+use polymeter_runtime::CallError;
+use polymeter_transport::LineError;
+
+#[derive(Debug, thiserror::Error)]
+pub enum ServiceError {
+    #[error("no {what} {id}")]
+    NotFound { what: &'static str, id: String },
+    #[error("{what} {id} already exists")]
+    Exists { what: &'static str, id: String },
+    /// Same sale id, other body.
+    #[error("sale {sale_id} was already made with another meter or amount")]
+    SaleDiffers { sale_id: SaleId },
+    #[error("meter {serial_number} has an unsettled sale {sale_id}")]
+    Unsettled { serial_number: String, sale_id: SaleId },
+    #[error("meter {serial_number} has no open account")]
+    NotOpened { serial_number: String },
+    #[error("{paid} cannot be sold: {why}")]
+    BadAmount { paid: Money, why: String },
+    #[error("{field}: {why}")]
+    Invalid { field: &'static str, why: String },
+    #[error("sale {sale_id} is {state} and cannot be {event}")]
+    OutOfOrder { sale_id: SaleId, state: &'static str, event: &'static str },
+    #[error("vendor {vendor} has no enabled driver")]
+    NoDriver { vendor: VendorCode },
+    #[error("no line {line} in the configuration")]
+    NoLine { line: String },
+    #[error("the meter did not answer")]
+    Device(#[source] CallError),
+    #[error("the line could not be used")]
+    Line(#[source] LineError),
+    /// Proved: no byte left, so that asking again is safe.
+    #[error("nothing was sent: {0}")]
+    NotSent(String),
+    #[error("the meter refused: {}", .0.detail)]
+    Refused(Refusal),
+    /// The act may or may not have happened.
+    #[error("outcome unknown: {0}")]
+    Unknown(String),
+    #[error("storage failed")]
+    Storage(#[source] Box<dyn std::error::Error + Send + Sync>),
+    #[error("wrong name or password")]
+    BadLogin,
+    #[error("too many wrong passwords; try again in {retry_after_s} s")]
+    TooManyLogins { retry_after_s: u64 },
+    #[error("this link is used up or was never valid")]
+    BadSetupLink,
+}
+
+pub type Result<T> = std::result::Result<T, ServiceError>;
+
+impl From<LedgerError> for ServiceError {
+    fn from(error: LedgerError) -> Self {
+        ServiceError::Storage(Box::new(error))
+    }
+}
+
+/// For statements whose only failure is the storage itself; the others ask [`violated`] first.
+impl From<sqlx::Error> for ServiceError {
+    fn from(error: sqlx::Error) -> Self {
+        ServiceError::Storage(Box::new(error))
+    }
+}
+
+/// A stored text that this version cannot read back: somebody wrote into the file, or it is newer.
+#[derive(Debug, thiserror::Error)]
+#[error("column {column} holds `{text}`, which is none of ours")]
+pub(crate) struct BadColumn {
+    pub column: &'static str,
+    pub text: String,
+}
+
+pub(crate) fn bad_column(column: &'static str, text: impl Into<String>) -> ServiceError {
+    ServiceError::Storage(Box::new(BadColumn { column, text: text.into() }))
+}
+
+pub(crate) fn invalid(field: &'static str, why: impl Into<String>) -> ServiceError {
+    ServiceError::Invalid { field, why: why.into() }
+}
+
+/// The unique constraints that a caller can break, by their names in the migration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Constraint {
+    CustomerNumber,
+    MeterSerialNumber,
+    MeterAddress,
+}
+
+/// SQLite names a broken unique constraint by its columns and not by its name
+/// (<https://www.sqlite.org/rescode.html#constraint_unique>).
+pub(crate) fn violated(error: &sqlx::Error) -> Option<Constraint> {
+    let message = error.as_database_error()?.message();
+    let columns = message.strip_prefix("UNIQUE constraint failed: ")?;
+    Some(match columns {
+        "customer.number" => Constraint::CustomerNumber,
+        "meter.serial_number" => Constraint::MeterSerialNumber,
+        "meter.line, meter.address" => Constraint::MeterAddress,
+        _ => return None,
+    })
+}
+
+/// An error with everything beneath it, for a log or a history: "the meter did not answer: ...".
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}

@@ -1,0 +1,161 @@
+//! Everything above the ledger: customers, meters, readings, sales, supply control, operators and
+//! the audit trail. One handle, [`Service`], used by the server, the CLI and the demo alike.
+//!
+//! Invariants: every write is one `Database::write` job, so that our rows and the ledger's stand or
+//! fall together; which state of a sale follows which is said in `domain::Sale` alone; money moves
+//! on proof. Not here: HTTP (server), how a device is spoken to (drivers, runtime), which byte goes
+//! out when (transport).
+
+mod account;
+mod audit;
+mod clock;
+mod crash_point;
+mod customer;
+mod error;
+pub mod limits;
+mod meter;
+mod operator;
+mod page;
+mod reading;
+mod sale;
+mod stored;
+mod supply;
+mod throttle;
+mod trial_balance;
+
+pub use audit::{Actor, AuditEntry};
+pub use clock::{Clock, UnixMs};
+pub use crash_point::CRASH_POINTS;
+pub use customer::{Customer, NewCustomer};
+pub use error::{Result, ServiceError};
+pub use meter::{AccountState, Meter, NewMeter};
+pub use operator::Operator;
+pub use page::Page;
+pub use reading::Reading;
+pub use sale::{LedgerEntry, SaleEvent, SaleRequest, SaleView};
+pub use trial_balance::{TrialBalance, TrialLine};
+
+use error::invalid;
+use operator::Passwords;
+use polymeter_domain::{Currency, VendorCode};
+use polymeter_ledger::Database;
+use polymeter_runtime::Driver;
+use polymeter_transport::Line;
+use sale::UnderWay;
+use sqlx::SqlitePool;
+use std::collections::HashSet;
+use std::future::Future;
+use std::sync::Arc;
+
+#[derive(Debug)]
+pub struct Parts {
+    pub database: Database,
+    pub drivers: Vec<Arc<Driver>>,
+    pub lines: Vec<Line>,
+    pub currency: Currency,
+    pub clock: Clock,
+}
+
+/// Everything above the ledger; cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Service {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    parts: Parts,
+    under_way: UnderWay,
+    passwords: Passwords,
+}
+
+impl Service {
+    /// Checks the parts against each other. Does not resume anything yet.
+    pub async fn start(parts: Parts) -> Result<Service> {
+        let mut vendors = HashSet::new();
+        for driver in &parts.drivers {
+            if !vendors.insert(&driver.description().vendor_code) {
+                let vendor = &driver.description().vendor_code;
+                return Err(invalid("driver", format!("two drivers are enabled for {vendor}")));
+            }
+        }
+        let mut names = HashSet::new();
+        for line in &parts.lines {
+            if !names.insert(&line.settings().name) {
+                return Err(invalid(
+                    "line",
+                    format!("two lines are named {}", line.settings().name),
+                ));
+            }
+        }
+        let passwords = Passwords::new().await?;
+        let service =
+            Service { inner: Arc::new(Inner { parts, under_way: UnderWay::default(), passwords }) };
+        service.warn_of_orphans().await?;
+        Ok(service)
+    }
+
+    /// A meter whose driver or line has left the configuration stays, with all it bought; it cannot
+    /// be used until they are back, and that is worth a line.
+    async fn warn_of_orphans(&self) -> Result<()> {
+        let used: Vec<(String, String, i64)> =
+            sqlx::query_as("select vendor, line, count(*) from meter group by vendor, line")
+                .fetch_all(self.reader())
+                .await?;
+        for (vendor, line, meters) in used {
+            let driver = VendorCode::new(&vendor).ok().and_then(|vendor| self.driver(&vendor).ok());
+            if driver.is_none() || self.line(&line).is_err() {
+                tracing::warn!(vendor, line, meters, "meters without an enabled driver or line");
+            }
+        }
+        Ok(())
+    }
+
+    pub fn drivers(&self) -> &[Arc<Driver>] {
+        &self.inner.parts.drivers
+    }
+
+    pub fn lines(&self) -> &[Line] {
+        &self.inner.parts.lines
+    }
+
+    fn driver(&self, vendor: &VendorCode) -> Result<&Arc<Driver>> {
+        self.drivers()
+            .iter()
+            .find(|driver| driver.description().vendor_code == *vendor)
+            .ok_or_else(|| ServiceError::NoDriver { vendor: vendor.clone() })
+    }
+
+    fn line(&self, name: &str) -> Result<&Line> {
+        self.lines()
+            .iter()
+            .find(|line| line.settings().name == name)
+            .ok_or_else(|| ServiceError::NoLine { line: name.to_owned() })
+    }
+
+    fn database(&self) -> &Database {
+        &self.inner.parts.database
+    }
+
+    fn reader(&self) -> &SqlitePool {
+        self.database().reader()
+    }
+
+    fn clock(&self) -> &Clock {
+        &self.inner.parts.clock
+    }
+}
+
+/// Runs an act on a device to its end in a task of its own, even where the caller (an HTTP request)
+/// goes away: what a device was made to do is always written down.
+async fn to_the_end<T: Send + 'static>(
+    act: impl Future<Output = Result<T>> + Send + 'static,
+) -> Result<T> {
+    match tokio::spawn(act).await {
+        Ok(result) => result,
+        Err(failed) => match failed.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(cancelled) => Err(ServiceError::Unknown(cancelled.to_string())),
+        },
+    }
+}

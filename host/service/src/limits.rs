@@ -1,0 +1,43 @@
+//! Every bound of this crate, in one place.
+
+use std::time::Duration;
+
+/// One sale, in minor units: 1,000,000.00. Above every sale at a counter and below what an u32 of
+/// minor units on the wire holds (42,949,672.95), so that a slip of the keyboard is caught here.
+pub const MAX_SALE_MINOR: i64 = 100_000_000;
+
+/// Deliveries of one sale without a person asking: the first, and one more where the device proved
+/// that the first never arrived.
+pub(crate) const AUTOMATIC_ATTEMPTS: u32 = 2;
+
+/// Rows of one page of a list, and how many where the caller did not say.
+pub const MAX_PAGE: u32 = 200;
+pub const DEFAULT_PAGE: u32 = 50;
+
+pub(crate) const MAX_NAME_CHARS: usize = 100;
+pub(crate) const MAX_PHONE_CHARS: usize = 32;
+pub(crate) const MAX_PREMISES_CHARS: usize = 200;
+pub(crate) const MAX_SERIAL_NUMBER_CHARS: usize = 32;
+pub(crate) const MAX_REASON_CHARS: usize = 1000;
+
+/// A password's length in characters. The upper bound keeps a login from hashing megabytes.
+pub const MIN_PASSWORD_CHARS: usize = 10;
+pub const MAX_PASSWORD_CHARS: usize = 256;
+pub(crate) const MAX_OPERATOR_NAME_CHARS: usize = 64;
+
+/// Random bytes of a session's token and of the setup secret.
+pub(crate) const SECRET_BYTES: usize = 32;
+
+pub const SESSION_LENGTH: Duration = Duration::from_hours(12);
+
+/// Wrong passwords for one name before every further try has to wait: 1 s, 2 s, 4 s ..
+pub(crate) const FREE_GUESSES: u32 = 5;
+/// .. and at most this, so that an owner who knows his password is never shut out for long.
+pub(crate) const MAX_LOGIN_WAIT_MS: i64 = 60_000;
+/// Names under watch at once; above it the one that waited longest is forgotten, so that guessing
+/// names cannot fill the memory.
+pub(crate) const MAX_WATCHED_NAMES: usize = 10_000;
+
+/// Passwords hashed at once. Each takes 19 MiB and a core for some ten milliseconds (argon2id at
+/// its default cost), so that a flood of logins waits here instead of starving the sales.
+pub(crate) const CONCURRENT_HASHES: usize = 2;

@@ -1,0 +1,341 @@
+//! Meters: which driver, line and address reaches one, what it costs to buy there, and whose it is.
+//! Not here: opening its account (account.rs), what it measures (reading.rs).
+
+use crate::Service;
+use crate::audit::{self, Act, Actor};
+use crate::clock::UnixMs;
+use crate::customer::{Customer, typed_not_empty};
+use crate::error::{Constraint, Result, ServiceError, bad_column, invalid, violated};
+use crate::limits::MAX_SERIAL_NUMBER_CHARS;
+use crate::page::Page;
+use crate::reading::Reading;
+use crate::stored;
+use polymeter_domain::{
+    Decimal, FlatPrice, MeterAddress, MeterId, Money, SupplyState, Value, VendorCode,
+};
+use polymeter_runtime::{Device, Driver, Parameter};
+use polymeter_transport::Line;
+use sqlx::{SqliteConnection, SqliteExecutor};
+use std::sync::Arc;
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewMeter {
+    pub serial_number: String,
+    pub vendor: VendorCode,
+    pub line: String,
+    pub address: MeterAddress,
+    pub parameters: Vec<(String, Value)>,
+    pub price: FlatPrice,
+}
+
+/// `Opening` from before the device is asked until it has said yes: a crash in between leaves it, and
+/// opening again for the same customer is safe.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AccountState {
+    None,
+    Opening,
+    Open,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Meter {
+    pub meter_id: MeterId,
+    pub serial_number: String,
+    pub vendor: VendorCode,
+    pub line: String,
+    pub address: MeterAddress,
+    pub parameters: Vec<(String, Value)>,
+    pub price: FlatPrice,
+    pub customer: Option<Customer>,
+    pub account: AccountState,
+    pub supply: SupplyState,
+    pub supply_at: Option<UnixMs>,
+    pub last_reading: Option<Reading>,
+}
+
+/// A meter's own columns, read back: what selling and asking it need.
+#[derive(Debug, Clone)]
+pub(crate) struct MeterRecord {
+    pub meter_id: MeterId,
+    pub serial_number: String,
+    pub vendor: VendorCode,
+    pub line: String,
+    pub device: Device,
+    pub price: FlatPrice,
+    pub customer_id: Option<polymeter_domain::CustomerId>,
+    pub account: AccountState,
+    pub supply: SupplyState,
+    pub supply_at: Option<UnixMs>,
+    pub purchase_count: Option<i64>,
+}
+
+#[derive(Debug, sqlx::FromRow)]
+struct Row {
+    meter_id: String,
+    serial_number: String,
+    vendor: String,
+    line: String,
+    address: String,
+    parameters: String,
+    price_minor_per_kwh: i64,
+    currency: String,
+    customer_id: Option<String>,
+    account: String,
+    supply: String,
+    supply_at_ms: Option<i64>,
+    purchase_count: Option<i64>,
+}
+
+impl TryFrom<Row> for MeterRecord {
+    type Error = ServiceError;
+    fn try_from(row: Row) -> Result<MeterRecord> {
+        let price = Money::new(row.price_minor_per_kwh, stored::currency(&row.currency)?);
+        let customer_id = match row.customer_id {
+            None => None,
+            Some(text) => Some(text.parse().map_err(|_| bad_column("customer_id", text))?),
+        };
+        Ok(MeterRecord {
+            meter_id: row.meter_id.parse().map_err(|_| bad_column("meter_id", &row.meter_id))?,
+            serial_number: row.serial_number,
+            vendor: VendorCode::new(&row.vendor).map_err(|_| bad_column("vendor", &row.vendor))?,
+            line: row.line,
+            device: Device {
+                address: MeterAddress::new(&row.address)
+                    .map_err(|_| bad_column("address", &row.address))?,
+                parameters: stored::named_values("parameters", &row.parameters)?,
+            },
+            price: FlatPrice::new(price)
+                .map_err(|_| bad_column("price_minor_per_kwh", price.to_string()))?,
+            customer_id,
+            account: match row.account.as_str() {
+                "none" => AccountState::None,
+                "opening" => AccountState::Opening,
+                "open" => AccountState::Open,
+                other => return Err(bad_column("account", other)),
+            },
+            supply: stored::supply(&row.supply)?,
+            supply_at: row.supply_at_ms.map(UnixMs),
+            purchase_count: row.purchase_count,
+        })
+    }
+}
+
+/// The record of one meter, inside a transaction or outside.
+pub(crate) async fn record(executor: impl SqliteExecutor<'_>, id: MeterId) -> Result<MeterRecord> {
+    let row: Option<Row> = sqlx::query_as(
+        "select meter_id, serial_number, vendor, line, address, parameters, price_minor_per_kwh,
+                currency, customer_id, account, supply, supply_at_ms, purchase_count
+         from meter where meter_id = ?",
+    )
+    .bind(id.to_string())
+    .fetch_optional(executor)
+    .await?;
+    row.ok_or(ServiceError::NotFound { what: "meter", id: id.to_string() })?.try_into()
+}
+
+/// Everything that a call to a meter needs.
+#[derive(Debug)]
+pub(crate) struct Reach {
+    pub meter: MeterRecord,
+    pub driver: Arc<Driver>,
+    pub line: Line,
+}
+
+impl Service {
+    /// Meter, driver and line together, or which of them is missing.
+    pub(crate) async fn reach(&self, id: MeterId) -> Result<Reach> {
+        let meter = record(self.reader(), id).await?;
+        let driver = Arc::clone(self.driver(&meter.vendor)?);
+        let line = self.line(&meter.line)?.clone();
+        Ok(Reach { meter, driver, line })
+    }
+
+    /// Refuses a meter that this configuration could not speak to, and parameters that its driver
+    /// does not know: a mistyped `pasword` would otherwise silently be the default one.
+    pub async fn add_meter(&self, new: NewMeter, actor: &Actor) -> Result<Meter> {
+        let driver = self.driver(&new.vendor)?;
+        self.line(&new.line)?;
+        check_parameters(&driver.description().parameters, &new.parameters)?;
+        if new.price.per_kwh().currency() != self.inner.parts.currency {
+            return Err(invalid("price", "in another currency than this system's"));
+        }
+        let serial_number =
+            typed_not_empty("serial_number", &new.serial_number, MAX_SERIAL_NUMBER_CHARS)?;
+        let (id, at, actor) = (MeterId::new(self.clock().id()), self.clock().at(), actor.clone());
+        self.database()
+            .write(move |tx| {
+                Box::pin(async move {
+                    insert(tx.connection(), id, at, &serial_number, &new).await?;
+                    let act = Act {
+                        at,
+                        actor: &actor,
+                        act: "meter-added",
+                        object: format!("meter/{id}"),
+                        detail: &serial_number,
+                    };
+                    audit::record(tx.connection(), act).await
+                })
+            })
+            .await?;
+        self.meter(id).await
+    }
+
+    pub async fn meter(&self, id: MeterId) -> Result<Meter> {
+        let record = record(self.reader(), id).await?;
+        self.whole(record).await
+    }
+
+    pub async fn meter_by_serial(&self, serial_number: &str) -> Result<Meter> {
+        let id: Option<String> =
+            sqlx::query_scalar("select meter_id from meter where serial_number = ?")
+                .bind(serial_number)
+                .fetch_optional(self.reader())
+                .await?;
+        let Some(id) = id else {
+            return Err(ServiceError::NotFound { what: "meter", id: serial_number.to_owned() });
+        };
+        self.meter(id.parse().map_err(|_| bad_column("meter_id", id))?).await
+    }
+
+    /// By serial number, address, or the customer's number, name or phone; in the order of the
+    /// serial numbers.
+    pub async fn meters(&self, page: &Page) -> Result<Vec<Meter>> {
+        let bound = page.bound()?;
+        let rows: Vec<Row> = sqlx::query_as(
+            r"select meter.meter_id, serial_number, vendor, line, address, parameters,
+                     price_minor_per_kwh, currency, meter.customer_id, account, supply,
+                     supply_at_ms, purchase_count
+              from meter left join customer on customer.customer_id = meter.customer_id
+              where (serial_number like ?1 escape '\' or address like ?1 escape '\'
+                     or number like ?1 escape '\' or name like ?1 escape '\'
+                     or phone like ?1 escape '\')
+                and (?2 is null or serial_number >
+                     (select serial_number from meter where meter_id = ?2))
+              order by serial_number limit ?3",
+        )
+        .bind(bound.pattern)
+        .bind(bound.after)
+        .bind(bound.limit)
+        .fetch_all(self.reader())
+        .await?;
+        let mut meters = Vec::with_capacity(rows.len());
+        for row in rows {
+            meters.push(self.whole(row.try_into()?).await?);
+        }
+        Ok(meters)
+    }
+
+    /// With its customer and last reading.
+    async fn whole(&self, record: MeterRecord) -> Result<Meter> {
+        let customer = match record.customer_id {
+            Some(id) => Some(self.customer(id).await?),
+            None => None,
+        };
+        Ok(Meter {
+            meter_id: record.meter_id,
+            serial_number: record.serial_number,
+            vendor: record.vendor,
+            line: record.line,
+            address: record.device.address,
+            parameters: record.device.parameters,
+            price: record.price,
+            customer,
+            account: record.account,
+            supply: record.supply,
+            supply_at: record.supply_at,
+            last_reading: self.last_reading(record.meter_id).await?,
+        })
+    }
+}
+
+async fn insert(
+    connection: &mut SqliteConnection,
+    id: MeterId,
+    at: UnixMs,
+    serial_number: &str,
+    new: &NewMeter,
+) -> Result<()> {
+    let inserted = sqlx::query(
+        "insert into meter (meter_id, serial_number, vendor, line, address, parameters,
+                            price_minor_per_kwh, currency, created_at_ms)
+         values (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    )
+    .bind(id.to_string())
+    .bind(serial_number)
+    .bind(new.vendor.as_str())
+    .bind(&new.line)
+    .bind(new.address.as_str())
+    .bind(stored::named_values_text(&new.parameters))
+    .bind(new.price.per_kwh().minor())
+    .bind(new.price.per_kwh().currency().code())
+    .bind(at.0)
+    .execute(connection)
+    .await;
+    let Err(error) = inserted else { return Ok(()) };
+    let exists = |what, id: &str| Err(ServiceError::Exists { what, id: id.to_owned() });
+    match violated(&error) {
+        Some(Constraint::MeterSerialNumber) => exists("meter", serial_number),
+        Some(Constraint::MeterAddress) => {
+            exists("meter at address", &format!("{} of line {}", new.address, new.line))
+        }
+        _ => Err(error.into()),
+    }
+}
+
+fn check_parameters(known: &[Parameter], given: &[(String, Value)]) -> Result<()> {
+    for (at, (name, value)) in given.iter().enumerate() {
+        let Some(parameter) = known.iter().find(|parameter| parameter.name == *name) else {
+            let names: Vec<_> = known.iter().map(|parameter| parameter.name.as_str()).collect();
+            let why = format!("the driver has no `{name}`; it has {}", names.join(", "));
+            return Err(invalid("parameters", why));
+        };
+        if given.iter().take(at).any(|(earlier, _)| earlier == name) {
+            return Err(invalid("parameters", format!("`{name}` is given twice")));
+        }
+        if let Value::Number(number) = value
+            && !within(*number, parameter.minimum, parameter.maximum)
+        {
+            return Err(invalid("parameters", format!("`{name}` = {number} is out of its range")));
+        }
+    }
+    Ok(())
+}
+
+/// Exact: both sides are scaled to the finer of the two units. No device has more than 18 decimals.
+fn within(number: Decimal, minimum: Option<i64>, maximum: Option<i64>) -> bool {
+    if minimum.is_none() && maximum.is_none() {
+        return true;
+    }
+    let exponent = u32::from(number.scale.unsigned_abs());
+    if exponent > 18 {
+        return false;
+    }
+    let (number_unit, bound_unit) =
+        if number.scale < 0 { (1, 10_i128.pow(exponent)) } else { (10_i128.pow(exponent), 1) };
+    let number = i128::from(number.mantissa) * number_unit;
+    minimum.is_none_or(|minimum| i128::from(minimum) * bound_unit <= number)
+        && maximum.is_none_or(|maximum| number <= i128::from(maximum) * bound_unit)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_are_exact() {
+        let check = |mantissa, scale, inside: bool| {
+            let number = Decimal { mantissa, scale };
+            assert_eq!(within(number, Some(-1), Some(10)), inside, "{number}");
+        };
+        check(10, 0, true);
+        check(11, 0, false);
+        check(1, 1, true);
+        check(2, 1, false);
+        check(100, -1, true);
+        check(101, -1, false);
+        check(-11, -1, false);
+        check(i64::MAX, 18, false);
+        check(1, -128, false);
+        assert!(within(Decimal { mantissa: 1, scale: 127 }, None, None));
+    }
+}

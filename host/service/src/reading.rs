@@ -1,0 +1,214 @@
+//! Readings: what a meter said at a time, kept whole. Not here: when to read (a schedule's work).
+
+use crate::Service;
+use crate::audit::Actor;
+use crate::clock::UnixMs;
+use crate::error::{Result, ServiceError, bad_column};
+use crate::meter;
+use crate::page::Page;
+use crate::stored;
+use crate::to_the_end;
+use polymeter_domain::{
+    Decimal, Measurement, MeterId, ObisCode, ReadingId, Snapshot, SupplyState, Unit, Value,
+};
+use polymeter_transport::Priority;
+use sqlx::SqliteConnection;
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reading {
+    pub reading_id: ReadingId,
+    pub meter_id: MeterId,
+    pub at: UnixMs,
+    pub snapshot: Snapshot,
+}
+
+#[derive(Debug, sqlx::FromRow)]
+struct Row {
+    reading_id: String,
+    at_ms: i64,
+    supply: String,
+    extras: String,
+}
+
+#[derive(Debug, sqlx::FromRow)]
+struct MeasurementRow {
+    register: String,
+    mantissa: Option<i64>,
+    scale: Option<i64>,
+    other: Option<String>,
+    unit: i64,
+    quality: String,
+}
+
+impl TryFrom<MeasurementRow> for Measurement {
+    type Error = ServiceError;
+    fn try_from(row: MeasurementRow) -> Result<Measurement> {
+        let value = match (row.mantissa, row.scale, row.other) {
+            (Some(mantissa), Some(scale), None) => {
+                let scale =
+                    i8::try_from(scale).map_err(|_| bad_column("scale", scale.to_string()))?;
+                Value::Number(Decimal { mantissa, scale })
+            }
+            (_, _, other) => stored::value("other", &other.unwrap_or_default())?,
+        };
+        Ok(Measurement {
+            register: ObisCode::new(&row.register)
+                .map_err(|_| bad_column("register", &row.register))?,
+            value,
+            unit: Unit(
+                u16::try_from(row.unit).map_err(|_| bad_column("unit", row.unit.to_string()))?,
+            ),
+            quality: stored::quality(&row.quality)?,
+        })
+    }
+}
+
+impl Service {
+    /// Asks the meter for everything it measures and keeps the answer. Changes nothing in the device,
+    /// which is why the audit trail does not hold it.
+    pub async fn read_meter(&self, meter: MeterId, actor: &Actor) -> Result<Reading> {
+        let reach = self.reach(meter).await?;
+        let (service, actor) = (self.clone(), actor.clone());
+        to_the_end(async move {
+            let mut lease =
+                reach.line.lease(Priority::RoutineRead).await.map_err(ServiceError::Line)?;
+            let moment = service.clock().moment();
+            let snapshot = reach
+                .driver
+                .read(&mut lease, &reach.meter.device, moment)
+                .await
+                .map_err(ServiceError::Device)?;
+            drop(lease);
+            let reading = Reading {
+                reading_id: ReadingId::new(service.clock().id()),
+                meter_id: meter,
+                at: service.clock().at(),
+                snapshot,
+            };
+            tracing::debug!(meter_id = %meter, ?actor, "meter read");
+            service
+                .database()
+                .write(move |tx| {
+                    Box::pin(async move {
+                        store(tx.connection(), &reading).await?;
+                        Ok(reading)
+                    })
+                })
+                .await
+        })
+        .await
+    }
+
+    /// Newest first.
+    pub async fn readings(&self, meter: MeterId, page: &Page) -> Result<Vec<Reading>> {
+        meter::record(self.reader(), meter).await?;
+        self.newest_readings(meter, page).await
+    }
+
+    pub(crate) async fn last_reading(&self, meter: MeterId) -> Result<Option<Reading>> {
+        let page = Page { limit: 1, ..Page::default() };
+        Ok(self.newest_readings(meter, &page).await?.pop())
+    }
+
+    async fn newest_readings(&self, meter: MeterId, page: &Page) -> Result<Vec<Reading>> {
+        let bound = page.bound()?;
+        let rows: Vec<Row> = sqlx::query_as(
+            "select reading_id, at_ms, supply, extras from reading
+             where meter_id = ?1
+               and (?2 is null or (at_ms, reading_id) <
+                    (select at_ms, reading_id from reading where reading_id = ?2))
+             order by at_ms desc, reading_id desc limit ?3",
+        )
+        .bind(meter.to_string())
+        .bind(bound.after)
+        .bind(bound.limit)
+        .fetch_all(self.reader())
+        .await?;
+        let mut readings = Vec::with_capacity(rows.len());
+        for row in rows {
+            readings.push(self.whole_reading(meter, row).await?);
+        }
+        Ok(readings)
+    }
+
+    async fn whole_reading(&self, meter_id: MeterId, row: Row) -> Result<Reading> {
+        let measurements: Vec<MeasurementRow> = sqlx::query_as(
+            "select register, mantissa, scale, other, unit, quality from measurement
+             where reading_id = ? order by position",
+        )
+        .bind(&row.reading_id)
+        .fetch_all(self.reader())
+        .await?;
+        Ok(Reading {
+            reading_id: row
+                .reading_id
+                .parse()
+                .map_err(|_| bad_column("reading_id", &row.reading_id))?,
+            meter_id,
+            at: UnixMs(row.at_ms),
+            snapshot: Snapshot {
+                measurements: measurements
+                    .into_iter()
+                    .map(Measurement::try_from)
+                    .collect::<Result<_>>()?,
+                supply: stored::supply(&row.supply)?,
+                extras: stored::named_values("extras", &row.extras)?,
+            },
+        })
+    }
+}
+
+async fn store(connection: &mut SqliteConnection, reading: &Reading) -> Result<()> {
+    sqlx::query(
+        "insert into reading (reading_id, meter_id, at_ms, supply, extras) values (?, ?, ?, ?, ?)",
+    )
+    .bind(reading.reading_id.to_string())
+    .bind(reading.meter_id.to_string())
+    .bind(reading.at.0)
+    .bind(stored::supply_name(reading.snapshot.supply))
+    .bind(stored::named_values_text(&reading.snapshot.extras))
+    .execute(&mut *connection)
+    .await?;
+    for (position, measurement) in (0_i64..).zip(&reading.snapshot.measurements) {
+        let (mantissa, scale, other) = match &measurement.value {
+            Value::Number(number) => (Some(number.mantissa), Some(i64::from(number.scale)), None),
+            other => (None, None, Some(stored::value_text(other))),
+        };
+        sqlx::query(
+            "insert into measurement
+             (reading_id, position, register, mantissa, scale, other, unit, quality)
+             values (?, ?, ?, ?, ?, ?, ?, ?)",
+        )
+        .bind(reading.reading_id.to_string())
+        .bind(position)
+        .bind(measurement.register.as_str())
+        .bind(mantissa)
+        .bind(scale)
+        .bind(other)
+        .bind(i64::from(measurement.unit.0))
+        .bind(stored::quality_name(measurement.quality))
+        .execute(&mut *connection)
+        .await?;
+    }
+    // A device that does not say keeps what was known before.
+    if reading.snapshot.supply != SupplyState::Unknown {
+        set_supply(connection, reading.meter_id, reading.snapshot.supply, reading.at).await?;
+    }
+    Ok(())
+}
+
+/// What is known of a meter's supply, and since when.
+pub(crate) async fn set_supply(
+    connection: &mut SqliteConnection,
+    meter: MeterId,
+    state: SupplyState,
+    at: UnixMs,
+) -> Result<()> {
+    sqlx::query("update meter set supply = ?, supply_at_ms = ? where meter_id = ?")
+        .bind(stored::supply_name(state))
+        .bind(at.0)
+        .bind(meter.to_string())
+        .execute(connection)
+        .await?;
+    Ok(())
+}

@@ -1,0 +1,213 @@
+//! Bringing a reserved sale into its device: which sales are being worked on, and one attempt.
+//!
+//! Invariants: one delivery of a sale at a time (its [`Claim`]); `dispatched` is on disk before the
+//! first byte of a sale leaves; an attempt whose end is unknown is followed by asking the device and
+//! never by sending blindly.
+
+use super::reconcile;
+use super::store::{self, Step, StoredSale};
+use crate::Service;
+use crate::audit::{self, Act, Actor};
+use crate::crash_point::crash_point;
+use crate::error::{Result, ServiceError, chain};
+use crate::limits::AUTOMATIC_ATTEMPTS;
+use crate::meter::Reach;
+use polymeter_domain::{Credit, Delivery, Evidence, Purchase, Quantity, Sale, SaleId};
+use polymeter_transport::{LineLease, Priority};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::watch;
+use tracing::Instrument;
+
+/// The sales that somebody in this process is working on. The database is held by one process, so
+/// that no other can be.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct UnderWay(Arc<Mutex<HashMap<SaleId, watch::Receiver<()>>>>);
+
+/// The sole right to work on one sale, until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Claim {
+    sale_id: SaleId,
+    under_way: UnderWay,
+    /// Closed with the claim; that is what waiters wait for.
+    _over: watch::Sender<()>,
+}
+
+impl UnderWay {
+    /// `None` while somebody else has it.
+    pub(crate) fn claim(&self, sale_id: SaleId) -> Option<Claim> {
+        let mut claims = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if claims.contains_key(&sale_id) {
+            return None;
+        }
+        let (over, watch) = watch::channel(());
+        claims.insert(sale_id, watch);
+        Some(Claim { sale_id, under_way: self.clone(), _over: over })
+    }
+
+    pub(crate) fn watch(&self, sale_id: SaleId) -> Option<watch::Receiver<()>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&sale_id).cloned()
+    }
+}
+
+impl Claim {
+    pub(super) fn sale_id(&self) -> SaleId {
+        self.sale_id
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        let mut claims = self.under_way.0.lock().unwrap_or_else(PoisonError::into_inner);
+        claims.remove(&self.sale_id);
+    }
+}
+
+/// Whether the state that an attempt ended in may be tried again without a person.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Next {
+    Again,
+    Nothing,
+}
+
+/// Delivers a reserved sale, once more where the first attempt provably never arrived. Whatever
+/// state that ends in is stored; there is nothing to return.
+pub(super) async fn deliver(service: Service, claim: Claim) {
+    let sale_id = claim.sale_id();
+    let work = async {
+        for _ in 0..AUTOMATIC_ATTEMPTS {
+            match attempt(&service, sale_id).await {
+                Ok(Next::Again) => {}
+                Ok(Next::Nothing) => return,
+                Err(error) => {
+                    // The state on disk is still true: a restart or an operator goes on from there.
+                    tracing::error!(error = chain(&error), "a step of the sale was not stored");
+                    return;
+                }
+            }
+        }
+        tracing::warn!("sale stays reserved: no attempt arrived");
+    };
+    work.instrument(tracing::info_span!("sale", %sale_id)).await;
+    drop(claim);
+}
+
+async fn attempt(service: &Service, sale_id: SaleId) -> Result<Next> {
+    let sale = store::record(service.reader(), sale_id).await?;
+    if sale.state != Sale::Reserved {
+        return Ok(Next::Nothing);
+    }
+    let (reach, purchase) = match prepare(service, &sale).await {
+        Ok(ready) => ready,
+        Err(error) => {
+            stay(service, &sale, chain(&error)).await?;
+            return Ok(Next::Nothing);
+        }
+    };
+    let customer = service.customer(sale.customer_id).await?.number;
+    let mut lease = match reach.line.lease(Priority::Sale).await {
+        Ok(lease) => lease,
+        Err(error) => {
+            stay(service, &sale, chain(&error)).await?;
+            return Ok(Next::Nothing);
+        }
+    };
+    crash_point("before-dispatch");
+    let step = Step::new(service, sale_id, format!("as purchase {}", purchase.count));
+    store::advance(service, step, move |sale| sale.dispatch(purchase)).await?;
+    crash_point("after-dispatch");
+    let moment = service.clock().moment();
+    let device = &reach.meter.device;
+    let delivery = reach.driver.sell(&mut lease, device, moment, &customer, purchase).await;
+    crash_point("after-sell");
+    drop(lease);
+    let step = Step::new(service, sale_id, describe(&delivery));
+    let mut state = store::advance(service, step, move |sale| sale.settle(delivery)).await?;
+    crash_point("after-settle");
+    tracing::info!(state = state.name(), count = purchase.count.get(), "sale attempted");
+    if matches!(state, Sale::Unresolved(_)) {
+        state = reconcile::try_reconcile(service, sale_id).await?;
+    }
+    Ok(if state == Sale::Reserved { Next::Again } else { Next::Nothing })
+}
+
+/// Asks the device for its count before anything is dispatched: a device that does not answer this
+/// is not sent a sale.
+async fn prepare(service: &Service, sale: &StoredSale) -> Result<(Reach, Purchase)> {
+    let reach = service.reach(sale.meter_id).await?;
+    let mut lease = reach.line.lease(Priority::Sale).await.map_err(ServiceError::Line)?;
+    let evidence = ask_count(service, &reach, &mut lease).await?;
+    drop(lease);
+    let known = reach.meter.purchase_count;
+    let on_device = evidence.count;
+    if known.is_some_and(|known| known != i64::from(on_device.get())) {
+        count_differs(service, sale, known, on_device.get()).await?;
+    }
+    let count = on_device.next().ok_or_else(|| {
+        crate::error::invalid("purchase count", "the device's counter is at its end")
+    })?;
+    Ok((reach, Purchase { count, credit: sale.credit }))
+}
+
+async fn ask_count(service: &Service, reach: &Reach, lease: &mut LineLease) -> Result<Evidence> {
+    let moment = service.clock().moment();
+    reach.driver.check(lease, &reach.meter.device, moment, None).await.map_err(ServiceError::Device)
+}
+
+/// Somebody else sold into this device, or it was reset. No refusal: the device's count rules.
+async fn count_differs(
+    service: &Service,
+    sale: &StoredSale,
+    known: Option<i64>,
+    on_device: u32,
+) -> Result<()> {
+    let (at, meter_id, sale_id) = (service.clock().at(), sale.meter_id, sale.sale_id);
+    let known = known.unwrap_or_default();
+    tracing::warn!(%meter_id, known, on_device, "the device's purchase count is not ours");
+    let detail = format!("{known} known, {on_device} in the device, found by sale/{sale_id}");
+    service
+        .database()
+        .write(move |tx| {
+            Box::pin(async move {
+                let object = format!("meter/{meter_id}");
+                let actor = &Actor::System;
+                let act = Act { at, actor, act: "purchase-count-differs", object, detail: &detail };
+                audit::record(tx.connection(), act).await
+            })
+        })
+        .await
+}
+
+/// Nothing was dispatched: the sale stays as it is, and its history says why.
+pub(super) async fn stay(service: &Service, sale: &StoredSale, why: String) -> Result<()> {
+    let (at, sale_id, state) = (service.clock().at(), sale.sale_id, sale.state.name());
+    tracing::warn!(why, state, "the sale waits");
+    service
+        .database()
+        .write(move |tx| {
+            Box::pin(async move { store::note(tx.connection(), sale_id, at, state, &why).await })
+        })
+        .await
+}
+
+fn describe(delivery: &Delivery) -> String {
+    match delivery {
+        Delivery::NotSent(why) => format!("nothing was sent: {why}"),
+        Delivery::Confirmed(receipt) => {
+            format!("the device confirmed purchase {}{}", receipt.count, purse(receipt.balance))
+        }
+        Delivery::Refused(refusal) => format!("the device refused: {}", refusal.detail),
+        Delivery::Unknown(why) => format!("outcome unknown: {why}"),
+    }
+}
+
+/// ", purse at 5000 minor units", where the device said so.
+pub(super) fn purse(balance: Option<Credit>) -> String {
+    let Some(Credit { quantity, amount }) = balance else { return String::new() };
+    let unit = match quantity {
+        Quantity::Money => "minor units",
+        Quantity::Energy => "Wh",
+        Quantity::Volume => "litres",
+    };
+    format!(", purse at {amount} {unit}")
+}

@@ -1,0 +1,157 @@
+//! From a request to a reserved sale: checked, priced, and stored with its pending transfer in one
+//! transaction.
+//!
+//! `Quoted` is never stored as a state: it would be a sale that holds no money and waits for nothing.
+//! It stands in the history with the arithmetic, so that a receipt can be recalculated.
+
+use super::SaleRequest;
+use super::delivery::Claim;
+use super::store::{self, StoredSale};
+use crate::Service;
+use crate::audit::{self, Act, Actor};
+use crate::error::{Result, ServiceError, invalid};
+use crate::limits::MAX_SALE_MINOR;
+use crate::meter::{self, AccountState, MeterRecord};
+use polymeter_domain::sale::OutOfOrder;
+use polymeter_domain::{Credit, CustomerId, Money, Quantity, Sale, SaleId, TransferId};
+use polymeter_ledger::{NewTransfer, Transaction};
+
+/// Where the money of a counter comes from until it knows its channels.
+const CASH: &str = "cash";
+
+/// What `paid` buys at this meter.
+#[derive(Debug)]
+struct Quote {
+    customer_id: CustomerId,
+    energy_wh: u64,
+    credit: Credit,
+}
+
+/// The claim on the delivery of a sale that was made just now; `None` where the same one existed.
+///
+/// The claim is taken inside the job, before the commit: nobody can see the sale without seeing that
+/// its delivery is under way.
+pub(super) async fn reserve(
+    service: &Service,
+    id: SaleId,
+    request: SaleRequest,
+    actor: Actor,
+) -> Result<Option<Claim>> {
+    let inside = service.clone();
+    service
+        .database()
+        .write(move |tx| {
+            Box::pin(async move {
+                if let Some(earlier) = store::find(&mut *tx.connection(), id).await? {
+                    earlier.must_be(&request)?;
+                    return Ok(None);
+                }
+                let meter = meter::record(&mut *tx.connection(), request.meter_id).await?;
+                let quote = quote(&inside, &meter, request.paid)?;
+                if let Some(sale_id) =
+                    store::unsettled_of_meter(tx.connection(), meter.meter_id).await?
+                {
+                    let serial_number = meter.serial_number;
+                    return Err(ServiceError::Unsettled { serial_number, sale_id });
+                }
+                insert(&inside, tx, id, &request, &meter, quote, actor).await?;
+                Ok(inside.inner.under_way.claim(id))
+            })
+        })
+        .await
+}
+
+/// What of `paid` can be sold to this meter, or why nothing can.
+fn quote(service: &Service, meter: &MeterRecord, paid: Money) -> Result<Quote> {
+    check_amount(paid, service)?;
+    let driver = service.driver(&meter.vendor)?;
+    service.line(&meter.line)?;
+    let (AccountState::Open, Some(customer_id)) = (meter.account, meter.customer_id) else {
+        return Err(ServiceError::NotOpened { serial_number: meter.serial_number.clone() });
+    };
+    let bad = |why: &str| ServiceError::BadAmount { paid, why: why.to_owned() };
+    let energy_wh = meter.price.energy_wh(paid).ok_or_else(|| bad("beyond this meter's price"))?;
+    let Some(quantity) = driver.description().purse else {
+        return Err(invalid("meter_id", "this meter's driver has no purse to sell into"));
+    };
+    let amount = match quantity {
+        Quantity::Money => u64::try_from(paid.minor()).map_err(|_| bad("below zero"))?,
+        Quantity::Energy if energy_wh == 0 => return Err(bad("it buys less than 1 Wh")),
+        Quantity::Energy => energy_wh,
+        Quantity::Volume => {
+            return Err(invalid("meter_id", "this meter holds litres, and its price is per kWh"));
+        }
+    };
+    Ok(Quote { customer_id, energy_wh, credit: Credit { quantity, amount } })
+}
+
+fn check_amount(paid: Money, service: &Service) -> Result<()> {
+    let currency = service.inner.parts.currency;
+    let why = if paid.currency() != currency {
+        format!("this system books {}", currency.code())
+    } else if paid.minor() <= 0 {
+        "it must be above zero".to_owned()
+    } else if paid.minor() > MAX_SALE_MINOR {
+        format!("one sale is at most {}", Money::new(MAX_SALE_MINOR, currency))
+    } else {
+        return Ok(());
+    };
+    Err(ServiceError::BadAmount { paid, why })
+}
+
+async fn insert(
+    service: &Service,
+    tx: &mut Transaction,
+    id: SaleId,
+    request: &SaleRequest,
+    meter: &MeterRecord,
+    quote: Quote,
+    actor: Actor,
+) -> Result<()> {
+    let at = service.clock().at();
+    let pending = TransferId::new(service.clock().id());
+    let state = Sale::Quoted.reserve().map_err(|OutOfOrder { sale, event }| {
+        ServiceError::OutOfOrder { sale_id: id, state: sale.name(), event }
+    })?;
+    let sale = StoredSale {
+        sale_id: id,
+        meter_id: meter.meter_id,
+        customer_id: quote.customer_id,
+        operator: actor,
+        paid: request.paid,
+        price: meter.price,
+        energy_wh: quote.energy_wh,
+        credit: quote.credit,
+        pending,
+        state,
+        created_at: at,
+        settled_at: None,
+    };
+    store::insert(tx.connection(), &sale).await?;
+    let (paid, price) = (request.paid, meter.price.per_kwh());
+    let arithmetic = format!(
+        "{paid} {code} / {price} {code} per kWh = {} Wh, rounded down",
+        quote.energy_wh,
+        code = paid.currency().code()
+    );
+    store::note(tx.connection(), id, at, Sale::Quoted.name(), &arithmetic).await?;
+    store::note(tx.connection(), id, at, sale.state.name(), "money is held").await?;
+
+    let debit = polymeter_ledger::account(tx, CASH, paid.currency(), at.0).await?;
+    let credit_name = format!("meter-credit/{}", meter.meter_id);
+    let credit = polymeter_ledger::account(tx, &credit_name, paid.currency(), at.0).await?;
+    let transfer = NewTransfer {
+        transfer_id: pending,
+        debit,
+        credit,
+        amount: paid,
+        reference: id.uuid(),
+        at_ms: at.0,
+    };
+    polymeter_ledger::pending(tx, &transfer).await?;
+
+    let object = format!("sale/{id}");
+    let detail = format!("{paid} {} at meter/{}", paid.currency().code(), meter.meter_id);
+    let act = Act { at, actor: &sale.operator, act: "sale-made", object, detail: &detail };
+    audit::record(tx.connection(), act).await
+}

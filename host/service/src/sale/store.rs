@@ -1,0 +1,414 @@
+//! The rows of sales. [`advance`] is the only place that changes one's state: it lets `domain::Sale`
+//! say what follows, and moves the money of the pending transfer in the same transaction.
+
+use super::{SaleEvent, SaleRequest};
+use crate::Service;
+use crate::audit::{self, Act, Actor};
+use crate::clock::UnixMs;
+use crate::error::{Result, ServiceError, bad_column};
+use crate::page::Bound;
+use crate::stored;
+use polymeter_domain::sale::OutOfOrder;
+use polymeter_domain::{
+    Credit, CustomerId, FlatPrice, MeterId, Money, Purchase, PurchaseCount, Receipt, Refusal, Sale,
+    SaleId, TransferId,
+};
+use polymeter_ledger::Transaction;
+use sqlx::{SqliteConnection, SqliteExecutor};
+
+/// One sale as its row has it.
+#[derive(Debug, Clone)]
+pub(super) struct StoredSale {
+    pub sale_id: SaleId,
+    pub meter_id: MeterId,
+    pub customer_id: CustomerId,
+    pub operator: Actor,
+    pub paid: Money,
+    pub price: FlatPrice,
+    pub energy_wh: u64,
+    /// What the device is asked to take.
+    pub credit: Credit,
+    pub pending: TransferId,
+    pub state: Sale,
+    pub created_at: UnixMs,
+    pub settled_at: Option<UnixMs>,
+}
+
+impl StoredSale {
+    /// The same id with another body is an error, never another sale.
+    pub(super) fn must_be(&self, request: &SaleRequest) -> Result<()> {
+        if self.meter_id == request.meter_id && self.paid == request.paid {
+            Ok(())
+        } else {
+            Err(ServiceError::SaleDiffers { sale_id: self.sale_id })
+        }
+    }
+}
+
+#[derive(Debug, sqlx::FromRow)]
+struct Row {
+    sale_id: String,
+    meter_id: String,
+    customer_id: String,
+    operator_id: Option<String>,
+    paid_minor: i64,
+    currency: String,
+    price_minor_per_kwh: i64,
+    energy_wh: i64,
+    quantity: String,
+    amount: i64,
+    pending_transfer_id: String,
+    state: String,
+    purchase_count: Option<i64>,
+    balance_quantity: Option<String>,
+    balance_amount: Option<i64>,
+    refusal_code: Option<i64>,
+    refusal_detail: Option<String>,
+    refusal_device_code: Option<String>,
+    created_at_ms: i64,
+    settled_at_ms: Option<i64>,
+}
+
+fn whole(column: &'static str, number: i64) -> Result<u64> {
+    u64::try_from(number).map_err(|_| bad_column(column, number.to_string()))
+}
+
+impl Row {
+    fn credit(&self) -> Result<Credit> {
+        let quantity = stored::quantity(&self.quantity)?;
+        Ok(Credit { quantity, amount: whole("amount", self.amount)? })
+    }
+
+    fn purchase(&self) -> Result<Purchase> {
+        let count = self
+            .purchase_count
+            .and_then(|count| u32::try_from(count).ok())
+            .ok_or_else(|| bad_column("purchase_count", format!("{:?}", self.purchase_count)))?;
+        Ok(Purchase { count: PurchaseCount::new(count), credit: self.credit()? })
+    }
+
+    fn balance(&self) -> Result<Option<Credit>> {
+        let (Some(quantity), Some(amount)) = (&self.balance_quantity, self.balance_amount) else {
+            return Ok(None);
+        };
+        let quantity = stored::quantity(quantity)?;
+        Ok(Some(Credit { quantity, amount: whole("balance_amount", amount)? }))
+    }
+
+    fn refusal(&self) -> Result<Refusal> {
+        let code = self
+            .refusal_code
+            .and_then(|code| u16::try_from(code).ok())
+            .ok_or_else(|| bad_column("refusal_code", format!("{:?}", self.refusal_code)))?;
+        Ok(Refusal {
+            code,
+            detail: self.refusal_detail.clone().unwrap_or_default(),
+            device_code: self.refusal_device_code.clone(),
+        })
+    }
+
+    fn state(&self) -> Result<Sale> {
+        Ok(match self.state.as_str() {
+            "reserved" => Sale::Reserved,
+            "dispatched" => Sale::Dispatched(self.purchase()?),
+            "unresolved" => Sale::Unresolved(self.purchase()?),
+            "confirmed" => {
+                let Purchase { count, .. } = self.purchase()?;
+                Sale::Confirmed(Receipt { count, balance: self.balance()? })
+            }
+            "refused" => Sale::Refused(self.refusal()?),
+            "cancelled" => Sale::Cancelled,
+            other => return Err(bad_column("state", other)),
+        })
+    }
+}
+
+impl TryFrom<Row> for StoredSale {
+    type Error = ServiceError;
+    fn try_from(row: Row) -> Result<StoredSale> {
+        let currency = stored::currency(&row.currency)?;
+        let price = Money::new(row.price_minor_per_kwh, currency);
+        Ok(StoredSale {
+            sale_id: row.sale_id.parse().map_err(|_| bad_column("sale_id", &row.sale_id))?,
+            meter_id: row.meter_id.parse().map_err(|_| bad_column("meter_id", &row.meter_id))?,
+            customer_id: row
+                .customer_id
+                .parse()
+                .map_err(|_| bad_column("customer_id", &row.customer_id))?,
+            operator: Actor::from_stored(row.operator_id.as_deref())?,
+            paid: Money::new(row.paid_minor, currency),
+            price: FlatPrice::new(price)
+                .map_err(|_| bad_column("price_minor_per_kwh", price.to_string()))?,
+            energy_wh: whole("energy_wh", row.energy_wh)?,
+            credit: row.credit()?,
+            pending: row
+                .pending_transfer_id
+                .parse()
+                .map_err(|_| bad_column("pending_transfer_id", &row.pending_transfer_id))?,
+            state: row.state()?,
+            created_at: UnixMs(row.created_at_ms),
+            settled_at: row.settled_at_ms.map(UnixMs),
+        })
+    }
+}
+
+pub(super) async fn find(
+    executor: impl SqliteExecutor<'_>,
+    id: SaleId,
+) -> Result<Option<StoredSale>> {
+    let row: Option<Row> = sqlx::query_as("select * from sale where sale_id = ?")
+        .bind(id.to_string())
+        .fetch_optional(executor)
+        .await?;
+    row.map(StoredSale::try_from).transpose()
+}
+
+pub(super) async fn record(executor: impl SqliteExecutor<'_>, id: SaleId) -> Result<StoredSale> {
+    find(executor, id)
+        .await?
+        .ok_or_else(|| ServiceError::NotFound { what: "sale", id: id.to_string() })
+}
+
+pub(super) async fn of_meter(
+    executor: impl SqliteExecutor<'_>,
+    meter: MeterId,
+    page: &Bound,
+) -> Result<Vec<StoredSale>> {
+    let rows: Vec<Row> = sqlx::query_as(
+        "select * from sale
+         where meter_id = ?1
+           and (?2 is null or (created_at_ms, sale_id) <
+                (select created_at_ms, sale_id from sale where sale_id = ?2))
+         order by created_at_ms desc, sale_id desc limit ?3",
+    )
+    .bind(meter.to_string())
+    .bind(&page.after)
+    .bind(page.limit)
+    .fetch_all(executor)
+    .await?;
+    rows.into_iter().map(StoredSale::try_from).collect()
+}
+
+pub(super) async fn unsettled(executor: impl SqliteExecutor<'_>) -> Result<Vec<StoredSale>> {
+    let rows: Vec<Row> = sqlx::query_as(
+        "select * from sale where state in ('reserved', 'dispatched', 'unresolved')
+         order by created_at_ms, sale_id",
+    )
+    .fetch_all(executor)
+    .await?;
+    rows.into_iter().map(StoredSale::try_from).collect()
+}
+
+/// There is at most one: the index `sale_one_unsettled_per_meter` sees to it.
+pub(super) async fn unsettled_of_meter(
+    connection: &mut SqliteConnection,
+    meter: MeterId,
+) -> Result<Option<SaleId>> {
+    let id: Option<String> = sqlx::query_scalar(
+        "select sale_id from sale
+         where meter_id = ? and state in ('reserved', 'dispatched', 'unresolved')",
+    )
+    .bind(meter.to_string())
+    .fetch_optional(connection)
+    .await?;
+    id.map(|text| text.parse().map_err(|_| bad_column("sale_id", text))).transpose()
+}
+
+pub(super) async fn insert(connection: &mut SqliteConnection, sale: &StoredSale) -> Result<()> {
+    let whole = |column, number: u64| {
+        i64::try_from(number).map_err(|_| bad_column(column, number.to_string()))
+    };
+    sqlx::query(
+        "insert into sale (sale_id, meter_id, customer_id, operator_id, paid_minor, currency,
+                           price_minor_per_kwh, energy_wh, quantity, amount, pending_transfer_id,
+                           state, created_at_ms)
+         values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    )
+    .bind(sale.sale_id.to_string())
+    .bind(sale.meter_id.to_string())
+    .bind(sale.customer_id.to_string())
+    .bind(sale.operator.stored())
+    .bind(sale.paid.minor())
+    .bind(sale.paid.currency().code())
+    .bind(sale.price.per_kwh().minor())
+    .bind(whole("energy_wh", sale.energy_wh)?)
+    .bind(stored::quantity_name(sale.credit.quantity))
+    .bind(whole("amount", sale.credit.amount)?)
+    .bind(sale.pending.to_string())
+    .bind(sale.state.name())
+    .bind(sale.created_at.0)
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// One line of a sale's history.
+pub(super) async fn note(
+    connection: &mut SqliteConnection,
+    id: SaleId,
+    at: UnixMs,
+    state: &'static str,
+    detail: &str,
+) -> Result<()> {
+    sqlx::query("insert into sale_event (sale_id, at_ms, state, detail) values (?, ?, ?, ?)")
+        .bind(id.to_string())
+        .bind(at.0)
+        .bind(state)
+        .bind(detail)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+pub(super) async fn history(
+    executor: impl SqliteExecutor<'_>,
+    id: SaleId,
+) -> Result<Vec<SaleEvent>> {
+    let rows: Vec<(i64, String, String)> = sqlx::query_as(
+        "select at_ms, state, detail from sale_event where sale_id = ? order by sale_event_id",
+    )
+    .bind(id.to_string())
+    .fetch_all(executor)
+    .await?;
+    rows.into_iter()
+        .map(|(at_ms, state, detail)| {
+            let state = match state.as_str() {
+                "quoted" => "quoted",
+                "reserved" => "reserved",
+                "dispatched" => "dispatched",
+                "confirmed" => "confirmed",
+                "refused" => "refused",
+                "unresolved" => "unresolved",
+                "cancelled" => "cancelled",
+                other => return Err(bad_column("state", other)),
+            };
+            Ok(SaleEvent { at: UnixMs(at_ms), state, detail })
+        })
+        .collect()
+}
+
+/// One event on its way to a sale.
+pub(super) struct Step {
+    sale_id: SaleId,
+    at: UnixMs,
+    /// Of the post or void, where the event leads to one.
+    transfer_id: TransferId,
+    /// Why, for the history.
+    detail: String,
+    audit: Option<(Actor, &'static str)>,
+}
+
+impl Step {
+    pub(super) fn new(service: &Service, sale_id: SaleId, detail: impl Into<String>) -> Step {
+        Step {
+            sale_id,
+            at: service.clock().at(),
+            transfer_id: TransferId::new(service.clock().id()),
+            detail: detail.into(),
+            audit: None,
+        }
+    }
+
+    /// A person's act: it goes into the trail in the same transaction.
+    pub(super) fn audited(mut self, actor: &Actor, act: &'static str) -> Step {
+        self.audit = Some((actor.clone(), act));
+        self
+    }
+}
+
+/// One transaction: what `domain::Sale` says follows, its history, and its money.
+pub(super) async fn advance(
+    service: &Service,
+    step: Step,
+    event: impl FnOnce(Sale) -> std::result::Result<Sale, OutOfOrder> + Send + 'static,
+) -> Result<Sale> {
+    service
+        .database()
+        .write(move |tx| Box::pin(async move { advance_in(tx, step, event).await }))
+        .await
+}
+
+async fn advance_in(
+    tx: &mut Transaction,
+    step: Step,
+    event: impl FnOnce(Sale) -> std::result::Result<Sale, OutOfOrder>,
+) -> Result<Sale> {
+    let Step { sale_id, at, .. } = step;
+    let before = record(&mut *tx.connection(), sale_id).await?;
+    let from = before.state.name();
+    let next = event(before.state).map_err(|OutOfOrder { sale, event }| {
+        ServiceError::OutOfOrder { sale_id, state: sale.name(), event }
+    })?;
+    update(tx.connection(), sale_id, from, &next, at).await?;
+    note(tx.connection(), sale_id, at, next.name(), &step.detail).await?;
+    match &next {
+        Sale::Confirmed(receipt) => {
+            polymeter_ledger::post(tx, step.transfer_id, before.pending, at.0).await?;
+            sqlx::query("update meter set purchase_count = ? where meter_id = ?")
+                .bind(i64::from(receipt.count.get()))
+                .bind(before.meter_id.to_string())
+                .execute(tx.connection())
+                .await?;
+        }
+        Sale::Refused(_) | Sale::Cancelled => {
+            polymeter_ledger::void(tx, step.transfer_id, before.pending, at.0).await?;
+        }
+        Sale::Quoted | Sale::Reserved | Sale::Dispatched(_) | Sale::Unresolved(_) => {}
+    }
+    if let Some((actor, act)) = &step.audit {
+        let object = format!("sale/{sale_id}");
+        let act = Act { at, actor, act, object, detail: &step.detail };
+        audit::record(tx.connection(), act).await?;
+    }
+    Ok(next)
+}
+
+/// Guarded by the state that the event was given, so that no two writers can follow one state.
+async fn update(
+    connection: &mut SqliteConnection,
+    id: SaleId,
+    from: &'static str,
+    next: &Sale,
+    at: UnixMs,
+) -> Result<()> {
+    let count = match next {
+        Sale::Dispatched(purchase) | Sale::Unresolved(purchase) => Some(purchase.count),
+        Sale::Confirmed(receipt) => Some(receipt.count),
+        Sale::Quoted | Sale::Reserved | Sale::Refused(_) | Sale::Cancelled => None,
+    };
+    let balance = match next {
+        Sale::Confirmed(receipt) => receipt.balance,
+        _ => None,
+    };
+    let refusal = match next {
+        Sale::Refused(refusal) => Some(refusal),
+        _ => None,
+    };
+    // A balance beyond 63 bits is not worth losing a proof for: it is left out.
+    let balance = balance.and_then(|balance| {
+        Some((stored::quantity_name(balance.quantity), i64::try_from(balance.amount).ok()?))
+    });
+    let updated = sqlx::query(
+        "update sale set state = ?, purchase_count = coalesce(?, purchase_count),
+                balance_quantity = ?, balance_amount = ?,
+                refusal_code = ?, refusal_detail = ?, refusal_device_code = ?, settled_at_ms = ?
+         where sale_id = ? and state = ?",
+    )
+    .bind(next.name())
+    .bind(count.map(|count| i64::from(count.get())))
+    .bind(balance.map(|(quantity, _)| quantity))
+    .bind(balance.map(|(_, amount)| amount))
+    .bind(refusal.map(|refusal| i64::from(refusal.code)))
+    .bind(refusal.map(|refusal| refusal.detail.as_str()))
+    .bind(refusal.and_then(|refusal| refusal.device_code.as_deref()))
+    .bind(next.is_settled().then_some(at.0))
+    .bind(id.to_string())
+    .bind(from)
+    .execute(connection)
+    .await?;
+    if updated.rows_affected() == 1 {
+        Ok(())
+    } else {
+        Err(ServiceError::OutOfOrder { sale_id: id, state: from, event: next.name() })
+    }
+}

@@ -1,0 +1,102 @@
+//! A service on a database of its own, with a clock that is set by hand.
+
+use polymeter_domain::{Currency, CustomerNumber, LocalTime};
+use polymeter_ledger::{Database, LedgerError};
+use polymeter_service::{Actor, Clock, Customer, NewCustomer, Parts, Service, UnixMs};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use tempfile::TempDir;
+
+/// 2026-03-02 10:00 UTC.
+const START_MS: i64 = 1_772_445_600_000;
+
+/// What the clock says at the site; it stands still, as the simulated meters' clocks do.
+pub const SITE_TIME: LocalTime =
+    LocalTime { year: 2026, month: 3, day: 2, hour: 18, minute: 0, second: 0 };
+
+/// A clock that moves when told.
+#[derive(Debug, Clone)]
+pub struct TestClock(Arc<AtomicI64>);
+
+impl TestClock {
+    pub fn new() -> TestClock {
+        TestClock(Arc::new(AtomicI64::new(START_MS)))
+    }
+
+    pub fn advance_ms(&self, ms: i64) {
+        self.0.fetch_add(ms, Ordering::SeqCst);
+    }
+
+    pub fn clock(&self) -> Clock {
+        let now = self.0.clone();
+        Clock {
+            now: Arc::new(move || (UnixMs(now.load(Ordering::SeqCst)), SITE_TIME)),
+            nonce: Arc::new(|| {
+                let mut nonce = [0; 16];
+                getrandom::fill(&mut nonce).expect("the system has randomness");
+                nonce
+            }),
+        }
+    }
+}
+
+pub struct Office {
+    pub service: Service,
+    pub clock: TestClock,
+    pub database: Database,
+    _folder: TempDir,
+}
+
+/// A service without drivers or lines: what an office does without touching a device.
+pub async fn office() -> Office {
+    let folder = TempDir::new().expect("a temporary folder");
+    let database =
+        Database::open(&folder.path().join("polymeter.db")).await.expect("a new database");
+    let clock = TestClock::new();
+    let service = Service::start(Parts {
+        database: database.clone(),
+        drivers: Vec::new(),
+        lines: Vec::new(),
+        currency: Currency::CNY,
+        clock: clock.clock(),
+    })
+    .await
+    .expect("the parts fit");
+    Office { service, clock, database, _folder: folder }
+}
+
+/// What a person with a database tool could try; the answer is the database's own.
+pub async fn tamper(database: &Database, sql: &'static str) -> Result<(), String> {
+    #[derive(Debug)]
+    struct Failed(String);
+    impl From<LedgerError> for Failed {
+        fn from(error: LedgerError) -> Self {
+            Failed(error.to_string())
+        }
+    }
+    database
+        .write(move |tx| {
+            Box::pin(async move {
+                match sqlx::query(sql).execute(tx.connection()).await {
+                    Ok(_) => Ok(()),
+                    Err(error) => Err(Failed(error.to_string())),
+                }
+            })
+        })
+        .await
+        .map_err(|Failed(text)| text)
+}
+
+pub fn new_customer(number: &str, name: &str) -> NewCustomer {
+    NewCustomer {
+        number: CustomerNumber::new(number).expect("digits"),
+        name: name.to_owned(),
+        phone: String::new(),
+        premises: String::new(),
+    }
+}
+
+pub async fn customer(service: &Service, number: &str) -> Customer {
+    let new = new_customer(number, "Somebody");
+    service.add_customer(new, &Actor::System).await.expect("a new customer")
+}

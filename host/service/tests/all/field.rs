@@ -1,0 +1,195 @@
+//! The office with the real DL/T 645 driver, one line and simulated meters on it.
+
+use crate::bench::{TestClock, customer};
+use meter_sim::{
+    BusKind, BusPlan, Dlt645Plan, Endpoint as SimulatedEnd, Fault, FaultKind, Meters, On, Plan,
+    Simulator, State,
+};
+use polymeter_domain::{Currency, FlatPrice, MeterAddress, MeterId, Money, SaleId, VendorCode};
+use polymeter_ledger::Database;
+use polymeter_runtime::{Capability, Driver, DriverConfig, Limits, Runtime, Vault};
+use polymeter_service::{Actor, NewMeter, Parts, SaleRequest, SaleView, Service};
+use polymeter_transport::{Endpoint, Line, LineSettings};
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+use std::time::Duration;
+use tempfile::TempDir;
+use tokio::sync::OnceCell;
+use uuid::Uuid;
+
+pub const METERS: [&str; 2] = ["000000000001", "000000000002"];
+
+pub struct Field {
+    pub service: Service,
+    pub simulator: Simulator,
+    pub meters: Vec<MeterId>,
+    pub database: Database,
+    clock: TestClock,
+    _folder: TempDir,
+}
+
+/// The driver as it is shipped: built and encoded once, by the tool that vendors use. A child process,
+/// because `host` may not depend on `sdk`.
+async fn driver() -> Arc<Driver> {
+    static DRIVER: OnceCell<Arc<Driver>> = OnceCell::const_new();
+    DRIVER
+        .get_or_init(|| async {
+            let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+            let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+            let built = Command::new(cargo)
+                .current_dir(&root)
+                .args(["run", "-q", "-p", "polymeter-sdk", "--", "build"])
+                .args(["--manifest-path", "drivers/dlt645-2007/Cargo.toml"])
+                .args(["--out-dir", "target/drivers"])
+                .status()
+                .expect("cargo starts");
+            assert!(built.success(), "the driver builds");
+            let component = std::fs::read(root.join("target/drivers/dlt645-2007.wasm"))
+                .expect("the driver was written");
+            let vendor = VendorCode::new("DLT645").expect("a code");
+            let mut vault = Vault::default();
+            // The simulated meters' public test key.
+            let key = u128::from_str_radix("00112233445566778899AABBCCDDEEFF", 16).expect("hex");
+            vault.insert(vendor.clone(), "purse".to_owned(), key.to_be_bytes());
+            let config = DriverConfig {
+                name: "dlt645-2007".to_owned(),
+                vendor,
+                grants: vec![Capability::Line, Capability::Vault, Capability::Log],
+                limits: Limits::default(),
+            };
+            let runtime = Runtime::new(vault).expect("an engine");
+            runtime.load(config, &component).await.expect("the driver loads")
+        })
+        .await
+        .clone()
+}
+
+fn line(simulator: &Simulator) -> Line {
+    let SimulatedEnd::Tcp(address) = simulator.endpoint("line-1").expect("a bus") else {
+        panic!("the bus is a TCP one")
+    };
+    Line::spawn(LineSettings {
+        name: "line-1".to_owned(),
+        endpoint: Endpoint::Tcp { address: address.to_string() },
+        inter_frame: Duration::ZERO,
+        reply_timeout: Duration::from_millis(300),
+        byte_timeout: Duration::from_millis(60),
+        total_timeout: Duration::from_secs(20),
+    })
+}
+
+/// Two meters, each with its customer's account open.
+pub async fn field() -> Field {
+    let field = unopened_field().await;
+    for (meter, number) in field.meters.iter().zip(["11", "22"]) {
+        let customer = customer(&field.service, number).await;
+        field
+            .service
+            .open_account(*meter, customer.customer_id, &Actor::System)
+            .await
+            .expect("the meter opens");
+    }
+    field
+}
+
+pub async fn unopened_field() -> Field {
+    let plan = |address: &str| Dlt645Plan { address: address.to_owned(), ..Dlt645Plan::default() };
+    let simulator = Simulator::start(Plan {
+        buses: vec![BusPlan {
+            name: "line-1".to_owned(),
+            kind: BusKind::Tcp,
+            port: 0,
+            reply_delay_ms: 0,
+            baud: None,
+            meters: Meters::Dlt645(METERS.map(plan).to_vec()),
+        }],
+    })
+    .expect("the simulator starts");
+    let folder = TempDir::new().expect("a temporary folder");
+    let clock = TestClock::new();
+    let database =
+        Database::open(&folder.path().join("polymeter.db")).await.expect("a new database");
+    let service = start(&database, &simulator, &clock).await;
+    let mut meters = Vec::new();
+    for address in METERS {
+        let new = new_meter(address);
+        let meter = service.add_meter(new, &Actor::System).await.expect("a new meter");
+        meters.push(meter.meter_id);
+    }
+    Field { service, simulator, meters, database, clock, _folder: folder }
+}
+
+pub fn new_meter(address: &str) -> NewMeter {
+    NewMeter {
+        serial_number: address.to_owned(),
+        vendor: VendorCode::new("DLT645").expect("a code"),
+        line: "line-1".to_owned(),
+        address: MeterAddress::new(address).expect("an address"),
+        parameters: Vec::new(),
+        price: FlatPrice::new(Money::new(52, Currency::CNY)).expect("above zero"),
+    }
+}
+
+async fn start(database: &Database, simulator: &Simulator, clock: &TestClock) -> Service {
+    let parts = Parts {
+        database: database.clone(),
+        drivers: vec![driver().await],
+        lines: vec![line(simulator)],
+        currency: Currency::CNY,
+        clock: clock.clock(),
+    };
+    Service::start(parts).await.expect("the parts fit")
+}
+
+impl Field {
+    pub fn fault(&self, meter: usize, on: On, kind: FaultKind, times: u32) {
+        let fault = Fault::new(on, kind).times(times);
+        self.simulator.fault(METERS[meter], fault).expect("a fault");
+    }
+
+    pub fn truth(&self, meter: usize) -> State {
+        self.simulator.state(METERS[meter]).expect("a meter")
+    }
+
+    pub fn request(&self, meter: usize, minor: i64) -> SaleRequest {
+        SaleRequest { meter_id: self.meters[meter], paid: Money::new(minor, Currency::CNY) }
+    }
+
+    /// A second life on the same database, which knows nothing of the first one's work.
+    pub async fn restart(&mut self) {
+        self.service = start(&self.database, &self.simulator, &self.clock).await;
+    }
+
+    /// Sells and waits until nothing is under way.
+    pub async fn sell(&self, id: SaleId, meter: usize, minor: i64) -> SaleView {
+        let request = self.request(meter, minor);
+        self.service.put_sale(id, request, &Actor::System).await.expect("a sale");
+        self.wait(id).await
+    }
+
+    pub async fn wait(&self, id: SaleId) -> SaleView {
+        self.service.wait_for_sale(id, Duration::from_secs(60)).await.expect("the sale")
+    }
+
+    /// Debits equal credits, and what is posted is what the meters took.
+    pub async fn check_money(&self) {
+        let balance = self.service.trial_balance().await.expect("sums");
+        assert_eq!(balance.difference.minor(), 0);
+        let posted: i64 = balance
+            .lines
+            .iter()
+            .filter(|line| line.account.starts_with("meter-credit/"))
+            .map(|line| line.credits_posted.minor())
+            .sum();
+        assert_eq!(u64::try_from(posted).ok(), Some(self.simulator.credited_fen()));
+    }
+}
+
+pub fn sale_id(number: u128) -> SaleId {
+    SaleId::new(Uuid::from_u128(number))
+}
+
+pub fn states(view: &SaleView) -> Vec<&'static str> {
+    view.history.iter().map(|event| event.state).collect()
+}

@@ -1,0 +1,10 @@
+//! The service against a real database, and for everything that touches a device against the real
+//! DL/T 645 driver on a simulated meter. One binary, because linking is what costs. Time is set by
+//! hand; nothing here sleeps.
+
+mod bench;
+mod field;
+mod login;
+mod register;
+mod sales;
+mod trail;
