@@ -1,0 +1,172 @@
+//! Meters, and whose account each has.
+
+use super::customers::Customer;
+use super::error::{ApiError, Problem};
+use super::extract::{Body, Id, Parameters, money};
+use super::readings::Reading;
+use super::values::{self, PageParameters, Paged};
+use crate::app::App;
+use crate::session::Caller;
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use polymeter_domain::{CustomerId, FlatPrice, MeterAddress, MeterId, VendorCode};
+use polymeter_service as service;
+use polymeter_service::AccountState;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use std::collections::BTreeMap;
+use utoipa::ToSchema;
+
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewMeter {
+    /// As on the plate (表号).
+    pub serial_number: String,
+    #[schema(example = "ACREL")]
+    pub vendor: String,
+    /// A line of the configuration.
+    pub line: String,
+    /// Text that only the driver may parse.
+    #[schema(example = "1")]
+    pub address: String,
+    /// The driver's own parameters for this meter: texts, numbers, flags.
+    #[serde(default)]
+    #[schema(value_type = Object)]
+    pub parameters: BTreeMap<String, Box<RawValue>>,
+    /// In the site's currency.
+    #[schema(example = "0.52")]
+    pub price_per_kwh: String,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Meter {
+    pub meter_id: String,
+    pub serial_number: String,
+    pub vendor: String,
+    pub line: String,
+    pub address: String,
+    #[schema(value_type = Object)]
+    pub parameters: BTreeMap<String, Box<RawValue>>,
+    pub price_per_kwh: String,
+    pub currency: String,
+    pub customer: Option<Customer>,
+    /// `none`, `opening` or `open`.
+    pub account: &'static str,
+    /// `unknown`, `disconnected`, `connected` or `ready-for-reconnection`.
+    pub supply: &'static str,
+    pub supply_at: Option<String>,
+    pub last_reading: Option<Reading>,
+}
+
+impl From<&service::Meter> for Meter {
+    fn from(meter: &service::Meter) -> Self {
+        let price = meter.price.per_kwh();
+        Meter {
+            meter_id: meter.meter_id.to_string(),
+            serial_number: meter.serial_number.clone(),
+            vendor: meter.vendor.to_string(),
+            line: meter.line.clone(),
+            address: meter.address.to_string(),
+            parameters: values::extras(&meter.parameters),
+            price_per_kwh: price.to_string(),
+            currency: price.currency().code().to_owned(),
+            customer: meter.customer.as_ref().map(Customer::from),
+            account: match meter.account {
+                AccountState::None => "none",
+                AccountState::Opening => "opening",
+                AccountState::Open => "open",
+            },
+            supply: values::supply(meter.supply),
+            supply_at: meter.supply_at.map(values::time),
+            last_reading: meter.last_reading.as_ref().map(Reading::from),
+        }
+    }
+}
+
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct OpenAccount {
+    pub customer_id: String,
+}
+
+/// Add a meter.
+#[utoipa::path(post, path = "/api/v1/meters", tag = "meters", request_body = NewMeter, responses(
+    (status = 201, description = "The meter", body = Meter),
+    (status = 409, description = "`exists`", body = Problem,
+        content_type = "application/problem+json"),
+    (status = 422, description = "`invalid-field`, `no-driver`, `no-line`", body = Problem,
+        content_type = "application/problem+json"),
+))]
+pub async fn add(
+    State(app): State<App>,
+    caller: Caller,
+    Body(new): Body<NewMeter>,
+) -> Result<(StatusCode, Json<Meter>), ApiError> {
+    let price = money("price_per_kwh", &new.price_per_kwh, app.currency)?;
+    let mut parameters = Vec::new();
+    for (name, token) in &new.parameters {
+        let value = values::parse(token).map_err(|why| ApiError::invalid("parameters", why))?;
+        parameters.push((name.clone(), value));
+    }
+    let new = service::NewMeter {
+        serial_number: new.serial_number,
+        vendor: VendorCode::new(&new.vendor).map_err(|error| ApiError::invalid("vendor", error))?,
+        line: new.line,
+        address: MeterAddress::new(&new.address)
+            .map_err(|error| ApiError::invalid("address", error))?,
+        parameters,
+        price: FlatPrice::new(price).map_err(|error| ApiError::invalid("price_per_kwh", error))?,
+    };
+    let meter = app.service.add_meter(new, &caller.actor()).await?;
+    Ok((StatusCode::CREATED, Json(Meter::from(&meter))))
+}
+
+/// Find meters by serial number, address, or their customer's number, name or phone.
+#[utoipa::path(get, path = "/api/v1/meters", tag = "meters", params(PageParameters), responses(
+    (status = 200, description = "One page", body = Paged<Meter>),
+))]
+pub async fn list(
+    State(app): State<App>,
+    Parameters(parameters): Parameters<PageParameters>,
+) -> Result<Json<Paged<Meter>>, ApiError> {
+    let page = parameters.page();
+    let found = app.service.meters(&page).await?;
+    Ok(Json(Paged::of(&found, page.limit, |it| it.meter_id.to_string())))
+}
+
+/// One meter.
+#[utoipa::path(get, path = "/api/v1/meters/{meter_id}", tag = "meters",
+    params(("meter_id" = String, Path)), responses(
+    (status = 200, description = "The meter", body = Meter),
+    (status = 404, description = "`not-found`", body = Problem,
+        content_type = "application/problem+json"),
+))]
+pub async fn get(State(app): State<App>, Id(id): Id<MeterId>) -> Result<Json<Meter>, ApiError> {
+    Ok(Json(Meter::from(&app.service.meter(id).await?)))
+}
+
+/// Open the meter for a customer (开户), with zero credit. Safe to repeat.
+#[utoipa::path(post, path = "/api/v1/meters/{meter_id}/account", tag = "meters",
+    params(("meter_id" = String, Path)), request_body = OpenAccount, responses(
+    (status = 200, description = "The meter", body = Meter),
+    (status = 404, description = "`not-found`", body = Problem,
+        content_type = "application/problem+json"),
+    (status = 409, description = "`device-refused`, `exists`", body = Problem,
+        content_type = "application/problem+json"),
+    (status = 504, description = "`device-silent`, `outcome-unknown`", body = Problem,
+        content_type = "application/problem+json"),
+))]
+pub async fn open_account(
+    State(app): State<App>,
+    caller: Caller,
+    Id(id): Id<MeterId>,
+    Body(request): Body<OpenAccount>,
+) -> Result<Json<Meter>, ApiError> {
+    let customer = request
+        .customer_id
+        .parse::<CustomerId>()
+        .map_err(|error| ApiError::invalid("customer_id", error))?;
+    let meter = app.service.open_account(id, customer, &caller.actor()).await?;
+    Ok(Json(Meter::from(&meter)))
+}

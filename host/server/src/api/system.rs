@@ -1,0 +1,142 @@
+//! What the configuration has put in place: drivers and lines.
+
+use crate::app::App;
+use axum::Json;
+use axum::extract::State;
+use polymeter_domain::Quantity;
+use polymeter_runtime as runtime;
+use polymeter_runtime::Proof;
+use polymeter_transport::{Endpoint, Line as LineHandle};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// A loaded driver, as it describes itself and as its component was found.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Driver {
+    /// Its name in the configuration.
+    pub name: String,
+    pub vendor: String,
+    pub title: String,
+    pub version: String,
+    pub models: Vec<String>,
+    /// How a sale is proved: `none`, `purchase-count`, `credit-register` or `purchase-list`.
+    pub proof: &'static str,
+    /// What the purse counts: `money`, `energy`, `volume`, or `null`.
+    pub purse: Option<&'static str>,
+    /// Of `purse`, `supply`, `settings`, `frames`.
+    pub abilities: Vec<&'static str>,
+    /// Interfaces that the component imports.
+    pub imports: Vec<String>,
+    pub parameters: Vec<Parameter>,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Parameter {
+    pub name: String,
+    pub title_en: String,
+    pub title_zh: String,
+    pub unit: Option<&'static str>,
+    pub minimum: Option<i64>,
+    pub maximum: Option<i64>,
+    pub default: Option<String>,
+    /// Written into the device; `false`: it only steers the driver.
+    pub writable: bool,
+}
+
+impl From<&runtime::Driver> for Driver {
+    fn from(driver: &runtime::Driver) -> Self {
+        let described = driver.description();
+        let found = driver.abilities();
+        let abilities = [
+            (found.purse, "purse"),
+            (found.supply, "supply"),
+            (found.settings, "settings"),
+            (found.frames, "frames"),
+        ];
+        Driver {
+            name: driver.name().to_owned(),
+            vendor: described.vendor_code.to_string(),
+            title: described.name.clone(),
+            version: described.version.clone(),
+            models: described.models.clone(),
+            proof: match described.proof {
+                Proof::None => "none",
+                Proof::PurchaseCount => "purchase-count",
+                Proof::CreditRegister => "credit-register",
+                Proof::PurchaseList => "purchase-list",
+            },
+            purse: described.purse.map(|quantity| match quantity {
+                Quantity::Money => "money",
+                Quantity::Energy => "energy",
+                Quantity::Volume => "volume",
+            }),
+            abilities: abilities.iter().filter(|(has, _)| *has).map(|(_, name)| *name).collect(),
+            imports: driver.imports().to_vec(),
+            parameters: described.parameters.iter().map(Parameter::from).collect(),
+        }
+    }
+}
+
+impl From<&runtime::Parameter> for Parameter {
+    fn from(parameter: &runtime::Parameter) -> Self {
+        Parameter {
+            name: parameter.name.clone(),
+            title_en: parameter.title_en.clone(),
+            title_zh: parameter.title_zh.clone(),
+            unit: super::values::symbol(parameter.unit),
+            minimum: parameter.minimum,
+            maximum: parameter.maximum,
+            default: parameter.default.as_ref().map(super::values::text),
+            writable: parameter.writable,
+        }
+    }
+}
+
+/// A line and what has passed over it since the start.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Line {
+    pub name: String,
+    /// A device file or host:port.
+    pub endpoint: String,
+    pub frames_sent: u64,
+    pub bytes_sent: u64,
+    pub bytes_received: u64,
+    /// Came when nobody was waiting for it, and was thrown away.
+    pub bytes_late: u64,
+    pub reconnects: u64,
+}
+
+impl From<&LineHandle> for Line {
+    fn from(line: &LineHandle) -> Self {
+        let settings = line.settings();
+        let counters = line.counters();
+        Line {
+            name: settings.name.clone(),
+            endpoint: match &settings.endpoint {
+                Endpoint::Serial { path, baud, .. } => format!("{} {baud} Bd", path.display()),
+                Endpoint::Tcp { address } => address.clone(),
+            },
+            frames_sent: counters.frames_sent,
+            bytes_sent: counters.bytes_sent,
+            bytes_received: counters.bytes_received,
+            bytes_late: counters.bytes_late,
+            reconnects: counters.reconnects,
+        }
+    }
+}
+
+/// The enabled drivers.
+#[utoipa::path(get, path = "/api/v1/drivers", tag = "system", responses(
+    (status = 200, description = "All of them", body = [Driver]),
+))]
+pub async fn drivers(State(app): State<App>) -> Json<Vec<Driver>> {
+    Json(app.service.drivers().iter().map(|driver| Driver::from(driver.as_ref())).collect())
+}
+
+/// The configured lines.
+#[utoipa::path(get, path = "/api/v1/lines", tag = "system", responses(
+    (status = 200, description = "All of them", body = [Line]),
+))]
+pub async fn lines(State(app): State<App>) -> Json<Vec<Line>> {
+    Json(app.service.lines().iter().map(Line::from).collect())
+}

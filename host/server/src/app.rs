@@ -1,0 +1,168 @@
+//! From a [`Config`] to a running [`Service`]: the one way in which `serve`, `demo` and every
+//! one-shot command come to be.
+//!
+//! Not here: what is done with the service (commands, web), reading the file (config).
+
+use crate::config::{Config, DriverEntry, Problem, Problems};
+use jiff::tz::TimeZone;
+use polymeter_domain::{Currency, LocalTime, VendorCode};
+use polymeter_ledger::{Database, LedgerError};
+use polymeter_runtime::{Capability, Driver, DriverConfig, Limits, LoadError, Runtime, Vault};
+use polymeter_service::{Clock, Parts, Service, ServiceError, UnixMs};
+use polymeter_transport::Line;
+use std::path::Path;
+use std::sync::Arc;
+
+/// What the web page and the commands share; cheap to clone.
+#[derive(Debug, Clone)]
+pub struct App {
+    pub service: Service,
+    pub currency: Currency,
+    pub time_zone: TimeZone,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum AppError {
+    #[error("the driver engine did not start")]
+    Engine(#[source] Box<LoadError>),
+    #[error("{0}")]
+    Drivers(Problems),
+    #[error("driver `{name}` was not loaded")]
+    Driver {
+        name: String,
+        #[source]
+        source: Box<LoadError>,
+    },
+    /// Says itself which file and why.
+    #[error(transparent)]
+    Database(#[from] LedgerError),
+    #[error("the service did not start")]
+    Service(#[source] ServiceError),
+}
+
+impl App {
+    /// Loads the drivers, opens the database, starts the lines. Nothing is resumed yet.
+    pub async fn open(config: &Config) -> Result<App, AppError> {
+        let drivers = load_drivers(config).await?;
+        let database = open_database(&config.database).await?;
+        let parts = Parts {
+            database,
+            drivers,
+            lines: config.lines.iter().cloned().map(Line::spawn).collect(),
+            currency: config.currency,
+            clock: clock(config.time_zone.clone()),
+        };
+        let service = Service::start(parts).await.map_err(AppError::Service)?;
+        Ok(App { service, currency: config.currency, time_zone: config.time_zone.clone() })
+    }
+}
+
+pub async fn open_database(path: &Path) -> Result<Database, AppError> {
+    Ok(Database::open(path).await?)
+}
+
+/// Every driver of the configuration, its imports checked against its grant; all that fail are
+/// named.
+pub async fn load_drivers(config: &Config) -> Result<Vec<Arc<Driver>>, AppError> {
+    let runtime = runtime(config)?;
+    let mut drivers = Vec::new();
+    let mut problems = Vec::new();
+    for entry in &config.drivers {
+        match load(&runtime, entry).await {
+            Ok(driver) => drivers.push(driver),
+            Err(what) => problems.push(Problem {
+                file: config.file.clone(),
+                line: Some(entry.line),
+                what: format!("driver `{}` is refused: {what}", entry.config.name),
+                fix: "mend the component or its grant, or take the driver out".to_owned(),
+            }),
+        }
+    }
+    if problems.is_empty() { Ok(drivers) } else { Err(AppError::Drivers(Problems(problems))) }
+}
+
+/// An engine whose vault holds the configured keys.
+pub fn runtime(config: &Config) -> Result<Runtime, AppError> {
+    let mut vault = Vault::default();
+    for entry in &config.keys {
+        vault.insert(entry.vendor.clone(), entry.label.clone(), entry.key);
+    }
+    Runtime::new(vault).map_err(engine)
+}
+
+fn engine(error: LoadError) -> AppError {
+    AppError::Engine(Box::new(error))
+}
+
+async fn load(runtime: &Runtime, entry: &DriverEntry) -> Result<Arc<Driver>, String> {
+    let component = std::fs::read(&entry.component).map_err(|error| error.to_string())?;
+    runtime.load(entry.config.clone(), &component).await.map_err(|error| chain(&error))
+}
+
+/// A driver that no configuration names, with empty vault and no line. Nobody has said which vendor
+/// it is for, so it is asked: its own answer stands in the refusal of the first attempt.
+pub async fn load_unconfigured(name: &str, component: &[u8]) -> Result<Arc<Driver>, AppError> {
+    let refused = |error| AppError::Driver { name: name.to_owned(), source: Box::new(error) };
+    let runtime = Runtime::new(Vault::default()).map_err(engine)?;
+    let config = |vendor| DriverConfig {
+        name: name.to_owned(),
+        vendor,
+        grants: vec![Capability::Line, Capability::Vault, Capability::Log],
+        limits: Limits::default(),
+    };
+    let nobody = VendorCode::new("-").expect("one sign is a code");
+    match runtime.load(config(nobody), component).await {
+        Ok(driver) => Ok(driver),
+        Err(error) => match &error {
+            LoadError::OtherVendor { says, .. } => match VendorCode::new(says) {
+                Ok(vendor) => runtime.load(config(vendor), component).await.map_err(refused),
+                Err(_) => Err(refused(error)),
+            },
+            _ => Err(refused(error)),
+        },
+    }
+}
+
+/// The site's civil time and the operating system's randomness.
+fn clock(zone: TimeZone) -> Clock {
+    Clock {
+        now: Arc::new(move || {
+            let now = jiff::Timestamp::now();
+            (UnixMs(now.as_millisecond()), local_time(now, &zone))
+        }),
+        nonce: Arc::new(|| {
+            let mut nonce = [0; 16];
+            getrandom::fill(&mut nonce).expect("the operating system gives random bytes");
+            nonce
+        }),
+    }
+}
+
+/// Civil fields are positive by jiff's own ranges for any time that a clock of today can show.
+fn local_time(at: jiff::Timestamp, zone: &TimeZone) -> LocalTime {
+    let civil = zone.to_datetime(at);
+    LocalTime {
+        year: civil.year().unsigned_abs(),
+        month: civil.month().unsigned_abs(),
+        day: civil.day().unsigned_abs(),
+        hour: civil.hour().unsigned_abs(),
+        minute: civil.minute().unsigned_abs(),
+        second: civil.second().unsigned_abs(),
+    }
+}
+
+/// An error with all its sources, joined by colons, for one line of log or terminal.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        let cause = error.to_string();
+        // Some outside errors repeat their source in their own text.
+        if !text.ends_with(&cause) {
+            text.push_str(": ");
+            text.push_str(&cause);
+        }
+        source = error.source();
+    }
+    text
+}

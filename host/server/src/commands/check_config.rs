@@ -1,0 +1,23 @@
+//! `check-config`: the file, and every driver it names, without touching lines or database.
+
+use super::Failure;
+use crate::app;
+use crate::config::Config;
+use std::path::Path;
+
+pub async fn run(file: &Path) -> Result<(), Failure> {
+    let config = Config::read(file)?;
+    let drivers = app::load_drivers(&config).await?;
+    println!(
+        "{}: good: {} drivers, {} lines, {} keys",
+        file.display(),
+        drivers.len(),
+        config.lines.len(),
+        config.keys.len()
+    );
+    for driver in drivers {
+        let described = driver.description();
+        println!("  {} {} for {}", driver.name(), described.version, described.vendor_code);
+    }
+    Ok(())
+}

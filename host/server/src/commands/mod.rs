@@ -1,0 +1,96 @@
+//! What the binary can be told to do, one file per verb, and how each may end.
+//!
+//! Invariant: a command that changes money or supply ends with its own exit code for "the device
+//! said no" and for "nobody knows", so that a script cannot take either for success or plain
+//! failure.
+//! Not here: the words of the command line (main.rs).
+
+pub mod check_config;
+pub mod control;
+pub mod decode;
+pub mod driver;
+pub mod ledger;
+pub mod openapi;
+pub mod read;
+pub mod sell;
+pub mod serve;
+
+use crate::app::{App, AppError};
+use crate::config::{Config, Problems};
+use polymeter_domain::SaleId;
+use polymeter_runtime::CallError;
+use polymeter_service::{Actor, ServiceError};
+use std::path::Path;
+
+/// Why a command did not do what it was told.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// What was typed cannot be used.
+    #[error("{0}")]
+    Usage(String),
+    #[error("{0}")]
+    Config(#[from] Problems),
+    #[error("{0}")]
+    Wrong(String),
+    #[error("{doing}")]
+    Failed {
+        doing: String,
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    #[error(transparent)]
+    App(#[from] AppError),
+    #[error(transparent)]
+    Service(#[from] ServiceError),
+    #[error("the driver could not explain it")]
+    Call(#[from] CallError),
+    #[error("sale {sale_id} was refused: {detail}; give the money back")]
+    Refused { sale_id: SaleId, detail: String },
+    #[error("sale {sale_id} is {state}: do not sell again; {way_out}")]
+    Unresolved { sale_id: SaleId, state: &'static str, way_out: &'static str },
+}
+
+impl Failure {
+    /// 1 failure, 2 bad input, 3 the device said no, 4 nobody knows.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Failure::Usage(_) | Failure::Config(_) => 2,
+            Failure::Refused { .. } | Failure::Service(ServiceError::Refused(_)) => 3,
+            Failure::Unresolved { .. } | Failure::Service(ServiceError::Unknown(_)) => 4,
+            Failure::Service(
+                ServiceError::BadAmount { .. }
+                | ServiceError::Invalid { .. }
+                | ServiceError::NotFound { .. },
+            ) => 2,
+            Failure::Wrong(_)
+            | Failure::Failed { .. }
+            | Failure::App(_)
+            | Failure::Service(_)
+            | Failure::Call(_) => 1,
+        }
+    }
+
+    /// For `map_err`: what was being done when `source` came up.
+    pub fn while_doing<E>(doing: impl Into<String>) -> impl FnOnce(E) -> Failure
+    where
+        E: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let doing = doing.into();
+        move |source| Failure::Failed { doing, source: source.into() }
+    }
+}
+
+/// A person at a terminal who may read the database and its keys needs no password; the audit trail
+/// says that the system itself acted.
+const ACTOR: Actor = Actor::System;
+
+async fn open(config: &Path) -> Result<App, Failure> {
+    Ok(App::open(&Config::read(config)?).await?)
+}
+
+fn print_json(value: &impl serde::Serialize) -> Result<(), Failure> {
+    let text = serde_json::to_string_pretty(value)
+        .map_err(Failure::while_doing("writing the answer as JSON"))?;
+    println!("{text}");
+    Ok(())
+}

@@ -1,0 +1,103 @@
+//! `serve`: the page and the API until told to stop.
+//!
+//! Invariant: told to stop, it takes no new request and ends those under way; a sale in flight is
+//! safe either way, because its state is on disk before its bytes are on the wire.
+
+use super::Failure;
+use crate::app::{App, chain};
+use crate::config::Config;
+use crate::web;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::path::Path;
+use tokio::net::TcpListener;
+
+/// Requests under way get this long to end: a little more than a client may ask to be kept waiting.
+const GRACE: std::time::Duration = std::time::Duration::from_secs(65);
+
+pub async fn run(config: &Path) -> Result<(), Failure> {
+    let config = Config::read(config)?;
+    let app = App::open(&config).await?;
+    let listener = bind(config.listen).await?;
+    resume_in_background(&app);
+    announce(&app, listener.local_addr().map_err(Failure::while_doing("listening"))?).await?;
+    until_stopped(&app, listener).await
+}
+
+pub async fn bind(address: SocketAddr) -> Result<TcpListener, Failure> {
+    TcpListener::bind(address)
+        .await
+        .map_err(Failure::while_doing(format!("listening on {address}")))
+}
+
+/// What a crash left is settled while the page already serves.
+fn resume_in_background(app: &App) {
+    let service = app.service.clone();
+    tokio::spawn(async move {
+        match service.resume().await {
+            Ok(sales) if sales.is_empty() => {}
+            Ok(sales) => {
+                tracing::info!(sales = sales.len(), "sales left by the last run were taken up")
+            }
+            Err(error) => {
+                tracing::error!(
+                    error = chain(&error),
+                    "the last run's sales could not be taken up"
+                );
+            }
+        }
+    });
+}
+
+/// Prints the address, and the one-time link while there is nobody who could log in.
+pub async fn announce(app: &App, address: SocketAddr) -> Result<Option<String>, Failure> {
+    println!("Polymeter serves http://{address}/");
+    let link = app.service.setup_secret().await?;
+    let link = link.map(|secret| format!("http://{address}/set-up?secret={secret}"));
+    if let Some(link) = &link {
+        println!("No operator yet. Make the first one with this one-time link:\n  {link}");
+    }
+    Ok(link)
+}
+
+/// Until SIGINT or SIGTERM.
+pub async fn until_stopped(app: &App, listener: TcpListener) -> Result<(), Failure> {
+    let (stop, stopped) = tokio::sync::watch::channel(false);
+    let mut told = stopped.clone();
+    let serving = axum::serve(listener, web::router(app)).with_graceful_shutdown(async move {
+        // An error means that the sender is gone, which is also an end.
+        let _ = told.wait_for(|stop| *stop).await;
+    });
+    let serving = std::future::IntoFuture::into_future(serving);
+    tokio::pin!(serving);
+    tokio::select! {
+        ended = &mut serving => return ended.map_err(Failure::while_doing("serving")),
+        () = signal()? => println!("Stopping."),
+    }
+    let _ = stop.send(true);
+    match tokio::time::timeout(GRACE, serving).await {
+        Ok(ended) => ended.map_err(Failure::while_doing("serving")),
+        Err(_) => Ok(()),
+    }
+}
+
+#[cfg(unix)]
+fn signal() -> Result<impl Future<Output = ()>, Failure> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let listening = || Failure::while_doing("waiting for signals");
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(listening())?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(listening())?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    })
+}
+
+#[cfg(not(unix))]
+fn signal() -> Result<impl Future<Output = ()>, Failure> {
+    Ok(async {
+        let _ = tokio::signal::ctrl_c().await;
+    })
+}

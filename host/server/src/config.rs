@@ -1,0 +1,79 @@
+//! The one configuration file: read once, checked whole, handed on by argument.
+//!
+//! Invariant: a [`Config`] names only files that exist, keys that are well-formed and private, and
+//! names that are unique; an error carries file, line, what is wrong and how to mend it.
+//! Not here: loading the drivers named in it (app.rs), settings that change while running (none
+//! do).
+
+mod checks;
+mod problem;
+mod raw;
+
+pub use problem::{Problem, Problems};
+
+use jiff::tz::TimeZone;
+use polymeter_domain::{Currency, VendorCode};
+use polymeter_runtime::DriverConfig;
+use polymeter_transport::LineSettings;
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The file that this was read from; relative paths in it start at its folder.
+    pub file: PathBuf,
+    pub listen: SocketAddr,
+    pub database: PathBuf,
+    pub time_zone: TimeZone,
+    pub currency: Currency,
+    pub drivers: Vec<DriverEntry>,
+    pub lines: Vec<LineSettings>,
+    pub keys: Vec<KeyEntry>,
+}
+
+/// One `[[driver]]`: what the runtime is told, and the component's file.
+#[derive(Debug, Clone)]
+pub struct DriverEntry {
+    pub config: DriverConfig,
+    pub component: PathBuf,
+    /// Where it stands in the file, for errors found when it is loaded.
+    pub line: usize,
+}
+
+/// One `[[key]]`, its file read.
+#[derive(Clone)]
+pub struct KeyEntry {
+    pub vendor: VendorCode,
+    pub label: String,
+    pub key: [u8; 16],
+}
+
+impl fmt::Debug for KeyEntry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "KeyEntry({}, {}, [redacted])", self.vendor, self.label)
+    }
+}
+
+impl Config {
+    /// Reads and checks `file`; every problem found is in the error, not only the first.
+    pub fn read(file: &Path) -> Result<Config, Problems> {
+        let text = std::fs::read_to_string(file).map_err(|error| {
+            Problem::of_file(
+                file,
+                format!("cannot be read: {error}"),
+                "name the configuration with --config FILE",
+            )
+        })?;
+        Config::parse(file, &text)
+    }
+
+    /// As [`Config::read`], from the text of `file`.
+    pub fn parse(file: &Path, text: &str) -> Result<Config, Problems> {
+        let raw = toml::from_str(text).map_err(|error| problem::of_toml(file, text, &error))?;
+        checks::check(file, text, raw)
+    }
+}
+
+#[cfg(test)]
+mod tests;

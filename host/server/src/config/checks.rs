@@ -1,0 +1,296 @@
+//! From the file's shape to a [`Config`]: what a type cannot say. All problems are collected.
+
+use super::problem::line_at;
+use super::{Config, DriverEntry, KeyEntry, Problem, Problems, raw};
+use jiff::tz::TimeZone;
+use polymeter_domain::{Currency, VendorCode};
+use polymeter_runtime::{Capability, DriverConfig, Limits};
+use polymeter_transport::{Endpoint, LineSettings, Parity};
+use std::collections::HashMap;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use toml::Spanned;
+
+struct Checker<'a> {
+    file: &'a Path,
+    text: &'a str,
+    problems: Vec<Problem>,
+}
+
+pub fn check(file: &Path, text: &str, raw: raw::File) -> Result<Config, Problems> {
+    let mut checker = Checker { file, text, problems: Vec::new() };
+    let time_zone = checker.time_zone(&raw.site.time_zone);
+    let currency = checker.currency(&raw.site.currency);
+    let drivers = checker.drivers(&raw.driver);
+    let lines = checker.lines(&raw.line);
+    let keys = checker.keys(&raw.key);
+    let database = checker.beside(&raw.database.path);
+    match (time_zone, currency) {
+        (Some(time_zone), Some(currency)) if checker.problems.is_empty() => Ok(Config {
+            file: file.to_owned(),
+            listen: raw.server.listen,
+            database,
+            time_zone,
+            currency,
+            drivers,
+            lines,
+            keys,
+        }),
+        _ => Err(Problems(checker.problems)),
+    }
+}
+
+impl Checker<'_> {
+    fn problem<T>(&mut self, at: &Spanned<T>, what: String, fix: String) {
+        let line = Some(line_at(self.text, at.span().start));
+        self.problems.push(Problem { file: self.file.to_owned(), line, what, fix });
+    }
+
+    /// Relative paths start at the configuration's folder, not at where the process was started.
+    fn beside(&self, path: &Path) -> PathBuf {
+        self.file.parent().unwrap_or(Path::new("")).join(path)
+    }
+
+    fn time_zone(&mut self, name: &Spanned<String>) -> Option<TimeZone> {
+        match TimeZone::get(name.get_ref()) {
+            Ok(zone) => Some(zone),
+            Err(_) => {
+                let what = format!("no time zone `{}`", name.get_ref());
+                let fix = "write a name such as Asia/Shanghai (the system's tzdata must be there)";
+                self.problem(name, what, fix.to_owned());
+                None
+            }
+        }
+    }
+
+    fn currency(&mut self, code: &Spanned<String>) -> Option<Currency> {
+        let found = Currency::from_code(code.get_ref());
+        if found.is_none() {
+            let what = format!("currency `{}` cannot be booked", code.get_ref());
+            self.problem(code, what, "write CNY".to_owned());
+        }
+        found
+    }
+
+    /// Refuses a name that is empty, too long, has blanks, or stood before.
+    fn unique(
+        &mut self,
+        seen: &mut HashMap<String, usize>,
+        what: &'static str,
+        name: &Spanned<String>,
+    ) {
+        let text = name.get_ref();
+        let line = line_at(self.text, name.span().start);
+        if text.is_empty() || text.len() > 64 || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+            let fix = "use 1 to 64 printable characters without spaces".to_owned();
+            self.problem(name, format!("`{text}` is not a name for a {what}"), fix);
+        } else if let Some(first) = seen.insert(text.clone(), line) {
+            let fix = "give one of them another name".to_owned();
+            self.problem(name, format!("{what} `{text}` already stands in line {first}"), fix);
+        }
+    }
+
+    fn vendor(&mut self, code: &Spanned<String>) -> Option<VendorCode> {
+        match VendorCode::new(code.get_ref()) {
+            Ok(vendor) => Some(vendor),
+            Err(error) => {
+                let fix = "write the code that the driver's description names".to_owned();
+                self.problem(code, error.to_string(), fix);
+                None
+            }
+        }
+    }
+
+    fn drivers(&mut self, drivers: &[raw::Driver]) -> Vec<DriverEntry> {
+        let mut names = HashMap::new();
+        let mut vendors = HashMap::new();
+        let mut found = Vec::new();
+        for driver in drivers {
+            self.unique(&mut names, "driver", &driver.name);
+            let component = self.beside(driver.component.get_ref());
+            if !component.is_file() {
+                let fix = "build it, or mend the path (relative to this file)".to_owned();
+                let what = format!("no component file {}", component.display());
+                self.problem(&driver.component, what, fix);
+            }
+            let Some(vendor) = self.vendor(&driver.vendor) else { continue };
+            let line = line_at(self.text, driver.vendor.span().start);
+            if let Some(first) = vendors.insert(vendor.clone(), line) {
+                let what = format!("vendor {vendor} already has the driver in line {first}");
+                let fix = "leave one driver per vendor".to_owned();
+                self.problem(&driver.vendor, what, fix);
+            }
+            found.push(DriverEntry {
+                config: DriverConfig {
+                    name: driver.name.get_ref().clone(),
+                    vendor,
+                    grants: driver.grant.iter().copied().map(capability).collect(),
+                    limits: limits(&driver.limits),
+                },
+                component,
+                line: line_at(self.text, driver.name.span().start),
+            });
+        }
+        found
+    }
+
+    fn lines(&mut self, lines: &[raw::Line]) -> Vec<LineSettings> {
+        let mut names = HashMap::new();
+        let mut found = Vec::new();
+        for line in lines {
+            self.unique(&mut names, "line", &line.name);
+            let Some(endpoint) = self.endpoint(line) else { continue };
+            let times = [
+                ("reply-timeout-ms", line.reply_timeout_ms),
+                ("byte-timeout-ms", line.byte_timeout_ms),
+                ("total-timeout-ms", line.total_timeout_ms),
+            ];
+            for (key, _) in times.iter().filter(|(_, time_ms)| *time_ms == 0) {
+                let what = format!("line `{}` has {key} = 0", line.name.get_ref());
+                let fix = "write at least 1, or leave the key out".to_owned();
+                self.problem(&line.name, what, fix);
+            }
+            found.push(LineSettings {
+                name: line.name.get_ref().clone(),
+                endpoint,
+                inter_frame: Duration::from_millis(line.inter_frame_ms),
+                reply_timeout: Duration::from_millis(line.reply_timeout_ms),
+                byte_timeout: Duration::from_millis(line.byte_timeout_ms),
+                total_timeout: Duration::from_millis(line.total_timeout_ms),
+            });
+        }
+        found
+    }
+
+    fn endpoint(&mut self, line: &raw::Line) -> Option<Endpoint> {
+        let name = line.name.get_ref();
+        let serial_settings =
+            line.baud.is_some() || line.parity.is_some() || line.stop_bits.is_some();
+        match (&line.serial, &line.tcp) {
+            (Some(path), None) => {
+                if let Some(bits) = line.stop_bits.as_ref().filter(|bits| {
+                    let bits = *bits.get_ref();
+                    bits != 1 && bits != 2
+                }) {
+                    let what = format!("line `{name}` has {} stop bits", bits.get_ref());
+                    self.problem(bits, what, "write 1 or 2".to_owned());
+                }
+                Some(Endpoint::Serial {
+                    path: self.beside(path),
+                    // DL/T 645-2007, 5: 2400 Bd, even parity, one stop bit as delivered.
+                    baud: line.baud.unwrap_or(2400),
+                    parity: match line.parity.unwrap_or(raw::Parity::Even) {
+                        raw::Parity::None => Parity::None,
+                        raw::Parity::Even => Parity::Even,
+                        raw::Parity::Odd => Parity::Odd,
+                    },
+                    stop_bits: line.stop_bits.as_ref().map_or(1, |bits| *bits.get_ref()),
+                })
+            }
+            (None, Some(address)) => {
+                let host_and_port = address.get_ref().rsplit_once(':');
+                if !host_and_port
+                    .is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
+                {
+                    let what = format!("`{}` is no address", address.get_ref());
+                    let fix = "write host:port, e.g. 192.168.1.50:8899".to_owned();
+                    self.problem(address, what, fix);
+                }
+                if serial_settings {
+                    let what = format!("line `{name}` is tcp and has serial settings");
+                    let fix = "remove baud, parity and stop-bits: the gateway has its own";
+                    self.problem(address, what, fix.to_owned());
+                }
+                Some(Endpoint::Tcp { address: address.get_ref().clone() })
+            }
+            (Some(_), Some(_)) | (None, None) => {
+                let what = format!("line `{name}` needs exactly one far end");
+                let fix = "give it either serial = \"/dev/...\" or tcp = \"host:port\"".to_owned();
+                self.problem(&line.name, what, fix);
+                None
+            }
+        }
+    }
+
+    fn keys(&mut self, keys: &[raw::Key]) -> Vec<KeyEntry> {
+        let mut seen = HashMap::new();
+        let mut found = Vec::new();
+        for key in keys {
+            let label = key.label.get_ref();
+            let line = line_at(self.text, key.label.span().start);
+            if let Some(first) = seen.insert((key.vendor.get_ref().clone(), label.clone()), line) {
+                let what = format!("key `{label}` of this vendor already stands in line {first}");
+                self.problem(&key.label, what, "leave one of them".to_owned());
+            }
+            let vendor = self.vendor(&key.vendor);
+            let path = self.beside(key.file.get_ref());
+            match read_key(&path) {
+                Ok(bytes) => found.extend(vendor.map(|vendor| KeyEntry {
+                    vendor,
+                    label: label.clone(),
+                    key: bytes,
+                })),
+                Err((what, fix)) => self.problem(&key.file, what, fix),
+            }
+        }
+        found
+    }
+}
+
+/// 32 hexadecimal digits in a file that nobody but its owner may read.
+fn read_key(path: &Path) -> Result<[u8; 16], (String, String)> {
+    let shown = path.display();
+    let unreadable = |error: std::io::Error| {
+        (
+            format!("key file {shown} cannot be read: {error}"),
+            "write the key's 32 hexadecimal digits into it".to_owned(),
+        )
+    };
+    let file = std::fs::File::open(path).map_err(unreadable)?;
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let mode = file.metadata().map_err(unreadable)?.permissions().mode();
+        if mode & 0o077 != 0 {
+            let what =
+                format!("key file {shown} may be read by others (mode {:03o})", mode & 0o777);
+            return Err((what, format!("chmod 600 {shown}")));
+        }
+    }
+    // A key is 32 digits; a little room for blanks, and never a whole disk.
+    let mut text = String::new();
+    file.take(256).read_to_string(&mut text).map_err(unreadable)?;
+    let mut key = [0; 16];
+    match hex::decode_to_slice(text.trim(), &mut key) {
+        Ok(()) => Ok(key),
+        Err(_) => Err((
+            format!("key file {shown} does not hold a 16-byte key"),
+            "write exactly 32 hexadecimal digits into it".to_owned(),
+        )),
+    }
+}
+
+fn capability(grant: raw::Grant) -> Capability {
+    match grant {
+        raw::Grant::Line => Capability::Line,
+        raw::Grant::Vault => Capability::Vault,
+        raw::Grant::Log => Capability::Log,
+    }
+}
+
+fn limits(raw: &raw::Limits) -> Limits {
+    let own = Limits::default();
+    Limits {
+        component_bytes: raw.component_bytes.unwrap_or(own.component_bytes),
+        memory_bytes: raw.memory_bytes.unwrap_or(own.memory_bytes),
+        cpu_ticks: raw.cpu_ticks.unwrap_or(own.cpu_ticks),
+        wall: raw.wall_ms.map_or(own.wall, Duration::from_millis),
+        exchanges: raw.exchanges.unwrap_or(own.exchanges),
+        line_bytes: raw.line_bytes.unwrap_or(own.line_bytes),
+        log_lines: raw.log_lines.unwrap_or(own.log_lines),
+        log_line_bytes: raw.log_line_bytes.unwrap_or(own.log_line_bytes),
+        result_bytes: raw.result_bytes.unwrap_or(own.result_bytes),
+        concurrent_calls: raw.concurrent_calls.unwrap_or(own.concurrent_calls),
+    }
+}

@@ -1,0 +1,132 @@
+//! The file's shape as serde reads it. Everything here is checked again by meaning in `checks`.
+
+use serde::Deserialize;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use toml::Spanned;
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct File {
+    #[serde(default)]
+    pub server: Server,
+    pub database: Database,
+    pub site: Site,
+    #[serde(default)]
+    pub driver: Vec<Driver>,
+    #[serde(default)]
+    pub line: Vec<Line>,
+    #[serde(default)]
+    pub key: Vec<Key>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Server {
+    pub listen: SocketAddr,
+}
+
+/// This machine only: opening the page to a network is a decision, not a default.
+impl Default for Server {
+    fn default() -> Self {
+        Server { listen: SocketAddr::from(([127, 0, 0, 1], 8645)) }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Database {
+    pub path: PathBuf,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Site {
+    pub time_zone: Spanned<String>,
+    pub currency: Spanned<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Driver {
+    pub name: Spanned<String>,
+    pub component: Spanned<PathBuf>,
+    pub vendor: Spanned<String>,
+    pub grant: Vec<Grant>,
+    #[serde(default)]
+    pub limits: Limits,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Grant {
+    Line,
+    Vault,
+    Log,
+}
+
+/// Absent means the runtime's own limit.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Limits {
+    pub component_bytes: Option<usize>,
+    pub memory_bytes: Option<usize>,
+    pub cpu_ticks: Option<u64>,
+    pub wall_ms: Option<u64>,
+    pub exchanges: Option<u32>,
+    pub line_bytes: Option<usize>,
+    pub log_lines: Option<u32>,
+    pub log_line_bytes: Option<usize>,
+    pub result_bytes: Option<usize>,
+    pub concurrent_calls: Option<usize>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Line {
+    pub name: Spanned<String>,
+    pub serial: Option<PathBuf>,
+    pub baud: Option<u32>,
+    pub parity: Option<Parity>,
+    pub stop_bits: Option<Spanned<u8>>,
+    pub tcp: Option<Spanned<String>>,
+    #[serde(default = "inter_frame_ms")]
+    pub inter_frame_ms: u64,
+    #[serde(default = "reply_timeout_ms")]
+    pub reply_timeout_ms: u64,
+    #[serde(default = "byte_timeout_ms")]
+    pub byte_timeout_ms: u64,
+    #[serde(default = "total_timeout_ms")]
+    pub total_timeout_ms: u64,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Parity {
+    None,
+    Even,
+    Odd,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Key {
+    pub vendor: Spanned<String>,
+    pub label: Spanned<String>,
+    pub file: Spanned<PathBuf>,
+}
+
+// More than Modbus RTU's 3.5 characters at 1200 Bd (32 ms).
+fn inter_frame_ms() -> u64 {
+    40
+}
+// DL/T 645-2007, 5: a meter begins its answer within 500 ms; a gateway adds its own delay.
+fn reply_timeout_ms() -> u64 {
+    1500
+}
+fn byte_timeout_ms() -> u64 {
+    200
+}
+fn total_timeout_ms() -> u64 {
+    30_000
+}

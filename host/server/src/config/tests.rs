@@ -1,0 +1,200 @@
+//! What a person reads when the file is wrong: file, line, what, fix.
+
+use super::*;
+
+/// The problems of `text`, one per line, with the folder cut off.
+fn problems(text: &str) -> String {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    std::fs::write(folder.path().join("driver.wasm"), b"x").expect("a file");
+    write_key(&folder.path().join("good.key"), "00112233445566778899aabbccddeeff\n", 0o600);
+    write_key(&folder.path().join("open.key"), "00112233445566778899aabbccddeeff\n", 0o644);
+    write_key(&folder.path().join("short.key"), "0011", 0o600);
+    let file = folder.path().join("polymeter.toml");
+    match Config::parse(&file, text) {
+        Ok(_) => String::new(),
+        Err(problems) => problems.to_string().replace(&format!("{}/", folder.path().display()), ""),
+    }
+}
+
+fn write_key(path: &Path, text: &str, mode: u32) {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::write(path, text).expect("a key file");
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).expect("its mode");
+}
+
+const HEAD: &str = "database.path = \"polymeter.db\"\n\
+    site = { time-zone = \"Asia/Shanghai\", currency = \"CNY\" }\n";
+
+#[track_caller]
+fn check(rest: &str, expected: &str) {
+    assert_eq!(problems(&format!("{HEAD}{rest}")), expected, "{rest}");
+}
+
+#[test]
+fn a_whole_file_is_taken() {
+    check(
+        r#"
+[server]
+listen = "127.0.0.1:8645"
+[[driver]]
+name = "dlt645-2007"
+component = "driver.wasm"
+vendor = "DLT645"
+grant = ["line", "vault", "log"]
+[driver.limits]
+exchanges = 40
+[[line]]
+name = "bus-1"
+serial = "/dev/ttyUSB0"
+baud = 9600
+parity = "none"
+stop-bits = 1
+[[line]]
+name = "bus-2"
+tcp = "gateway.example:8899"
+inter-frame-ms = 5
+[[key]]
+vendor = "DLT645"
+label = "purse"
+file = "good.key"
+"#,
+        "",
+    );
+}
+
+#[test]
+fn unknown_keys_are_refused_with_the_nearest_known_one() {
+    check(
+        "[server]\nlisten = \"127.0.0.1:1\"\nlisen = 1\n",
+        "polymeter.toml:5: unknown key `lisen`; did you mean `listen`?",
+    );
+    check(
+        "[[line]]\nname = \"a\"\nbuad = 2400\n",
+        "polymeter.toml:5: unknown key `buad`; did you mean `baud`?",
+    );
+    check(
+        "[server]\nlisten = \"127.0.0.1:1\"\ncolour = 1\n",
+        "polymeter.toml:5: unknown key `colour`; remove it; known here: listen",
+    );
+    check(
+        "[[driver]]\nname = \"d\"\n[driver.limits]\nmemory = 1\n",
+        "polymeter.toml:6: unknown key `memory`; remove it; known here: component-bytes, \
+         memory-bytes, cpu-ticks, wall-ms, exchanges, line-bytes, log-lines, log-line-bytes, \
+         result-bytes, concurrent-calls",
+    );
+}
+
+#[test]
+fn missing_keys_and_wrong_types_name_their_line() {
+    assert_eq!(
+        problems("[database]\npath = \"x\"\n"),
+        "polymeter.toml:1: the key `site` is missing; add `site = ...` here"
+    );
+    check(
+        "[[key]]\nvendor = \"A\"\nlabel = \"b\"\n",
+        "polymeter.toml:3: the key `file` is missing; add `file = ...` here",
+    );
+    check(
+        "[[driver]]\nname = 1\n",
+        "polymeter.toml:4: invalid type: integer `1`, expected a string; write it as \
+         docs/operating.md shows",
+    );
+    check(
+        "[server\n",
+        "polymeter.toml:3: unclosed table, expected `]`; write it as docs/operating.md shows",
+    );
+}
+
+#[test]
+fn names_are_unique_and_files_exist() {
+    let driver = |name: &str, vendor: &str, component: &str| {
+        format!(
+            "[[driver]]\nname = \"{name}\"\nvendor = \"{vendor}\"\ncomponent = \
+             \"{component}\"\ngrant = []\n"
+        )
+    };
+    check(
+        &(driver("a", "ACREL", "driver.wasm") + &driver("a", "ACREL", "gone.wasm")),
+        "polymeter.toml:9: driver `a` already stands in line 4; give one of them another name\n\
+         polymeter.toml:11: no component file gone.wasm; build it, or mend the path (relative to \
+         this file)\n\
+         polymeter.toml:10: vendor ACREL already has the driver in line 5; leave one driver per \
+         vendor",
+    );
+    check(
+        &driver("a", "acrel", "driver.wasm"),
+        "polymeter.toml:5: vendor code `acrel` must be 1 to 16 capital letters, digits or `-`, \
+         e.g. ACREL; \
+         write the code that the driver's description names",
+    );
+    check(
+        "[[line]]\nname = \"a\"\ntcp = \"h:1\"\n[[line]]\nname = \"a\"\ntcp = \"h:2\"\n",
+        "polymeter.toml:7: line `a` already stands in line 4; give one of them another name",
+    );
+}
+
+#[test]
+fn a_line_has_one_far_end() {
+    let one = "line `a` needs exactly one far end; give it either serial = \"/dev/...\" or tcp = \
+    \"host:port\"";
+    check("[[line]]\nname = \"a\"\n", &format!("polymeter.toml:4: {one}"));
+    check(
+        "[[line]]\nname = \"a\"\nserial = \"/dev/x\"\ntcp = \"h:1\"\n",
+        &format!("polymeter.toml:4: {one}"),
+    );
+    check(
+        "[[line]]\nname = \"a\"\ntcp = \"h\"\n",
+        "polymeter.toml:5: `h` is no address; write host:port, e.g. 192.168.1.50:8899",
+    );
+    check(
+        "[[line]]\nname = \"a\"\ntcp = \"h:1\"\nbaud = 1\n",
+        "polymeter.toml:5: line `a` is tcp and has serial settings; remove baud, parity and \
+         stop-bits: the gateway has its own",
+    );
+    check(
+        "[[line]]\nname = \"a\"\nserial = \"/dev/x\"\nstop-bits = 3\n",
+        "polymeter.toml:6: line `a` has 3 stop bits; write 1 or 2",
+    );
+    check(
+        "[[line]]\nname = \"a\"\ntcp = \"h:1\"\nreply-timeout-ms = 0\n",
+        "polymeter.toml:4: line `a` has reply-timeout-ms = 0; write at least 1, or leave the key \
+         out",
+    );
+}
+
+#[test]
+fn keys_are_private_and_whole() {
+    let key =
+        |file: &str| format!("[[key]]\nvendor = \"V\"\nlabel = \"purse\"\nfile = \"{file}\"\n");
+    check(&key("good.key"), "");
+    check(
+        &key("open.key"),
+        "polymeter.toml:6: key file open.key may be read by others (mode 644); chmod 600 open.key",
+    );
+    check(
+        &key("short.key"),
+        "polymeter.toml:6: key file short.key does not hold a 16-byte key; write exactly 32 \
+         hexadecimal digits into it",
+    );
+    check(
+        &key("none.key"),
+        "polymeter.toml:6: key file none.key cannot be read: No such file or directory (os error \
+         2); write the key's 32 hexadecimal digits into it",
+    );
+    check(
+        &(key("good.key") + &key("good.key")),
+        "polymeter.toml:9: key `purse` of this vendor already stands in line 5; leave one of them",
+    );
+}
+
+#[test]
+fn the_site_is_known() {
+    assert_eq!(
+        problems(
+            "database.path = \"x\"\n[site]\ntime-zone = \"Asia/Atlantis\"\ncurrency = \"XXX\"\n"
+        ),
+        "polymeter.toml:3: no time zone `Asia/Atlantis`; write a name such as Asia/Shanghai (the \
+         system's tzdata must be there)\n\
+         polymeter.toml:4: currency `XXX` cannot be booked; write CNY"
+    );
+}

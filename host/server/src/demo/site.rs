@@ -1,0 +1,255 @@
+//! The demo's site on disk: folder, key, configuration; and who lives there.
+
+use crate::app;
+use crate::commands::Failure;
+use meter_sim::{Endpoint, Simulator};
+use polymeter_domain::MeterAddress;
+use polymeter_runtime::Driver;
+use std::fmt::Write;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use tempfile::TempDir;
+
+/// One of the simulator's meters, and the customer that the demo makes for it.
+#[derive(Debug)]
+pub struct SimulatedMeter {
+    pub serial_number: &'static str,
+    pub driver: &'static str,
+    pub line: &'static str,
+    pub address: &'static str,
+    pub customer_number: &'static str,
+    pub customer_name: &'static str,
+    pub phone: &'static str,
+    pub premises: &'static str,
+    pub price_fen: i64,
+    pub sales_fen: &'static [i64],
+    pub is_switched: bool,
+}
+
+const ACREL: &str = "acrel-adf400l";
+const DLT645: &str = "dlt645-2007";
+
+/// As the simulator's plan for demos has them.
+pub const METERS: &[SimulatedMeter] = &[
+    meter("ADF400L-01", ACREL, "bus-tcp", "1", "100001", "王小明", "Bakery, unit 1", &[5000], true),
+    meter(
+        "ADF400L-02",
+        ACREL,
+        "bus-tcp",
+        "2",
+        "100002",
+        "Li Na",
+        "Tailor, unit 2",
+        &[10000, 2550],
+        false,
+    ),
+    meter("ADF400L-03", ACREL, "bus-tcp", "3", "100003", "陈静", "Tea house, unit 3", &[], false),
+    meter(
+        "ADF400L-04",
+        ACREL,
+        "bus-tcp",
+        "4",
+        "100004",
+        "Zhao Lei",
+        "Phone shop, unit 4",
+        &[],
+        false,
+    ),
+    meter(
+        "000000000001",
+        DLT645,
+        "bus-serial",
+        "000000000001",
+        "200001",
+        "刘洋",
+        "Flat 101",
+        &[5000],
+        true,
+    ),
+    meter(
+        "000000000002",
+        DLT645,
+        "bus-serial",
+        "000000000002",
+        "200002",
+        "Sun Mei",
+        "Flat 102",
+        &[8000, 1],
+        false,
+    ),
+    meter(
+        "000000000003",
+        DLT645,
+        "bus-serial",
+        "000000000003",
+        "200003",
+        "周强",
+        "Flat 201",
+        &[],
+        false,
+    ),
+    meter(
+        "000000000004",
+        DLT645,
+        "bus-serial",
+        "000000000004",
+        "200004",
+        "Wu Hao",
+        "Flat 202",
+        &[],
+        false,
+    ),
+];
+
+#[allow(clippy::too_many_arguments, reason = "a row of the table above")]
+const fn meter(
+    serial_number: &'static str,
+    driver: &'static str,
+    line: &'static str,
+    address: &'static str,
+    customer_number: &'static str,
+    customer_name: &'static str,
+    premises: &'static str,
+    sales_fen: &'static [i64],
+    is_switched: bool,
+) -> SimulatedMeter {
+    SimulatedMeter {
+        serial_number,
+        driver,
+        line,
+        address,
+        customer_number,
+        customer_name,
+        phone: "",
+        premises,
+        price_fen: 52,
+        sales_fen,
+        is_switched,
+    }
+}
+
+/// The simulator's own key for its DL/T 645 meters; a test key that is in no real meter.
+const TEST_KEY: &str = "00112233445566778899AABBCCDDEEFF";
+
+pub fn address_of(simulated: &SimulatedMeter) -> Result<MeterAddress, Failure> {
+    MeterAddress::new(simulated.address).map_err(Failure::while_doing("an address of the demo"))
+}
+
+pub fn driver_of<'a>(
+    drivers: &'a [Arc<Driver>],
+    simulated: &SimulatedMeter,
+) -> Result<&'a Arc<Driver>, Failure> {
+    let found = drivers.iter().find(|driver| driver.name() == simulated.driver);
+    found.ok_or_else(|| Failure::Wrong(format!("driver {} is not loaded", simulated.driver)))
+}
+
+/// Where the demo keeps its files.
+#[derive(Debug)]
+pub enum Folder {
+    /// Gone when the demo ends.
+    Temporary(TempDir),
+    Kept(PathBuf),
+}
+
+impl Folder {
+    pub fn path(&self) -> &Path {
+        match self {
+            Folder::Temporary(folder) => folder.path(),
+            Folder::Kept(folder) => folder,
+        }
+    }
+}
+
+/// The meters of a simulator are new at each start, so a ledger of an earlier demo cannot be
+/// theirs.
+pub fn folder(data: Option<PathBuf>) -> Result<Folder, Failure> {
+    let Some(folder) = data else {
+        let folder = tempfile::Builder::new()
+            .prefix("polymeter-demo-")
+            .tempdir()
+            .map_err(Failure::while_doing("making a temporary folder"))?;
+        return Ok(Folder::Temporary(folder));
+    };
+    let doing = format!("making {}", folder.display());
+    std::fs::create_dir_all(&folder).map_err(Failure::while_doing(doing))?;
+    let mut entries = std::fs::read_dir(&folder)
+        .map_err(Failure::while_doing(format!("looking into {}", folder.display())))?;
+    if entries.next().is_some() {
+        let shown = folder.display();
+        return Err(Failure::Usage(format!(
+            "{shown} is not empty: simulated meters start anew, so give the demo a new folder"
+        )));
+    }
+    Ok(Folder::Kept(folder))
+}
+
+/// Key file and configuration; returns the latter.
+pub async fn write(
+    folder: &Path,
+    drivers: &Path,
+    listen: SocketAddr,
+    simulator: &Simulator,
+) -> Result<PathBuf, Failure> {
+    write_private(&folder.join("purse.key"), TEST_KEY)?;
+    let mut text = format!(
+        "# Written by `polymeter demo`.\n[server]\nlisten = \"{listen}\"\n\n[database]\n\
+         path = \"polymeter.db\"\n\n[site]\ntime-zone = \"Asia/Shanghai\"\ncurrency = \"CNY\"\n"
+    );
+    for name in [ACREL, DLT645] {
+        let component = drivers.join(format!("{name}.wasm"));
+        let component = component.canonicalize().map_err(Failure::while_doing(format!(
+            "looking for {} (cargo xtask drivers builds it; --drivers names another folder)",
+            component.display()
+        )))?;
+        let wasm = std::fs::read(&component)
+            .map_err(Failure::while_doing(format!("reading {}", component.display())))?;
+        let vendor = app::load_unconfigured(name, &wasm).await?.description().vendor_code.clone();
+        let component = toml::Value::from(component.display().to_string());
+        let _ = write!(
+            text,
+            "\n[[driver]]\nname = \"{name}\"\ncomponent = {component}\nvendor = \"{vendor}\"\n\
+             grant = [\"line\", \"vault\", \"log\"]\n"
+        );
+        if name == DLT645 {
+            let _ = write!(
+                text,
+                "\n[[key]]\nvendor = \"{vendor}\"\nlabel = \"purse\"\nfile = \"purse.key\"\n"
+            );
+        }
+    }
+    for (name, endpoint) in simulator.endpoints() {
+        let end = match &endpoint {
+            Endpoint::Tcp(address) => format!("tcp = \"{address}\""),
+            Endpoint::Serial(path) => {
+                let path = toml::Value::from(path.display().to_string());
+                format!("serial = {path}\nbaud = 9600\nparity = \"even\"")
+            }
+        };
+        // The simulated wire needs no waiting for the end of an answer that is long.
+        let _ = write!(
+            text,
+            "\n[[line]]\nname = \"{name}\"\n{end}\ninter-frame-ms = 5\nreply-timeout-ms = 1000\n\
+             byte-timeout-ms = 50\n"
+        );
+    }
+    let file = folder.join("polymeter.toml");
+    std::fs::write(&file, text)
+        .map_err(Failure::while_doing(format!("writing {}", file.display())))?;
+    Ok(file)
+}
+
+/// Readable by nobody else from its first byte on.
+fn write_private(path: &Path, text: &str) -> Result<(), Failure> {
+    use std::io::Write as _;
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt;
+        options.mode(0o600);
+    }
+    let mut file =
+        options.open(path).map_err(Failure::while_doing(format!("making {}", path.display())))?;
+    writeln!(file, "{text}").map_err(Failure::while_doing(format!("writing {}", path.display())))
+}

@@ -1,0 +1,16 @@
+//! The outermost floor: configuration, command line, REST API and web page of the one binary.
+//!
+//! Invariant: nothing here decides about money; every act is one call of
+//! `polymeter_service::Service`. Only this crate knows HTTP. Not here: sales and their states
+//! (service), tables (ledger, service).
+
+pub mod api;
+pub mod app;
+pub mod assets;
+pub mod commands;
+pub mod config;
+pub mod demo;
+pub mod registers;
+pub mod session;
+pub mod ui;
+pub mod web;

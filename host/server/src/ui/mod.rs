@@ -1,0 +1,204 @@
+//! The page: server-rendered, worked by keyboard at the counter, made live by htmx in few places.
+//!
+//! Invariant: everything a page does is one call of the service that the API offers too; without
+//! script every page still works, only not by itself. Not here: the words of the API's problems.
+
+mod counter;
+mod customers;
+mod meters;
+mod office;
+mod sales;
+mod session;
+mod view;
+
+use crate::app::{App, chain};
+use crate::session::{Caller, NotLetIn};
+use askama::Template;
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::middleware::{self, Next};
+use axum::response::{Html, IntoResponse, Redirect, Response};
+use axum::routing::{get, post};
+use polymeter_service::ServiceError;
+
+/// Pages reached without a session.
+fn open() -> Router<App> {
+    Router::new()
+        .route("/login", get(session::form).post(session::log_in))
+        .route("/set-up", get(session::set_up_form).post(session::set_up))
+}
+
+/// Pages reached with a live session only.
+fn guarded() -> Router<App> {
+    Router::new()
+        .route("/", get(counter::start))
+        .route("/logout", post(session::log_out))
+        .route("/meters", get(counter::meters))
+        .route("/meters/results", get(counter::results))
+        .route("/meters/new", get(meters::new_form).post(meters::add))
+        .route("/meters/{meter_id}", get(meters::show))
+        .route("/meters/{meter_id}/account", post(meters::open_account))
+        .route("/meters/{meter_id}/readings", post(meters::read))
+        .route("/meters/{meter_id}/supply/{command}", get(meters::supply_form).post(meters::supply))
+        .route("/meters/{meter_id}/sale", get(sales::confirm))
+        .route("/meters/{meter_id}/sale/preview", get(sales::preview))
+        .route("/sales/{sale_id}", get(sales::show).post(sales::sell))
+        .route("/sales/{sale_id}/state", get(sales::state))
+        .route("/sales/{sale_id}/delivery", post(sales::deliver))
+        .route("/sales/{sale_id}/cancellation", post(sales::cancel))
+        .route("/sales/{sale_id}/reconciliation", post(sales::reconcile))
+        .route("/sales/{sale_id}/decision", get(sales::decision_form).post(sales::decide))
+        .route("/customers", get(customers::list))
+        .route("/customers/new", get(customers::new_form).post(customers::add))
+        .route("/ledger", get(office::ledger))
+        .route("/system", get(office::system))
+}
+
+pub fn router(app: &App) -> Router {
+    let guard = middleware::from_fn_with_state(app.clone(), require_session);
+    let own = middleware::from_fn(require_own_form);
+    open().route_layer(own).merge(guarded().route_layer(guard)).with_state(app.clone())
+}
+
+/// Who is logged in, for the head of every page.
+#[derive(Debug, Clone)]
+struct Head {
+    operator: String,
+    /// Which entry of the menu is the present one.
+    here: &'static str,
+}
+
+impl Head {
+    fn new(caller: &Caller, here: &'static str) -> Head {
+        Head { operator: caller.operator.name.clone(), here }
+    }
+}
+
+async fn require_session(State(app): State<App>, request: Request, next: Next) -> Response {
+    let (mut parts, body) = request.into_parts();
+    match crate::session::caller(&app.service, &parts).await {
+        Ok(caller) => {
+            parts.extensions.insert(caller);
+            next.run(Request::from_parts(parts, body)).await
+        }
+        Err(NotLetIn::NoSession) if is_fragment(&parts.headers) => {
+            let to_login = HeaderValue::from_static("/login");
+            let mut response = StatusCode::UNAUTHORIZED.into_response();
+            response.headers_mut().insert(HeaderName::from_static("hx-redirect"), to_login);
+            response
+        }
+        Err(NotLetIn::NoSession) => Redirect::to("/login").into_response(),
+        Err(NotLetIn::CrossSite) => cross_site(),
+        Err(NotLetIn::Service(error)) => PageError::from(error).into_response(),
+    }
+}
+
+/// Also before there is a session, a form must come from our own page.
+async fn require_own_form(request: Request, next: Next) -> Response {
+    if crate::session::is_own_form(request.method(), request.headers()) {
+        next.run(request).await
+    } else {
+        cross_site()
+    }
+}
+
+fn cross_site() -> Response {
+    PageError {
+        status: StatusCode::FORBIDDEN,
+        title: "This request came from another site".to_owned(),
+        detail: "Nothing was done. Open the page from its own address and try again.".to_owned(),
+        back: "/".to_owned(),
+    }
+    .into_response()
+}
+
+/// htmx asks for a part of a page, not for a whole one.
+fn is_fragment(headers: &HeaderMap) -> bool {
+    headers.contains_key("hx-request")
+}
+
+/// A page or a part of one. A template that fails is our bug; the visitor gets a plain 500.
+fn render(template: &impl Template) -> Response {
+    match template.render() {
+        Ok(html) => Html(html).into_response(),
+        Err(error) => {
+            tracing::error!(%error, "a page's template failed");
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        }
+    }
+}
+
+/// What went wrong, in big words, with a way out.
+#[derive(Debug, Clone)]
+pub struct PageError {
+    status: StatusCode,
+    title: String,
+    detail: String,
+    /// Where the way out leads.
+    back: String,
+}
+
+type PageResult = Result<Response, PageError>;
+
+impl PageError {
+    fn back_to(self, back: impl Into<String>) -> PageError {
+        PageError { back: back.into(), ..self }
+    }
+
+    fn unusable(field: &str, why: impl std::fmt::Display) -> PageError {
+        PageError {
+            status: StatusCode::UNPROCESSABLE_ENTITY,
+            title: "Please check what was typed".to_owned(),
+            detail: format!("{field}: {why}"),
+            back: "/".to_owned(),
+        }
+    }
+}
+
+impl From<ServiceError> for PageError {
+    fn from(error: ServiceError) -> PageError {
+        // The device's own words help at the counter; storage's do not, and go to the log only.
+        let detail = match &error {
+            ServiceError::Device(_) | ServiceError::Line(_) => chain(&error),
+            ServiceError::Storage(_) => {
+                tracing::error!(error = chain(&error), "storage failed");
+                error.to_string()
+            }
+            _ => error.to_string(),
+        };
+        let mapped = crate::api::error::ApiError::from(error);
+        PageError {
+            status: mapped.status,
+            title: mapped.title.to_owned(),
+            detail: view::sentence(&detail),
+            back: "/".to_owned(),
+        }
+    }
+}
+
+#[derive(Template)]
+#[template(path = "problem.html")]
+struct ProblemPage {
+    title: String,
+    detail: String,
+    back: String,
+}
+
+impl IntoResponse for PageError {
+    fn into_response(self) -> Response {
+        let PageError { status, title, detail, back } = self;
+        (status, render(&ProblemPage { title, detail, back })).into_response()
+    }
+}
+
+/// Also answers unknown addresses of the API, whose body is then written as a problem.
+pub async fn no_page() -> Response {
+    PageError {
+        status: StatusCode::NOT_FOUND,
+        title: "There is no such page".to_owned(),
+        detail: "The address leads nowhere.".to_owned(),
+        back: "/".to_owned(),
+    }
+    .into_response()
+}

@@ -1,0 +1,42 @@
+//! The back office: the trial balance, and what the configuration has put in place.
+
+use super::{Head, PageResult, render};
+use crate::api;
+use crate::app::App;
+use crate::session::Caller;
+use askama::Template;
+use axum::extract::State;
+
+#[derive(Template)]
+#[template(path = "ledger.html")]
+struct LedgerPage {
+    head: Head,
+    balance: api::ledger::TrialBalance,
+    is_balanced: bool,
+}
+
+#[derive(Template)]
+#[template(path = "system.html")]
+struct SystemPage {
+    head: Head,
+    drivers: Vec<api::system::Driver>,
+    lines: Vec<api::system::Line>,
+}
+
+pub async fn ledger(State(app): State<App>, caller: Caller) -> PageResult {
+    let balance = app.service.trial_balance().await?;
+    Ok(render(&LedgerPage {
+        head: Head::new(&caller, "ledger"),
+        is_balanced: balance.difference.minor() == 0,
+        balance: (&balance).into(),
+    }))
+}
+
+pub async fn system(State(app): State<App>, caller: Caller) -> PageResult {
+    let service = &app.service;
+    Ok(render(&SystemPage {
+        head: Head::new(&caller, "system"),
+        drivers: service.drivers().iter().map(|it| it.as_ref().into()).collect(),
+        lines: service.lines().iter().map(Into::into).collect(),
+    }))
+}

@@ -1,0 +1,398 @@
+//! Selling: preview, confirm, and watching the sale until it is settled.
+//!
+//! Invariant: the sale's id is made when the confirm box is rendered, so that sending the same box
+//! twice is one sale.
+
+use super::meters::id;
+use super::view::{self, Badge, MeterView};
+use super::{Head, PageError, PageResult, is_fragment, render};
+use crate::app::App;
+use crate::session::Caller;
+use askama::Template;
+use axum::extract::{Form, Path, Query, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Redirect};
+use polymeter_domain::sale::Decision;
+use polymeter_domain::{MeterId, Money, Sale, SaleId};
+use polymeter_service::{Meter, SaleRequest, SaleView};
+use serde::Deserialize;
+
+/// A delivery begins at once; a sale that is reserved for longer than this is waiting for somebody.
+const RESERVED_MS_MAX: i64 = 3_000;
+
+#[derive(Template)]
+#[template(path = "sale_preview.html")]
+struct Preview {
+    quote: Option<Quote>,
+    problem: String,
+}
+
+/// The flat price's arithmetic.
+#[derive(Debug)]
+struct Quote {
+    paid: String,
+    price: String,
+    energy: String,
+    currency: String,
+}
+
+#[derive(Template)]
+#[template(path = "sale_confirm.html")]
+struct ConfirmPage {
+    head: Head,
+    meter: MeterView,
+    quote: Quote,
+    sale_id: String,
+}
+
+#[derive(Template)]
+#[template(path = "sale.html")]
+struct SalePage {
+    head: Head,
+    sale: SaleState,
+}
+
+#[derive(Template)]
+#[template(path = "sale_state.html")]
+struct SalePart {
+    sale: SaleState,
+}
+
+#[derive(Template)]
+#[template(path = "sale_decision.html")]
+struct DecisionPage {
+    head: Head,
+    sale: SaleState,
+    error: String,
+}
+
+/// All that the live part of the page shows.
+#[derive(Debug)]
+struct SaleState {
+    id: String,
+    meter_id: String,
+    serial_number: String,
+    vendor: String,
+    customer_number: String,
+    customer_name: String,
+    quote: Quote,
+    state: Badge,
+    /// What it means and what to do, in a sentence.
+    meaning: String,
+    is_settled: bool,
+    is_unresolved: bool,
+    /// Reserved, and nothing is under way.
+    is_stuck: bool,
+    /// Changes whenever the shown part changes.
+    version: String,
+    count: String,
+    balance: String,
+    history: Vec<Step>,
+    entries: Vec<EntryRow>,
+}
+
+#[derive(Debug)]
+struct Step {
+    at: String,
+    state: Badge,
+    detail: String,
+}
+
+#[derive(Debug)]
+struct EntryRow {
+    at: String,
+    id: String,
+    kind: &'static str,
+    debit: String,
+    credit: String,
+    amount: String,
+}
+
+fn quote(paid: Money, price: Money, energy_wh: u64) -> Quote {
+    Quote {
+        paid: paid.to_string(),
+        price: price.to_string(),
+        energy: view::kwh(energy_wh),
+        currency: paid.currency().code().to_owned(),
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Amount {
+    #[serde(default)]
+    paid: String,
+}
+
+/// What the typed amount would buy. `Err` is a sentence for the person who typed.
+fn price_it(app: &App, meter: &Meter, typed: &str) -> Result<(Money, Quote), String> {
+    let paid = Money::parse(typed.trim(), app.currency)
+        .map_err(|error| view::sentence(&error.to_string()))?;
+    if paid.minor() <= 0 {
+        return Err("The amount must be above zero.".to_owned());
+    }
+    let energy_wh =
+        meter.price.energy_wh(paid).ok_or_else(|| "The amount is too large.".to_owned())?;
+    Ok((paid, quote(paid, meter.price.per_kwh(), energy_wh)))
+}
+
+pub async fn preview(
+    State(app): State<App>,
+    Path(meter): Path<String>,
+    Query(amount): Query<Amount>,
+) -> PageResult {
+    let meter = app.service.meter(id(&meter)?).await?;
+    if amount.paid.trim().is_empty() {
+        return Ok(render(&Preview { quote: None, problem: String::new() }));
+    }
+    Ok(render(&match price_it(&app, &meter, &amount.paid) {
+        Ok((_, quote)) => Preview { quote: Some(quote), problem: String::new() },
+        Err(problem) => Preview { quote: None, problem },
+    }))
+}
+
+pub async fn confirm(
+    State(app): State<App>,
+    caller: Caller,
+    Path(meter): Path<String>,
+    Query(amount): Query<Amount>,
+) -> PageResult {
+    let meter = app.service.meter(id(&meter)?).await?;
+    let back = format!("/meters/{}", meter.meter_id);
+    let (_, quote) = price_it(&app, &meter, &amount.paid)
+        .map_err(|why| PageError::unusable("Amount", why).back_to(back))?;
+    Ok(render(&ConfirmPage {
+        head: Head::new(&caller, "meters"),
+        meter: MeterView::new(&meter, &app),
+        quote,
+        sale_id: uuid::Uuid::now_v7().to_string(),
+    }))
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SellForm {
+    meter_id: String,
+    paid: String,
+}
+
+pub async fn sell(
+    State(app): State<App>,
+    caller: Caller,
+    Path(sale): Path<String>,
+    Form(form): Form<SellForm>,
+) -> PageResult {
+    let sale: SaleId = id(&sale)?;
+    let meter_id: MeterId = id(&form.meter_id)?;
+    let back = format!("/meters/{meter_id}");
+    let paid = Money::parse(&form.paid, app.currency)
+        .map_err(|error| PageError::unusable("Amount", error).back_to(&*back))?;
+    let request = SaleRequest { meter_id, paid };
+    match app.service.put_sale(sale, request, &caller.actor()).await {
+        Ok(_) => Ok(Redirect::to(&format!("/sales/{sale}")).into_response()),
+        Err(error) => Err(PageError::from(error).back_to(back)),
+    }
+}
+
+pub async fn show(State(app): State<App>, caller: Caller, Path(sale): Path<String>) -> PageResult {
+    let sale = app.service.sale(id(&sale)?).await?;
+    let sale = state_of(&app, &sale).await?;
+    Ok(render(&SalePage { head: Head::new(&caller, "meters"), sale }))
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Seen {
+    #[serde(default)]
+    seen: String,
+}
+
+/// The live part. No content while nothing has changed, so that focus and screen readers stay calm.
+pub async fn state(
+    State(app): State<App>,
+    Path(sale): Path<String>,
+    Query(seen): Query<Seen>,
+) -> PageResult {
+    let sale = app.service.sale(id(&sale)?).await?;
+    let sale = state_of(&app, &sale).await?;
+    if sale.version == seen.seen {
+        return Ok(StatusCode::NO_CONTENT.into_response());
+    }
+    Ok(render(&SalePart { sale }))
+}
+
+pub async fn deliver(
+    State(app): State<App>,
+    caller: Caller,
+    Path(sale): Path<String>,
+    headers: HeaderMap,
+) -> PageResult {
+    let sale: SaleId = id(&sale)?;
+    let done = app.service.deliver_sale(sale, &caller.actor()).await;
+    after(&app, sale, done, &headers).await
+}
+
+pub async fn cancel(
+    State(app): State<App>,
+    caller: Caller,
+    Path(sale): Path<String>,
+    headers: HeaderMap,
+) -> PageResult {
+    let sale: SaleId = id(&sale)?;
+    let done = app.service.cancel_sale(sale, &caller.actor()).await;
+    after(&app, sale, done, &headers).await
+}
+
+pub async fn reconcile(
+    State(app): State<App>,
+    caller: Caller,
+    Path(sale): Path<String>,
+    headers: HeaderMap,
+) -> PageResult {
+    let sale: SaleId = id(&sale)?;
+    let done = app.service.reconcile_sale(sale, &caller.actor()).await;
+    after(&app, sale, done, &headers).await
+}
+
+/// Back to the sale, as a part or as a whole page.
+async fn after(
+    app: &App,
+    sale: SaleId,
+    done: Result<SaleView, polymeter_service::ServiceError>,
+    headers: &HeaderMap,
+) -> PageResult {
+    let back = format!("/sales/{sale}");
+    match done {
+        Ok(view) if is_fragment(headers) => {
+            Ok(render(&SalePart { sale: state_of(app, &view).await? }))
+        }
+        Ok(_) => Ok(Redirect::to(&back).into_response()),
+        Err(error) if is_fragment(headers) => {
+            let mut sale = state_of(app, &app.service.sale(sale).await?).await?;
+            sale.meaning = format!("{} {}", PageError::from(error).detail, sale.meaning);
+            Ok(render(&SalePart { sale }))
+        }
+        Err(error) => Err(PageError::from(error).back_to(back)),
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DecisionForm {
+    #[serde(default)]
+    applied: String,
+    reason: String,
+}
+
+pub async fn decision_form(
+    State(app): State<App>,
+    caller: Caller,
+    Path(sale): Path<String>,
+) -> PageResult {
+    decision_page(&app, &caller, id(&sale)?, String::new()).await
+}
+
+async fn decision_page(app: &App, caller: &Caller, sale: SaleId, error: String) -> PageResult {
+    let sale = state_of(app, &app.service.sale(sale).await?).await?;
+    Ok(render(&DecisionPage { head: Head::new(caller, "meters"), sale, error }))
+}
+
+pub async fn decide(
+    State(app): State<App>,
+    caller: Caller,
+    Path(sale): Path<String>,
+    Form(form): Form<DecisionForm>,
+) -> PageResult {
+    let sale: SaleId = id(&sale)?;
+    let decision = match form.applied.as_str() {
+        "yes" => Decision::Applied,
+        "no" => Decision::NotApplied,
+        _ => {
+            let error = "Say whether the meter took the credit.".to_owned();
+            return decision_page(&app, &caller, sale, error).await;
+        }
+    };
+    match app.service.decide_sale(sale, decision, &form.reason, &caller.actor()).await {
+        Ok(_) => Ok(Redirect::to(&format!("/sales/{sale}")).into_response()),
+        Err(error) => decision_page(&app, &caller, sale, PageError::from(error).detail).await,
+    }
+}
+
+async fn state_of(app: &App, sale: &SaleView) -> Result<SaleState, PageError> {
+    let meter = app.service.meter(sale.meter_id).await?;
+    let customer = app.service.customer(sale.customer_id).await?;
+    let zone = &app.time_zone;
+    let (now, last) = (jiff::Timestamp::now().as_millisecond(), sale.history.last());
+    let is_stuck = sale.state == Sale::Reserved
+        && last.is_some_and(|event| now - event.at.0 > RESERVED_MS_MAX);
+    let (count, balance) = match &sale.state {
+        Sale::Confirmed(receipt) => (
+            receipt.count.to_string(),
+            receipt.balance.map(|balance| view::credit(balance, app)).unwrap_or_default(),
+        ),
+        Sale::Dispatched(asked) | Sale::Unresolved(asked) => {
+            (asked.count.to_string(), String::new())
+        }
+        Sale::Quoted | Sale::Reserved | Sale::Refused(_) | Sale::Cancelled => Default::default(),
+    };
+    Ok(SaleState {
+        id: sale.sale_id.to_string(),
+        meter_id: sale.meter_id.to_string(),
+        serial_number: meter.serial_number,
+        vendor: meter.vendor.to_string(),
+        customer_number: customer.number.to_string(),
+        customer_name: customer.name,
+        quote: quote(sale.paid, sale.price.per_kwh(), sale.energy_wh),
+        state: view::sale(&sale.state),
+        meaning: meaning(&sale.state, is_stuck),
+        is_settled: sale.state.is_settled(),
+        is_unresolved: matches!(sale.state, Sale::Unresolved(_)),
+        is_stuck,
+        version: format!("{}-{}-{is_stuck}", sale.history.len(), sale.state.name()),
+        count,
+        balance,
+        history: sale
+            .history
+            .iter()
+            .map(|event| Step {
+                at: view::time(event.at, zone),
+                state: view::sale_by_name(event.state),
+                detail: event.detail.clone(),
+            })
+            .collect(),
+        entries: sale
+            .entries
+            .iter()
+            .map(|entry| EntryRow {
+                at: view::time(entry.at, zone),
+                id: entry.transfer_id.to_string(),
+                kind: entry.kind,
+                debit: entry.debit.clone(),
+                credit: entry.credit.clone(),
+                amount: entry.amount.to_string(),
+            })
+            .collect(),
+    })
+}
+
+fn meaning(state: &Sale, is_stuck: bool) -> String {
+    match state {
+        Sale::Quoted => "Priced; no money has moved.".to_owned(),
+        Sale::Reserved if is_stuck => {
+            "Nothing reached the meter. The money is reserved: deliver it \
+             again, or cancel and give the money back."
+                .to_owned()
+        }
+        Sale::Reserved => "The money is reserved; the meter is about to be asked.".to_owned(),
+        Sale::Dispatched(_) => "On its way to the meter. Please wait.".to_owned(),
+        Sale::Confirmed(_) => "The meter has taken the credit.".to_owned(),
+        Sale::Refused(refusal) => {
+            let why = view::sentence(&refusal.detail);
+            format!("The meter did not take it: {why} Give the money back.")
+        }
+        Sale::Unresolved(_) => "Nobody knows yet whether the meter took the credit. Do not sell \
+             again: ask the meter for its own record."
+            .to_owned(),
+        Sale::Cancelled => "Nothing was sent. Give the money back.".to_owned(),
+    }
+}

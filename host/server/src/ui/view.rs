@@ -1,0 +1,242 @@
+//! Domain values as a page shows them: words, colours, digits. Nothing is decided here.
+
+use crate::app::App;
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use polymeter_domain::{Credit, Quality, Quantity, Sale, SupplyState};
+use polymeter_service::{AccountState, Customer, Meter, Reading, SaleView, UnixMs};
+
+/// A word with a colour and a sign, so that colour is never the only bearer of meaning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Badge {
+    /// `good`, `bad`, `warn`, `busy` or `calm`.
+    pub tone: &'static str,
+    pub word: &'static str,
+    pub chinese: &'static str,
+}
+
+const fn badge(tone: &'static str, word: &'static str, chinese: &'static str) -> Badge {
+    Badge { tone, word, chinese }
+}
+
+pub fn supply(state: SupplyState) -> Badge {
+    match state {
+        SupplyState::Connected => badge("good", "Connected", "合闸"),
+        SupplyState::Disconnected => badge("bad", "Disconnected", "跳闸"),
+        SupplyState::ReadyForReconnection => badge("warn", "Ready to reconnect", "合闸允许"),
+        SupplyState::Unknown => badge("calm", "Not known yet", "未知"),
+    }
+}
+
+pub fn account(state: AccountState) -> Badge {
+    match state {
+        AccountState::Open => badge("good", "Account open", "已开户"),
+        AccountState::Opening => badge("warn", "Opening not finished", "开户中"),
+        AccountState::None => badge("calm", "No account", "未开户"),
+    }
+}
+
+pub fn sale(state: &Sale) -> Badge {
+    sale_by_name(state.name())
+}
+
+/// As stored in a sale's history.
+pub fn sale_by_name(name: &str) -> Badge {
+    match name {
+        "confirmed" => badge("good", "Confirmed", "已到账"),
+        "refused" => badge("bad", "Refused", "被拒绝"),
+        "unresolved" => badge("warn", "Unresolved", "待核实"),
+        "cancelled" => badge("calm", "Cancelled", "已取消"),
+        "dispatched" => badge("busy", "Sent to the meter", "已下发"),
+        "reserved" => badge("busy", "Reserved", "已预留"),
+        _ => badge("calm", "Quoted", "已报价"),
+    }
+}
+
+/// First letter large, full stop at the end.
+pub fn sentence(text: &str) -> String {
+    let mut letters = text.chars();
+    let first = letters.next().map(|letter| letter.to_uppercase().to_string());
+    let full_stop = if text.ends_with(['.', '?', '!']) { "" } else { "." };
+    format!("{}{}{full_stop}", first.unwrap_or_default(), letters.as_str())
+}
+
+/// Site's civil time to the second.
+pub fn time(at: UnixMs, zone: &TimeZone) -> String {
+    match Timestamp::from_millisecond(at.0) {
+        Ok(at) => zone.to_datetime(at).strftime("%Y-%m-%d %H:%M:%S").to_string(),
+        Err(_) => at.0.to_string(),
+    }
+}
+
+/// "96.153": Wh as kWh, all three decimals.
+pub fn kwh(energy_wh: u64) -> String {
+    format!("{}.{:03}", energy_wh / 1000, energy_wh % 1000)
+}
+
+/// What a purse holds, in words.
+pub fn credit(credit: Credit, app: &App) -> String {
+    match credit.quantity {
+        Quantity::Money => match i64::try_from(credit.amount) {
+            Ok(minor) => {
+                let money = polymeter_domain::Money::new(minor, app.currency);
+                format!("{money} {}", app.currency.code())
+            }
+            Err(_) => credit.amount.to_string(),
+        },
+        Quantity::Energy => format!("{} kWh", kwh(credit.amount)),
+        Quantity::Volume => format!("{} L", credit.amount),
+    }
+}
+
+#[derive(Debug)]
+pub struct CustomerView {
+    pub number: String,
+    pub name: String,
+    pub phone: String,
+    pub premises: String,
+}
+
+impl From<&Customer> for CustomerView {
+    fn from(customer: &Customer) -> Self {
+        CustomerView {
+            number: customer.number.to_string(),
+            name: customer.name.clone(),
+            phone: customer.phone.clone(),
+            premises: customer.premises.clone(),
+        }
+    }
+}
+
+#[derive(Debug)]
+pub struct MeterView {
+    pub id: String,
+    pub serial_number: String,
+    pub vendor: String,
+    pub line: String,
+    pub address: String,
+    pub price: String,
+    pub currency: String,
+    pub customer: Option<CustomerView>,
+    pub account: Badge,
+    pub is_open: bool,
+    pub supply: Badge,
+    pub supply_at: Option<String>,
+}
+
+impl MeterView {
+    pub fn new(meter: &Meter, app: &App) -> MeterView {
+        let price = meter.price.per_kwh();
+        MeterView {
+            id: meter.meter_id.to_string(),
+            serial_number: meter.serial_number.clone(),
+            vendor: meter.vendor.to_string(),
+            line: meter.line.clone(),
+            address: meter.address.to_string(),
+            price: price.to_string(),
+            currency: price.currency().code().to_owned(),
+            customer: meter.customer.as_ref().map(CustomerView::from),
+            account: account(meter.account),
+            is_open: meter.account == AccountState::Open,
+            supply: supply(meter.supply),
+            supply_at: meter.supply_at.map(|at| time(at, &app.time_zone)),
+        }
+    }
+}
+
+#[derive(Debug)]
+pub struct ReadingView {
+    pub at: String,
+    pub rows: Vec<ReadingRow>,
+    pub extras: Vec<(String, String)>,
+}
+
+#[derive(Debug)]
+pub struct ReadingRow {
+    pub name: String,
+    pub chinese: &'static str,
+    pub value: String,
+    pub unit: &'static str,
+    /// Empty for a plain measurement.
+    pub quality: &'static str,
+}
+
+impl ReadingView {
+    pub fn new(reading: &Reading, app: &App) -> ReadingView {
+        let rows = reading.snapshot.measurements.iter().map(|measured| {
+            let code = measured.register.as_str();
+            let (name, chinese) = crate::registers::name(code).unwrap_or((code, ""));
+            let (value, quality) = match measured.quality {
+                Quality::Measured => (crate::api::values::text(&measured.value), ""),
+                Quality::Estimated => (crate::api::values::text(&measured.value), "estimated"),
+                Quality::NotMeasured => ("–".to_owned(), "not measured"),
+                Quality::Invalid => ("–".to_owned(), "invalid"),
+            };
+            let unit = measured.unit.symbol();
+            ReadingRow { name: name.to_owned(), chinese, value, unit, quality }
+        });
+        let extra = |(name, value): &(String, polymeter_domain::Value)| {
+            (name.clone(), crate::api::values::text(value))
+        };
+        ReadingView {
+            at: time(reading.at, &app.time_zone),
+            rows: rows.collect(),
+            extras: reading.snapshot.extras.iter().map(extra).collect(),
+        }
+    }
+}
+
+/// One line of a list of sales.
+#[derive(Debug)]
+pub struct SaleRow {
+    pub id: String,
+    pub at: String,
+    pub serial_number: String,
+    pub customer: String,
+    pub paid: String,
+    pub currency: String,
+    pub energy: String,
+    pub state: Badge,
+}
+
+impl SaleRow {
+    /// `meter` where the list is of more than one.
+    pub fn new(sale: &SaleView, meter: Option<&Meter>, app: &App) -> SaleRow {
+        let customer = meter.and_then(|meter| meter.customer.as_ref());
+        SaleRow {
+            id: sale.sale_id.to_string(),
+            at: time(sale.created_at, &app.time_zone),
+            serial_number: meter.map(|meter| meter.serial_number.clone()).unwrap_or_default(),
+            customer: customer.map(|it| format!("{} {}", it.number, it.name)).unwrap_or_default(),
+            paid: sale.paid.to_string(),
+            currency: sale.paid.currency().code().to_owned(),
+            energy: kwh(sale.energy_wh),
+            state: self::sale(&sale.state),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn energy_shows_every_watt_hour() {
+        for (wh, shown) in
+            [(0, "0.000"), (19, "0.019"), (96_153, "96.153"), (1_000_000, "1000.000")]
+        {
+            assert_eq!(kwh(wh), shown);
+        }
+    }
+
+    #[test]
+    fn details_become_sentences() {
+        for (text, shown) in [
+            ("the meter did not answer", "The meter did not answer."),
+            ("wrong?", "Wrong?"),
+            ("", "."),
+        ] {
+            assert_eq!(sentence(text), shown);
+        }
+    }
+}
