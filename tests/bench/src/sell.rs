@@ -1,0 +1,90 @@
+//! L1: whole sales through the running program (HTTP, session, ledger, driver, simulated meter over
+//! TCP) by 32 sellers at once, against SQLite alone writing the rows of a sale durably.
+//!
+//! Two references: *bare* commits one row at a time; *group* is the best that one writer could do, the
+//! rows of 32 sales in each commit. Nothing here is asserted about time.
+
+use crate::program::Program;
+use crate::ratio::{Comparison, compare};
+use anyhow::{Result, ensure};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
+use sqlx::{Connection, Executor, SqliteConnection};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+pub const WHAT_BARE: &str = "whole sale over HTTP, 32 sellers / one bare durable SQLite commit";
+pub const WHAT_GROUP: &str =
+    "whole sale over HTTP, 32 sellers / the rows of one sale in group commits of 32";
+const SELLERS: usize = 32;
+const BARE_COMMITS: u32 = 1_000;
+const GROUPS: u32 = 100;
+const SALES_PER_SELLER: u32 = 15;
+/// Rows that one sale writes: sale, pending, dispatched, posted, and their history and audit.
+const ROWS_PER_SALE: u32 = 8;
+
+pub async fn against_bare(root: &Path, rounds: usize) -> Result<Comparison> {
+    let folder = tempfile::tempdir_in(root.join("target"))?;
+    let mut raw = raw(folder.path()).await?;
+    let program = Program::start(root, SELLERS).await?;
+    let reference = async || {
+        let begun = Instant::now();
+        for _ in 0..BARE_COMMITS {
+            raw.execute("insert into entry (body) values ('a row of about the size of a transfer, with its ids')").await?;
+        }
+        Ok(begun.elapsed() / BARE_COMMITS)
+    };
+    compare(rounds, reference, async || sales(&program).await).await
+}
+
+pub async fn against_group(root: &Path, rounds: usize) -> Result<Comparison> {
+    let folder = tempfile::tempdir_in(root.join("target"))?;
+    let mut raw = raw(folder.path()).await?;
+    let program = Program::start(root, SELLERS).await?;
+    let sellers = SELLERS as u32;
+    let reference = async || {
+        let begun = Instant::now();
+        for _ in 0..GROUPS {
+            let mut transaction = raw.begin().await?;
+            for _ in 0..sellers * ROWS_PER_SALE {
+                transaction
+                    .execute("insert into entry (body) values ('a row of about the size of a transfer, with its ids')")
+                    .await?;
+            }
+            transaction.commit().await?;
+        }
+        Ok(begun.elapsed() / (GROUPS * sellers))
+    };
+    compare(rounds, reference, async || sales(&program).await).await
+}
+
+/// Every seller sells to a meter of its own, one sale after the other; the time that one took.
+async fn sales(program: &Program) -> Result<Duration> {
+    let begun = Instant::now();
+    let mut sellers = tokio::task::JoinSet::new();
+    for seller in 0..SELLERS {
+        let seller = program.seller(seller);
+        sellers.spawn(async move {
+            for _ in 0..SALES_PER_SELLER {
+                let state = seller.sell("1.00").await?;
+                ensure!(state == "confirmed", "a sale ended {state}");
+            }
+            Ok(())
+        });
+    }
+    while let Some(sold) = sellers.join_next().await {
+        sold??;
+    }
+    Ok(begun.elapsed() / (SELLERS as u32 * SALES_PER_SELLER))
+}
+
+/// A database as durable as the product's, on the same disk.
+async fn raw(folder: &Path) -> Result<SqliteConnection> {
+    let options = SqliteConnectOptions::new()
+        .filename(folder.join("raw.db"))
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full);
+    let mut raw = SqliteConnection::connect_with(&options).await?;
+    raw.execute("create table entry (entry_id integer primary key, body text not null)").await?;
+    Ok(raw)
+}

@@ -1,0 +1,107 @@
+// Uses the page as a clerk does, in the Chromium that is installed: log in, find a meter, sell, watch
+// the sale end, see its ledger lines, read, trip the supply. Every page is photographed at desktop and
+// phone width and must not scroll sideways; an error in the browser's console fails the run.
+//
+// Arguments: URL, operator, password, customer number, folder for the pictures.
+// Not here: what the API answers (tests/e2e/tests/api.rs), money against the meter (crash.rs).
+
+import { chromium } from "playwright-core";
+import path from "node:path";
+
+const [url, operator, password, customer, folder] = process.argv.slice(2);
+const DESKTOP = { width: 1280, height: 860 };
+const PHONE = { width: 360, height: 740 };
+
+const browser = await chromium.launch({
+  executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
+  args: [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+  ],
+});
+const page = await browser.newPage({ viewport: DESKTOP });
+page.setDefaultTimeout(20_000);
+const complaints = [];
+page.on("console", (message) => {
+  if (message.type() === "error") complaints.push(`console: ${message.text()}`);
+});
+page.on("pageerror", (error) => complaints.push(`script: ${error.message}`));
+
+async function look(name) {
+  for (const [width, viewport] of [["desktop", DESKTOP], ["phone", PHONE]]) {
+    await page.setViewportSize(viewport);
+    const overflow = await page.evaluate(
+      () => document.documentElement.scrollWidth - document.documentElement.clientWidth,
+    );
+    if (overflow > 0) complaints.push(`${name} at ${width} width scrolls sideways by ${overflow} px`);
+    await page.screenshot({ path: path.join(folder, `${name}-${width}.png`), fullPage: true });
+  }
+  await page.setViewportSize(DESKTOP);
+}
+
+function expect(condition, what) {
+  if (!condition) complaints.push(`not so: ${what}`);
+}
+
+try {
+  await page.goto(url);
+  await page.waitForURL("**/login");
+  await look("login");
+  await page.getByLabel("Name").fill(operator);
+  await page.getByLabel("Password").fill(password);
+  await page.keyboard.press("Enter");
+  await page.waitForURL((at) => at.pathname === "/");
+  await look("start");
+
+  // By keyboard alone from here to the confirmed sale: the search box has the focus.
+  await page.keyboard.type(customer);
+  const hit = page.locator("#results a.hit");
+  await hit.first().waitFor();
+  await page.waitForFunction(() => document.querySelectorAll("#results a.hit").length === 1);
+  await look("found");
+  await hit.first().click();
+  await page.getByRole("heading", { name: "Sell" }).waitFor();
+  await page.getByRole("button", { name: "Read now" }).click();
+  await page.locator("#reading table").waitFor();
+  expect((await page.locator("#reading").innerText()).includes("kWh"), "the reading shows kWh");
+  await look("meter");
+
+  await page.locator("#paid").fill("50.00");
+  await page.locator("#preview strong").waitFor();
+  expect((await page.locator("#preview").innerText()).includes("96.153"), "50.00 at 0.52 buys 96.153 kWh");
+  await look("preview");
+  await page.locator("#paid").press("Enter");
+  await page.getByRole("button", { name: /^Sell 50\.00/ }).waitFor();
+  await look("confirm");
+  await page.keyboard.press("Enter");
+  await page.locator(".big-word", { hasText: "Confirmed" }).waitFor();
+  const sale = await page.locator("main").innerText();
+  for (const word of ["Reserved", "Dispatched", "cash", "meter-credit/", "50.00"]) {
+    expect(sale.toLowerCase().includes(word.toLowerCase()), `the sale's page shows ${word}`);
+  }
+  await look("sale");
+
+  await page.getByRole("link", { name: "To the meter" }).click();
+  await page.getByRole("link", { name: /Disconnect/ }).click();
+  await look("supply");
+  await page.getByRole("button", { name: /^Yes/ }).click();
+  await page.locator(".supply-now", { hasText: "Disconnected" }).waitFor();
+  await look("tripped");
+  await page.getByRole("link", { name: /^Connect/ }).click();
+  await page.getByRole("button", { name: /^Yes/ }).click();
+  await page.locator(".supply-now", { hasText: "Connected" }).waitFor();
+
+  await page.goto(new URL("/ledger", url).href);
+  expect((await page.locator("main").innerText()).includes("0.00"), "the trial balance is zero");
+  await look("ledger");
+  for (const [name, at] of [["customers", "/customers"], ["meters", "/meters"], ["new-meter", "/meters/new"], ["new-customer", "/customers/new"], ["system", "/system"]]) {
+    await page.goto(new URL(at, url).href);
+    await look(name);
+  }
+} catch (error) {
+  complaints.push(`${error.message} (at ${page.url()})`);
+  await page.screenshot({ path: path.join(folder, "failed.png"), fullPage: true });
+}
+await browser.close();
+for (const complaint of complaints) console.error(complaint);
+process.exit(complaints.length === 0 ? 0 : 1);

@@ -1,0 +1,13 @@
+//! A whole site for a test: the real `polymeter` as a process of its own on a fresh database, and
+//! simulated meters on a TCP line and on a serial line (a pseudo-terminal) in the test's process.
+//!
+//! Invariant: the program is spoken to by command line and HTTP alone, the meters by their lines
+//! alone. Killing the program never touches the meters, which keep the true count of what they took.
+
+mod api;
+mod program;
+mod site;
+
+pub use api::{Answer, Api};
+pub use program::{Program, drivers, root, run};
+pub use site::{METERS, Meter, OPERATOR, PASSWORD, Site};

@@ -1,0 +1,114 @@
+//! The program under test as a process: started, spoken to, killed. What it logs goes into a file
+//! beside its configuration.
+
+use anyhow::{Context, Result, bail, ensure};
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Output, Stdio};
+use std::time::Duration;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+
+/// Loading two drivers in a debug build on a busy machine takes seconds, not minutes.
+const START_S_MAX: u64 = 60;
+
+/// The workspace's root.
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../..")
+        .canonicalize()
+        .expect("the workspace is there")
+}
+
+/// The real program, as `cargo xtask test` builds it before the tests.
+pub fn binary() -> Result<PathBuf> {
+    built("target/debug/polymeter")
+}
+
+/// The folder of components.
+pub fn drivers() -> Result<PathBuf> {
+    built("target/drivers")
+}
+
+fn built(path: &str) -> Result<PathBuf> {
+    let path = root().join(path);
+    ensure!(
+        path.exists(),
+        "{} is missing: run these tests with `cargo xtask test`",
+        path.display()
+    );
+    Ok(path)
+}
+
+/// Runs `polymeter` to its end.
+pub async fn run<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Result<Output> {
+    let mut command = Command::new(binary()?);
+    command.args(arguments).stdin(Stdio::null()).kill_on_drop(true);
+    Ok(tokio::time::timeout(Duration::from_secs(START_S_MAX), command.output()).await??)
+}
+
+/// `polymeter serve`, running.
+#[derive(Debug)]
+pub struct Program {
+    child: Child,
+    /// "http://127.0.0.1:8645".
+    pub url: String,
+    /// The one-time link, while there is no operator.
+    pub set_up_link: Option<String>,
+}
+
+impl Program {
+    /// Starts `serve` on a site that has an operator. `crash_at` names a crash point.
+    pub async fn start(config: &Path, crash_at: Option<&str>) -> Result<Program> {
+        Self::spawn(config, crash_at, false).await
+    }
+
+    /// Starts `serve` on a fresh database, where it prints the one-time link as well.
+    pub async fn start_first(config: &Path) -> Result<Program> {
+        Self::spawn(config, None, true).await
+    }
+
+    async fn spawn(config: &Path, crash_at: Option<&str>, is_first: bool) -> Result<Program> {
+        let mut command = Command::new(binary()?);
+        command.arg("--config").arg(config).arg("serve");
+        let log = std::fs::File::options()
+            .create(true)
+            .append(true)
+            .open(config.with_extension("log"))?;
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log).kill_on_drop(true);
+        if let Some(point) = crash_at {
+            command.env("POLYMETER_CRASH_AT", point);
+        }
+        let mut child = command.spawn().context("starting polymeter")?;
+        let mut lines = BufReader::new(child.stdout.take().context("no stdout")?).lines();
+        let started = async {
+            let (mut url, mut set_up_link) = (String::new(), None);
+            while let Some(line) = lines.next_line().await? {
+                match line.split_whitespace().find(|word| word.starts_with("http://")) {
+                    Some(link) if link.contains("/set-up") => set_up_link = Some(link.to_owned()),
+                    Some(address) => address.trim_end_matches('/').clone_into(&mut url),
+                    None => {}
+                }
+                if !url.is_empty() && set_up_link.is_some() == is_first {
+                    return Ok((url, set_up_link));
+                }
+            }
+            bail!("polymeter ended before it served")
+        };
+        let (url, set_up_link) =
+            tokio::time::timeout(Duration::from_secs(START_S_MAX), started).await??;
+        // Whatever else it prints must not fill the pipe.
+        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+        Ok(Program { child, url, set_up_link })
+    }
+
+    /// kill -9, and gone.
+    pub async fn kill(mut self) -> Result<()> {
+        Ok(self.child.kill().await?)
+    }
+
+    /// Waits until it ends by itself.
+    pub async fn ended(&mut self) -> Result<ExitStatus> {
+        Ok(tokio::time::timeout(Duration::from_secs(START_S_MAX), self.child.wait()).await??)
+    }
+}

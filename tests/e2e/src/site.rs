@@ -1,0 +1,201 @@
+//! A site: configuration, key, database, two lines with meters, customers and open accounts.
+
+use crate::{Api, Program, program};
+use anyhow::{Context, Result, ensure};
+use meter_sim::{Adf400lPlan, BusKind, BusPlan, Dlt645Plan, Endpoint, Meters, Plan, Simulator};
+use serde_json::{Value, json};
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use tempfile::TempDir;
+
+pub const OPERATOR: &str = "anna";
+pub const PASSWORD: &str = "correct horse battery";
+
+/// A meter of every site: who speaks to it, how the simulator calls it, on which line it is.
+#[derive(Debug, Clone, Copy)]
+pub struct Meter {
+    pub serial_number: &'static str,
+    pub vendor: &'static str,
+    pub line: &'static str,
+    pub address: &'static str,
+    /// The customer's number.
+    pub customer: &'static str,
+}
+
+/// Two meters of each vendor; the second of each has no open account.
+pub const METERS: [Meter; 4] = [
+    Meter {
+        serial_number: "D-1",
+        vendor: "DLT645",
+        line: "bus-serial",
+        address: "000000000001",
+        customer: "100001",
+    },
+    Meter {
+        serial_number: "A-1",
+        vendor: "ACREL",
+        line: "bus-tcp",
+        address: "1",
+        customer: "100002",
+    },
+    Meter {
+        serial_number: "D-2",
+        vendor: "DLT645",
+        line: "bus-serial",
+        address: "000000000002",
+        customer: "100003",
+    },
+    Meter {
+        serial_number: "A-2",
+        vendor: "ACREL",
+        line: "bus-tcp",
+        address: "2",
+        customer: "100004",
+    },
+];
+
+#[derive(Debug)]
+pub struct Site {
+    pub folder: TempDir,
+    pub config: PathBuf,
+    pub simulator: Simulator,
+    token: String,
+}
+
+impl Site {
+    /// Everything set up through the running program, which is handed on running.
+    pub async fn new() -> Result<(Site, Program)> {
+        let folder = tempfile::tempdir()?;
+        let simulator = Simulator::start(plan())?;
+        let config = folder.path().join("polymeter.toml");
+        std::fs::write(&config, configuration(&simulator)?)?;
+        write_key(&folder)?;
+        let mut site = Site { folder, config, simulator, token: String::new() };
+        let program = Program::start_first(&site.config).await?;
+        site.set_up(&program).await?;
+        Ok((site, program))
+    }
+
+    pub fn api(&self, program: &Program) -> Api {
+        Api::new(&program.url, &self.token)
+    }
+
+    /// The meter's id in the program.
+    pub async fn meter_id(&self, api: &Api, meter: &Meter) -> Result<String> {
+        let found = api.get(&format!("/api/v1/meters?query={}", meter.serial_number)).await?;
+        let id = found["items"][0]["meter_id"].as_str();
+        Ok(id.with_context(|| format!("no meter {} in {found}", meter.serial_number))?.to_owned())
+    }
+
+    /// First operator by the one-time link, session, customers, meters, accounts.
+    async fn set_up(&mut self, program: &Program) -> Result<()> {
+        let link = program.set_up_link.as_deref().context("no one-time link was printed")?;
+        let secret = link.split("secret=").nth(1).context("the link has no secret")?;
+        let form = [
+            ("secret", secret),
+            ("name", OPERATOR),
+            ("password", PASSWORD),
+            ("repeated", PASSWORD),
+        ];
+        let body: Vec<String> = form
+            .iter()
+            .map(|(name, value)| format!("{name}={}", value.replace(' ', "+")))
+            .collect();
+        let response = reqwest::Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .build()?
+            .post(format!("{}/set-up", program.url))
+            .header("content-type", "application/x-www-form-urlencoded")
+            .header("origin", &program.url)
+            .body(body.join("&"))
+            .send()
+            .await?;
+        ensure!(response.status().is_redirection(), "set-up: {}", response.text().await?);
+        let session = Api::log_in(&program.url, OPERATOR, PASSWORD).await?;
+        session.body["token"].as_str().context("no token")?.clone_into(&mut self.token);
+
+        let api = self.api(program);
+        for meter in METERS {
+            let meter_id = add_meter(&api, &meter).await?;
+            if meter.serial_number.ends_with("-1") {
+                let customer_id = add_customer(&api, &meter).await?;
+                let account = json!({ "customer_id": customer_id });
+                api.post(&format!("/api/v1/meters/{meter_id}/account"), account).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+async fn add_meter(api: &Api, meter: &Meter) -> Result<String> {
+    let new = json!({
+        "serial_number": meter.serial_number, "vendor": meter.vendor, "line": meter.line,
+        "address": meter.address, "price_per_kwh": "0.52",
+    });
+    id(&api.post("/api/v1/meters", new).await?, "meter_id")
+}
+
+async fn add_customer(api: &Api, meter: &Meter) -> Result<String> {
+    let new = json!({
+        "number": meter.customer, "name": format!("Shop {}", meter.customer), "phone": "13800000000",
+        "premises": "Mall 1",
+    });
+    id(&api.post("/api/v1/customers", new).await?, "customer_id")
+}
+
+fn id(body: &Value, name: &str) -> Result<String> {
+    Ok(body[name].as_str().with_context(|| format!("no {name} in {body}"))?.to_owned())
+}
+
+fn plan() -> Plan {
+    let dlt645 = METERS.iter().filter(|meter| meter.vendor == "DLT645");
+    let dlt645 = dlt645.map(|meter| Dlt645Plan::new(meter.address)).collect();
+    let adf400l = (1..=2).map(Adf400lPlan::new).collect();
+    Plan {
+        buses: vec![
+            BusPlan::new("bus-serial", BusKind::Pty, Meters::Dlt645(dlt645)),
+            BusPlan::new("bus-tcp", BusKind::Tcp, Meters::Adf400l(adf400l)),
+        ],
+    }
+}
+
+fn configuration(simulator: &Simulator) -> Result<String> {
+    let mut text = String::from(
+        "[server]\nlisten = \"127.0.0.1:0\"\n[database]\npath = \"polymeter.db\"\n\
+         [site]\ntime-zone = \"Asia/Shanghai\"\ncurrency = \"CNY\"\n\
+         [[key]]\nvendor = \"DLT645\"\nlabel = \"purse\"\nfile = \"purse.key\"\n",
+    );
+    let drivers = program::drivers()?;
+    for (name, vendor) in [("dlt645-2007", "DLT645"), ("acrel-adf400l", "ACREL")] {
+        let component = drivers.join(format!("{name}.wasm"));
+        writeln!(
+            text,
+            "[[driver]]\nname = \"{name}\"\nvendor = \"{vendor}\"\ncomponent = \"{}\"\ngrant = [\"line\", \"vault\", \"log\"]",
+            component.display()
+        )?;
+    }
+    for bus in ["bus-serial", "bus-tcp"] {
+        let far_end = match simulator.endpoint(bus)? {
+            Endpoint::Tcp(address) => format!("tcp = \"{address}\""),
+            Endpoint::Serial(path) => {
+                format!(
+                    "serial = \"{}\"\nbaud = 9600\nparity = \"even\"\nstop-bits = 1",
+                    path.display()
+                )
+            }
+        };
+        // Short timeouts: a simulated meter that stays silent does so on purpose.
+        writeln!(
+            text,
+            "[[line]]\nname = \"{bus}\"\n{far_end}\ninter-frame-ms = 5\nreply-timeout-ms = 400\nbyte-timeout-ms = 100\ntotal-timeout-ms = 5000"
+        )?;
+    }
+    Ok(text)
+}
+
+fn write_key(folder: &TempDir) -> Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    let key = folder.path().join("purse.key");
+    std::fs::write(&key, "00112233445566778899AABBCCDDEEFF\n")?;
+    Ok(std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600))?)
+}

@@ -1,0 +1,95 @@
+//! What `cargo xtask` does. CI runs the same commands as a developer.
+//!
+//! Not here: anything that the product itself does (`polymeter`), or that a vendor needs
+//! (`polymeter-sdk`).
+
+pub mod drivers;
+pub mod floors;
+pub mod set_up;
+pub mod tidy;
+
+use anyhow::{Context, Result, bail};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Everything at once: cargo chooses features by what is built together, so a build of one package
+/// would compile the engine a second time. It also makes the programs that the end-to-end tests run.
+const BUILD_ALL: &[&str] = &["build", "--workspace", "--all-targets"];
+
+/// The workspace's root.
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../..")
+        .canonicalize()
+        .expect("the workspace is there")
+}
+
+/// Runs the product's own demo on the drivers of this tree.
+pub fn demo(arguments: &[String]) -> Result<()> {
+    let root = root();
+    set_up::wasm_target()?;
+    set_up::npm()?;
+    drivers::build_all(&root)?;
+    cargo(BUILD_ALL)?;
+    let mut demo = Command::new(root.join("target/debug/polymeter"));
+    demo.arg("demo").arg("--drivers").arg(root.join(drivers::OUT_DIR)).args(arguments);
+    run(&mut demo)
+}
+
+/// Brings up what the tests need, then `cargo test` over the whole workspace.
+pub fn test(arguments: &[String]) -> Result<()> {
+    let root = root();
+    set_up::wasm_target()?;
+    set_up::npm()?;
+    set_up::chromium()?;
+    drivers::build_all(&root)?;
+    cargo(BUILD_ALL)?;
+    let mut cargo_test = vec!["test", "--workspace"];
+    cargo_test.extend(arguments.iter().map(String::as_str));
+    cargo(&cargo_test)
+}
+
+pub fn lint() -> Result<()> {
+    cargo(&["fmt", "--all", "--check"])?;
+    cargo(&["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"])
+}
+
+/// Timings mean something only on optimised code, so this builds a release of everything first.
+pub fn bench(quick: bool) -> Result<()> {
+    let root = root();
+    set_up::wasm_target()?;
+    set_up::npm()?;
+    drivers::build_all(&root)?;
+    cargo(&[
+        "build",
+        "--release",
+        "--package",
+        "polymeter-server",
+        "--package",
+        "meter-sim",
+        "--package",
+        "dlt645-native",
+        "--package",
+        "bench",
+    ])?;
+    let mut bench = Command::new(root.join("target/release/bench"));
+    if quick {
+        bench.arg("--quick");
+    }
+    run(bench.current_dir(&root))
+}
+
+/// The cargo that runs us, in the workspace's root.
+fn cargo(arguments: &[&str]) -> Result<()> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    run(Command::new(cargo).args(arguments).current_dir(root()))
+}
+
+fn run(command: &mut Command) -> Result<()> {
+    let name = command.get_program().to_string_lossy().into_owned();
+    let status = command.status().with_context(|| format!("{name} did not start"))?;
+    if !status.success() {
+        bail!("{name} ended with {status}");
+    }
+    Ok(())
+}

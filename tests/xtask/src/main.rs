@@ -1,0 +1,49 @@
+//! `cargo xtask`: the front door. Arguments only; each command is a module of the library beside it.
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "Everything that is done with this repository")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Build the drivers, start the simulated fleet, sell, and serve the page.
+    Demo {
+        /// What `polymeter demo` takes, e.g. --once.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+    /// Bring up what is missing and pass every test.
+    Test {
+        /// What `cargo test` takes, e.g. a test's name.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+    /// Build every driver into target/drivers.
+    Drivers,
+    /// Check formatting, then clippy with warnings as errors.
+    Lint,
+    /// Check floors, file heads, sizes, words, the contract's hash and the README.
+    Tidy,
+    /// Measure, and write docs/benchmarks.md.
+    Bench {
+        /// Fewer rounds, for trying the harness; writes nothing.
+        #[arg(long)]
+        quick: bool,
+    },
+}
+
+fn main() -> anyhow::Result<()> {
+    match Arguments::parse().command {
+        Command::Demo { arguments } => xtask::demo(&arguments),
+        Command::Test { arguments } => xtask::test(&arguments),
+        Command::Drivers => xtask::drivers::build_all(&xtask::root()),
+        Command::Lint => xtask::lint(),
+        Command::Tidy => xtask::tidy::run(&xtask::root()),
+        Command::Bench { quick } => xtask::bench(quick),
+    }
+}

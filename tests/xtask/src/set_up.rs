@@ -1,0 +1,76 @@
+//! Brings up what a fresh machine lacks: the wasm target through rustup, Chromium through Debian's
+//! packages. Checks before it changes anything; where it may not install, it says what to do.
+
+use anyhow::{Context, Result, bail};
+use std::process::{Command, Stdio};
+
+/// The target that drivers are built for.
+pub fn wasm_target() -> Result<()> {
+    let target = polymeter_sdk::TARGET;
+    let sysroot = output(Command::new("rustc").args(["--print", "sysroot"]))?;
+    if std::path::Path::new(sysroot.trim()).join("lib/rustlib").join(target).is_dir() {
+        return Ok(());
+    }
+    println!("adding the Rust target {target}");
+    let added = Command::new("rustup").args(["target", "add", target]).status();
+    match added {
+        Ok(status) if status.success() => Ok(()),
+        _ => bail!(
+            "the Rust target {target} is missing and rustup could not add it: rustup target add {target}"
+        ),
+    }
+}
+
+/// The page's assets come through npm while the server is built.
+pub fn npm() -> Result<()> {
+    if found("npm") {
+        return Ok(());
+    }
+    bail!("npm is missing: install Node.js 20 or newer")
+}
+
+/// A real browser for the page's test.
+pub fn chromium() -> Result<()> {
+    if found("chromium") {
+        return Ok(());
+    }
+    apt_install("chromium")
+}
+
+fn apt_install(package: &str) -> Result<()> {
+    if !found("apt-get") {
+        bail!(
+            "{package} is missing and this is not Debian: install it so that `{package}` is on the PATH"
+        );
+    }
+    println!("installing {package} from Debian's packages");
+    let apt_get = |arguments: &[&str]| -> Result<()> {
+        let status = Command::new("apt-get")
+            .args(arguments)
+            .env("DEBIAN_FRONTEND", "noninteractive")
+            .stdout(Stdio::null())
+            .status()
+            .context("apt-get did not start")?;
+        if !status.success() {
+            bail!("apt-get {} failed; as root: apt-get install {package}", arguments.join(" "));
+        }
+        Ok(())
+    };
+    apt_get(&["update", "--quiet"])?;
+    apt_get(&["install", "--yes", "--quiet", "--no-install-recommends", package])
+}
+
+fn found(program: &str) -> bool {
+    Command::new(program)
+        .arg("--version")
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success())
+}
+
+fn output(command: &mut Command) -> Result<String> {
+    let name = command.get_program().to_string_lossy().into_owned();
+    let output = command.output().with_context(|| format!("{name} did not start"))?;
+    Ok(String::from_utf8(output.stdout)?)
+}
