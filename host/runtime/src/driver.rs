@@ -337,11 +337,13 @@ async fn describe(callee: &Callee, exports: &Exports) -> Result<Description, Loa
         CallError::BadResult { driver, what } => LoadError::BadDescription { driver, what },
         source => LoadError::Describe { driver: driver(), source },
     })?;
-    if description.vendor_code != callee.config.vendor {
+    if let Some(configured) = &callee.config.vendor
+        && description.vendor_code != *configured
+    {
         return Err(LoadError::OtherVendor {
             driver: driver(),
             says: description.vendor_code.to_string(),
-            configured: callee.config.vendor.to_string(),
+            configured: configured.to_string(),
         });
     }
     Ok(description)

@@ -6,6 +6,7 @@
 use crate::bindings::polymeter::driver::{line, log, types, vault};
 use crate::state::State;
 use crate::vault::{Diversification, KeyName, Refused, Vault};
+use polymeter_domain::VendorCode;
 use polymeter_transport::LineError;
 use std::time::Instant;
 
@@ -85,7 +86,9 @@ impl vault::Host for State {
         iv: Vec<u8>,
         data: Vec<u8>,
     ) -> Answer<Vec<u8>, vault::VaultError> {
-        let mac = self.vault.mac(&self.vendor, &name(&key), algorithm, &iv, &data);
+        let mac = self
+            .owner()
+            .and_then(|vendor| self.vault.mac(vendor, &name(&key), algorithm, &iv, &data));
         Ok(mac.map(|mac| mac.to_vec()).map_err(refused))
     }
 
@@ -95,7 +98,10 @@ impl vault::Host for State {
         algorithm: u16,
         data: Vec<u8>,
     ) -> Answer<Vec<u8>, vault::VaultError> {
-        Ok(self.vault.encrypt(&self.vendor, &name(&key), algorithm, &data).map_err(refused))
+        let encrypted = self
+            .owner()
+            .and_then(|vendor| self.vault.encrypt(vendor, &name(&key), algorithm, &data));
+        Ok(encrypted.map_err(refused))
     }
 
     fn decrypt(
@@ -104,11 +110,21 @@ impl vault::Host for State {
         algorithm: u16,
         data: Vec<u8>,
     ) -> Answer<Vec<u8>, vault::VaultError> {
-        Ok(self.vault.decrypt(&self.vendor, &name(&key), algorithm, &data).map_err(refused))
+        let decrypted = self
+            .owner()
+            .and_then(|vendor| self.vault.decrypt(vendor, &name(&key), algorithm, &data));
+        Ok(decrypted.map_err(refused))
     }
 
     fn random(&mut self, length: u32) -> Answer<Vec<u8>, vault::VaultError> {
         Ok(Vault::random(length).map_err(refused))
+    }
+}
+
+impl State {
+    /// The vendor whose keys this driver may use.
+    fn owner(&self) -> Result<&VendorCode, Refused> {
+        self.vendor.as_ref().ok_or(Refused::NoVendor)
     }
 }
 

@@ -93,15 +93,15 @@ pub(crate) enum Knob {
 impl Knob {
     pub(crate) fn config_key(self) -> &'static str {
         match self {
-            Knob::ComponentBytes => "limits.component_bytes",
-            Knob::MemoryBytes => "limits.memory_bytes",
-            Knob::CpuTicks => "limits.cpu_ticks",
-            Knob::Wall => "limits.wall_ms",
+            Knob::ComponentBytes => "limits.component-bytes",
+            Knob::MemoryBytes => "limits.memory-bytes",
+            Knob::CpuTicks => "limits.cpu-ticks",
+            Knob::Wall => "limits.wall-ms",
             Knob::Exchanges => "limits.exchanges",
-            Knob::LineBytes => "limits.line_bytes",
-            Knob::LogLines => "limits.log_lines",
-            Knob::ResultBytes => "limits.result_bytes",
-            Knob::ConcurrentCalls => "limits.concurrent_calls",
+            Knob::LineBytes => "limits.line-bytes",
+            Knob::LogLines => "limits.log-lines",
+            Knob::ResultBytes => "limits.result-bytes",
+            Knob::ConcurrentCalls => "limits.concurrent-calls",
         }
     }
 
@@ -125,6 +125,6 @@ mod tests {
     #[test]
     fn an_error_names_the_key_as_it_is_configured() {
         assert_eq!(Knob::Wall.name(), "wall_ms");
-        assert_eq!(Knob::MemoryBytes.config_key(), "limits.memory_bytes");
+        assert_eq!(Knob::MemoryBytes.config_key(), "limits.memory-bytes");
     }
 }

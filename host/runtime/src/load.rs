@@ -44,7 +44,8 @@ impl Capability {
 pub struct DriverConfig {
     /// The name in config, e.g. "dlt645-2007".
     pub name: String,
-    pub vendor: VendorCode,
+    /// The vendor code that it must say it is of; `None` for a driver that is only looked at.
+    pub vendor: Option<VendorCode>,
     pub grants: Vec<Capability>,
     pub limits: Limits,
 }

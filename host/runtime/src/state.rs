@@ -15,7 +15,7 @@ use wasmtime::{ResourceLimiter, UpdateDeadline};
 /// The data of one store.
 pub(crate) struct State {
     pub(crate) driver: Arc<str>,
-    pub(crate) vendor: VendorCode,
+    pub(crate) vendor: Option<VendorCode>,
     pub(crate) vault: Arc<Vault>,
     pub(crate) limits: Limits,
     /// Lent for the length of one call.
@@ -37,7 +37,7 @@ pub(crate) struct State {
 impl State {
     pub(crate) fn new(
         driver: Arc<str>,
-        vendor: VendorCode,
+        vendor: Option<VendorCode>,
         vault: Arc<Vault>,
         limits: Limits,
     ) -> Self {
@@ -193,7 +193,7 @@ mod tests {
     use super::*;
 
     fn state(limits: Limits) -> State {
-        let vendor = VendorCode::new("TEST").expect("a code");
+        let vendor = VendorCode::new("TEST").ok();
         State::new("test".into(), vendor, Arc::default(), limits)
     }
 

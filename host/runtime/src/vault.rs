@@ -122,6 +122,8 @@ pub(crate) struct Diversification<'a> {
 pub(crate) enum Refused {
     #[error("vendor {vendor} has no key `{label}` in the vault")]
     NoSuchKey { vendor: VendorCode, label: String },
+    #[error("a driver that is only looked at has no keys")]
+    NoVendor,
     #[error("{operation} has no algorithm {algorithm}")]
     NotOffered { operation: &'static str, algorithm: u16 },
     #[error("{what} of {length} bytes or steps is not possible")]
@@ -135,7 +137,7 @@ pub(crate) enum Refused {
 impl Refused {
     pub(crate) fn code(&self) -> u16 {
         match self {
-            Refused::NoSuchKey { .. } => 1,
+            Refused::NoSuchKey { .. } | Refused::NoVendor => 1,
             Refused::NotOffered { .. } | Refused::NoRandomSource => 2,
             Refused::BadLength { .. } | Refused::TooMuchRandom { .. } => 3,
         }

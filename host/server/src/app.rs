@@ -5,7 +5,7 @@
 
 use crate::config::{Config, DriverEntry, Problem, Problems};
 use jiff::tz::TimeZone;
-use polymeter_domain::{Currency, LocalTime, VendorCode};
+use polymeter_domain::{Currency, LocalTime};
 use polymeter_ledger::{Database, LedgerError};
 use polymeter_runtime::{Capability, Driver, DriverConfig, Limits, LoadError, Runtime, Vault};
 use polymeter_service::{Clock, Parts, Service, ServiceError, UnixMs};
@@ -104,23 +104,13 @@ async fn load(runtime: &Runtime, entry: &DriverEntry) -> Result<Arc<Driver>, Str
 pub async fn load_unconfigured(name: &str, component: &[u8]) -> Result<Arc<Driver>, AppError> {
     let refused = |error| AppError::Driver { name: name.to_owned(), source: Box::new(error) };
     let runtime = Runtime::new(Vault::default()).map_err(engine)?;
-    let config = |vendor| DriverConfig {
+    let config = DriverConfig {
         name: name.to_owned(),
-        vendor,
+        vendor: None,
         grants: vec![Capability::Line, Capability::Vault, Capability::Log],
         limits: Limits::default(),
     };
-    let nobody = VendorCode::new("-").expect("one sign is a code");
-    match runtime.load(config(nobody), component).await {
-        Ok(driver) => Ok(driver),
-        Err(error) => match &error {
-            LoadError::OtherVendor { says, .. } => match VendorCode::new(says) {
-                Ok(vendor) => runtime.load(config(vendor), component).await.map_err(refused),
-                Err(_) => Err(refused(error)),
-            },
-            _ => Err(refused(error)),
-        },
-    }
+    runtime.load(config, component).await.map_err(refused)
 }
 
 /// The site's civil time and the operating system's randomness.

@@ -141,6 +141,10 @@ impl Service {
         self.database().reader()
     }
 
+    fn currency(&self) -> Currency {
+        self.inner.parts.currency
+    }
+
     fn clock(&self) -> &Clock {
         &self.inner.parts.clock
     }

@@ -80,7 +80,7 @@ async fn load(root: &Path) -> Result<Arc<Driver>> {
     let component = std::fs::read(root.join("target/drivers/dlt645-2007.wasm"))?;
     let config = DriverConfig {
         name: "dlt645-2007".to_owned(),
-        vendor: VendorCode::new("DLT645")?,
+        vendor: Some(VendorCode::new("DLT645")?),
         grants: crate::all_grants(),
         limits: Limits::default(),
     };

@@ -27,7 +27,7 @@ pub async fn run(root: &Path, rounds: usize) -> Result<Comparison> {
     let component = std::fs::read(root.join("target/drivers/acrel-adf400l.wasm"))?;
     let config = DriverConfig {
         name: "acrel-adf400l".to_owned(),
-        vendor: VendorCode::new("ACREL")?,
+        vendor: Some(VendorCode::new("ACREL")?),
         grants: crate::all_grants(),
         limits: Limits::default(),
     };

@@ -146,7 +146,7 @@ fn configuration(root: &Path, simulator: &Simulator, lines: usize) -> Result<Str
         "[server]\nlisten = \"127.0.0.1:0\"\n[database]\npath = \"polymeter.db\"\n\
          [site]\ntime-zone = \"Asia/Shanghai\"\ncurrency = \"CNY\"\n\
          [[driver]]\nname = \"acrel-adf400l\"\nvendor = \"ACREL\"\ncomponent = \"{}\"\n\
-         grant = [\"line\", \"vault\", \"log\"]\n",
+         grant = [\"line\", \"log\"]\n",
         component.display()
     );
     for line in 0..lines {

@@ -62,7 +62,7 @@ try {
   await hit.first().click();
   await page.getByRole("heading", { name: "Sell" }).waitFor();
   await page.getByRole("button", { name: "Read now" }).click();
-  await page.locator("#reading table").waitFor();
+  await page.locator("#reading table").first().waitFor();
   expect((await page.locator("#reading").innerText()).includes("kWh"), "the reading shows kWh");
   await look("meter");
 
@@ -76,7 +76,7 @@ try {
   await page.keyboard.press("Enter");
   await page.locator(".big-word", { hasText: "Confirmed" }).waitFor();
   const sale = await page.locator("main").innerText();
-  for (const word of ["Reserved", "Dispatched", "cash", "meter-credit/", "50.00"]) {
+  for (const word of ["Reserved", "Sent to the meter", "cash", "meter-credit/", "50.00"]) {
     expect(sale.toLowerCase().includes(word.toLowerCase()), `the sale's page shows ${word}`);
   }
   await look("sale");

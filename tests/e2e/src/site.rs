@@ -166,11 +166,14 @@ fn configuration(simulator: &Simulator) -> Result<String> {
          [[key]]\nvendor = \"DLT645\"\nlabel = \"purse\"\nfile = \"purse.key\"\n",
     );
     let drivers = program::drivers()?;
-    for (name, vendor) in [("dlt645-2007", "DLT645"), ("acrel-adf400l", "ACREL")] {
+    for (name, vendor, grant) in [
+        ("dlt645-2007", "DLT645", r#"["line", "vault", "log"]"#),
+        ("acrel-adf400l", "ACREL", r#"["line", "log"]"#),
+    ] {
         let component = drivers.join(format!("{name}.wasm"));
         writeln!(
             text,
-            "[[driver]]\nname = \"{name}\"\nvendor = \"{vendor}\"\ncomponent = \"{}\"\ngrant = [\"line\", \"vault\", \"log\"]",
+            "[[driver]]\nname = \"{name}\"\nvendor = \"{vendor}\"\ncomponent = \"{}\"\ngrant = {grant}",
             component.display()
         )?;
     }

@@ -57,7 +57,7 @@ pub(super) fn ample() -> Limits {
 pub(super) fn config(limits: Limits) -> DriverConfig {
     DriverConfig {
         name: "misbehaving".to_owned(),
-        vendor: vendor(),
+        vendor: Some(vendor()),
         grants: vec![Capability::Line, Capability::Vault, Capability::Log],
         limits,
     }

@@ -65,7 +65,7 @@ async fn the_limit_of_cpu_bites() {
     let limits = Limits { cpu_ticks: 3, ..ample() };
     for behaviour in ["loop", "send-then-loop", "drain-forever"] {
         let error = ending(limits.clone(), FarEnd::Silent, behaviour).await;
-        assert_eq!(error, limit("cpu_ticks", "3 of 3 ticks of 10 ms", "limits.cpu_ticks"));
+        assert_eq!(error, limit("cpu-ticks", "3 of 3 ticks of 10 ms", "limits.cpu-ticks"));
     }
 }
 
@@ -90,7 +90,7 @@ async fn the_limit_of_wall_time_bites() {
             .read(&mut silent().await, &device(behaviour), moment())
             .await
             .expect_err("runs out of time");
-        assert_eq!(error, limit("wall_ms", "400 of 400 ms", "limits.wall_ms"), "{behaviour}");
+        assert_eq!(error, limit("wall-ms", "400 of 400 ms", "limits.wall-ms"), "{behaviour}");
     }
 }
 
@@ -98,7 +98,7 @@ async fn the_limit_of_wall_time_bites() {
 async fn the_line_is_usable_after_a_timeout() {
     let limits = Limits { wall: Duration::from_millis(1_000), ..ample() };
     let error = ending(limits, FarEnd::Silent, "wait-forever").await;
-    assert_eq!(error, limit("wall_ms", "1000 of 1000 ms", "limits.wall_ms"));
+    assert_eq!(error, limit("wall-ms", "1000 of 1000 ms", "limits.wall-ms"));
 }
 
 #[tokio::test]
@@ -119,7 +119,7 @@ async fn the_limit_of_line_bytes_bites_both_ways() {
     let limits = Limits { line_bytes: 1_000, ..ample() };
     let error = ending(limits, FarEnd::Silent, "send-forever").await;
     let used = "1000 of 1000 bytes, and 200 more asked for";
-    assert_eq!(error, limit("line_bytes", used, "limits.line_bytes"));
+    assert_eq!(error, limit("line-bytes", used, "limits.line-bytes"));
 
     let driver = driver(Limits { line_bytes: 10_000, ..ample() }).await;
     let mut held = lease(&line(FarEnd::Babbling).await).await;
@@ -135,7 +135,7 @@ async fn the_limit_of_line_bytes_bites_both_ways() {
 async fn the_limit_of_results_bites() {
     let driver = driver(ample()).await;
     let result_bytes =
-        limit("result_bytes", "more than 1048576 bytes at once", "limits.result_bytes");
+        limit("result-bytes", "more than 1048576 bytes at once", "limits.result-bytes");
     let mut line = silent().await;
     for behaviour in ["many-records", "log-huge"] {
         let error =
@@ -195,7 +195,7 @@ async fn the_limits_of_the_log_bite() {
     let log = logged(Limits { log_lines: 3, ..ample() }, "log-flood").await;
     assert_eq!(log.matches("again\\u{1b}[31m").count(), 3, "escaped, and three of them: {log}");
     assert!(log.contains("driver=\"misbehaving\""), "{log}");
-    assert!(log.contains("more than 3 log lines in one call: raise limits.log_lines"), "{log}");
+    assert!(log.contains("more than 3 log lines in one call: raise limits.log-lines"), "{log}");
     assert!(log.contains("dropped=99997"), "{log}");
 
     let log = logged(Limits { log_line_bytes: 12, ..ample() }, "log-long").await;

@@ -63,11 +63,11 @@ async fn a_failure_is_unknown_exactly_when_a_byte_left() {
         (ample(), "panic", false, "asked to panic"),
         (ample(), "send-then-panic", true, "after sending"),
         (ample(), "deep", false, "call stack exhausted"),
-        (cpu(), "loop", false, "limits.cpu_ticks"),
-        (cpu(), "send-then-loop", true, "limits.cpu_ticks"),
-        (wall(), "wait-forever", false, "limits.wall_ms"),
-        (wall(), "send-then-wait", true, "limits.wall_ms"),
-        (memory(), "memory", false, "limits.memory_bytes"),
+        (cpu(), "loop", false, "limits.cpu-ticks"),
+        (cpu(), "send-then-loop", true, "limits.cpu-ticks"),
+        (wall(), "wait-forever", false, "limits.wall-ms"),
+        (wall(), "send-then-wait", true, "limits.wall-ms"),
+        (memory(), "memory", false, "limits.memory-bytes"),
         (exchanges(), "send-forever", true, "limits.exchanges"),
     ] {
         let delivery = sell(limits, behaviour).await;

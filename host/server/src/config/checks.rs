@@ -124,7 +124,7 @@ impl Checker<'_> {
             found.push(DriverEntry {
                 config: DriverConfig {
                     name: driver.name.get_ref().clone(),
-                    vendor,
+                    vendor: Some(vendor),
                     grants: driver.grant.iter().copied().map(capability).collect(),
                     limits: limits(&driver.limits),
                 },

@@ -1,6 +1,5 @@
 //! The demo's site on disk: folder, key, configuration; and who lives there.
 
-use crate::app;
 use crate::commands::Failure;
 use meter_sim::{Endpoint, Simulator};
 use polymeter_domain::MeterAddress;
@@ -29,6 +28,9 @@ pub struct SimulatedMeter {
 
 const ACREL: &str = "acrel-adf400l";
 const DLT645: &str = "dlt645-2007";
+/// Driver, its vendor code, what it is granted.
+const DRIVERS: [(&str, &str, &str); 2] =
+    [(ACREL, "ACREL", r#"["line", "log"]"#), (DLT645, "DLT645", r#"["line", "vault", "log"]"#)];
 
 /// As the simulator's plan for demos has them.
 pub const METERS: &[SimulatedMeter] = &[
@@ -196,20 +198,17 @@ pub async fn write(
         "# Written by `polymeter demo`.\n[server]\nlisten = \"{listen}\"\n\n[database]\n\
          path = \"polymeter.db\"\n\n[site]\ntime-zone = \"Asia/Shanghai\"\ncurrency = \"CNY\"\n"
     );
-    for name in [ACREL, DLT645] {
+    for (name, vendor, grant) in DRIVERS {
         let component = drivers.join(format!("{name}.wasm"));
         let component = component.canonicalize().map_err(Failure::while_doing(format!(
             "looking for {} (cargo xtask drivers builds it; --drivers names another folder)",
             component.display()
         )))?;
-        let wasm = std::fs::read(&component)
-            .map_err(Failure::while_doing(format!("reading {}", component.display())))?;
-        let vendor = app::load_unconfigured(name, &wasm).await?.description().vendor_code.clone();
         let component = toml::Value::from(component.display().to_string());
         let _ = write!(
             text,
             "\n[[driver]]\nname = \"{name}\"\ncomponent = {component}\nvendor = \"{vendor}\"\n\
-             grant = [\"line\", \"vault\", \"log\"]\n"
+             grant = {grant}\n"
         );
         if name == DLT645 {
             let _ = write!(

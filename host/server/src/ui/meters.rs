@@ -26,10 +26,11 @@ struct MeterPage {
     problem: String,
 }
 
-/// The reading alone, after "read now".
+/// The reading after "read now", and the supply badges that it may have changed.
 #[derive(Template)]
-#[template(path = "reading.html")]
+#[template(path = "reading_part.html")]
 struct ReadingPart {
+    meter: MeterView,
     reading: Option<ReadingView>,
     problem: String,
 }
@@ -149,15 +150,12 @@ pub async fn read(
             Err(error) => Err(PageError::from(error).back_to(back)),
         };
     }
-    let part = match read {
-        Ok(reading) => {
-            ReadingPart { reading: Some(ReadingView::new(&reading, &app)), problem: String::new() }
-        }
-        Err(error) => {
-            let last = app.service.meter(id).await?.last_reading;
-            let reading = last.as_ref().map(|it| ReadingView::new(it, &app));
-            ReadingPart { reading, problem: PageError::from(error).detail }
-        }
+    let problem = read.err().map(|error| PageError::from(error).detail).unwrap_or_default();
+    let meter = app.service.meter(id).await?;
+    let part = ReadingPart {
+        reading: meter.last_reading.as_ref().map(|it| ReadingView::new(it, &app)),
+        meter: MeterView::new(&meter, &app),
+        problem,
     };
     Ok(render(&part))
 }

@@ -3,7 +3,7 @@
 use crate::app::App;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use polymeter_domain::{Credit, Quality, Quantity, Sale, SupplyState};
+use polymeter_domain::{Credit, Quality, Quantity, Sale, SupplyState, Value};
 use polymeter_service::{AccountState, Customer, Meter, Reading, SaleView, UnixMs};
 
 /// A word with a colour and a sign, so that colour is never the only bearer of meaning.
@@ -144,10 +144,18 @@ impl MeterView {
     }
 }
 
+/// A value in front of people: a time as they write it, all else as in the API.
+fn text(value: &Value) -> String {
+    let text = crate::api::values::text(value);
+    if matches!(value, Value::Time(_)) { text.replace('T', " ") } else { text }
+}
+
 #[derive(Debug)]
 pub struct ReadingView {
     pub at: String,
     pub rows: Vec<ReadingRow>,
+    /// Names with commas: what the driver asked for and this meter does not measure.
+    pub not_measured: String,
     pub extras: Vec<(String, String)>,
 }
 
@@ -163,24 +171,27 @@ pub struct ReadingRow {
 
 impl ReadingView {
     pub fn new(reading: &Reading, app: &App) -> ReadingView {
-        let rows = reading.snapshot.measurements.iter().map(|measured| {
+        let (mut rows, mut not_measured) = (Vec::new(), Vec::new());
+        for measured in &reading.snapshot.measurements {
             let code = measured.register.as_str();
             let (name, chinese) = crate::registers::name(code).unwrap_or((code, ""));
             let (value, quality) = match measured.quality {
-                Quality::Measured => (crate::api::values::text(&measured.value), ""),
-                Quality::Estimated => (crate::api::values::text(&measured.value), "estimated"),
-                Quality::NotMeasured => ("–".to_owned(), "not measured"),
+                Quality::Measured => (text(&measured.value), ""),
+                Quality::Estimated => (text(&measured.value), "estimated"),
                 Quality::Invalid => ("–".to_owned(), "invalid"),
+                Quality::NotMeasured => {
+                    not_measured.push(name);
+                    continue;
+                }
             };
             let unit = measured.unit.symbol();
-            ReadingRow { name: name.to_owned(), chinese, value, unit, quality }
-        });
-        let extra = |(name, value): &(String, polymeter_domain::Value)| {
-            (name.clone(), crate::api::values::text(value))
-        };
+            rows.push(ReadingRow { name: name.to_owned(), chinese, value, unit, quality });
+        }
+        let extra = |(name, value): &(String, Value)| (name.clone(), text(value));
         ReadingView {
             at: time(reading.at, &app.time_zone),
-            rows: rows.collect(),
+            rows,
+            not_measured: not_measured.join(", "),
             extras: reading.snapshot.extras.iter().map(extra).collect(),
         }
     }

@@ -12,7 +12,9 @@ use crate::crash_point::crash_point;
 use crate::error::{Result, ServiceError, chain};
 use crate::limits::AUTOMATIC_ATTEMPTS;
 use crate::meter::Reach;
-use polymeter_domain::{Credit, Delivery, Evidence, Purchase, Quantity, Sale, SaleId};
+use polymeter_domain::{
+    Credit, Currency, Delivery, Evidence, Money, Purchase, Quantity, Sale, SaleId,
+};
 use polymeter_transport::{LineLease, Priority};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -121,7 +123,7 @@ async fn attempt(service: &Service, sale_id: SaleId) -> Result<Next> {
     let delivery = reach.driver.sell(&mut lease, device, moment, &customer, purchase).await;
     crash_point("after-sell");
     drop(lease);
-    let step = Step::new(service, sale_id, describe(&delivery));
+    let step = Step::new(service, sale_id, describe(&delivery, service.currency()));
     let mut state = store::advance(service, step, move |sale| sale.settle(delivery)).await?;
     crash_point("after-settle");
     tracing::info!(state = state.name(), count = purchase.count.get(), "sale attempted");
@@ -190,24 +192,34 @@ pub(super) async fn stay(service: &Service, sale: &StoredSale, why: String) -> R
         .await
 }
 
-fn describe(delivery: &Delivery) -> String {
+fn describe(delivery: &Delivery, currency: Currency) -> String {
     match delivery {
         Delivery::NotSent(why) => format!("nothing was sent: {why}"),
         Delivery::Confirmed(receipt) => {
-            format!("the device confirmed purchase {}{}", receipt.count, purse(receipt.balance))
+            format!(
+                "the device confirmed purchase {}{}",
+                receipt.count,
+                purse(receipt.balance, currency)
+            )
         }
         Delivery::Refused(refusal) => format!("the device refused: {}", refusal.detail),
         Delivery::Unknown(why) => format!("outcome unknown: {why}"),
     }
 }
 
-/// ", purse at 5000 minor units", where the device said so.
-pub(super) fn purse(balance: Option<Credit>) -> String {
-    let Some(Credit { quantity, amount }) = balance else { return String::new() };
-    let unit = match quantity {
-        Quantity::Money => "minor units",
-        Quantity::Energy => "Wh",
-        Quantity::Volume => "litres",
-    };
-    format!(", purse at {amount} {unit}")
+/// ", purse at 50.00 CNY", where the device said so.
+pub(super) fn purse(balance: Option<Credit>, currency: Currency) -> String {
+    balance.map_or(String::new(), |credit| format!(", purse at {}", in_words(credit, currency)))
+}
+
+/// "50.00 CNY", "1500 Wh".
+pub(super) fn in_words(Credit { quantity, amount }: Credit, currency: Currency) -> String {
+    match (quantity, i64::try_from(amount)) {
+        (Quantity::Money, Ok(minor)) => {
+            format!("{} {}", Money::new(minor, currency), currency.code())
+        }
+        (Quantity::Money, Err(_)) => format!("{amount} minor units"),
+        (Quantity::Energy, _) => format!("{amount} Wh"),
+        (Quantity::Volume, _) => format!("{amount} litres"),
+    }
 }

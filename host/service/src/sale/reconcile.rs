@@ -1,7 +1,7 @@
 //! After the unknown: the device's own record decides, by count and amount. At once after an
 //! attempt, at start-up for what a crash left, and on demand. No timer is in here.
 
-use super::delivery::{self, Claim, purse, stay};
+use super::delivery::{self, Claim, in_words, purse, stay};
 use super::store::{self, Step, StoredSale};
 use super::{SaleView, out_of_order};
 use crate::audit::Actor;
@@ -130,10 +130,14 @@ async fn ask(service: &Service, sale: &StoredSale) -> Result<Evidence> {
 async fn judge(service: &Service, id: SaleId, evidence: Evidence) -> Result<Sale> {
     crash_point("before-reconcile");
     let record = match evidence.purchase {
-        Some(purchase) => format!("{} of purchase {}", purchase.credit.amount, purchase.count),
+        Some(purchase) => format!(
+            "{} as purchase {}",
+            in_words(purchase.credit, service.currency()),
+            purchase.count
+        ),
         None => "no record of it".to_owned(),
     };
-    let purse = purse(evidence.balance);
+    let purse = purse(evidence.balance, service.currency());
     let detail = format!("the device stands at purchase {}, {record}{purse}", evidence.count);
     let step = Step::new(service, id, detail);
     let state = store::advance(service, step, move |sale| sale.reconcile(&evidence)).await?;

@@ -54,7 +54,7 @@ async fn driver() -> Arc<Driver> {
             vault.insert(vendor.clone(), "purse".to_owned(), key.to_be_bytes());
             let config = DriverConfig {
                 name: "dlt645-2007".to_owned(),
-                vendor,
+                vendor: Some(vendor),
                 grants: vec![Capability::Line, Capability::Vault, Capability::Log],
                 limits: Limits::default(),
             };
