@@ -21,8 +21,8 @@ pub enum LoadError {
         config_key: &'static str,
     },
     #[error(
-        "driver {driver} has {used} bytes, over the limit component_bytes of {limit}: raise \
-         limits.component_bytes of [[driver]] {driver} if it is meant to be so large"
+        "driver {driver} has {used} bytes, over the limit component-bytes of {limit}: raise \
+         limits.component-bytes of [[driver]] {driver} if it is meant to be so large"
     )]
     TooLarge { driver: String, used: usize, limit: usize },
     #[error("driver {driver} is no component, or is cut short or damaged: {detail}")]

@@ -124,7 +124,7 @@ mod tests {
 
     #[test]
     fn an_error_names_the_key_as_it_is_configured() {
-        assert_eq!(Knob::Wall.name(), "wall_ms");
+        assert_eq!(Knob::Wall.name(), "wall-ms");
         assert_eq!(Knob::MemoryBytes.config_key(), "limits.memory-bytes");
     }
 }

@@ -104,7 +104,7 @@ async fn the_line_is_usable_after_a_timeout() {
 #[tokio::test]
 async fn the_limit_of_memory_bites() {
     let error = ending(Limits { memory_bytes: 8 << 20, ..ample() }, FarEnd::Silent, "memory").await;
-    let CallError::Limit { limit: "memory_bytes", used, .. } = &error else { panic!("{error}") };
+    let CallError::Limit { limit: "memory-bytes", used, .. } = &error else { panic!("{error}") };
     assert!(used.contains("of 8388608 bytes, and"), "{used}");
 }
 
@@ -127,7 +127,7 @@ async fn the_limit_of_line_bytes_bites_both_ways() {
         .read(&mut held, &device("receive-forever"), moment())
         .await
         .expect_err("the far end never stops");
-    let CallError::Limit { limit: "line_bytes", used, .. } = &error else { panic!("{error}") };
+    let CallError::Limit { limit: "line-bytes", used, .. } = &error else { panic!("{error}") };
     assert!(used.contains("of 10000 bytes"), "{used}");
 }
 
@@ -238,7 +238,7 @@ async fn neighbours_are_served_while_one_computes() {
         }
     };
     tokio::select! {
-        ended = stuck => assert!(matches!(ended, Err(CallError::Limit { limit: "cpu_ticks", .. }))),
+        ended = stuck => assert!(matches!(ended, Err(CallError::Limit { limit: "cpu-ticks", .. }))),
         () = neighbour => {}
     }
     assert!(served > 10, "served only {served} times in half a second");

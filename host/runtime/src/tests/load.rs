@@ -148,7 +148,7 @@ async fn limits_bite_at_load() {
         config(Limits { component_bytes: length - 1, ..ample() }),
         component(),
         &format!(
-            "driver misbehaving has {length} bytes, over the limit component_bytes of {}: raise \
+            "driver misbehaving has {length} bytes, over the limit component-bytes of {}: raise \
              limits.component-bytes",
             length - 1
         ),
@@ -160,10 +160,10 @@ async fn limits_bite_at_load() {
         .expect("to the byte");
 
     for (limits, key, most) in [
-        (Limits { component_bytes: 0, ..ample() }, "component_bytes = 0", 64 << 20),
-        (Limits { memory_bytes: 65 << 20, ..ample() }, "memory_bytes = 68157440", 64 << 20),
-        (Limits { concurrent_calls: 0, ..ample() }, "concurrent_calls = 0", 1024),
-        (Limits { wall: Duration::ZERO, ..ample() }, "wall_ms = 0", u32::MAX),
+        (Limits { component_bytes: 0, ..ample() }, "component-bytes = 0", 64 << 20),
+        (Limits { memory_bytes: 65 << 20, ..ample() }, "memory-bytes = 68157440", 64 << 20),
+        (Limits { concurrent_calls: 0, ..ample() }, "concurrent-calls = 0", 1024),
+        (Limits { wall: Duration::ZERO, ..ample() }, "wall-ms = 0", u32::MAX),
     ] {
         let sentence = format!("driver misbehaving: limit {key} must be from 1 to {most}: change");
         check(config(limits), component(), &sentence).await;
@@ -176,7 +176,7 @@ async fn a_driver_that_cannot_start_says_which_limit_to_raise() {
     let error = runtime().load(config, component()).await.expect_err("refused");
     assert_eq!(error.to_string(), "driver misbehaving could not describe itself");
     let source = std::error::Error::source(&error).expect("why").to_string();
-    assert!(source.starts_with("misbehaving: limit memory_bytes is spent ("), "{source}");
+    assert!(source.starts_with("misbehaving: limit memory-bytes is spent ("), "{source}");
     assert!(source.contains(" of 65536 bytes, and "), "{source}");
     assert!(source.contains("raise limits.memory-bytes of [[driver]] misbehaving"), "{source}");
 }
