@@ -44,7 +44,7 @@ impl MeterDriver for Adf400l {
     fn describe() -> Description {
         Description {
             vendor_code: "ACREL".to_owned(),
-            name: "acrel-adf400l".to_owned(),
+            name: "Acrel ADF400L multi-user meter box".to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             models: vec![registers::MODEL.to_owned()],
             proof: codes::proof::PURCHASE_LIST,

@@ -101,9 +101,11 @@ impl LineLease {
 
 impl Drop for LineLease {
     fn drop(&mut self) {
-        if let Some(wire) = self.wire.take() {
+        if let Some(wire) = self.wire.take()
+            && self.call.shared.come_home(wire)
+        {
             // An error here: the runtime is going down and the owner went first.
-            let _ = self.home.send(Message::Return(wire));
+            let _ = self.home.send(Message::Returned);
         }
     }
 }

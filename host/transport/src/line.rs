@@ -4,18 +4,19 @@
 //! Not here: the order of the waiting (`queue`) and the lending (`owner`).
 
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
 use crate::error::LineError;
 use crate::lease::LineLease;
-use crate::limits::WAITING_MAX;
+use crate::limits::{SILENT_EXCHANGES_MAX, WAITING_MAX};
 use crate::owner::{Message, Owner};
 use crate::queue::Priority;
 use crate::settings::LineSettings;
+use crate::wire::Wire;
 
 /// A handle to one line's owning task; cheap to clone; the task ends with the last handle.
 #[derive(Debug, Clone)]
@@ -29,9 +30,13 @@ impl Line {
     ///
     /// Must be called within a tokio runtime, which the line then lives in.
     pub fn spawn(settings: LineSettings) -> Line {
-        let shared =
-            Arc::new(Shared { settings, tally: Tally::default(), waiting: AtomicUsize::new(0) });
-        // Unbounded, yet bounded by `Place`: at most one request per place and one line to return.
+        let shared = Arc::new(Shared {
+            settings,
+            tally: Tally::default(),
+            waiting: AtomicUsize::new(0),
+            home: Mutex::new(Some(Wire::new())),
+        });
+        // Unbounded, yet bounded by `Place`: at most one request per place and one return.
         let (owner, inbox) = mpsc::unbounded_channel();
         tokio::spawn(Owner::new(Arc::clone(&shared), inbox, owner.downgrade()).run());
         Line { shared, owner }
@@ -44,7 +49,12 @@ impl Line {
     /// Waits in the line's bounded queue for the sole right to use it. The lease's
     /// `total_timeout` begins when it is granted. A caller that stops waiting loses its place.
     pub async fn lease(&self, priority: Priority) -> Result<LineLease, LineError> {
-        let _place = self.shared.place()?;
+        let place = self.shared.place()?;
+        if place.is_first
+            && let Some(wire) = self.shared.take_ready()
+        {
+            return Ok(LineLease::new(wire, Arc::clone(&self.shared), self.owner.clone()));
+        }
         let (answer, granted) = oneshot::channel();
         let gone = || self.shared.down(io::Error::other("the line's task has ended"));
         self.owner.send(Message::Ask { priority, answer }).map_err(|_| gone())?;
@@ -125,17 +135,44 @@ pub(crate) struct Shared {
     pub(crate) settings: LineSettings,
     pub(crate) tally: Tally,
     waiting: AtomicUsize,
+    /// Where the wire rests while nobody has it: `None` while it is lent or being opened.
+    home: Mutex<Option<Wire>>,
 }
 
 impl Shared {
     fn place(&self) -> Result<Place<'_>, LineError> {
-        let waiting = self.waiting.fetch_add(1, Ordering::Relaxed);
-        let place = Place(&self.waiting);
+        // In one order with `come_home` for all threads, or a return and an ask could miss each other.
+        let waiting = self.waiting.fetch_add(1, Ordering::SeqCst);
+        let place = Place { waiting: &self.waiting, is_first: waiting == 0 };
         if waiting >= WAITING_MAX {
             drop(place);
             return Err(LineError::Busy { line: self.name(), waiting });
         }
         Ok(place)
+    }
+
+    pub(crate) fn take_wire(&self) -> Option<Wire> {
+        self.home.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Puts the wire to rest; true if somebody waits, whom the owner must then serve.
+    pub(crate) fn come_home(&self, wire: Wire) -> bool {
+        *self.home.lock().unwrap_or_else(PoisonError::into_inner) = Some(wire);
+        self.waiting.load(Ordering::SeqCst) > 0
+    }
+
+    /// The wire, if it rests, is open and has nothing against it: then the owner has nothing to decide.
+    fn take_ready(&self) -> Option<Wire> {
+        let mut wire = self.take_wire()?;
+        let is_ready = wire.is_open()
+            && wire.silent_exchanges() < SILENT_EXCHANGES_MAX
+            && wire.discard(self).is_ok()
+            && wire.is_open();
+        if is_ready {
+            return Some(wire);
+        }
+        self.come_home(wire);
+        None
     }
 
     fn name(&self) -> String {
@@ -164,10 +201,14 @@ fn whole_ms(duration: Duration) -> u64 {
 }
 
 /// One place in the queue, left when dropped: by the grant, or by a caller that gave up.
-struct Place<'a>(&'a AtomicUsize);
+struct Place<'a> {
+    waiting: &'a AtomicUsize,
+    /// Nobody waited before.
+    is_first: bool,
+}
 
 impl Drop for Place<'_> {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        self.waiting.fetch_sub(1, Ordering::SeqCst);
     }
 }

@@ -1,7 +1,7 @@
-//! The task that owns one line: it opens the stream, lends it, and takes it back.
+//! The task that owns one line: it opens the stream and decides who of those who wait has it next.
 //!
-//! Invariant: the wire is either at home here or in exactly one lease; while it is lent this task
-//! cannot touch it. No failure ends the task: only the last handle does.
+//! Invariant: the wire is at home (`line::Shared`), here, or in exactly one lease; while it is lent this
+//! task cannot touch it. Who finds it at home, open and nobody waiting takes it without this task. No failure ends the task: only the last handle does.
 //! Not here: a read or write of a lessee's, which never passes through this task.
 
 use std::io;
@@ -23,8 +23,12 @@ type Grant = oneshot::Sender<Result<LineLease, LineError>>;
 
 #[derive(Debug)]
 pub(crate) enum Message {
-    Ask { priority: Priority, answer: Grant },
-    Return(Wire),
+    Ask {
+        priority: Priority,
+        answer: Grant,
+    },
+    /// The wire is at home again and somebody waits.
+    Returned,
 }
 
 #[derive(Debug)]
@@ -34,8 +38,6 @@ pub(crate) struct Owner {
     /// For the leases to come back by. Weak, or this task would keep itself alive.
     home: mpsc::WeakUnboundedSender<Message>,
     queue: Queue<Grant>,
-    /// `None` while it is lent.
-    wire: Option<Wire>,
     opened_before: bool,
     failure: Option<Failure>,
 }
@@ -60,7 +62,6 @@ impl Owner {
             inbox,
             home,
             queue: Queue::new(Grant::is_closed),
-            wire: Some(Wire::new()),
             opened_before: false,
             failure: None,
         }
@@ -76,7 +77,7 @@ impl Owner {
     fn accept(&mut self, message: Message) {
         match message {
             Message::Ask { priority, answer } => self.queue.push(priority, answer),
-            Message::Return(wire) => self.wire = Some(wire),
+            Message::Returned => {}
         }
     }
 
@@ -92,14 +93,14 @@ impl Owner {
         if self.queue.is_empty() {
             return;
         }
-        let Some(mut wire) = self.wire.take() else { return };
+        let Some(mut wire) = self.shared.take_wire() else { return };
         let ready = self.make_ready(&mut wire).await;
         // A sale may have come meanwhile, or in the same moment as the wire.
         self.collect();
         match ready {
             Ok(()) => self.lend(wire),
             Err(source) => {
-                self.wire = Some(wire);
+                self.shared.come_home(wire);
                 while let Some(answer) = self.queue.pop() {
                     let source = io::Error::new(source.kind(), source.to_string());
                     // An error here: the asker has left, and needs no answer.
@@ -111,7 +112,7 @@ impl Owner {
 
     fn lend(&mut self, wire: Wire) {
         let (Some(answer), Some(home)) = (self.queue.pop(), self.home.upgrade()) else {
-            self.wire = Some(wire);
+            self.shared.come_home(wire);
             return;
         };
         let lease = LineLease::new(wire, Arc::clone(&self.shared), home);
