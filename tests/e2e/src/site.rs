@@ -29,7 +29,7 @@ impl Meter {
     /// Requests for its count and last purchase that its driver sends before the purchase itself, to
     /// a meter that has been sold to before: faults of the proof have to let these pass.
     pub fn asked_before_sale(&self) -> u32 {
-        if self.vendor == "ACREL" { 2 } else { 3 }
+        if self.vendor == "ACREL" { 3 } else { 3 }
     }
 }
 

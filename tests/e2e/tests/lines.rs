@@ -179,7 +179,30 @@ async fn a_spoilt_answer_to_a_sale_is_one_credit() -> Result<()> {
             check_sale(&bench, meter, &meter_id, &faults).await.context(case)?;
         }
     }
+    for meter in opened() {
+        check_late_yes(&bench, meter).await.with_context(|| meter.vendor)?;
+    }
     bench.program.kill().await
+}
+
+/// The yes to one sale comes while the next one is asked; that one never arrives, and the meter is
+/// silent when its count is asked.
+async fn check_late_yes(bench: &Bench, meter: &Meter) -> Result<()> {
+    let simulator = &bench.site.simulator;
+    let meter_id = bench.site.meter_id(&bench.api, meter).await?;
+    check_sale(bench, meter, &meter_id, &[Fault::new(On::Sell, FaultKind::Late { wait_ms: 600 })])
+        .await?;
+    let proof = Fault::new(On::Check, FaultKind::NoReply);
+    let faults = [
+        Fault::new(On::Sell, FaultKind::NoReply),
+        proof.skip(meter.asked_before_sale()).times(1000),
+    ];
+    let before = applied(&bench.site, meter)?;
+    check_sale(bench, meter, &meter_id, &faults).await?;
+    let after = applied(&bench.site, meter)?;
+    ensure!(after.0 == before.0 + 1, "{before:?} to {after:?}");
+    ensure!(simulator.state(meter.address)?.faults_waiting == 0, "a fault is left");
+    Ok(())
 }
 
 /// Sells while the faults wait, then without them until the sale is settled.
