@@ -79,7 +79,7 @@ fn tariff_register(group: &str, found: Found) -> String {
 
 fn value(format: Format, bytes: &[u8]) -> (Value, u16) {
     if bytes.len() == format.bytes() {
-        if format != Format::Word && bytes.iter().all(|byte| *byte == 0xFF) {
+        if bytes.iter().all(|byte| *byte == 0xFF) {
             return (Value::Bytes(bytes.to_vec()), quality::NOT_MEASURED);
         }
         if let Some(value) = read(format, bytes) {

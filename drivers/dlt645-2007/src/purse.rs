@@ -159,7 +159,8 @@ fn mac(
     first.copied().ok_or_else(|| DriverError::new(error::VAULT, "a MAC of a wrong length"))
 }
 
-/// The meter said yes. Its count must say so too, if it can be read.
+/// The meter said yes. It names meter and command but not the purchase, so it may be the late answer
+/// to an older one: its count must say so too, unless the meter tells none at all.
 fn accepted(exchange: &mut Exchange<'_>, purchase: Purchase) -> SellOutcome {
     match status(exchange) {
         Ok(Some(status)) if status.count == purchase.count => SellOutcome::Confirmed(Receipt {
@@ -171,11 +172,15 @@ fn accepted(exchange: &mut Exchange<'_>, purchase: Purchase) -> SellOutcome {
             "the meter accepted purchase {}, but its count is {}",
             purchase.count, status.count
         )),
-        Ok(None) | Err(_) => SellOutcome::Confirmed(Receipt {
+        Ok(None) => SellOutcome::Confirmed(Receipt {
             count: purchase.count,
             balance: None,
             extras: Vec::new(),
         }),
+        Err(error) => SellOutcome::Unknown(format!(
+            "the meter accepted purchase {}, but its count was not read: {}",
+            purchase.count, error.detail
+        )),
     }
 }
 

@@ -111,9 +111,11 @@ pub fn supply_of(word: u16) -> u16 {
     }
 }
 
+/// All FF is "not measured" (DL/T 645-2007): it would prove every command at once.
 fn status_word(exchange: &mut Exchange<'_>) -> Option<u16> {
     let bytes = exchange.read(STATUS_WORD_3).ok()??;
-    Some(u16::from_le_bytes(bytes.try_into().ok()?))
+    let word = u16::from_le_bytes(bytes.try_into().ok()?);
+    (word != u16::MAX).then_some(word)
 }
 
 /// ss mm hh DD MM YY

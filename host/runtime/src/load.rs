@@ -65,6 +65,11 @@ pub(crate) fn imports(config: &DriverConfig, component: &[u8]) -> Result<Vec<Str
         driver: driver(),
         detail: error.to_string(),
     };
+    // The parser shows its magic bytes over many lines; this is said in one.
+    if !component.starts_with(b"\0asm") {
+        let detail = "it does not begin as WebAssembly does".to_owned();
+        return Err(LoadError::Garbled { driver: driver(), detail });
+    }
     let mut imports = Vec::new();
     let mut depth = 0_usize;
     for payload in Parser::new(0).parse_all(component) {

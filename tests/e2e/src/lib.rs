@@ -5,9 +5,10 @@
 //! alone. Killing the program never touches the meters, which keep the true count of what they took.
 
 mod api;
+pub mod money;
 mod program;
 mod site;
 
 pub use api::{Answer, Api};
 pub use program::{Program, drivers, root, run};
-pub use site::{METERS, Meter, OPERATOR, PASSWORD, Site};
+pub use site::{HOARDING_LIMIT_FEN, METERS, Meter, OPERATOR, PASSWORD, Site};

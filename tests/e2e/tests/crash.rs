@@ -5,7 +5,8 @@
 //! case money in the ledger = money in the meters + money in flight, and no credit was taken twice.
 
 use anyhow::{Context, Result, ensure};
-use e2e::{Api, METERS, Meter, Program, Site};
+use e2e::money::{applied, meter_credit, until_settled};
+use e2e::{METERS, Meter, Program, Site};
 use meter_sim::{Event, Fault, FaultKind, On, Release};
 use polymeter_service::CRASH_POINTS;
 use std::time::Duration;
@@ -126,7 +127,7 @@ async fn settle_and_count(
 ) -> Result<()> {
     let program = Program::start(&site.config, None).await?;
     let api = site.api(&program);
-    let answer = until_settled(&api, sale_id, meter_id).await?;
+    let answer = until_settled(&api, sale_id, meter_id, PAID).await?;
     ensure!(answer == "confirmed", "the sale ended {answer}");
     let after = applied(site, meter)?;
     ensure!(
@@ -149,44 +150,4 @@ async fn settle_and_count(
     .await?;
     ensure!(verified.status.success(), "{}", String::from_utf8_lossy(&verified.stderr));
     Ok(())
-}
-
-async fn until_settled(api: &Api, sale_id: &str, meter_id: &str) -> Result<String> {
-    let mut state = String::new();
-    for _ in 0..10 {
-        let answer = api.sell(sale_id, meter_id, PAID).await?;
-        state = answer.body["state"].as_str().with_context(|| format!("{answer:?}"))?.to_owned();
-        match state.as_str() {
-            "confirmed" | "refused" | "cancelled" => break,
-            "unresolved" => drop(
-                api.post(&format!("/api/v1/sales/{sale_id}/reconciliation"), serde_json::json!({}))
-                    .await?,
-            ),
-            "reserved" => drop(
-                api.ask(reqwest::Method::POST, &format!("/api/v1/sales/{sale_id}/delivery"), None)
-                    .await?,
-            ),
-            _ => {}
-        }
-    }
-    Ok(state)
-}
-
-/// How many credits the meter took since it was made, and their sum in fen: the truth.
-fn applied(site: &Site, meter: &Meter) -> Result<(u64, u64)> {
-    let state = site.simulator.state(meter.address)?;
-    Ok((state.credits, state.credited_fen))
-}
-
-/// What the ledger says is in the meter, posted; pending is money in flight and must be none here.
-async fn meter_credit(api: &Api, meter_id: &str) -> Result<u64> {
-    let balance = api.get("/api/v1/ledger/trial-balance").await?;
-    ensure!(balance["difference"] == "0.00", "{balance}");
-    let lines = balance["lines"].as_array().context("no lines")?;
-    let name = format!("meter-credit/{meter_id}");
-    let line = lines.iter().find(|line| line["account"] == name.as_str());
-    let line = line.with_context(|| format!("no account {name} in {balance}"))?;
-    ensure!(line["credits_pending"] == "0.00", "money is still in flight: {line}");
-    let posted = line["credits_posted"].as_str().context("no credits_posted")?;
-    Ok(posted.replace('.', "").parse()?)
 }

@@ -54,7 +54,8 @@ impl Failure {
     /// 1 failure, 2 bad input, 3 the device said no, 4 nobody knows.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Failure::Usage(_) | Failure::Config(_) => 2,
+            // A component that may not be loaded is an error in the configuration that names it.
+            Failure::Usage(_) | Failure::Config(_) | Failure::App(AppError::Drivers(_)) => 2,
             Failure::Refused { .. } | Failure::Service(ServiceError::Refused(_)) => 3,
             Failure::Unresolved { .. } | Failure::Service(ServiceError::Unknown(_)) => 4,
             Failure::Service(

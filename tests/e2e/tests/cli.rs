@@ -1,0 +1,339 @@
+//! The command line given bad input: one sentence that says what, where and what to do, the exit
+//! code of docs/operating.md, and never a panic. And what it prints where all is well, against a
+//! simulated site that no server holds.
+
+use anyhow::{Context, Result, ensure};
+use e2e::money::{applied, meter_credit};
+use e2e::{METERS, Program, Site};
+use meter_sim::{Fault, FaultKind, On};
+use serde_json::Value;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::Output;
+
+/// What a command came to.
+struct Ended {
+    code: Option<i32>,
+    stdout: String,
+    stderr: String,
+}
+
+impl From<Output> for Ended {
+    fn from(output: Output) -> Ended {
+        Ended {
+            code: output.status.code(),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+}
+
+async fn run(config: &Path, words: &[&str]) -> Result<Ended> {
+    let config = config.to_str().context("a path that is text")?;
+    Ok(Ended::from(e2e::run(["--config", config].iter().chain(words)).await?))
+}
+
+/// The exit code, and every text in what was printed: on failure to stderr alone, else to stdout.
+fn check(words: &[&str], ended: &Ended, code: i32, texts: &[&str]) -> Result<()> {
+    let Ended { code: came, stdout, stderr } = ended;
+    let told = format!("{words:?} ended {came:?}\nstdout: {stdout}\nstderr: {stderr}");
+    ensure!(*came == Some(code), "wanted {code}: {told}");
+    ensure!(!stderr.contains("panicked") && !stderr.contains("backtrace"), "a panic: {told}");
+    let said = if code == 0 { stdout } else { stderr };
+    for text in texts {
+        ensure!(said.contains(text), "nothing of `{text}`: {told}");
+    }
+    Ok(())
+}
+
+/// A component whose one import is an instance named `import`, by hand from the component model's
+/// binary format: preamble, an empty instance type, the import of that type.
+fn component_importing(import: &str) -> Vec<u8> {
+    let length = u8::try_from(import.len()).expect("a short name");
+    let mut bytes = b"\0asm\x0D\0\x01\0".to_vec();
+    bytes.extend([0x07, 0x03, 0x01, 0x42, 0x00]);
+    bytes.extend([0x0A, length + 5, 0x01, 0x00, length]);
+    bytes.extend(import.as_bytes());
+    bytes.extend([0x05, 0x00]);
+    bytes
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bad_configuration_is_explained() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let write = |name: &str, bytes: &[u8]| std::fs::write(folder.path().join(name), bytes);
+    let whole = std::fs::read(e2e::drivers()?.join("dlt645-2007.wasm"))?;
+    write("dlt645.wasm", &whole)?;
+    write("cut.wasm", whole.get(..whole.len() / 2).context("a driver")?)?;
+    write("text.wasm", b"not a component")?;
+    write("core.wasm", b"\0asm\x01\0\0\0")?;
+    write("wasi.wasm", &component_importing("wasi:sockets/tcp@0.2.0"))?;
+    for (name, mode) in [("open.key", 0o644), ("good.key", 0o600)] {
+        write(name, b"00112233445566778899AABBCCDDEEFF\n")?;
+        let mode = std::fs::Permissions::from_mode(mode);
+        std::fs::set_permissions(folder.path().join(name), mode)?;
+    }
+    write("short.key", b"0011\n")?;
+    std::fs::set_permissions(
+        folder.path().join("short.key"),
+        std::fs::Permissions::from_mode(0o600),
+    )?;
+
+    let driver = |name: &str, component: &str, vendor: &str, grant: &str| {
+        format!(
+            "[[driver]]\nname = \"{name}\"\ncomponent = \"{component}\"\nvendor = \"{vendor}\"\n\
+             grant = [{grant}]\n"
+        )
+    };
+    let all = "\"line\", \"vault\", \"log\"";
+    let good = driver("dlt645-2007", "dlt645.wasm", "DLT645", all);
+    let key = |file: &str| {
+        format!("[[key]]\nvendor = \"DLT645\"\nlabel = \"purse\"\nfile = \"{file}\"\n")
+    };
+    let line = "[[line]]\nname = \"bus\"\ntcp = \"127.0.0.1:1\"\n".to_owned();
+    // The driver's name stands in line 6, its component in 7, its vendor in 8.
+    let cases: &[(&str, String, i32, &[&str])] = &[
+        ("good", good.clone() + &line + &key("good.key"), 0, &["good: 1 drivers, 1 lines, 1 keys"]),
+        (
+            "no component",
+            driver("a", "absent.wasm", "DLT645", all),
+            2,
+            &["polymeter.toml:7:", "no component file", "absent.wasm", "; build it"],
+        ),
+        (
+            "forbidden import",
+            driver("a", "wasi.wasm", "DLT645", all),
+            2,
+            &[
+                "polymeter.toml:6:",
+                "`a` is refused",
+                "imports wasi:sockets/tcp@0.2.0",
+                "no driver may",
+            ],
+        ),
+        (
+            "truncated",
+            driver("a", "cut.wasm", "DLT645", all),
+            2,
+            &["polymeter.toml:6:", "`a` is refused", "cut short or damaged"],
+        ),
+        (
+            "no component at all",
+            driver("a", "text.wasm", "DLT645", all),
+            2,
+            &["polymeter.toml:6:", "`a` is refused", "is no component"],
+        ),
+        (
+            "core module",
+            driver("a", "core.wasm", "DLT645", all),
+            2,
+            &["polymeter.toml:6:", "core module", "polymeter-sdk build"],
+        ),
+        (
+            "not granted",
+            driver("a", "dlt645.wasm", "DLT645", "\"line\", \"log\""),
+            2,
+            &["polymeter.toml:6:", "not granted: add \"vault\" to grant"],
+        ),
+        (
+            "other vendor",
+            driver("a", "dlt645.wasm", "ACREL", all),
+            2,
+            &["polymeter.toml:6:", "is for vendor DLT645", "correct one of them"],
+        ),
+        (
+            "unknown key",
+            good.clone() + "grants = []\n",
+            2,
+            &["polymeter.toml:10:", "unknown key `grants`", "did you mean `grant`?"],
+        ),
+        (
+            "no key at all",
+            "[[line]]\ntcp = \"127.0.0.1:1\"\n".to_owned(),
+            2,
+            &["polymeter.toml:5:", "`name` is missing", "add `name = ...`"],
+        ),
+        ("no TOML", "= 1\n".to_owned(), 2, &["polymeter.toml:5:", "docs/operating.md"]),
+        (
+            "open key file",
+            good.clone() + &key("open.key"),
+            2,
+            &["polymeter.toml:13:", "open.key may be read by others (mode 644)", "chmod 600"],
+        ),
+        (
+            "short key",
+            good.clone() + &key("short.key"),
+            2,
+            &["polymeter.toml:13:", "does not hold a 16-byte key", "32 hexadecimal digits"],
+        ),
+        (
+            "no key file",
+            good.clone() + &key("absent.key"),
+            2,
+            &["polymeter.toml:13:", "absent.key cannot be read", "32 hexadecimal digits"],
+        ),
+        (
+            "two drivers of a name",
+            good.clone() + &driver("dlt645-2007", "dlt645.wasm", "OTHER", all),
+            2,
+            &["polymeter.toml:11:", "already stands in line 6", "another name"],
+        ),
+        (
+            "two drivers of a vendor",
+            good.clone() + &driver("b", "dlt645.wasm", "DLT645", all),
+            2,
+            &["polymeter.toml:13:", "already has the driver in line 8", "one driver per vendor"],
+        ),
+        (
+            "two lines of a name",
+            line.clone() + &line,
+            2,
+            &["polymeter.toml:9:", "line `bus` already stands in line 6", "another name"],
+        ),
+    ];
+    let head = "database.path = \"polymeter.db\"\n[site]\ntime-zone = \"Asia/Shanghai\"\n\
+                currency = \"CNY\"\n";
+    let config = folder.path().join("polymeter.toml");
+    for (what, rest, code, texts) in cases {
+        std::fs::write(&config, format!("{head}{rest}"))?;
+        let words = ["check-config"];
+        let ended = run(&config, &words).await?;
+        check(&words, &ended, *code, texts).context(*what)?;
+        ensure!(*code == 0 || ended.stderr.lines().count() == 1, "{what}: {}", ended.stderr);
+        // `serve` says the same, and does not start.
+        if what.contains("forbidden") || what.contains("unknown") {
+            let words = ["serve"];
+            check(&words, &run(&config, &words).await?, *code, texts).context(*what)?;
+        }
+    }
+    let words = ["check-config"];
+    let ended = run(&folder.path().join("absent.toml"), &words).await?;
+    check(&words, &ended, 2, &["absent.toml"])?;
+    Ok(())
+}
+
+/// A total energy of 1.86 kWh, as the issue gives it.
+const PUBLISHED: &str = "FE FE 68 72 00 32 09 17 20 68 91 08 33 33 34 33 B9 34 33 33 6D 16";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn captured_bytes_are_explained_or_refused() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let none = folder.path().join("no.toml");
+    let decode = ["decode", "--driver", "dlt645-2007"];
+    let words: Vec<&str> = decode.into_iter().chain(PUBLISHED.split(' ')).collect();
+    let ended = run(&none, &words).await?;
+    check(&words, &ended, 0, &[])?;
+    let told: Value = serde_json::from_str(&ended.stdout)?;
+    ensure!(told["driver"] == "dlt645-2007" && told["address"] == "201709320072", "{told}");
+    let [total] = told["measurements"].as_array().context("no list")?.as_slice() else {
+        anyhow::bail!("{told}");
+    };
+    ensure!(total["register"] == "1.0.1.8.0.255" && total["unit"] == "kWh", "{told}");
+    ensure!(total["value"] == 1.86 && total["quality"] == "measured", "{told}");
+    ensure!(ended.stdout.contains("\"value\": 1.86,"), "not exact: {}", ended.stdout);
+
+    let flipped = PUBLISHED.replace("B9", "B8");
+    let cut = &PUBLISHED[..30];
+    for (driver, bytes, code, texts) in [
+        ("dlt645-2007", "00 11 22", 1, &["the driver could not explain it"][..]),
+        ("dlt645-2007", flipped.as_str(), 1, &["the driver could not explain it"]),
+        ("dlt645-2007", cut, 1, &["the driver could not explain it"]),
+        ("dlt645-2007", "FE FE 6", 2, &["not hexadecimal", "Odd number of digits"]),
+        ("dlt645-2007", "XY", 2, &["not hexadecimal", "'X'"]),
+        ("dlt645-2007", " ", 2, &["no bytes were given"]),
+        ("dlt645", "FE", 2, &["no driver `dlt645`", "dlt645-2007", "--drivers"]),
+        ("../dlt645-2007", "FE", 2, &["is not the name of a driver"]),
+    ] {
+        let words = ["decode", "--driver", driver, bytes];
+        check(&words, &run(&none, &words).await?, code, texts)?;
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn commands_work_on_a_site_that_nobody_serves() -> Result<()> {
+    let (site, program) = Site::new().await?;
+    beside_a_server(&site).await?;
+    program.kill().await?;
+    for (words, code, texts) in [
+        (&["driver", "list"][..], 0, &["dlt645-2007", "DLT645", "acrel-adf400l", "ACREL"][..]),
+        (
+            &["driver", "inspect", "dlt645-2007"],
+            0,
+            &["\"proof\": \"purchase-", "\"purse\": \"money\""],
+        ),
+        (&["driver", "inspect", "other"], 2, &["no driver `other`", "acrel-adf400l"]),
+        (
+            &["sell", "D-1", "50.00"],
+            0,
+            &["sale ", "50.00 CNY to meter D-1", "confirmed: purchase count 1"],
+        ),
+        (&["sell", "A-1", "50.00"], 0, &["50.00 CNY to meter A-1", "confirmed: purchase count 1"]),
+        (&["read", "D-1"], 0, &["\"register\": \"1.0.1.8.0.255\"", "\"supply\""]),
+        (&["read", "A-1"], 0, &["\"register\": \"1.0.1.8.0.255\"", "\"supply\""]),
+        (&["control", "D-1", "disconnect"], 0, &["meter D-1 reports: disconnected"]),
+        (&["control", "A-1", "disconnect"], 0, &["meter A-1 reports: disconnected"]),
+        (&["control", "D-1", "connect"], 0, &["meter D-1 reports: "]),
+        (&["control", "A-1", "connect"], 0, &["meter A-1 reports: connected"]),
+        (&["control", "D-1", "explode"], 2, &["explode", "disconnect"]),
+        (&["read", "D-9"], 2, &["no meter D-9"]),
+        (&["sell", "D-9", "50.00"], 2, &["no meter D-9"]),
+        (&["sell", "D-1", "0"], 2, &["cannot be sold"]),
+        (&["sell", "D-1", "-1"], 2, &["cannot be sold"]),
+        (&["sell", "D-1", "1000000.01"], 2, &["cannot be sold"]),
+        (&["sell", "D-1", "5.001"], 2, &["`5.001` is not an amount"]),
+        (&["sell", "D-1", "5", "--id", "7"], 2, &["--id"]),
+        (&["sell", "D-2", "5"], 1, &["D-2 has no open account"]),
+        (&["ledger", "verify"], 0, &["the ledger is whole", "head "]),
+        (&["reconcile"], 0, &["every sale is settled"]),
+    ] {
+        check(words, &run(&site.config, words).await?, code, texts)?;
+    }
+    for meter in METERS.iter().filter(|meter| meter.serial_number.ends_with("-1")) {
+        ensure!(applied(&site, meter)? == (1, 5000), "{:?}", applied(&site, meter)?);
+        let serial = meter.serial_number;
+        let simulator = &site.simulator;
+
+        let word = if meter.vendor == "ACREL" { 0x0003 } else { 0x0040 };
+        simulator.fault(meter.address, Fault::new(On::Sell, FaultKind::Refuse { word }))?;
+        let words = ["sell", serial, "5"];
+        let texts = ["was refused", "give the money back"];
+        check(&words, &run(&site.config, &words).await?, 3, &texts)?;
+
+        let silent = Fault::new(On::Check, FaultKind::NoReply);
+        let silent = silent.skip(meter.asked_before_sale()).times(50);
+        // Its answer is lost, and so is the meter itself until somebody looks again.
+        simulator.fault(meter.address, Fault::new(On::Sell, FaultKind::LostAfterApply))?;
+        simulator.fault(meter.address, silent)?;
+        let texts = ["is unresolved", "do not sell again", "polymeter reconcile"];
+        check(&words, &run(&site.config, &words).await?, 4, &texts)?;
+        check(&["sell"], &run(&site.config, &words).await?, 1, &["has an unsettled sale"])?;
+        check(&["reconcile"], &run(&site.config, &["reconcile"]).await?, 4, &["is unresolved"])?;
+        simulator.clear_faults(meter.address)?;
+        let ended = run(&site.config, &["reconcile"]).await?;
+        check(&["reconcile"], &ended, 0, &["every sale is settled"])?;
+        ensure!(applied(&site, meter)? == (2, 5500), "{:?}", applied(&site, meter)?);
+
+        simulator.fault(meter.address, Fault::new(On::Any, FaultKind::NoReply).times(50))?;
+        let words = ["read", serial];
+        check(&words, &run(&site.config, &words).await?, 1, &["did not answer"])?;
+        simulator.clear_faults(meter.address)?;
+    }
+    let program = Program::start(&site.config, None).await?;
+    let api = site.api(&program);
+    for meter in METERS.iter().filter(|meter| meter.serial_number.ends_with("-1")) {
+        let meter_id = site.meter_id(&api, meter).await?;
+        ensure!(meter_credit(&api, &meter_id).await? == 5500, "the ledger differs");
+    }
+    program.kill().await
+}
+
+/// While `serve` runs it alone has the database; the books can be looked at.
+async fn beside_a_server(site: &Site) -> Result<()> {
+    let taken = ["polymeter.db is in use", "another polymeter process", "stop that process"];
+    for words in [&["read", "D-1"][..], &["sell", "D-1", "5"], &["reconcile"], &["serve"]] {
+        check(words, &run(&site.config, words).await?, 1, &taken)?;
+    }
+    let words = ["ledger", "verify"];
+    check(&words, &run(&site.config, &words).await?, 0, &["the ledger is whole", ", head "])
+}
