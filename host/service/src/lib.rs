@@ -8,6 +8,7 @@
 
 mod account;
 mod audit;
+mod booking;
 mod clock;
 mod crash_point;
 mod customer;
@@ -24,6 +25,7 @@ mod throttle;
 mod trial_balance;
 
 pub use audit::{Actor, AuditEntry};
+pub use booking::{meter_credit_account, meter_of_account};
 pub use clock::{Clock, UnixMs};
 pub use crash_point::CRASH_POINTS;
 pub use customer::{Customer, NewCustomer};

@@ -13,7 +13,9 @@ use meter_sim::{Plan, Simulator, State};
 use polymeter_domain::{
     CustomerNumber, FlatPrice, Money, Sale, SaleId, SupplyCommand, SupplyState,
 };
-use polymeter_service::{Actor, Meter, NewCustomer, NewMeter, SaleRequest, TrialBalance};
+use polymeter_service::{
+    Actor, Meter, NewCustomer, NewMeter, SaleRequest, TrialBalance, meter_credit_account,
+};
 use site::{METERS, SimulatedMeter};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -197,7 +199,7 @@ impl Walk<'_> {
             return Err(Failure::Wrong("debits and credits differ".to_owned()));
         }
         for (simulated, meter) in METERS.iter().zip(meters) {
-            let account = format!("meter-credit/{}", meter.meter_id);
+            let account = meter_credit_account(meter.meter_id);
             let line = balance.lines.iter().find(|line| line.account == account);
             let booked = line.map_or(0, |line| line.credits_posted.minor());
             let credited = i64::try_from(self.truth(simulated)?.credited_fen)

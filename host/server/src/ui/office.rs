@@ -1,6 +1,6 @@
 //! The back office: the trial balance, and what the configuration has put in place.
 
-use super::{Head, PageResult, render};
+use super::{Head, PageResult, render, view};
 use crate::api;
 use crate::app::App;
 use crate::session::Caller;
@@ -24,7 +24,12 @@ struct SystemPage {
 }
 
 pub async fn ledger(State(app): State<App>, caller: Caller) -> PageResult {
-    let balance = app.service.trial_balance().await?;
+    let mut balance = app.service.trial_balance().await?;
+    for line in &mut balance.lines {
+        if let Some(meter) = polymeter_service::meter_of_account(&line.account) {
+            line.account = view::meter_credit(&app.service.meter(meter).await?.serial_number);
+        }
+    }
     Ok(render(&LedgerPage {
         head: Head::new(&caller, "ledger"),
         is_balanced: balance.difference.minor() == 0,

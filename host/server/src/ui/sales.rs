@@ -335,6 +335,10 @@ async fn state_of(app: &App, sale: &SaleView) -> Result<SaleState, PageError> {
         }
         Sale::Quoted | Sale::Reserved | Sale::Refused(_) | Sale::Cancelled => Default::default(),
     };
+    let own_account = polymeter_service::meter_credit_account(sale.meter_id);
+    let own_name = view::meter_credit(&meter.serial_number);
+    let in_words =
+        |account: &str| if account == own_account { own_name.clone() } else { account.to_owned() };
     Ok(SaleState {
         id: sale.sale_id.to_string(),
         meter_id: sale.meter_id.to_string(),
@@ -367,8 +371,8 @@ async fn state_of(app: &App, sale: &SaleView) -> Result<SaleState, PageError> {
                 at: view::time(entry.at, zone),
                 id: entry.transfer_id.to_string(),
                 kind: entry.kind,
-                debit: entry.debit.clone(),
-                credit: entry.credit.clone(),
+                debit: in_words(&entry.debit),
+                credit: in_words(&entry.credit),
                 amount: entry.amount.to_string(),
             })
             .collect(),

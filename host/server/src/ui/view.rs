@@ -19,6 +19,11 @@ const fn badge(tone: &'static str, word: &'static str, chinese: &'static str) ->
     Badge { tone, word, chinese }
 }
 
+/// The account of what one meter holds, by the number on its plate.
+pub fn meter_credit(serial_number: &str) -> String {
+    format!("meter credit {serial_number}")
+}
+
 pub fn supply(state: SupplyState) -> Badge {
     match state {
         SupplyState::Connected => badge("good", "Connected", "合闸"),

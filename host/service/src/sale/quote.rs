@@ -9,15 +9,13 @@ use super::delivery::Claim;
 use super::store::{self, StoredSale};
 use crate::Service;
 use crate::audit::{self, Act, Actor};
+use crate::booking::{CASH, meter_credit_account};
 use crate::error::{Result, ServiceError, invalid};
 use crate::limits::MAX_SALE_MINOR;
 use crate::meter::{self, AccountState, MeterRecord};
 use polymeter_domain::sale::OutOfOrder;
 use polymeter_domain::{Credit, CustomerId, Money, Quantity, Sale, SaleId, TransferId};
 use polymeter_ledger::{NewTransfer, Transaction};
-
-/// Where the money of a counter comes from until it knows its channels.
-const CASH: &str = "cash";
 
 /// What `paid` buys at this meter.
 #[derive(Debug)]
@@ -138,7 +136,7 @@ async fn insert(
     store::note(tx.connection(), id, at, sale.state.name(), "money is held").await?;
 
     let debit = polymeter_ledger::account(tx, CASH, paid.currency(), at.0).await?;
-    let credit_name = format!("meter-credit/{}", meter.meter_id);
+    let credit_name = meter_credit_account(meter.meter_id);
     let credit = polymeter_ledger::account(tx, &credit_name, paid.currency(), at.0).await?;
     let transfer = NewTransfer {
         transfer_id: pending,

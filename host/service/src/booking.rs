@@ -1,0 +1,31 @@
+//! The ledger accounts that the service books on, by name. Not here: booking (`sale`, the ledger).
+
+use polymeter_domain::MeterId;
+
+/// Where the money of a counter comes from until it knows its channels.
+pub(crate) const CASH: &str = "cash";
+const METER_CREDIT: &str = "meter-credit/";
+
+/// The account of what one meter holds.
+pub fn meter_credit_account(meter: MeterId) -> String {
+    format!("{METER_CREDIT}{meter}")
+}
+
+/// The meter whose credit an account holds, if it is such an account.
+pub fn meter_of_account(account: &str) -> Option<MeterId> {
+    account.strip_prefix(METER_CREDIT)?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_account_names_its_meter() {
+        let meter = "01890a5d-ac96-774b-bcce-b302099a8057".parse().expect("an id");
+        assert_eq!(meter_of_account(&meter_credit_account(meter)), Some(meter));
+        for other in [CASH, "meter-credit/", "meter-credit/7"] {
+            assert_eq!(meter_of_account(other), None, "{other}");
+        }
+    }
+}
