@@ -11,4 +11,4 @@ mod site;
 
 pub use api::{Answer, Api};
 pub use program::{Program, drivers, root, run};
-pub use site::{HOARDING_LIMIT_FEN, METERS, Meter, OPERATOR, PASSWORD, Site};
+pub use site::{ASKED_BEFORE_SALE, HOARDING_LIMIT_FEN, METERS, Meter, OPERATOR, PASSWORD, Site};

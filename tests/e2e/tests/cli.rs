@@ -4,7 +4,7 @@
 
 use anyhow::{Context, Result, ensure};
 use e2e::money::{applied, meter_credit};
-use e2e::{METERS, Program, Site};
+use e2e::{ASKED_BEFORE_SALE, METERS, Program, Site};
 use meter_sim::{Fault, FaultKind, On};
 use serde_json::Value;
 use std::os::unix::fs::PermissionsExt;
@@ -301,7 +301,7 @@ async fn commands_work_on_a_site_that_nobody_serves() -> Result<()> {
         check(&words, &run(&site.config, &words).await?, 3, &texts)?;
 
         let silent = Fault::new(On::Check, FaultKind::NoReply);
-        let silent = silent.skip(meter.asked_before_sale()).times(50);
+        let silent = silent.skip(ASKED_BEFORE_SALE).times(50);
         // Its answer is lost, and so is the meter itself until somebody looks again.
         simulator.fault(meter.address, Fault::new(On::Sell, FaultKind::LostAfterApply))?;
         simulator.fault(meter.address, silent)?;
