@@ -1,8 +1,10 @@
 //! Building a driver: cargo for wasm32-unknown-unknown, then the component encoding, in process.
 //!
-//! Invariant: what comes out imports nothing but the interfaces of `polymeter:driver`; anything else
-//! (WASI above all) is an error here, long before a host refuses it.
+//! Invariant: what comes out imports the interfaces of `polymeter:driver` that its `driver.toml` names,
+//! and nothing else; anything more (WASI above all) is an error here, long before a host refuses it.
 //! Not here: packaging and signing.
+
+mod face;
 
 use anyhow::{Context, Result, bail};
 use std::path::{Path, PathBuf};
@@ -64,6 +66,9 @@ pub fn build(manifest: &Path, out_dir: &Path) -> Result<PathBuf> {
         .with_context(|| format!("reading {}", module_path.display()))?;
     let component =
         encode(&module).with_context(|| format!("encoding {} as a component", package.name))?;
+
+    let folder = manifest.parent().context("a manifest lies in a folder")?;
+    face::check(&folder.join("driver.toml"), &component)?;
 
     std::fs::create_dir_all(out_dir).with_context(|| format!("creating {}", out_dir.display()))?;
     let name = package.name.strip_prefix("driver-").unwrap_or(&package.name);
