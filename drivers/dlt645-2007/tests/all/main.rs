@@ -9,12 +9,20 @@ use polymeter_driver::{
 };
 use polymeter_replay::{check_folder, value_text};
 use proptest::prelude::*;
+use std::io::Write as _;
+
+/// Printed past the test harness, which keeps what a passing test prints to itself.
+macro_rules! report {
+    ($($text:tt)*) => {
+        writeln!(std::io::stderr(), $($text)*).expect("standard error is there")
+    };
+}
 
 #[test]
 fn transcripts() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/transcripts");
     match check_folder::<Dlt645>(folder.as_ref()) {
-        Ok(played) => eprintln!("transcripts dlt645-2007: {played} played"),
+        Ok(played) => report!("transcripts dlt645-2007: {played} played"),
         Err(error) => panic!("{error}"),
     }
 }
@@ -25,7 +33,7 @@ fn transcripts() {
 fn published_vectors_dlt645_values() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/vectors/dlt645.jsonl");
     let Ok(text) = std::fs::read_to_string(path) else {
-        eprintln!("vectors dlt645: 0 rows checked, all skipped (no file {path})");
+        report!("vectors dlt645: 0 rows checked, all skipped (no file {path})");
         return;
     };
     let (mut checked, mut skipped) = (0, 0);
@@ -33,7 +41,7 @@ fn published_vectors_dlt645_values() {
         let row: serde_json::Value = serde_json::from_str(line).unwrap();
         if check_vector(number + 1, &row) { checked += 1 } else { skipped += 1 }
     }
-    eprintln!(
+    report!(
         "vectors dlt645: {checked} rows checked, {skipped} skipped (1997 edition, bad checksum, or \
          no value of a known item stated)"
     );

@@ -3,6 +3,7 @@
 use polymeter_codec::dlt645::{Address, Data, Frame, control, decode, false_start};
 use polymeter_codec::{Decoded, NoRoom};
 use proptest::prelude::*;
+use std::io::Write as _;
 
 fn frame_of(address: &str, control: u8, data: &[u8]) -> Frame {
     Frame { address: address.parse().unwrap(), control, data: Data::new(data).unwrap() }
@@ -150,7 +151,7 @@ fn addresses() {
 fn published_vectors_dlt645() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/vectors/dlt645.jsonl");
     let Ok(text) = std::fs::read_to_string(path) else {
-        eprintln!("vectors dlt645: 0 rows checked, all skipped (no file {path})");
+        report!("vectors dlt645: 0 rows checked, all skipped (no file {path})");
         return;
     };
     let mut checked = 0;
@@ -158,7 +159,7 @@ fn published_vectors_dlt645() {
         check_vector(number + 1, &serde_json::from_str(line).unwrap());
         checked += 1;
     }
-    eprintln!("vectors dlt645: {checked} rows checked, 0 skipped (frame layer, 1997 and 2007)");
+    report!("vectors dlt645: {checked} rows checked, 0 skipped (frame layer, 1997 and 2007)");
     assert!(checked > 0);
 }
 

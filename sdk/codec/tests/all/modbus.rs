@@ -7,6 +7,7 @@ use polymeter_codec::modbus::{
 };
 use proptest::prelude::*;
 use serde_json::Value;
+use std::io::Write as _;
 use std::path::Path;
 
 /// A question as it can be made from any numbers; requests borrow, so this owns.
@@ -345,7 +346,7 @@ fn described<'a>(pdu: &Captured<'a>) -> Described<'a> {
 fn published(name: &str) -> Option<Vec<Value>> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/vectors").join(name);
     let Ok(text) = std::fs::read_to_string(&path) else {
-        println!("vectors modbus: NONE CHECKED, no {name} in ../shared/vectors of the workspace");
+        report!("vectors modbus: NONE CHECKED, no {name} in ../shared/vectors of the workspace");
         return None;
     };
     Some(text.lines().map(|line| serde_json::from_str(line).expect(name)).collect())
@@ -356,7 +357,7 @@ fn published_frames() {
     let Some(rows) = published("modbus.jsonl") else { return };
     let skipped: Vec<String> = rows.iter().filter_map(|row| check_row(row).err()).collect();
     let checked = rows.len() - skipped.len();
-    println!(
+    report!(
         "vectors modbus: {checked} rows checked, {} skipped ({})",
         skipped.len(),
         skipped.join("; ")
@@ -376,5 +377,5 @@ fn published_crc() {
         assert_eq!(row["expected"]["crc"], format!("{:04X}", crc16(&plain)));
         checked += 1;
     }
-    println!("vectors modbus: {checked} CRC rows checked, 0 skipped");
+    report!("vectors modbus: {checked} CRC rows checked, 0 skipped");
 }
