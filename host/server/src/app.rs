@@ -100,7 +100,7 @@ async fn load(runtime: &Runtime, entry: &DriverEntry) -> Result<Arc<Driver>, Str
 }
 
 /// A driver that no configuration names, with empty vault and no line. Nobody has said which vendor
-/// it is for, so it is asked: its own answer stands in the refusal of the first attempt.
+/// it is for, so it is taken at its word.
 pub async fn load_unconfigured(name: &str, component: &[u8]) -> Result<Arc<Driver>, AppError> {
     let refused = |error| AppError::Driver { name: name.to_owned(), source: Box::new(error) };
     let runtime = Runtime::new(Vault::default()).map_err(engine)?;

@@ -1,7 +1,8 @@
 //! The task that owns one line: it opens the stream and decides who of those who wait has it next.
 //!
-//! Invariant: the wire is at home (`line::Shared`), here, or in exactly one lease; while it is lent this
-//! task cannot touch it. Who finds it at home, open and nobody waiting takes it without this task. No failure ends the task: only the last handle does.
+//! Invariant: the wire is at home (`line::Shared`), here, or in exactly one lease; while it is lent
+//! this task cannot touch it. Who finds it at home, open and nobody waiting takes it without this
+//! task. No failure ends the task: only the last handle does.
 //! Not here: a read or write of a lessee's, which never passes through this task.
 
 use std::io;

@@ -22,6 +22,10 @@ const SALES_PER_SELLER: u32 = 15;
 /// Rows that one sale writes: sale, pending, dispatched, posted, and their history and audit.
 const ROWS_PER_SALE: u32 = 8;
 
+/// One row of about the size of a transfer, for both references.
+const INSERT_ROW: &str =
+    "insert into entry (body) values ('a row of about the size of a transfer, with its ids')";
+
 pub async fn against_bare(root: &Path, rounds: usize) -> Result<Comparison> {
     let folder = tempfile::tempdir_in(root.join("target"))?;
     let mut raw = raw(folder.path()).await?;
@@ -29,7 +33,7 @@ pub async fn against_bare(root: &Path, rounds: usize) -> Result<Comparison> {
     let reference = async || {
         let begun = Instant::now();
         for _ in 0..BARE_COMMITS {
-            raw.execute("insert into entry (body) values ('a row of about the size of a transfer, with its ids')").await?;
+            raw.execute(INSERT_ROW).await?;
         }
         Ok(begun.elapsed() / BARE_COMMITS)
     };
@@ -46,9 +50,7 @@ pub async fn against_group(root: &Path, rounds: usize) -> Result<Comparison> {
         for _ in 0..GROUPS {
             let mut transaction = raw.begin().await?;
             for _ in 0..sellers * ROWS_PER_SALE {
-                transaction
-                    .execute("insert into entry (body) values ('a row of about the size of a transfer, with its ids')")
-                    .await?;
+                transaction.execute(INSERT_ROW).await?;
             }
             transaction.commit().await?;
         }
