@@ -5,11 +5,12 @@
 
 use crate::bindings::exports::polymeter::driver::{frames, info, meter, purse, settings, supply};
 use crate::bindings::polymeter::driver::{line, log, types, vault};
+use crate::contract::CONTRACT;
 use crate::convert::{self, outward};
 use crate::description::{Abilities, Description};
 use crate::engine::Shared;
 use crate::error::{CallError, LoadError};
-use crate::load::{CONTRACT, Capability, DriverConfig};
+use crate::load::{Capability, DriverConfig, Face};
 use crate::outcome::{Claim, Ended, SetOutcome, Verdict};
 use crate::session::{Callee, Instances, Session};
 use crate::state::State;
@@ -64,7 +65,7 @@ pub struct Opening {
 /// A loaded driver. Calls may run at the same time; each takes the line it may use.
 pub struct Driver {
     callee: Callee,
-    imports: Vec<String>,
+    face: Face,
     exports: Exports,
     description: Description,
 }
@@ -84,7 +85,7 @@ impl Driver {
     pub(crate) async fn new(
         shared: Arc<Shared>,
         config: DriverConfig,
-        imports: Vec<String>,
+        face: Face,
         component: &Component,
     ) -> Result<Driver, LoadError> {
         let misfit = |error: wasmtime::Error| LoadError::Misfit {
@@ -98,7 +99,7 @@ impl Driver {
         let exports = Exports::find(&config.name, &linked)?;
         let callee = Callee::new(config, linked, shared);
         let description = describe(&callee, &exports).await?;
-        Ok(Driver { callee, imports, exports, description })
+        Ok(Driver { callee, face, exports, description })
     }
 
     pub fn name(&self) -> &str {
@@ -120,7 +121,12 @@ impl Driver {
 
     /// What the component imports, by full name, e.g. "polymeter:driver/line@1.0.0".
     pub fn imports(&self) -> &[String] {
-        &self.imports
+        &self.face.imports
+    }
+
+    /// The contract that it was built for, e.g. "1.0.0".
+    pub fn contract(&self) -> &str {
+        &self.face.contract
     }
 }
 
@@ -353,7 +359,7 @@ impl std::fmt::Debug for Driver {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Driver")
             .field("config", &self.callee.config)
-            .field("imports", &self.imports)
+            .field("face", &self.face)
             .field("description", &self.description)
             .finish_non_exhaustive()
     }

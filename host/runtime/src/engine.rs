@@ -4,6 +4,7 @@
 //! busy executor can starve; whoever takes an instance holds a permit, so the pool is never empty
 //! when it is asked. Not here: who may import what (load), how a call ends (session).
 
+use crate::contract::CONTRACT;
 use crate::driver::Driver;
 use crate::error::LoadError;
 use crate::limits::{CALLS, MEMORY_BYTES_MOST, TICK, WARM_INSTANCES};
@@ -76,12 +77,12 @@ impl Runtime {
         component: &[u8],
     ) -> Result<Arc<Driver>, LoadError> {
         load::check_limits(&config)?;
-        let imports = load::imports(&config, component)?;
+        let face = load::face(&config, component)?;
         let engine = self.shared.engine.clone();
         let bytes = component.to_vec();
         let misfit = |detail: String| LoadError::Misfit {
             driver: config.name.clone(),
-            offered: load::CONTRACT,
+            offered: CONTRACT,
             detail,
         };
         // A panic of the compiler ends its own task and is told like any other misfit.
@@ -89,7 +90,7 @@ impl Runtime {
             .await
             .map_err(|error| misfit(error.to_string()))?
             .map_err(|error| misfit(format!("{error:#}")))?;
-        Driver::new(Arc::clone(&self.shared), config, imports, &component).await.map(Arc::new)
+        Driver::new(Arc::clone(&self.shared), config, face, &component).await.map(Arc::new)
     }
 }
 

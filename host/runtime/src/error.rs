@@ -35,12 +35,22 @@ pub enum LoadError {
     )]
     ForeignImport { driver: String, import: String },
     #[error(
-        "driver {driver} was built for contract {built_for} ({interface}), this host offers \
-         {offered}: take a driver built for {offered}, or a newer host"
+        "driver {driver} was built for contract {built_for} ({said_by}), this host offers {offered}: \
+         take a driver built for one of these, or a newer host"
     )]
-    OtherContract { driver: String, interface: String, built_for: String, offered: &'static str },
+    OtherContract { driver: String, said_by: String, built_for: String, offered: String },
+    #[error(
+        "driver {driver} says in {sections} places for which contract it was built, and must say so in \
+         one: build it with polymeter-sdk build"
+    )]
+    NoContract { driver: String, sections: usize },
+    #[error(
+        "driver {driver} says that it was built for contract {says}, but has {name}: build it anew \
+         with polymeter-sdk build"
+    )]
+    ContractsDiffer { driver: String, says: String, name: String },
     #[error("driver {driver} imports {import}, which contract {offered} does not have")]
-    UnknownInterface { driver: String, import: String, offered: &'static str },
+    UnknownInterface { driver: String, import: String, offered: String },
     #[error(
         "driver {driver} imports {import}, which is not granted: add \"{grant}\" to grant of \
          [[driver]] {driver}"

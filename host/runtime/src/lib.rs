@@ -8,6 +8,7 @@
 //! packages, the cache of compiled code.
 
 mod bindings;
+mod contract;
 mod convert;
 mod description;
 mod driver;

@@ -3,17 +3,11 @@
 //! Invariant: nothing is compiled whose imports were not all allowed by the contract and granted by
 //! the admin. Not here: signatures and packages.
 
+use crate::contract::{self, Outside, PACKAGE, SECTION};
 use crate::error::LoadError;
 use crate::limits::{CALLS, Knob, Limits, MEMORY_BYTES_MOST};
 use polymeter_domain::VendorCode;
 use wasmparser::{Encoding, Parser, Payload};
-
-/// The contract that this host offers.
-pub(crate) const CONTRACT: &str = "1.0.0";
-/// Versions that are the same contract: patches only, because wasmtime links a driver that needs a
-/// function of 1.1 against 1.0 as far as the names, and then fails without a sentence.
-const SAME_CONTRACT: &str = "1.0.";
-const PACKAGE: &str = "polymeter:driver/";
 
 /// The import interfaces an admin may grant, by their config names "line", "vault", "log".
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -50,9 +44,30 @@ pub struct DriverConfig {
     pub limits: Limits,
 }
 
-/// The imports of `component`, if all of them are allowed and granted. Reads every section header
-/// of the file, so a file that is cut short is refused here and not deep in the compiler.
-pub(crate) fn imports(config: &DriverConfig, component: &[u8]) -> Result<Vec<String>, LoadError> {
+/// What a component asks for and what it was built for.
+#[derive(Debug)]
+pub(crate) struct Face {
+    pub(crate) imports: Vec<String>,
+    pub(crate) contract: String,
+}
+
+/// The face of `component`, if its contract is offered and all its imports are allowed and granted.
+pub(crate) fn face(config: &DriverConfig, component: &[u8]) -> Result<Face, LoadError> {
+    let outside = outside(config, component)?;
+    contract::refuse_other(&config.name, &outside)?;
+    for import in &outside.imports {
+        allow(config, import)?;
+    }
+    for export in &outside.exports {
+        contract::refuse_other_name(&config.name, export)?;
+    }
+    let contract = contract::agreed(&config.name, &outside)?;
+    Ok(Face { imports: outside.imports, contract })
+}
+
+/// Reads every section header of the file, so a file that is cut short is refused here and not deep
+/// in the compiler.
+fn outside(config: &DriverConfig, component: &[u8]) -> Result<Outside, LoadError> {
     let driver = || config.name.clone();
     if component.len() > config.limits.component_bytes {
         return Err(LoadError::TooLarge {
@@ -70,7 +85,7 @@ pub(crate) fn imports(config: &DriverConfig, component: &[u8]) -> Result<Vec<Str
         let detail = "it does not begin as WebAssembly does".to_owned();
         return Err(LoadError::Garbled { driver: driver(), detail });
     }
-    let mut imports = Vec::new();
+    let mut outside = Outside::default();
     let mut depth = 0_usize;
     for payload in Parser::new(0).parse_all(component) {
         match payload.map_err(garbled)? {
@@ -81,25 +96,26 @@ pub(crate) fn imports(config: &DriverConfig, component: &[u8]) -> Result<Vec<Str
             Payload::End(_) => depth = depth.saturating_sub(1),
             Payload::ComponentImportSection(section) if depth == 0 => {
                 for import in section {
-                    let name = import.map_err(garbled)?.name.name;
-                    allow(config, name)?;
-                    imports.push(name.to_owned());
+                    outside.imports.push(import.map_err(garbled)?.name.name.to_owned());
                 }
             }
             Payload::ComponentExportSection(section) if depth == 0 => {
                 for export in section {
-                    same_contract(config, export.map_err(garbled)?.name.name)?;
+                    outside.exports.push(export.map_err(garbled)?.name.name.to_owned());
                 }
+            }
+            Payload::CustomSection(section) if depth == 0 && section.name() == SECTION => {
+                outside.contracts.push(section.data().to_vec());
             }
             _ => {}
         }
     }
-    Ok(imports)
+    Ok(outside)
 }
 
 fn allow(config: &DriverConfig, import: &str) -> Result<(), LoadError> {
     let driver = || config.name.clone();
-    same_contract(config, import)?;
+    contract::refuse_other_name(&config.name, import)?;
     let Some((interface, _)) = import.strip_prefix(PACKAGE).and_then(|rest| rest.split_once('@'))
     else {
         return Err(LoadError::ForeignImport { driver: driver(), import: import.to_owned() });
@@ -111,7 +127,7 @@ fn allow(config: &DriverConfig, import: &str) -> Result<(), LoadError> {
         None => Err(LoadError::UnknownInterface {
             driver: driver(),
             import: import.to_owned(),
-            offered: CONTRACT,
+            offered: contract::offered(),
         }),
         Some(capability) if !config.grants.contains(&capability) => Err(LoadError::NotGranted {
             driver: driver(),
@@ -120,21 +136,6 @@ fn allow(config: &DriverConfig, import: &str) -> Result<(), LoadError> {
         }),
         Some(_) => Ok(()),
     }
-}
-
-/// Names outside our package pass: imports among them are refused by [`allow`], exports do no harm.
-fn same_contract(config: &DriverConfig, name: &str) -> Result<(), LoadError> {
-    let Some(rest) = name.strip_prefix(PACKAGE) else { return Ok(()) };
-    let (_, version) = rest.split_once('@').unwrap_or((rest, "no version"));
-    if version.starts_with(SAME_CONTRACT) && !version.contains(['-', '+']) {
-        return Ok(());
-    }
-    Err(LoadError::OtherContract {
-        driver: config.name.clone(),
-        interface: name.to_owned(),
-        built_for: version.to_owned(),
-        offered: CONTRACT,
-    })
 }
 
 /// Limits at which a driver could never run, or that the pool could not keep.

@@ -4,6 +4,7 @@
 //! and nothing else; anything more (WASI above all) is an error here, long before a host refuses it.
 //! Not here: packaging and signing.
 
+pub mod contract;
 mod face;
 
 use anyhow::{Context, Result, bail};
@@ -69,6 +70,7 @@ pub fn build(manifest: &Path, out_dir: &Path) -> Result<PathBuf> {
 
     let folder = manifest.parent().context("a manifest lies in a folder")?;
     face::check(&folder.join("driver.toml"), &component)?;
+    let component = contract::seal(&component)?;
 
     std::fs::create_dir_all(out_dir).with_context(|| format!("creating {}", out_dir.display()))?;
     let name = package.name.strip_prefix("driver-").unwrap_or(&package.name);

@@ -15,6 +15,16 @@ fn importing(name: &str) -> Vec<u8> {
     external(10, name, &[5, 0])
 }
 
+/// `component`, saying that it was built for `contract`.
+fn built_for(contract: &str, mut component: Vec<u8>) -> Vec<u8> {
+    let name = "polymeter:contract";
+    let length = |bytes: usize| u8::try_from(bytes).expect("fits a single LEB128 byte");
+    component.extend([0, length(1 + name.len() + contract.len()), length(name.len())]);
+    component.extend(name.as_bytes());
+    component.extend(contract.as_bytes());
+    component
+}
+
 /// The preamble, a type section with an empty instance type, and one import (10) or export (11).
 fn external(section: u8, name: &str, kind: &[u8]) -> Vec<u8> {
     let length = |bytes: usize| u8::try_from(bytes).expect("fits a single LEB128 byte");
@@ -73,7 +83,7 @@ async fn imports_are_read_before_anything_is_compiled() {
     check(
         config(),
         &importing("polymeter:driver/card-slot@1.0.0"),
-        "driver misbehaving imports polymeter:driver/card-slot@1.0.0, which contract 1.0.0 does \
+        "driver misbehaving imports polymeter:driver/card-slot@1.0.0, which contract 1.0 does \
          not have",
     )
     .await;
@@ -88,7 +98,7 @@ async fn imports_are_read_before_anything_is_compiled() {
             &importing(import),
             &format!(
                 "driver misbehaving was built for contract {built_for} ({import}), this host \
-                 offers 1.0.0"
+                 offers 1.0"
             ),
         )
         .await;
@@ -96,10 +106,36 @@ async fn imports_are_read_before_anything_is_compiled() {
     // A patch of the contract is the same contract: this one fails for lack of exports only.
     check(
         config(),
-        &importing("polymeter:driver/line@1.0.7"),
+        &built_for("1.0.7", importing("polymeter:driver/line@1.0.7")),
         "driver misbehaving does not export polymeter:driver/info@1.0.0",
     )
     .await;
+}
+
+#[tokio::test]
+async fn the_contract_is_told_before_anything_else() {
+    // From the future: told so, and not that an interface of it is unknown here.
+    check(
+        config(ample()),
+        &built_for("1.3.0", importing("polymeter:driver/future@1.3.0")),
+        "driver misbehaving was built for contract 1.3.0 (polymeter:contract), this host offers 1.0",
+    )
+    .await;
+    check(
+        config(ample()),
+        &importing("polymeter:driver/line@1.0.0"),
+        "driver misbehaving says in 0 places for which contract it was built, and must say so in one",
+    )
+    .await;
+    check(
+        config(ample()),
+        &built_for("1.0.1", importing("polymeter:driver/line@1.0.0")),
+        "driver misbehaving says that it was built for contract 1.0.1, but has \
+         polymeter:driver/line@1.0.0: build it anew",
+    )
+    .await;
+    let driver = runtime().load(config(ample()), component()).await.expect("loads");
+    assert_eq!(driver.contract(), "1.0.0");
 }
 
 #[tokio::test]
@@ -121,12 +157,13 @@ async fn what_is_no_whole_component_is_refused() {
     // An empty component, well formed, has nothing to call.
     check(
         config(ample()),
-        b"\0asm\x0d\0\x01\0",
+        &built_for("1.0.0", b"\0asm\x0d\0\x01\0".to_vec()),
         "driver misbehaving does not export polymeter:driver/info@1.0.0, which every driver must",
     )
     .await;
     // A function where an interface is promised passes the parser and fails the compiler.
     let nonsense = external(11, "polymeter:driver/info@1.0.0", &[1, 0, 0]);
+    let nonsense = built_for("1.0.0", nonsense);
     check(config(ample()), &nonsense, "driver misbehaving does not fit contract 1.0.0: ").await;
 }
 
