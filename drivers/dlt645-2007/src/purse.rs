@@ -9,7 +9,7 @@ use crate::measure::digits as printed;
 use crate::settings::{Settings, bad, digits, reversed};
 use crate::words;
 use polymeter_codec::dlt645::control::AUTHENTICATE;
-use polymeter_driver::codes::{error, quantity, refusal};
+use polymeter_driver::codes::{error, quantity, refusal, vault};
 use polymeter_driver::{
     Call, Credit, Diversification, DriverError, Host, Key, Level, Opening, Order, Purchase,
     Receipt, Refusal, SellOutcome,
@@ -19,11 +19,6 @@ const AUTHENTICATION: u32 = 0x0700_00FF;
 const OPENING: u32 = 0x0701_01FF;
 const PURCHASE: u32 = 0x0701_02FF;
 const STATUS: u32 = 0x0781_02FF;
-
-/// Vault algorithms, as in the contract.
-const TRIPLE_DES: u16 = 1;
-const PBOC_MAC: u16 = 1;
-const SESSION: u16 = 1;
 
 /// CLA INS P1 P2 of the box inside the meter: add to the purse, and write the customer number.
 const HEADER_PURSE: [u8; 4] = [0x84, 0x32, 0x01, 0x0C];
@@ -100,9 +95,13 @@ fn authenticate(
 ) -> Result<Result<[u8; 4], Refusal>, DriverError> {
     let [n0, n1, n2, n3, n4, n5] = exchange.settings.meter_number;
     let factor = [0, 0, n0, n1, n2, n3, n4, n5];
-    let path = vec![Diversification { algorithm: SESSION, factor: factor.to_vec() }];
+    let path = vec![Diversification {
+        algorithm: vault::diversification::TRIPLE_DES_COMPLEMENT,
+        factor: factor.to_vec(),
+    }];
     let session = Key { label: exchange.settings.key_label.clone(), path };
-    let cipher = exchange.host.encrypt(&session, TRIPLE_DES, &random1)?;
+    let cipher =
+        exchange.host.encrypt(&session, vault::cipher::TRIPLE_DES_ECB, &[], &[], &random1)?;
     let cipher1: [u8; 8] = cipher
         .try_into()
         .map_err(|_| DriverError::new(error::VAULT, "a cipher text of a wrong length"))?;
@@ -154,7 +153,7 @@ fn mac(
     let message = [&header[..], &[counted], data].concat();
     let iv = [random2, [0; 4]].concat();
     let key = Key { label: exchange.settings.key_label.clone(), path: Vec::new() };
-    let mac = exchange.host.mac(&key, PBOC_MAC, &iv, &message)?;
+    let mac = exchange.host.mac(&key, vault::mac::PBOC, &iv, &message)?;
     let first = mac.first_chunk();
     first.copied().ok_or_else(|| DriverError::new(error::VAULT, "a MAC of a wrong length"))
 }

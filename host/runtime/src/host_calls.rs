@@ -96,11 +96,14 @@ impl vault::Host for State {
         &mut self,
         key: vault::Key,
         algorithm: u16,
+        iv: Vec<u8>,
+        associated: Vec<u8>,
         data: Vec<u8>,
     ) -> Answer<Vec<u8>, vault::VaultError> {
-        let encrypted = self
-            .owner()
-            .and_then(|vendor| self.vault.encrypt(vendor, &name(&key), algorithm, &data));
+        let encrypted = self.owner().and_then(|vendor| {
+            without(&iv, &associated)?;
+            self.vault.encrypt(vendor, &name(&key), algorithm, &data)
+        });
         Ok(encrypted.map_err(refused))
     }
 
@@ -108,17 +111,30 @@ impl vault::Host for State {
         &mut self,
         key: vault::Key,
         algorithm: u16,
+        iv: Vec<u8>,
+        associated: Vec<u8>,
         data: Vec<u8>,
     ) -> Answer<Vec<u8>, vault::VaultError> {
-        let decrypted = self
-            .owner()
-            .and_then(|vendor| self.vault.decrypt(vendor, &name(&key), algorithm, &data));
+        let decrypted = self.owner().and_then(|vendor| {
+            without(&iv, &associated)?;
+            self.vault.decrypt(vendor, &name(&key), algorithm, &data)
+        });
         Ok(decrypted.map_err(refused))
     }
 
     fn random(&mut self, length: u32) -> Answer<Vec<u8>, vault::VaultError> {
         Ok(Vault::random(length).map_err(refused))
     }
+}
+
+/// ECB, all that this vault has, takes neither.
+fn without(iv: &[u8], associated: &[u8]) -> Result<(), Refused> {
+    for (what, bytes) in [("an initial value", iv), ("associated data", associated)] {
+        if !bytes.is_empty() {
+            return Err(Refused::BadLength { what, length: bytes.len() });
+        }
+    }
+    Ok(())
 }
 
 impl State {

@@ -22,6 +22,51 @@ pub mod line {
     pub const NOT_GRANTED: u16 = 4;
 }
 
+/// `vault-error.code` and what the vault can do; lengths of `iv` and data stand in the contract.
+pub mod vault {
+    pub mod error {
+        pub const NO_SUCH_KEY: u16 = 1;
+        pub const NOT_OFFERED: u16 = 2;
+        pub const BAD_LENGTH: u16 = 3;
+        pub const NOT_GRANTED: u16 = 4;
+        pub const OTHER_KIND: u16 = 5;
+        pub const WRONG_TAG: u16 = 6;
+        pub const NO_ANSWER: u16 = 7;
+    }
+
+    /// `mac`'s algorithm.
+    pub mod mac {
+        pub const PBOC: u16 = 1;
+        pub const HMAC_SHA_256: u16 = 2;
+        pub const AES_CMAC: u16 = 3;
+        pub const DLMS_GMAC: u16 = 4;
+        pub const SM4_CBC_MAC: u16 = 5;
+        pub const AES_GMAC: u16 = 6;
+    }
+
+    /// `encrypt`'s and `decrypt`'s algorithm.
+    pub mod cipher {
+        pub const TRIPLE_DES_ECB: u16 = 1;
+        pub const AES_ECB: u16 = 2;
+        pub const AES_CBC: u16 = 3;
+        pub const DLMS_GCM: u16 = 4;
+        pub const SM4_ECB: u16 = 5;
+        pub const SM4_CBC: u16 = 6;
+        pub const AES_GCM: u16 = 7;
+        pub const TRIPLE_DES_CBC: u16 = 8;
+        pub const AES_CTR: u16 = 9;
+    }
+
+    /// `diversification.algorithm`.
+    pub mod diversification {
+        pub const TRIPLE_DES_COMPLEMENT: u16 = 1;
+        pub const PBOC: u16 = 2;
+        pub const PBOC_SM4: u16 = 3;
+        pub const EMV_AES: u16 = 4;
+        pub const AES_CMAC: u16 = 5;
+    }
+}
+
 /// `refusal.code`.
 pub mod refusal {
     pub const OTHER: u16 = 1;

@@ -41,11 +41,25 @@ impl<const VAULT: bool> Host for Imports<VAULT> {
     ) -> Result<Vec<u8>, VaultError> {
         if VAULT { vault::mac(key, algorithm, iv, data) } else { without_vault() }
     }
-    fn encrypt(&mut self, key: &Key, algorithm: u16, data: &[u8]) -> Result<Vec<u8>, VaultError> {
-        if VAULT { vault::encrypt(key, algorithm, data) } else { without_vault() }
+    fn encrypt(
+        &mut self,
+        key: &Key,
+        algorithm: u16,
+        iv: &[u8],
+        associated: &[u8],
+        data: &[u8],
+    ) -> Result<Vec<u8>, VaultError> {
+        if VAULT { vault::encrypt(key, algorithm, iv, associated, data) } else { without_vault() }
     }
-    fn decrypt(&mut self, key: &Key, algorithm: u16, data: &[u8]) -> Result<Vec<u8>, VaultError> {
-        if VAULT { vault::decrypt(key, algorithm, data) } else { without_vault() }
+    fn decrypt(
+        &mut self,
+        key: &Key,
+        algorithm: u16,
+        iv: &[u8],
+        associated: &[u8],
+        data: &[u8],
+    ) -> Result<Vec<u8>, VaultError> {
+        if VAULT { vault::decrypt(key, algorithm, iv, associated, data) } else { without_vault() }
     }
     fn random(&mut self, length: u32) -> Result<Vec<u8>, VaultError> {
         if VAULT { vault::random(length) } else { without_vault() }

@@ -41,8 +41,22 @@ pub trait Host {
         iv: &[u8],
         data: &[u8],
     ) -> Result<Vec<u8>, VaultError>;
-    fn encrypt(&mut self, key: &Key, algorithm: u16, data: &[u8]) -> Result<Vec<u8>, VaultError>;
-    fn decrypt(&mut self, key: &Key, algorithm: u16, data: &[u8]) -> Result<Vec<u8>, VaultError>;
+    fn encrypt(
+        &mut self,
+        key: &Key,
+        algorithm: u16,
+        iv: &[u8],
+        associated: &[u8],
+        data: &[u8],
+    ) -> Result<Vec<u8>, VaultError>;
+    fn decrypt(
+        &mut self,
+        key: &Key,
+        algorithm: u16,
+        iv: &[u8],
+        associated: &[u8],
+        data: &[u8],
+    ) -> Result<Vec<u8>, VaultError>;
     fn random(&mut self, length: u32) -> Result<Vec<u8>, VaultError>;
     fn log(&mut self, level: Level, message: &str);
 }

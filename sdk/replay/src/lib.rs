@@ -51,8 +51,9 @@
 //! A typed value is `number:186e-2` (mantissa, then `e` and the scale unless it is 0), `text:..`,
 //! `flag:true`, `bytes:<hex>` or `time:2026-03-02T10:11:12`.
 //!
-//! **Vault.** `vault mac <key> algorithm=1 iv=<hex> data=<hex> = <hex>`, `vault encrypt` and
-//! `vault decrypt` alike without `iv`, `vault random 8 = <hex>`. A key is its label and then
+//! **Vault.** `vault encrypt <key> algorithm=1 iv=<hex> associated=<hex> data=<hex> = <hex>`,
+//! `vault decrypt` alike, `vault mac` without `associated`, `vault random 8 = <hex>`; `iv=` and
+//! `associated=` are left out where they are empty. A key is its label and then
 //! `/<algorithm>:<factor>` for each diversification. After `=` may stand `refused <code>` instead.
 //!
 //! **Line.** `> (refused <code>)` and `< (refused <code>)` are a `line-error`; `< (silence)` is

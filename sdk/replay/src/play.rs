@@ -190,12 +190,30 @@ impl Host for Player<'_> {
         self.vault(VaultAct::Mac { key, algorithm, iv, data })
     }
 
-    fn encrypt(&mut self, key: &Key, algorithm: u16, data: &[u8]) -> Result<Vec<u8>, VaultError> {
-        self.vault(VaultAct::Encrypt { key: key.clone(), algorithm, data: data.to_vec() })
+    fn encrypt(
+        &mut self,
+        key: &Key,
+        algorithm: u16,
+        iv: &[u8],
+        associated: &[u8],
+        data: &[u8],
+    ) -> Result<Vec<u8>, VaultError> {
+        let (key, iv) = (key.clone(), iv.to_vec());
+        let (associated, data) = (associated.to_vec(), data.to_vec());
+        self.vault(VaultAct::Encrypt { key, algorithm, iv, associated, data })
     }
 
-    fn decrypt(&mut self, key: &Key, algorithm: u16, data: &[u8]) -> Result<Vec<u8>, VaultError> {
-        self.vault(VaultAct::Decrypt { key: key.clone(), algorithm, data: data.to_vec() })
+    fn decrypt(
+        &mut self,
+        key: &Key,
+        algorithm: u16,
+        iv: &[u8],
+        associated: &[u8],
+        data: &[u8],
+    ) -> Result<Vec<u8>, VaultError> {
+        let (key, iv) = (key.clone(), iv.to_vec());
+        let (associated, data) = (associated.to_vec(), data.to_vec());
+        self.vault(VaultAct::Decrypt { key, algorithm, iv, associated, data })
     }
 
     fn random(&mut self, length: u32) -> Result<Vec<u8>, VaultError> {

@@ -41,8 +41,8 @@ pub enum Event {
 #[derive(Debug, Clone, PartialEq)]
 pub enum VaultAct {
     Mac { key: Key, algorithm: u16, iv: Vec<u8>, data: Vec<u8> },
-    Encrypt { key: Key, algorithm: u16, data: Vec<u8> },
-    Decrypt { key: Key, algorithm: u16, data: Vec<u8> },
+    Encrypt { key: Key, algorithm: u16, iv: Vec<u8>, associated: Vec<u8>, data: Vec<u8> },
+    Decrypt { key: Key, algorithm: u16, iv: Vec<u8>, associated: Vec<u8>, data: Vec<u8> },
     Random { length: u32 },
 }
 
@@ -213,26 +213,47 @@ fn vault(text: &str) -> Result<Event, ReadError> {
     };
     let words: Vec<&str> = question.split_whitespace().collect();
     let act = match words.as_slice() {
-        ["mac", key, algorithm, iv, data] => VaultAct::Mac {
-            key: vault_key(key)?,
-            algorithm: format::number(named("algorithm", algorithm)?)?,
-            iv: format::bytes(named("iv", iv)?)?,
-            data: format::bytes(named("data", data)?)?,
-        },
-        [verb @ ("encrypt" | "decrypt"), key, algorithm, data] => {
-            let key = vault_key(key)?;
-            let algorithm = format::number(named("algorithm", algorithm)?)?;
-            let data = format::bytes(named("data", data)?)?;
-            if *verb == "encrypt" {
-                VaultAct::Encrypt { key, algorithm, data }
-            } else {
-                VaultAct::Decrypt { key, algorithm, data }
-            }
+        [verb @ ("mac" | "encrypt" | "decrypt"), key, algorithm, optional @ .., data] => {
+            keyed(verb, key, algorithm, optional, data)?
         }
         ["random", length] => VaultAct::Random { length: format::number(length)? },
         _ => return ReadError::because("not a vault line: mac, encrypt, decrypt or random"),
     };
     Ok(Event::Vault(act, answer))
+}
+
+/// `optional` is `iv=` and `associated=`, in this order, each left out where it is empty.
+fn keyed(
+    verb: &str,
+    key: &str,
+    algorithm: &str,
+    optional: &[&str],
+    data: &str,
+) -> Result<VaultAct, ReadError> {
+    let key = vault_key(key)?;
+    let algorithm = format::number(named("algorithm", algorithm)?)?;
+    let (iv, optional) = taken("iv", optional)?;
+    let (associated, optional) = taken("associated", optional)?;
+    if let Some(word) = optional.first() {
+        return ReadError::because(format!("`{word}` does not belong before `data=`"));
+    }
+    let data = format::bytes(named("data", data)?)?;
+    match verb {
+        "mac" if associated.is_empty() => Ok(VaultAct::Mac { key, algorithm, iv, data }),
+        "mac" => ReadError::because("`mac` takes no `associated=`"),
+        "encrypt" => Ok(VaultAct::Encrypt { key, algorithm, iv, associated, data }),
+        _ => Ok(VaultAct::Decrypt { key, algorithm, iv, associated, data }),
+    }
+}
+
+/// The bytes behind `name=` if the first word begins so, and the words that are left.
+fn taken<'a, 'b>(name: &str, words: &'a [&'b str]) -> Result<(Vec<u8>, &'a [&'b str]), ReadError> {
+    match words {
+        [first, rest @ ..] if named(name, first).is_ok() => {
+            Ok((format::bytes(named(name, first)?)?, rest))
+        }
+        _ => Ok((Vec::new(), words)),
+    }
 }
 
 fn named<'a>(name: &str, word: &'a str) -> Result<&'a str, ReadError> {
@@ -271,10 +292,16 @@ impl std::fmt::Display for Event {
 
 impl std::fmt::Display for VaultAct {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let (verb, key, algorithm, iv, data) = match self {
-            VaultAct::Mac { key, algorithm, iv, data } => ("mac", key, algorithm, Some(iv), data),
-            VaultAct::Encrypt { key, algorithm, data } => ("encrypt", key, algorithm, None, data),
-            VaultAct::Decrypt { key, algorithm, data } => ("decrypt", key, algorithm, None, data),
+        let (verb, key, algorithm, iv, associated, data) = match self {
+            VaultAct::Mac { key, algorithm, iv, data } => {
+                ("mac", key, algorithm, iv, &Vec::new(), data)
+            }
+            VaultAct::Encrypt { key, algorithm, iv, associated, data } => {
+                ("encrypt", key, algorithm, iv, associated, data)
+            }
+            VaultAct::Decrypt { key, algorithm, iv, associated, data } => {
+                ("decrypt", key, algorithm, iv, associated, data)
+            }
             VaultAct::Random { length } => return write!(f, "vault random {length}"),
         };
         write!(f, "vault {verb} {}", key.label)?;
@@ -282,8 +309,10 @@ impl std::fmt::Display for VaultAct {
             write!(f, "/{}:{}", step.algorithm, hex::encode(&step.factor))?;
         }
         write!(f, " algorithm={algorithm}")?;
-        if let Some(iv) = iv {
-            write!(f, " iv={}", hex::encode(iv))?;
+        for (name, bytes) in [("iv", iv), ("associated", associated)] {
+            if !bytes.is_empty() {
+                write!(f, " {name}={}", hex::encode(bytes))?;
+            }
         }
         write!(f, " data={}", hex::encode(data))
     }

@@ -93,6 +93,11 @@ fn a_play_follows_the_transcript() {
     );
     check(&SALE.replace("> 01", "> 03"), "small:6: expected\n> 03\nbut got\n> 01");
     check(&SALE.replace("data=02", "data=03"), "small:8: expected\nvault mac");
+    check(
+        &SALE.replace("data=02", "associated=01 data=02"),
+        "small:8: `mac` takes no `associated=`",
+    );
+    check(&SALE.replace("data=02", "iv=01 data=02"), "small:8: `iv=01` does not belong");
     check(&SALE.replace("> AABB", "> AABB\n> 05"), "small:10: the driver ended before `> 05`");
     check(&SALE.replace("> AABB\n", ""), "small:9: the call should be over");
     check(&SALE.replace("balance=money:5", "balance=money:6"), "small:10: expected");
@@ -156,4 +161,22 @@ fn a_wrong_transcript_is_refused_with_its_line() {
 fn a_folder_without_transcripts_is_a_failure() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src");
     assert!(check_folder::<Small>(folder.as_ref()).is_err());
+}
+
+#[test]
+fn vault_lines_are_written_as_they_are_read() {
+    for line in [
+        "vault mac purse algorithm=3 data= = 0011",
+        "vault mac purse@3 algorithm=1 iv=0000000000000000 data=02 = 0011",
+        "vault encrypt purse/1:00 algorithm=1 data=0001 = 0011",
+        "vault encrypt meter algorithm=3 iv=0a data=0001 = 0011",
+        "vault decrypt meter algorithm=4 iv=0a associated=30 data=0001 = refused 6",
+        "vault encrypt meter algorithm=7 associated=30 data=0001 = 0011",
+        "vault random 8 = 0001020304050607",
+    ] {
+        let text = format!("source: synthetic\ncall: read\n{line}\nresult: x");
+        let transcript = Transcript::parse("small", &text).expect(line);
+        let events: Vec<_> = transcript.events.iter().map(|(_, event)| event.to_string()).collect();
+        assert_eq!(events, [line]);
+    }
 }

@@ -189,10 +189,24 @@ impl Host for Box {
     fn mac(&mut self, _: &Key, _: u16, _: &[u8], _: &[u8]) -> Result<Vec<u8>, VaultError> {
         panic!("no vault")
     }
-    fn encrypt(&mut self, _: &Key, _: u16, _: &[u8]) -> Result<Vec<u8>, VaultError> {
+    fn encrypt(
+        &mut self,
+        _: &Key,
+        _: u16,
+        _: &[u8],
+        _: &[u8],
+        _: &[u8],
+    ) -> Result<Vec<u8>, VaultError> {
         panic!("no vault")
     }
-    fn decrypt(&mut self, _: &Key, _: u16, _: &[u8]) -> Result<Vec<u8>, VaultError> {
+    fn decrypt(
+        &mut self,
+        _: &Key,
+        _: u16,
+        _: &[u8],
+        _: &[u8],
+        _: &[u8],
+    ) -> Result<Vec<u8>, VaultError> {
         panic!("no vault")
     }
     fn random(&mut self, _: u32) -> Result<Vec<u8>, VaultError> {

@@ -150,10 +150,24 @@ impl Host for Hostile {
     fn mac(&mut self, _: &Key, _: u16, _: &[u8], _: &[u8]) -> Result<Vec<u8>, VaultError> {
         Ok(vec![1; 8])
     }
-    fn encrypt(&mut self, _: &Key, _: u16, data: &[u8]) -> Result<Vec<u8>, VaultError> {
+    fn encrypt(
+        &mut self,
+        _: &Key,
+        _: u16,
+        _: &[u8],
+        _: &[u8],
+        data: &[u8],
+    ) -> Result<Vec<u8>, VaultError> {
         Ok(data.to_vec())
     }
-    fn decrypt(&mut self, _: &Key, _: u16, data: &[u8]) -> Result<Vec<u8>, VaultError> {
+    fn decrypt(
+        &mut self,
+        _: &Key,
+        _: u16,
+        _: &[u8],
+        _: &[u8],
+        data: &[u8],
+    ) -> Result<Vec<u8>, VaultError> {
         Ok(data.to_vec())
     }
     fn random(&mut self, length: u32) -> Result<Vec<u8>, VaultError> {
