@@ -6,13 +6,13 @@
 //! do).
 
 mod checks;
-mod problem;
 mod raw;
 
-pub use problem::{Problem, Problems};
+pub use polymeter_package::{Problem, Problems};
 
 use jiff::tz::TimeZone;
 use polymeter_domain::{Currency, VendorCode};
+use polymeter_package::problem;
 use polymeter_runtime::DriverConfig;
 use polymeter_transport::LineSettings;
 use std::fmt;
@@ -70,7 +70,8 @@ impl Config {
 
     /// As [`Config::read`], from the text of `file`.
     pub fn parse(file: &Path, text: &str) -> Result<Config, Problems> {
-        let raw = toml::from_str(text).map_err(|error| problem::of_toml(file, text, &error))?;
+        let raw = toml::from_str(text)
+            .map_err(|error| problem::of_toml(file, text, &error, "docs/operating.md"))?;
         checks::check(file, text, raw)
     }
 }

@@ -42,6 +42,7 @@ pub fn test(arguments: &[String]) -> Result<()> {
     set_up::wasm_target()?;
     set_up::npm()?;
     set_up::chromium()?;
+    set_up::minisign()?;
     drivers::build_all(&root)?;
     cargo(BUILD_ALL)?;
     let mut cargo_test = vec!["test", "--workspace"];

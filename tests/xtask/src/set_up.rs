@@ -1,5 +1,5 @@
-//! Brings up what a fresh machine lacks: the wasm target through rustup, Chromium through Debian's
-//! packages. Checks before it changes anything; where it may not install, it says what to do.
+//! Brings up what a fresh machine lacks: the wasm target through rustup, Chromium and minisign through
+//! Debian's packages. Checks before it changes anything; where it may not install, it says what to do.
 
 use anyhow::{Context, Result, bail};
 use std::process::{Command, Stdio};
@@ -27,6 +27,16 @@ pub fn npm() -> Result<()> {
         return Ok(());
     }
     bail!("npm is missing: install Node.js 20 or newer")
+}
+
+/// The program that packages must agree with.
+pub fn minisign() -> Result<()> {
+    // It has no `--version`, and says so: that it starts is enough.
+    let mut program = Command::new("minisign");
+    if program.arg("-v").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok() {
+        return Ok(());
+    }
+    apt_install("minisign")
 }
 
 /// A real browser for the page's test.

@@ -1,9 +1,9 @@
 //! From the file's shape to a [`Config`]: what a type cannot say. All problems are collected.
 
-use super::problem::line_at;
 use super::{Config, DriverEntry, KeyEntry, Problem, Problems, raw};
 use jiff::tz::TimeZone;
 use polymeter_domain::{Currency, VendorCode};
+use polymeter_package::problem::line_at;
 use polymeter_runtime::{Capability, DriverConfig, Limits};
 use polymeter_transport::{Endpoint, LineSettings, Parity};
 use std::collections::HashMap;

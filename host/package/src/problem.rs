@@ -1,4 +1,4 @@
-//! What is wrong with a configuration, in a sentence that names file, line and fix.
+//! What is wrong with a file that a person wrote in TOML, in a sentence that names file, line and fix.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -57,8 +57,8 @@ pub fn line_at(text: &str, offset: usize) -> usize {
 }
 
 /// A syntax error, a missing key, a wrong type or an unknown key. For the last, the nearest known
-/// key is proposed.
-pub fn of_toml(file: &Path, text: &str, error: &toml::de::Error) -> Problem {
+/// key is proposed. `page` is the document that shows how the file is written.
+pub fn of_toml(file: &Path, text: &str, error: &toml::de::Error, page: &str) -> Problem {
     let line = error.span().map(|span| line_at(text, span.start));
     let message = error.message().replace('\n', ", ");
     let mut quoted = message.split('`').skip(1).step_by(2);
@@ -70,7 +70,7 @@ pub fn of_toml(file: &Path, text: &str, error: &toml::de::Error) -> Problem {
         let missing = quoted.next().unwrap_or_default();
         (format!("the key `{missing}` is missing"), format!("add `{missing} = ...` here"))
     } else {
-        (message.clone(), "write it as docs/operating.md shows".to_owned())
+        (message.clone(), format!("write it as {page} shows"))
     };
     Problem { file: file.to_owned(), line, what, fix }
 }

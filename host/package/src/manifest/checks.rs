@@ -1,0 +1,323 @@
+//! From the file's shape to a [`Manifest`]: what a type cannot say. All problems are collected.
+
+use super::{DeviceError, Manifest, PURSES, Parameter, ParameterKind, Proof, UNITS, Vendor, raw};
+use crate::problem::{Problem, Problems, line_at};
+use polymeter_domain::{Decimal, Unit, Value, VendorCode};
+use semver::Version;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use toml::Spanned;
+
+/// Names, titles, versions; as the runtime bounds what `describe` returns.
+const NAME_BYTES: usize = 128;
+const TEXT_BYTES: usize = 1_024;
+const ENTRIES: usize = 256;
+/// Interfaces of the contract in whose answers a device's own error may stand.
+const ANSWERING: &[&str] = &["meter", "purse", "supply", "settings", "bus"];
+
+struct Checker<'a> {
+    file: &'a Path,
+    text: &'a str,
+    problems: Vec<Problem>,
+}
+
+pub fn check(file: &Path, text: &str, raw: raw::File) -> Result<Manifest, Problems> {
+    let mut checker = Checker { file, text, problems: Vec::new() };
+    let name = checker.name(&raw.name);
+    let version = checker.version(&raw.version);
+    let contract = checker.version(&raw.contract);
+    let models = checker.models(&raw.models);
+    let vendors = checker.vendors(&raw.vendor);
+    let imports = checker.words("import", &raw.imports);
+    let keys = checker.words("key label", &raw.keys);
+    let limits = checker.limits(raw.limits);
+    let proof = checker.proof(&raw.proof);
+    let purse = checker.one_of("purse", &raw.purse, PURSES);
+    let parameters = checker.parameters(raw.parameters);
+    let errors = checker.errors(raw.errors);
+    match (version, contract, proof, purse) {
+        (Some(version), Some(contract), Some(proof), Some(purse))
+            if checker.problems.is_empty() =>
+        {
+            Ok(Manifest {
+                name,
+                version,
+                contract,
+                models,
+                vendors,
+                imports,
+                keys,
+                limits,
+                proof,
+                purse,
+                parameters,
+                errors,
+                build: raw.build,
+                certify: raw.certify,
+            })
+        }
+        _ => Err(Problems(checker.problems)),
+    }
+}
+
+impl Checker<'_> {
+    fn problem<T>(&mut self, at: &Spanned<T>, what: String, fix: impl Into<String>) {
+        let line = Some(line_at(self.text, at.span().start));
+        self.problems.push(Problem { file: self.file.to_owned(), line, what, fix: fix.into() });
+    }
+
+    /// Also the name of a file, so nothing that a file system could take for more.
+    fn name(&mut self, name: &Spanned<String>) -> String {
+        if !is_word(name.get_ref()) {
+            let what = format!("`{}` is no name for a driver", name.get_ref().escape_debug());
+            self.problem(name, what, "use 1 to 64 small letters, digits and `-`");
+        }
+        name.get_ref().clone()
+    }
+
+    fn version(&mut self, text: &Spanned<String>) -> Option<Version> {
+        match Version::parse(text.get_ref()) {
+            Ok(version) if text.get_ref().len() <= NAME_BYTES => return Some(version),
+            Ok(_) => self.problem(text, "the version is too long".to_owned(), "shorten it"),
+            Err(error) => {
+                let what = format!("`{}` is no version: {error}", text.get_ref().escape_debug());
+                self.problem(text, what, "write three numbers, e.g. 1.0.0");
+            }
+        }
+        None
+    }
+
+    fn models(&mut self, models: &[Spanned<String>]) -> Vec<String> {
+        for model in models {
+            self.shown(model, "a model", model.get_ref(), NAME_BYTES);
+        }
+        if let Some(more) = models.get(ENTRIES) {
+            self.problem(more, format!("more than {ENTRIES} models"), "leave some out");
+        }
+        models.iter().map(|model| model.get_ref().clone()).collect()
+    }
+
+    fn vendors(&mut self, vendors: &Spanned<Vec<raw::Vendor>>) -> Vec<Vendor> {
+        if vendors.get_ref().is_empty() {
+            self.problem(vendors, "there is no vendor".to_owned(), "add [[vendor]] with its code");
+        }
+        let mut found: Vec<Vendor> = Vec::new();
+        for vendor in vendors.get_ref() {
+            self.shown(&vendor.code, "name-en", &vendor.name_en, NAME_BYTES);
+            self.shown(&vendor.code, "name-zh", &vendor.name_zh, NAME_BYTES);
+            match VendorCode::new(vendor.code.get_ref()) {
+                Ok(code) if found.iter().any(|known| known.code == code) => {
+                    self.problem(&vendor.code, format!("vendor {code} stands twice"), "remove one");
+                }
+                Ok(code) => found.push(Vendor {
+                    code,
+                    name_en: vendor.name_en.clone(),
+                    name_zh: vendor.name_zh.clone(),
+                }),
+                Err(error) => {
+                    self.problem(&vendor.code, error.to_string(), "write the code of the meters");
+                }
+            }
+        }
+        found
+    }
+
+    /// Which imports there are is the contract's affair, which labels the site's vault's.
+    fn words(&mut self, what: &str, words: &[Spanned<String>]) -> BTreeSet<String> {
+        let mut found = BTreeSet::new();
+        for word in words {
+            let text = word.get_ref();
+            if !is_word(text) {
+                let wrong = format!("`{}` is no {what}", text.escape_debug());
+                self.problem(word, wrong, "use 1 to 64 small letters, digits and `-`");
+            } else if !found.insert(text.clone()) {
+                self.problem(word, format!("{what} `{text}` stands twice"), "remove one");
+            }
+        }
+        found
+    }
+
+    fn limits(&mut self, limits: BTreeMap<String, Spanned<i64>>) -> BTreeMap<String, u64> {
+        let mut found = BTreeMap::new();
+        for (name, limit) in limits {
+            match u64::try_from(*limit.get_ref()) {
+                Ok(value) if value > 0 => {
+                    found.insert(name, value);
+                }
+                _ => self.problem(&limit, format!("limit {name} is no limit"), "write 1 or more"),
+            }
+        }
+        found
+    }
+
+    fn proof(&mut self, proof: &Spanned<String>) -> Option<Proof> {
+        self.one_of("proof", proof, &Proof::ALL.map(|proof| (proof.name(), proof)))
+    }
+
+    fn one_of<T: Copy>(
+        &mut self,
+        key: &str,
+        word: &Spanned<String>,
+        known: &[(&str, T)],
+    ) -> Option<T> {
+        let found = known.iter().find(|(name, _)| name == word.get_ref());
+        if found.is_none() {
+            let names: Vec<&str> = known.iter().map(|(name, _)| *name).collect();
+            let what = format!("{key} `{}` is not known", word.get_ref().escape_debug());
+            self.problem(word, what, format!("write one of {}", names.join(", ")));
+        }
+        found.map(|(_, value)| *value)
+    }
+
+    /// A text that people are shown: something in it, and no control characters.
+    fn shown<T>(&mut self, at: &Spanned<T>, what: &str, text: &str, most: usize) {
+        if text.is_empty() || text.len() > most || text.chars().any(char::is_control) {
+            let wrong = format!("{what} `{}` cannot be shown", start_of(text));
+            self.problem(at, wrong, format!("write 1 to {most} bytes of plain text"));
+        }
+    }
+
+    fn parameters(&mut self, raw: BTreeMap<String, Spanned<raw::Parameter>>) -> Vec<Parameter> {
+        let mut entries: Vec<_> = raw.into_iter().collect();
+        entries.sort_by_key(|(_, parameter)| parameter.span().start);
+        if let Some((_, more)) = entries.get(ENTRIES) {
+            self.problem(more, format!("more than {ENTRIES} parameters"), "leave some out");
+        }
+        entries.into_iter().filter_map(|(name, raw)| self.parameter(name, &raw)).collect()
+    }
+
+    fn parameter(&mut self, name: String, raw: &Spanned<raw::Parameter>) -> Option<Parameter> {
+        let said = raw.get_ref();
+        if !is_word(&name) {
+            let what = format!("`{}` is no name for a parameter", start_of(&name));
+            self.problem(raw, what, "use 1 to 64 small letters, digits and `-`");
+        }
+        self.shown(raw, "title-en", &said.title_en, NAME_BYTES);
+        self.shown(raw, "title-zh", &said.title_zh, NAME_BYTES);
+        for (key, text) in
+            [("description-en", &said.description_en), ("description-zh", &said.description_zh)]
+        {
+            if !text.is_empty() {
+                self.shown(raw, key, text, TEXT_BYTES);
+            }
+        }
+        let known = ParameterKind::ALL.map(|kind| (kind.name(), kind));
+        let kind = self.one_of("type", &said.kind, &known)?;
+        let unit = match &said.unit {
+            Some(unit) => self.one_of("unit", unit, UNITS).map(Unit),
+            None => Some(Unit::NONE),
+        };
+        let is_number = matches!(kind, ParameterKind::Integer | ParameterKind::Number);
+        let (minimum, maximum) = (said.minimum, said.maximum);
+        if !is_number && (minimum.is_some() || maximum.is_some()) {
+            let what = format!("{name} is a {} and has a range", kind.name());
+            self.problem(raw, what, "remove minimum and maximum");
+        }
+        if let (Some(minimum), Some(maximum)) = (minimum, maximum)
+            && minimum > maximum
+        {
+            let what = format!("{name} goes from {minimum} to {maximum}");
+            self.problem(raw, what, "swap them");
+        }
+        let default = match &said.default {
+            Some(default) => Some(self.default(&name, kind, (minimum, maximum), default)?),
+            None => None,
+        };
+        Some(Parameter {
+            name,
+            kind,
+            title_en: said.title_en.clone(),
+            title_zh: said.title_zh.clone(),
+            description_en: said.description_en.clone(),
+            description_zh: said.description_zh.clone(),
+            minimum,
+            maximum,
+            default,
+            unit: unit?,
+            writable: said.writable,
+        })
+    }
+
+    fn default(
+        &mut self,
+        name: &str,
+        kind: ParameterKind,
+        (minimum, maximum): (Option<i64>, Option<i64>),
+        default: &Spanned<toml::Value>,
+    ) -> Option<Value> {
+        let value = match (kind, default.get_ref()) {
+            (ParameterKind::Integer | ParameterKind::Number, toml::Value::Integer(number)) => {
+                let below = minimum.is_some_and(|minimum| *number < minimum);
+                if below || maximum.is_some_and(|maximum| *number > maximum) {
+                    let what = format!("the default of {name}, {number}, is out of its range");
+                    self.problem(default, what, "change the default or the range");
+                }
+                Some(Value::Number(Decimal { mantissa: *number, scale: 0 }))
+            }
+            (ParameterKind::Number, toml::Value::String(text)) => decimal(text).map(Value::Number),
+            (ParameterKind::String, toml::Value::String(text)) => {
+                self.shown(default, "default", text, TEXT_BYTES);
+                Some(Value::Text(text.clone()))
+            }
+            (ParameterKind::Boolean, toml::Value::Boolean(flag)) => Some(Value::Flag(*flag)),
+            _ => None,
+        };
+        if value.is_none() {
+            let what = format!("the default of {name} is no {}", kind.name());
+            let fix = "write it as its type says; decimals as text, e.g. \"0.50\"";
+            self.problem(default, what, fix);
+        }
+        value
+    }
+
+    fn errors(&mut self, raw: BTreeMap<String, Spanned<raw::DeviceError>>) -> Vec<DeviceError> {
+        let mut entries: Vec<_> = raw.into_iter().collect();
+        entries.sort_by_key(|(_, error)| error.span().start);
+        let mut found = Vec::new();
+        for (key, raw) in entries {
+            let said = raw.get_ref();
+            let code = said.code.clone().unwrap_or(key);
+            self.shown(&raw, "code", &code, NAME_BYTES);
+            self.shown(&raw, "en", &said.en, TEXT_BYTES);
+            self.shown(&raw, "zh", &said.zh, TEXT_BYTES);
+            if said.bit && u64::from_str_radix(&code, 16).map_or(0, u64::count_ones) != 1 {
+                let what = format!("{code} is not one bit of a hexadecimal word");
+                self.problem(&raw, what, "leave out bit = true, or write e.g. 0020");
+            }
+            let known: Vec<_> = ANSWERING.iter().map(|name| (*name, *name)).collect();
+            let of = said.of.iter().filter_map(|name| self.one_of("of", name, &known));
+            found.push(DeviceError {
+                code,
+                of: of.map(str::to_owned).collect(),
+                bit: said.bit,
+                en: said.en.clone(),
+                zh: said.zh.clone(),
+            });
+        }
+        found
+    }
+}
+
+/// 1 to 64 small letters, digits and hyphens, with a letter or digit first.
+fn is_word(text: &str) -> bool {
+    let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    (1..=64).contains(&text.len()) && !text.starts_with('-') && text.bytes().all(fits)
+}
+
+/// Enough of a hostile text to find it by.
+fn start_of(text: &str) -> String {
+    text.chars().take(40).flat_map(char::escape_debug).collect()
+}
+
+/// "0.50" is 50 x 10^-2; no exponent, at most 18 decimals.
+fn decimal(text: &str) -> Option<Decimal> {
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+    let digits = whole.strip_prefix('-').unwrap_or(whole);
+    let is_plain = |digits: &str| digits.bytes().all(|digit| digit.is_ascii_digit());
+    if digits.is_empty() || !is_plain(digits) || !is_plain(fraction) || fraction.len() > 18 {
+        return None;
+    }
+    let mantissa = format!("{whole}{fraction}").parse().ok()?;
+    let scale = i8::try_from(fraction.len()).ok()?.checked_neg()?;
+    Some(Decimal { mantissa, scale })
+}

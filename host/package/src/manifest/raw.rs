@@ -1,0 +1,70 @@
+//! The shape of `driver.toml` as serde reads it. Everything here is checked by meaning in `checks`.
+
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use toml::Spanned;
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct File {
+    pub name: Spanned<String>,
+    pub version: Spanned<String>,
+    pub contract: Spanned<String>,
+    pub models: Vec<Spanned<String>>,
+    pub vendor: Spanned<Vec<Vendor>>,
+    pub imports: Vec<Spanned<String>>,
+    #[serde(default)]
+    pub keys: Vec<Spanned<String>>,
+    pub proof: Spanned<String>,
+    pub purse: Spanned<String>,
+    #[serde(default)]
+    pub limits: BTreeMap<String, Spanned<i64>>,
+    #[serde(default)]
+    pub parameters: BTreeMap<String, Spanned<Parameter>>,
+    #[serde(default)]
+    pub errors: BTreeMap<String, Spanned<DeviceError>>,
+    /// Read by the SDK alone.
+    #[serde(default)]
+    pub build: toml::Table,
+    #[serde(default)]
+    pub certify: toml::Table,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Vendor {
+    pub code: Spanned<String>,
+    pub name_en: String,
+    pub name_zh: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Parameter {
+    #[serde(rename = "type")]
+    pub kind: Spanned<String>,
+    pub title_en: String,
+    pub title_zh: String,
+    #[serde(default)]
+    pub description_en: String,
+    #[serde(default)]
+    pub description_zh: String,
+    pub minimum: Option<i64>,
+    pub maximum: Option<i64>,
+    pub default: Option<Spanned<toml::Value>>,
+    pub unit: Option<Spanned<String>>,
+    #[serde(default)]
+    pub writable: bool,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct DeviceError {
+    pub code: Option<String>,
+    #[serde(default)]
+    pub of: Vec<Spanned<String>>,
+    #[serde(default)]
+    pub bit: bool,
+    pub en: String,
+    pub zh: String,
+}
