@@ -1,9 +1,10 @@
-//! The host that a transcript is: it lets the driver do what stands there, and nothing else.
+//! A driver's own type, held against a transcript.
 
-use crate::call::{Outcome, perform};
-use crate::format::{ReadError, rendered};
-use crate::transcript::{EXTENSION, Event, ParseError, Transcript, VaultAct};
+use crate::carried::Carried;
 use polymeter_driver::{Host, Key, Level, LineError, MeterDriver, VaultError, codes};
+use polymeter_transcript::{
+    Content, Difference, EXTENSION, Fault, Outcome, ParseError, Request, Transcript, VaultAct,
+};
 use std::path::{Path, PathBuf};
 
 #[derive(Debug, thiserror::Error)]
@@ -12,11 +13,9 @@ pub enum ReplayError {
     File { path: PathBuf, source: std::io::Error },
     #[error(transparent)]
     Parse(#[from] ParseError),
-    #[error("{name}:{line}: the call")]
-    Call { name: String, line: usize, source: ReadError },
     /// The driver did something else than the transcript.
-    #[error("{name}:{line}: {problem}{log}")]
-    Differs { name: String, line: usize, problem: String, log: String },
+    #[error(transparent)]
+    Differs(#[from] Difference),
     #[error("{} transcripts failed:\n{}", .0.len(), .0.join("\n"))]
     Several(Vec<String>),
     #[error("no transcript below {}", .0.display())]
@@ -29,10 +28,8 @@ pub fn check<D: MeterDriver>(path: &Path) -> Result<(), ReplayError> {
         .map_err(|source| ReplayError::File { path: path.to_owned(), source })?;
     let transcript = Transcript::parse(&path.display().to_string(), &text)?;
     let mut player = Player::new(&transcript);
-    let outcome = perform::<D>(&mut player, &transcript.call).map_err(|source| {
-        ReplayError::Call { name: transcript.name.clone(), line: transcript.call.line, source }
-    })?;
-    player.finish(&outcome)
+    let outcome = perform::<D>(&mut player, &transcript.request);
+    Ok(player.finish(&outcome)?)
 }
 
 /// Plays every `*.transcript` below a folder; the number played. All of them are played before the
@@ -72,111 +69,88 @@ fn transcripts(folder: &Path) -> Result<Vec<PathBuf>, ReplayError> {
     Ok(files)
 }
 
-/// A [`Host`] that answers from a transcript. The first difference is kept; after it the line is
-/// down and the vault is shut.
-#[derive(Debug)]
-pub struct Player<'a> {
-    transcript: &'a Transcript,
-    next: usize,
-    difference: Option<(usize, String)>,
-    log: Vec<String>,
+/// Makes the call.
+pub fn perform<D: MeterDriver>(host: &mut dyn Host, request: &Request) -> Outcome {
+    match request.clone() {
+        Request::Describe => D::describe().carried(),
+        Request::Probe(told) => D::probe(host, &told.carried()).carried(),
+        Request::Read(told) => D::read(host, &told.carried()).carried(),
+        Request::Open(told, opening) => {
+            D::open(host, &told.carried(), &opening.carried()).carried()
+        }
+        Request::Sell(told, order) => D::sell(host, &told.carried(), &order.carried()).carried(),
+        Request::Clear(told) => D::clear(host, &told.carried()).carried(),
+        Request::Check(told, count) => D::check(host, &told.carried(), count).carried(),
+        Request::Control { told, command, valid_until } => {
+            D::control(host, &told.carried(), command, valid_until.carried()).carried()
+        }
+        Request::SetParameters(told, parameters) => {
+            D::set_parameters(host, &told.carried(), &parameters.carried()).carried()
+        }
+        Request::Decode(frame) => D::decode(&frame).carried(),
+    }
 }
+
+/// A [`Host`] that answers from a transcript.
+#[derive(Debug)]
+pub struct Player<'a>(polymeter_transcript::Player<&'a Transcript>);
 
 impl<'a> Player<'a> {
     pub fn new(transcript: &'a Transcript) -> Self {
-        Self { transcript, next: 0, difference: None, log: Vec::new() }
+        Self(polymeter_transcript::Player::new(transcript))
     }
 
     /// Ends the play: every step must have been taken and the result be the transcript's.
-    pub fn finish(self, outcome: &Outcome) -> Result<(), ReplayError> {
-        let difference = self.difference.clone().or_else(|| {
-            let (line, event) = self.transcript.events.get(self.next)?;
-            Some((*line, format!("the driver ended before `{event}`: {}", text(outcome))))
-        });
-        let expected = &self.transcript.result;
-        let found = rendered(outcome);
-        let difference = difference.or_else(|| {
-            (!agrees(expected, &found)).then(|| {
-                let expected = expected.join("\n");
-                let problem = format!("expected\n{expected}\nbut got\n{}", found.join("\n"));
-                (self.transcript.result_line, problem)
-            })
-        });
-        let Some((line, problem)) = difference else { return Ok(()) };
-        let log = self.log.iter().map(|entry| format!("\n  log {entry}")).collect();
-        Err(ReplayError::Differs { name: self.transcript.name.clone(), line, problem, log })
+    pub fn finish(self, outcome: &Outcome) -> Result<(), Difference> {
+        self.0.finish(outcome)
     }
 
-    /// Takes the next step if `is_it` agrees; otherwise notes the difference.
-    fn step<T>(&mut self, done: &str, is_it: impl Fn(&Event) -> Option<T>) -> Option<T> {
-        if self.difference.is_some() {
-            return None;
+    fn vault(&mut self, act: &VaultAct) -> Result<Vec<u8>, VaultError> {
+        match self.0.vault(act) {
+            Ok(Content::Plain(bytes)) => Ok(bytes),
+            Ok(Content::Masked { .. }) => {
+                let problem = format!(
+                    "what the vault answered to `{act}` is masked: replay it where the key is"
+                );
+                self.0.object(problem);
+                let detail = "masked in the transcript".to_owned();
+                Err(VaultError { code: codes::vault::error::NOT_GRANTED, detail })
+            }
+            Err(fault) => {
+                let (code, detail) = heard(fault, "refused in the transcript");
+                Err(VaultError { code, detail })
+            }
         }
-        let Some((line, event)) = self.transcript.events.get(self.next) else {
-            let line = self.transcript.result_line;
-            self.difference = Some((line, format!("the call should be over, but `{done}`")));
-            return None;
-        };
-        let answer = is_it(event);
-        if answer.is_none() {
-            self.difference = Some((*line, format!("expected\n{event}\nbut got\n{done}")));
-        }
-        self.next += 1;
-        answer
-    }
-
-    fn vault(&mut self, act: VaultAct) -> Result<Vec<u8>, VaultError> {
-        let answer = self.step(&act.to_string(), |event| match event {
-            Event::Vault(expected, answer) if *expected == act => Some(answer.clone()),
-            _ => None,
-        });
-        let refused = |code| VaultError { code, detail: "refused in the transcript".to_owned() };
-        answer.unwrap_or(Err(VAULT_SHUT)).map_err(refused)
     }
 }
 
-/// `vault-error.code`: not granted.
-const VAULT_SHUT: u16 = 4;
-
-fn line_error(code: u16) -> LineError {
-    let detail =
-        if code == codes::line::SILENT { "no answer" } else { "refused by the transcript" };
-    LineError { code, detail: detail.to_owned() }
+/// Code and words of a fault. A call cannot be cut off here; the driver hears that the line is down.
+fn heard(fault: Fault, otherwise: &str) -> (u16, String) {
+    match fault {
+        Fault::Refused { code, detail } if detail.is_empty() => (code, otherwise.to_owned()),
+        Fault::Refused { code, detail } => (code, detail),
+        Fault::CutOff => (codes::line::DOWN, "cut off in the transcript".to_owned()),
+    }
 }
 
-fn text(outcome: &Outcome) -> String {
-    rendered(outcome).join("\n")
-}
-
-fn agrees(expected: &[String], found: &[String]) -> bool {
-    expected.len() == found.len()
-        && expected.iter().zip(found).all(|(expected, found)| match expected.strip_suffix(" ...") {
-            Some(beginning) => found.starts_with(beginning),
-            None => expected == found,
-        })
+fn line_error(fault: Fault) -> LineError {
+    let silent = matches!(fault, Fault::Refused { code: codes::line::SILENT, .. });
+    let otherwise = if silent { "no answer" } else { "refused by the transcript" };
+    let (code, detail) = heard(fault, otherwise);
+    LineError { code, detail }
 }
 
 impl Host for Player<'_> {
     fn send(&mut self, bytes: &[u8]) -> Result<(), LineError> {
-        let done = Event::Send(Ok(bytes.to_vec())).to_string();
-        let answer = self.step(&done, |event| match event {
-            Event::Send(Ok(expected)) if expected == bytes => Some(Ok(())),
-            Event::Send(Err(code)) => Some(Err(*code)),
-            _ => None,
-        });
-        answer.unwrap_or(Err(codes::line::DOWN)).map_err(line_error)
+        self.0.send(bytes).map_err(line_error)
     }
 
-    fn receive(&mut self, _want: u32) -> Result<Vec<u8>, LineError> {
-        let answer = self.step("a receive", |event| match event {
-            Event::Receive(answer) => Some(answer.clone()),
-            _ => None,
-        });
-        answer.unwrap_or(Err(codes::line::DOWN)).map_err(line_error)
+    fn receive(&mut self, want: u32) -> Result<Vec<u8>, LineError> {
+        self.0.receive(want).map_err(line_error)
     }
 
     fn drain(&mut self) -> Result<u32, LineError> {
-        Ok(0)
+        self.0.drain().map_err(line_error)
     }
 
     fn mac(
@@ -186,8 +160,8 @@ impl Host for Player<'_> {
         iv: &[u8],
         data: &[u8],
     ) -> Result<Vec<u8>, VaultError> {
-        let (key, iv, data) = (key.clone(), iv.to_vec(), data.to_vec());
-        self.vault(VaultAct::Mac { key, algorithm, iv, data })
+        let (key, iv, data) = (key.clone().carried(), iv.to_vec(), data.to_vec());
+        self.vault(&VaultAct::Mac { key, algorithm, iv, data })
     }
 
     fn encrypt(
@@ -198,9 +172,9 @@ impl Host for Player<'_> {
         associated: &[u8],
         data: &[u8],
     ) -> Result<Vec<u8>, VaultError> {
-        let (key, iv) = (key.clone(), iv.to_vec());
-        let (associated, data) = (associated.to_vec(), data.to_vec());
-        self.vault(VaultAct::Encrypt { key, algorithm, iv, associated, data })
+        let (key, iv, associated) = (key.clone().carried(), iv.to_vec(), associated.to_vec());
+        let data = Content::Plain(data.to_vec());
+        self.vault(&VaultAct::Encrypt { key, algorithm, iv, associated, data })
     }
 
     fn decrypt(
@@ -211,16 +185,16 @@ impl Host for Player<'_> {
         associated: &[u8],
         data: &[u8],
     ) -> Result<Vec<u8>, VaultError> {
-        let (key, iv) = (key.clone(), iv.to_vec());
-        let (associated, data) = (associated.to_vec(), data.to_vec());
-        self.vault(VaultAct::Decrypt { key, algorithm, iv, associated, data })
+        let (key, iv, associated) = (key.clone().carried(), iv.to_vec(), associated.to_vec());
+        let data = data.to_vec();
+        self.vault(&VaultAct::Decrypt { key, algorithm, iv, associated, data })
     }
 
     fn random(&mut self, length: u32) -> Result<Vec<u8>, VaultError> {
-        self.vault(VaultAct::Random { length })
+        self.vault(&VaultAct::Random { length })
     }
 
     fn log(&mut self, level: Level, message: &str) {
-        self.log.push(format!("{level:?} {message}"));
+        self.0.log(level.carried(), message);
     }
 }

@@ -1,0 +1,157 @@
+//! What a call answered, and its lines.
+//!
+//! Invariant: the first line begins with a word and every further one with a blank, whatever texts
+//! a driver returned.
+
+use crate::text::{credit_text, piece, value_text};
+use crate::value::{
+    ControlOutcome, Description, DriverError, Evidence, Explanation, Extras, Identity, Measurement,
+    Parameter, Refusal, SellOutcome, SetOutcome, Snapshot, Value,
+};
+
+/// What any call of the contract may answer, and how it may break off.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    Description(Description),
+    Identity(Identity),
+    Snapshot(Snapshot),
+    Sell(SellOutcome),
+    Control(ControlOutcome),
+    Set(SetOutcome),
+    Evidence(Evidence),
+    Explanation(Result<Explanation, String>),
+    Error(DriverError),
+    /// The driver trapped: its last words.
+    Trap(String),
+    /// The host ended the call: which limit, and what was used of it.
+    Limit {
+        limit: String,
+        used: String,
+    },
+}
+
+/// `measurement.quality`: measured.
+const MEASURED: u16 = 0;
+
+/// The lines of a result.
+pub fn rendered(outcome: &Outcome) -> Vec<String> {
+    lines(outcome).into_iter().map(finished).collect()
+}
+
+/// As it reads back: no blank at its end, and not the mark of a beginning that anything may follow.
+fn finished(line: String) -> String {
+    let line = line.trim_end();
+    match line.strip_suffix(" ...") {
+        Some(beginning) => format!("{beginning} ..\\u{{2e}}"),
+        None => line.to_owned(),
+    }
+}
+
+fn lines(outcome: &Outcome) -> Vec<String> {
+    match outcome {
+        Outcome::Error(DriverError { code, detail, device_code }) => {
+            vec![coded("error", *code, device_code.as_deref(), detail)]
+        }
+        Outcome::Trap(last_words) => vec![format!("trap {}", piece(last_words))],
+        Outcome::Limit { limit, used } => vec![format!("limit {limit} {}", piece(used))],
+        Outcome::Description(description) => description_lines(description),
+        Outcome::Identity(Identity { address, model, extras }) => {
+            let first = format!("identity address={} model={}", piece(address), piece(model));
+            listed(first, &[], extras)
+        }
+        Outcome::Snapshot(Snapshot { measurements, supply, extras }) => {
+            listed(format!("snapshot supply={supply}"), measurements, extras)
+        }
+        Outcome::Sell(SellOutcome::Confirmed(receipt)) => {
+            let balance = receipt.balance.as_ref().map(credit_text);
+            let balance = balance.map(|text| format!(" balance={text}")).unwrap_or_default();
+            let first = format!("confirmed count={}{balance}", receipt.count);
+            listed(first, &[], &receipt.extras)
+        }
+        Outcome::Sell(SellOutcome::Refused(refusal))
+        | Outcome::Control(ControlOutcome::Refused(refusal))
+        | Outcome::Set(SetOutcome::Refused(refusal)) => vec![refusal_text(refusal)],
+        Outcome::Sell(SellOutcome::Unknown(why))
+        | Outcome::Control(ControlOutcome::Unknown(why))
+        | Outcome::Set(SetOutcome::Unknown(why)) => vec![format!("unknown {}", piece(why))],
+        Outcome::Control(ControlOutcome::Confirmed(supply)) => {
+            vec![format!("confirmed supply={supply}")]
+        }
+        Outcome::Set(SetOutcome::Confirmed) => vec!["confirmed".to_owned()],
+        Outcome::Evidence(evidence) => vec![evidence_text(evidence)],
+        Outcome::Explanation(Ok(Explanation { address, measurements, extras })) => {
+            listed(format!("explanation address={}", piece(address)), measurements, extras)
+        }
+        Outcome::Explanation(Err(why)) => vec![format!("failed {}", piece(why))],
+    }
+}
+
+fn description_lines(description: &Description) -> Vec<String> {
+    let models: Vec<String> = description.models.iter().map(|model| piece(model)).collect();
+    let mut lines = vec![format!(
+        "description vendor={} name={} version={} models={} proof={} purse={}",
+        piece(&description.vendor_code),
+        piece(&description.name),
+        piece(&description.version),
+        models.join(","),
+        description.proof,
+        description.purse
+    )];
+    lines.extend(description.parameters.iter().map(parameter_text));
+    lines
+}
+
+fn evidence_text(evidence: &Evidence) -> String {
+    let none = || "none".to_owned();
+    let purchase = evidence.purchase.as_ref().map_or_else(none, |purchase| {
+        format!("{}:{}", purchase.count, credit_text(&purchase.credit))
+    });
+    let balance = evidence.balance.as_ref().map_or_else(none, credit_text);
+    format!("evidence count={} purchase={purchase} balance={balance}", evidence.count)
+}
+
+fn listed(first: String, measurements: &[Measurement], extras: &Extras) -> Vec<String> {
+    let mut lines = vec![first];
+    lines.extend(measurements.iter().map(measurement_text));
+    let extra = |(name, value): &(String, Value)| {
+        format!("  extra {} = {}", piece(name), piece(&value_text(value)))
+    };
+    lines.extend(extras.iter().map(extra));
+    lines
+}
+
+fn measurement_text(measurement: &Measurement) -> String {
+    let Measurement { register, value, unit, quality } = measurement;
+    let (register, value) = (piece(register), piece(&value_text(value)));
+    if *quality == MEASURED {
+        format!("  {register} = {value} unit={unit}")
+    } else {
+        format!("  {register} quality={quality} value={value} unit={unit}")
+    }
+}
+
+fn parameter_text(parameter: &Parameter) -> String {
+    let mut text = format!("  parameter {} unit={}", piece(&parameter.name), parameter.unit);
+    if let Some(minimum) = parameter.minimum {
+        text += &format!(" minimum={minimum}");
+    }
+    if let Some(maximum) = parameter.maximum {
+        text += &format!(" maximum={maximum}");
+    }
+    if let Some(default) = &parameter.default {
+        text += &format!(" default={}", piece(&value_text(default)));
+    }
+    if parameter.writable {
+        text += " writable";
+    }
+    text
+}
+
+fn refusal_text(Refusal { code, detail, device_code }: &Refusal) -> String {
+    coded("refused", *code, device_code.as_deref(), detail)
+}
+
+fn coded(word: &str, code: u16, device_code: Option<&str>, detail: &str) -> String {
+    let device = device_code.map(|text| format!(" device={}", piece(text))).unwrap_or_default();
+    format!("{word} code={code}{device} {}", piece(detail))
+}

@@ -1,0 +1,286 @@
+//! What is asked of a driver: one function of the contract and its arguments.
+//!
+//! Invariant: every argument that stands in a transcript is used; one that a function does not take
+//! is an error.
+
+use crate::text::{
+    self, ReadError, credit_text, number, time_text, unescaped, value_text, word,
+};
+use crate::value::{Credit, Extras, LocalTime, Opening, Order, Purchase, Told};
+
+/// One call of the contract.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Request {
+    Describe,
+    Probe(Told),
+    Read(Told),
+    Open(Told, Opening),
+    Sell(Told, Order),
+    Clear(Told),
+    Check(Told, Option<u32>),
+    Control { told: Told, command: u16, valid_until: Option<LocalTime> },
+    SetParameters(Told, Extras),
+    Decode(Vec<u8>),
+}
+
+/// The functions that a driver may export.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Function {
+    Describe,
+    Probe,
+    Read,
+    Open,
+    Sell,
+    Clear,
+    Check,
+    Control,
+    SetParameters,
+    Decode,
+}
+
+impl Function {
+    pub const ALL: [Function; 10] = [
+        Function::Describe,
+        Function::Probe,
+        Function::Read,
+        Function::Open,
+        Function::Sell,
+        Function::Clear,
+        Function::Check,
+        Function::Control,
+        Function::SetParameters,
+        Function::Decode,
+    ];
+
+    /// As a transcript's `call:` names it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Function::Describe => "describe",
+            Function::Probe => "probe",
+            Function::Read => "read",
+            Function::Open => "open",
+            Function::Sell => "sell",
+            Function::Clear => "clear",
+            Function::Check => "check",
+            Function::Control => "control",
+            Function::SetParameters => "set-parameters",
+            Function::Decode => "decode",
+        }
+    }
+
+    /// The exported interface in which it stands.
+    pub fn interface(self) -> &'static str {
+        match self {
+            Function::Describe => "info",
+            Function::Probe | Function::Read => "meter",
+            Function::Open | Function::Sell | Function::Clear | Function::Check => "purse",
+            Function::Control => "supply",
+            Function::SetParameters => "settings",
+            Function::Decode => "frames",
+        }
+    }
+
+    /// Whether it is made to change a device.
+    pub fn is_act(self) -> bool {
+        match self {
+            Function::Open
+            | Function::Sell
+            | Function::Clear
+            | Function::Control
+            | Function::SetParameters => true,
+            Function::Describe
+            | Function::Probe
+            | Function::Read
+            | Function::Check
+            | Function::Decode => false,
+        }
+    }
+
+    fn from_name(name: &str) -> Option<Function> {
+        Function::ALL.into_iter().find(|function| function.name() == name)
+    }
+}
+
+/// `purse.clear`
+impl std::fmt::Display for Function {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}.{}", self.interface(), self.name())
+    }
+}
+
+impl Request {
+    pub fn function(&self) -> Function {
+        match self {
+            Request::Describe => Function::Describe,
+            Request::Probe(_) => Function::Probe,
+            Request::Read(_) => Function::Read,
+            Request::Open(..) => Function::Open,
+            Request::Sell(..) => Function::Sell,
+            Request::Clear(_) => Function::Clear,
+            Request::Check(..) => Function::Check,
+            Request::Control { .. } => Function::Control,
+            Request::SetParameters(..) => Function::SetParameters,
+            Request::Decode(_) => Function::Decode,
+        }
+    }
+
+    /// What every call about a device is told.
+    pub fn told(&self) -> Option<&Told> {
+        match self {
+            Request::Describe | Request::Decode(_) => None,
+            Request::Probe(told)
+            | Request::Read(told)
+            | Request::Open(told, _)
+            | Request::Sell(told, _)
+            | Request::Clear(told)
+            | Request::Check(told, _)
+            | Request::Control { told, .. }
+            | Request::SetParameters(told, _) => Some(told),
+        }
+    }
+
+    /// From a name and arguments still as they stand in the text.
+    pub(crate) fn read(name: &str, arguments: Vec<(String, String)>) -> Result<Self, ReadError> {
+        let Some(function) = Function::from_name(name) else {
+            return ReadError::because(format!("`{name}` is no call of the contract"));
+        };
+        let mut arguments = Arguments(arguments);
+        let request = arguments.request(function)?;
+        match arguments.0.first() {
+            Some((name, _)) => {
+                ReadError::because(format!("`{}` takes no `{name}`", function.name()))
+            }
+            None => Ok(request),
+        }
+    }
+}
+
+/// The words after `call: `, all of them, defaults too.
+impl std::fmt::Display for Request {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.function().name())?;
+        if let Some(told) = self.told() {
+            write!(f, " address={}", word(&told.address))?;
+        }
+        match self {
+            Request::Describe | Request::Probe(_) | Request::Read(_) | Request::Clear(_) => {}
+            Request::Open(_, Opening { customer_number, credit, count }) => {
+                purchase(f, customer_number, *count, credit)?;
+            }
+            Request::Sell(_, Order { customer_number, purchase: Purchase { count, credit } }) => {
+                purchase(f, customer_number, *count, credit)?;
+            }
+            Request::Check(_, count) => {
+                if let Some(count) = count {
+                    write!(f, " count={count}")?;
+                }
+            }
+            Request::Control { command, valid_until, .. } => {
+                write!(f, " command={command}")?;
+                if let Some(until) = valid_until {
+                    write!(f, " valid-until={}", time_text(*until))?;
+                }
+            }
+            Request::SetParameters(_, parameters) => typed(f, "set.", parameters)?,
+            Request::Decode(frame) => write!(f, " frame={}", hex::encode(frame))?,
+        }
+        let Some(told) = self.told() else { return Ok(()) };
+        typed(f, "param.", &told.parameters)?;
+        write!(f, " now={} nonce={}", time_text(told.now), hex::encode(&told.nonce))
+    }
+}
+
+fn purchase(
+    f: &mut std::fmt::Formatter<'_>,
+    customer: &str,
+    count: u32,
+    credit: &Credit,
+) -> std::fmt::Result {
+    write!(f, " customer={} count={count} amount={}", word(customer), credit_text(credit))
+}
+
+fn typed(f: &mut std::fmt::Formatter<'_>, prefix: &str, values: &Extras) -> std::fmt::Result {
+    values.iter().try_for_each(|(name, value)| {
+        write!(f, " {prefix}{}={}", word(name), word(&value_text(value)))
+    })
+}
+
+/// Arguments not used yet.
+struct Arguments(Vec<(String, String)>);
+
+impl Arguments {
+    fn request(&mut self, function: Function) -> Result<Request, ReadError> {
+        Ok(match function {
+            Function::Describe => Request::Describe,
+            Function::Decode => Request::Decode(text::bytes(&self.required("frame")?)?),
+            Function::Probe => Request::Probe(self.told()?),
+            Function::Read => Request::Read(self.told()?),
+            Function::Clear => Request::Clear(self.told()?),
+            Function::Open => {
+                let told = self.told()?;
+                let (customer_number, Purchase { count, credit }) = self.purchase()?;
+                Request::Open(told, Opening { customer_number, credit, count })
+            }
+            Function::Sell => {
+                let told = self.told()?;
+                let (customer_number, purchase) = self.purchase()?;
+                Request::Sell(told, Order { customer_number, purchase })
+            }
+            Function::Check => {
+                let told = self.told()?;
+                let count = self.taken("count").map(|text| number(&text)).transpose()?;
+                Request::Check(told, count)
+            }
+            Function::Control => Request::Control {
+                told: self.told()?,
+                command: number(&self.required("command")?)?,
+                valid_until: self
+                    .taken("valid-until")
+                    .map(|text| text::time(&text))
+                    .transpose()?,
+            },
+            Function::SetParameters => Request::SetParameters(self.told()?, self.typed("set.")?),
+        })
+    }
+
+    fn taken(&mut self, name: &str) -> Option<String> {
+        let index = self.0.iter().position(|(known, _)| known == name)?;
+        Some(self.0.remove(index).1)
+    }
+
+    fn required(&mut self, name: &str) -> Result<String, ReadError> {
+        self.taken(name).ok_or_else(|| ReadError(format!("`{name}=` is missing")))
+    }
+
+    /// All values whose name begins with `prefix`, in their order.
+    fn typed(&mut self, prefix: &str) -> Result<Extras, ReadError> {
+        let (found, left): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.0).into_iter().partition(|(name, _)| name.starts_with(prefix));
+        self.0 = left;
+        found
+            .iter()
+            .map(|(name, content)| {
+                let name = name.strip_prefix(prefix).unwrap_or(name);
+                Ok((unescaped(name)?, text::value(&unescaped(content)?)?))
+            })
+            .collect()
+    }
+
+    fn told(&mut self) -> Result<Told, ReadError> {
+        let start = LocalTime { year: 2026, month: 1, day: 1, hour: 0, minute: 0, second: 0 };
+        let now = self.taken("now").map(|content| text::time(&content)).transpose()?;
+        let nonce = self.taken("nonce").map(|content| text::bytes(&content)).transpose()?;
+        Ok(Told {
+            address: unescaped(&self.taken("address").unwrap_or_default())?,
+            parameters: self.typed("param.")?,
+            now: now.unwrap_or(start),
+            nonce: nonce.unwrap_or_else(|| (0..16).collect()),
+        })
+    }
+
+    fn purchase(&mut self) -> Result<(String, Purchase), ReadError> {
+        let count = number(&self.required("count")?)?;
+        let credit = text::credit(&self.required("amount")?)?;
+        Ok((unescaped(&self.required("customer")?)?, Purchase { count, credit }))
+    }
+}

@@ -1,0 +1,8 @@
+//! The guest's values as a transcript's and back.
+
+polymeter_transcript::conversions!(polymeter_driver::bindings);
+
+/// A value in its typed form, e.g. `number:186e-2`.
+pub fn value_text(value: &polymeter_driver::Value) -> String {
+    polymeter_transcript::value_text(&value.clone().carried())
+}
