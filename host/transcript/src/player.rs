@@ -124,8 +124,7 @@ impl<T: AsRef<Transcript>> Player<T> {
         let transcript = self.transcript.as_ref();
         let left_out = || {
             let entry = transcript.entries.get(self.next)?;
-            let problem =
-                format!("the driver ended before `{}`: {}", entry.step, found.join("\n"));
+            let problem = format!("the driver ended before `{}`: {}", entry.step, found.join("\n"));
             Some((entry.line, problem))
         };
         let other_result = || {

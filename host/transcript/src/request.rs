@@ -3,9 +3,7 @@
 //! Invariant: every argument that stands in a transcript is used; one that a function does not take
 //! is an error.
 
-use crate::text::{
-    self, ReadError, credit_text, number, time_text, unescaped, value_text, word,
-};
+use crate::text::{self, ReadError, credit_text, number, time_text, unescaped, value_text, word};
 use crate::value::{Credit, Extras, LocalTime, Opening, Order, Purchase, Told};
 
 /// One call of the contract.
@@ -234,10 +232,7 @@ impl Arguments {
             Function::Control => Request::Control {
                 told: self.told()?,
                 command: number(&self.required("command")?)?,
-                valid_until: self
-                    .taken("valid-until")
-                    .map(|text| text::time(&text))
-                    .transpose()?,
+                valid_until: self.taken("valid-until").map(|text| text::time(&text)).transpose()?,
             },
             Function::SetParameters => Request::SetParameters(self.told()?, self.typed("set.")?),
         })

@@ -92,9 +92,15 @@ impl Step {
     #[must_use]
     pub fn hidden(self) -> Step {
         match self {
-            Step::Vault { act: VaultAct::Encrypt { key, algorithm, iv, associated, data }, answer } => {
+            Step::Vault {
+                act: VaultAct::Encrypt { key, algorithm, iv, associated, data },
+                answer,
+            } => {
                 let data = data.hidden();
-                Step::Vault { act: VaultAct::Encrypt { key, algorithm, iv, associated, data }, answer }
+                Step::Vault {
+                    act: VaultAct::Encrypt { key, algorithm, iv, associated, data },
+                    answer,
+                }
             }
             Step::Vault { act: act @ VaultAct::Decrypt { .. }, answer } => {
                 Step::Vault { act, answer: answer.map(Content::hidden) }
@@ -210,6 +216,7 @@ fn vault(text: &str) -> Result<Step, ReadError> {
         return ReadError::because("a vault line ends in ` = ` and its answer");
     };
     let answer = match answered(answer)? {
+        Ok(NOTHING) => Ok(Content::Plain(Vec::new())),
         Ok(bytes) => Ok(text::content(bytes)?),
         Err(fault) => Err(fault),
     };
@@ -311,7 +318,9 @@ impl fmt::Display for Step {
                 answer_fault(f, fault)
             }
             Step::Vault { act, answer: Ok(content) } => {
-                write!(f, "{act} = {}", content_text(content))
+                let empty = Content::Plain(Vec::new());
+                let nothing = (*content == empty).then(|| NOTHING.to_owned());
+                write!(f, "{act} = {}", nothing.unwrap_or_else(|| content_text(content)))
             }
             Step::Vault { act, answer: Err(fault) } => {
                 write!(f, "{act} =")?;

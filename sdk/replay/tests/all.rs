@@ -71,8 +71,7 @@ fn check(text: &str, expected: &str) {
     let played = Transcript::parse("small", text).map_err(|error| error.to_string());
     let played = played.and_then(|transcript| {
         let mut player = Player::new(&transcript);
-        let outcome = perform::<Small>(&mut player, &transcript.call)
-            .map_err(|error| format!("small:{}: {error}", transcript.call.line))?;
+        let outcome = perform::<Small>(&mut player, &transcript.request);
         player.finish(&outcome).map_err(|error| error.to_string())
     });
     let found = played.map_or_else(|error| error, |()| "ok".to_owned());
@@ -176,7 +175,7 @@ fn vault_lines_are_written_as_they_are_read() {
     ] {
         let text = format!("source: synthetic\ncall: read\n{line}\nresult: x");
         let transcript = Transcript::parse("small", &text).expect(line);
-        let events: Vec<_> = transcript.events.iter().map(|(_, event)| event.to_string()).collect();
+        let events: Vec<_> = transcript.entries.iter().map(|entry| entry.to_string()).collect();
         assert_eq!(events, [line]);
     }
 }

@@ -1,0 +1,379 @@
+//! What is written reads back as the same, and no text makes reading panic.
+
+use polymeter_transcript::{
+    Content, ControlOutcome, Credit, Decimal, Difference, Diversification, DriverError, Entry,
+    Evidence, Explanation, Fault, Identity, Key, Level, LocalTime, Measurement, Opening, Order,
+    Outcome, Player, Purchase, Receipt, Refusal, Request, SellOutcome, SetOutcome, Snapshot, Step,
+    Told, Transcript, Value, VaultAct, rendered,
+};
+use proptest::collection::vec;
+use proptest::option;
+use proptest::prelude::*;
+
+/// Texts as a hostile device may return them: breaks, escapes, marks of the format itself.
+fn text() -> impl Strategy<Value = String> {
+    prop_oneof![
+        any::<String>(),
+        "[ -~\n\r\t\u{1b}\u{202e}\u{2028}\u{85}#=/\\\\\"(){}.:\\[\\]]{0,12}",
+        Just("ends in ...".to_owned()),
+        Just("result: forged\nverdict: confirmed".to_owned()),
+    ]
+}
+
+fn blob() -> impl Strategy<Value = Vec<u8>> {
+    vec(any::<u8>(), 0..20)
+}
+
+fn time() -> impl Strategy<Value = LocalTime> {
+    any::<(u16, u8, u8, u8, u8, u8)>().prop_map(|(year, month, day, hour, minute, second)| {
+        LocalTime { year, month, day, hour, minute, second }
+    })
+}
+
+fn value() -> impl Strategy<Value = Value> {
+    prop_oneof![
+        any::<(i64, i8)>().prop_map(|(mantissa, scale)| Value::Number(Decimal { mantissa, scale })),
+        text().prop_map(Value::Text),
+        any::<bool>().prop_map(Value::Flag),
+        blob().prop_map(Value::Bytes),
+        time().prop_map(Value::Time),
+    ]
+}
+
+/// Names differ: a call cannot give one argument twice.
+fn extras() -> impl Strategy<Value = Vec<(String, Value)>> {
+    vec((text(), value()), 0..4).prop_map(|mut extras| {
+        extras.sort_by(|(a, _), (b, _)| a.cmp(b));
+        extras.dedup_by(|(a, _), (b, _)| a == b);
+        extras
+    })
+}
+
+fn credit() -> impl Strategy<Value = Credit> {
+    (0..5_u16, any::<u64>()).prop_map(|(quantity, amount)| Credit { quantity, amount })
+}
+
+fn purchase() -> impl Strategy<Value = Purchase> {
+    (any::<u32>(), credit()).prop_map(|(count, credit)| Purchase { count, credit })
+}
+
+fn told() -> impl Strategy<Value = Told> {
+    (text(), extras(), time(), blob()).prop_map(|(address, parameters, now, nonce)| Told {
+        address,
+        parameters,
+        now,
+        nonce,
+    })
+}
+
+fn request() -> impl Strategy<Value = Request> {
+    prop_oneof![
+        Just(Request::Describe),
+        told().prop_map(Request::Probe),
+        told().prop_map(Request::Read),
+        (told(), text(), purchase()).prop_map(|(told, customer_number, purchase)| {
+            let Purchase { count, credit } = purchase;
+            Request::Open(told, Opening { customer_number, credit, count })
+        }),
+        (told(), text(), purchase()).prop_map(|(told, customer_number, purchase)| Request::Sell(
+            told,
+            Order { customer_number, purchase }
+        )),
+        told().prop_map(Request::Clear),
+        (told(), option::of(any::<u32>())).prop_map(|(told, count)| Request::Check(told, count)),
+        (told(), any::<u16>(), option::of(time())).prop_map(|(told, command, valid_until)| {
+            Request::Control { told, command, valid_until }
+        }),
+        (told(), extras()).prop_map(|(told, extras)| Request::SetParameters(told, extras)),
+        blob().prop_map(Request::Decode),
+    ]
+}
+
+fn fault() -> impl Strategy<Value = Fault> {
+    prop_oneof![
+        (2..9_u16, text()).prop_map(|(code, detail)| Fault::Refused { code, detail }),
+        Just(Fault::CutOff),
+    ]
+}
+
+fn silence() -> impl Strategy<Value = Fault> {
+    text().prop_map(|detail| Fault::Refused { code: 1, detail })
+}
+
+fn key() -> impl Strategy<Value = Key> {
+    let step = (any::<u16>(), blob())
+        .prop_map(|(algorithm, factor)| Diversification { algorithm, factor });
+    (text(), vec(step, 0..3)).prop_map(|(label, path)| Key { label, path })
+}
+
+fn content() -> impl Strategy<Value = Content> {
+    (blob(), any::<bool>()).prop_map(|(bytes, masked)| {
+        if masked { Content::masked(&bytes) } else { Content::Plain(bytes) }
+    })
+}
+
+fn act() -> impl Strategy<Value = VaultAct> {
+    let keyed = (key(), any::<u16>(), blob(), blob(), blob(), content());
+    (keyed, any::<u32>(), 0..4_u8).prop_map(|(keyed, length, verb)| {
+        let (key, algorithm, iv, associated, data, content) = keyed;
+        match verb {
+            0 => VaultAct::Mac { key, algorithm, iv, data },
+            1 => VaultAct::Encrypt { key, algorithm, iv, associated, data: content },
+            2 => VaultAct::Decrypt { key, algorithm, iv, associated, data },
+            _ => VaultAct::Random { length },
+        }
+    })
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let level =
+        prop_oneof![Just(Level::Trace), Just(Level::Info), Just(Level::Warn), Just(Level::Error)];
+    prop_oneof![
+        blob().prop_map(|bytes| Step::Send { bytes: Some(bytes), answer: Ok(()) }),
+        (option::of(blob()), fault())
+            .prop_map(|(bytes, fault)| Step::Send { bytes, answer: Err(fault) }),
+        (option::of(any::<u32>()), blob())
+            .prop_map(|(want, bytes)| Step::Receive { want, answer: Ok(bytes) }),
+        (option::of(any::<u32>()), prop_oneof![fault(), silence()])
+            .prop_map(|(want, fault)| Step::Receive { want, answer: Err(fault) }),
+        any::<u32>().prop_map(|bytes| Step::Drain { answer: Ok(bytes) }),
+        prop_oneof![fault(), silence()].prop_map(|fault| Step::Drain { answer: Err(fault) }),
+        (act(), content()).prop_map(|(act, content)| Step::Vault { act, answer: Ok(content) }),
+        (act(), fault()).prop_map(|(act, fault)| Step::Vault { act, answer: Err(fault) }),
+        (level, text()).prop_map(|(level, message)| Step::Log { level, message }),
+        any::<u64>().prop_map(|steps| Step::Unwritten { steps }),
+    ]
+}
+
+fn refusal() -> impl Strategy<Value = Refusal> {
+    (any::<u16>(), text(), option::of(text())).prop_map(|(code, detail, device_code)| Refusal {
+        code,
+        detail,
+        device_code,
+    })
+}
+
+fn measurements() -> impl Strategy<Value = Vec<Measurement>> {
+    let one =
+        (text(), value(), any::<u16>(), 0..3_u16).prop_map(|(register, value, unit, quality)| {
+            Measurement { register, value, unit, quality }
+        });
+    vec(one, 0..3)
+}
+
+fn outcome() -> impl Strategy<Value = Outcome> {
+    prop_oneof![
+        (text(), text(), extras()).prop_map(|(address, model, extras)| Outcome::Identity(
+            Identity { address, model, extras }
+        )),
+        (measurements(), any::<u16>(), extras()).prop_map(|(measurements, supply, extras)| {
+            Outcome::Snapshot(Snapshot { measurements, supply, extras })
+        }),
+        (any::<u32>(), option::of(credit()), extras()).prop_map(|(count, balance, extras)| {
+            Outcome::Sell(SellOutcome::Confirmed(Receipt { count, balance, extras }))
+        }),
+        refusal().prop_map(|refusal| Outcome::Sell(SellOutcome::Refused(refusal))),
+        text().prop_map(|why| Outcome::Control(ControlOutcome::Unknown(why))),
+        Just(Outcome::Set(SetOutcome::Confirmed)),
+        (any::<u32>(), option::of(purchase()), option::of(credit())).prop_map(
+            |(count, purchase, balance)| Outcome::Evidence(Evidence { count, purchase, balance })
+        ),
+        (text(), measurements(), extras()).prop_map(|(address, measurements, extras)| {
+            Outcome::Explanation(Ok(Explanation { address, measurements, extras }))
+        }),
+        text().prop_map(|why| Outcome::Explanation(Err(why))),
+        refusal().prop_map(|Refusal { code, detail, device_code }| Outcome::Error(DriverError {
+            code,
+            detail,
+            device_code
+        })),
+        text().prop_map(Outcome::Trap),
+        text().prop_map(|used| Outcome::Limit { limit: "cpu-ticks".to_owned(), used }),
+    ]
+}
+
+fn transcript() -> impl Strategy<Value = Transcript> {
+    let entry =
+        (option::of(0..u64::MAX), step()).prop_map(|(at_us, step)| Entry { line: 0, at_us, step });
+    let head = ("[a-z][a-z ,.0-9]{0,20}[a-z]", option::of("[a-z0-9.]{1,12}"));
+    let limits = vec(("[a-z-]{1,12}", any::<u64>()), 0..3);
+    let verdict = option::of("not-sent [a-z ]{0,12}[a-z]");
+    (head, limits, request(), vec(entry, 0..8), outcome(), verdict).prop_map(
+        |((source, driver), limits, request, entries, outcome, verdict)| Transcript {
+            name: String::new(),
+            source,
+            driver,
+            limits,
+            request,
+            request_line: 0,
+            entries,
+            result: rendered(&outcome),
+            result_line: 0,
+            verdict,
+        },
+    )
+}
+
+/// Without the line numbers, which only a text has.
+fn unnumbered(mut transcript: Transcript) -> Transcript {
+    transcript.request_line = 0;
+    transcript.result_line = 0;
+    transcript.entries.iter_mut().for_each(|entry| entry.line = 0);
+    transcript
+}
+
+/// Takes every step as it stands there.
+fn walk(transcript: &Transcript, outcome: &Outcome) -> Result<(), Difference> {
+    let mut player = Player::new(transcript);
+    for entry in &transcript.entries {
+        match &entry.step {
+            Step::Send { bytes, .. } => {
+                let _ = player.send(&bytes.clone().unwrap_or_default());
+            }
+            Step::Receive { want, .. } => {
+                let _ = player.receive(want.unwrap_or(7));
+            }
+            Step::Drain { .. } => {
+                let _ = player.drain();
+            }
+            Step::Vault { act, .. } => {
+                let _ = player.vault(act);
+            }
+            Step::Log { level, message } => player.log(*level, message),
+            Step::Unwritten { .. } => {}
+        }
+    }
+    player.finish(outcome)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn what_is_written_reads_back(written in transcript()) {
+        let text = written.to_string();
+        let read = Transcript::parse("", &text).map_err(|error| {
+            TestCaseError::fail(format!("{error}\n{text}"))
+        })?;
+        prop_assert_eq!(unnumbered(read), written);
+    }
+
+    #[test]
+    fn a_driver_that_does_what_was_written_passes(
+        mut written in transcript(), outcome in outcome()
+    ) {
+        written.entries.retain(|entry| !matches!(entry.step, Step::Unwritten { .. }));
+        written.result = rendered(&outcome);
+        let read = Transcript::parse("t", &written.to_string()).expect("reads back");
+        prop_assert_eq!(walk(&read, &outcome), Ok(()));
+    }
+
+    #[test]
+    fn hidden_is_hidden_and_still_recognised(written in transcript()) {
+        let hidden = written.clone().hidden();
+        for (entry, plain) in hidden.entries.iter().zip(&written.entries) {
+            if let Step::Vault { act: VaultAct::Encrypt { data, .. }, .. } = &entry.step {
+                let is_masked = matches!(data, Content::Masked { .. });
+                prop_assert!(is_masked, "{}", entry);
+            }
+            if let Step::Vault { act: VaultAct::Decrypt { .. }, answer: Ok(content) } = &entry.step {
+                let is_masked = matches!(content, Content::Masked { .. });
+                prop_assert!(is_masked, "{}", entry);
+            }
+            if let (Step::Vault { act, .. }, Step::Vault { answer, .. }) = (&plain.step, &entry.step)
+            {
+                let mut one = hidden.clone();
+                one.entries = vec![entry.clone()];
+                prop_assert_eq!(&Player::new(&one).vault(act), answer);
+            }
+        }
+    }
+
+    #[test]
+    fn no_text_makes_reading_panic(text in any::<String>()) {
+        let _ = Transcript::parse("", &text);
+    }
+
+    #[test]
+    fn nor_does_a_spoilt_transcript(
+        written in transcript(), at in any::<prop::sample::Index>(), instead in text()
+    ) {
+        let mut text: Vec<char> = written.to_string().chars().collect();
+        let at = at.index(text.len());
+        text.splice(at..=at, instead.chars());
+        let _ = Transcript::parse("", &text.into_iter().collect::<String>());
+    }
+}
+
+fn parsed(steps: &str) -> Transcript {
+    let text = format!("source: x\ncall: read\n{steps}\nresult: confirmed\n");
+    Transcript::parse("small", &text).expect("a transcript")
+}
+
+#[test]
+fn the_wider_format_as_it_is_written() {
+    let text = "source: recorded 2026-11-25T13:40:12 on line bus-1\n\
+        driver: acme 1.0.0\n\
+        limits: cpu-ticks=20 exchanges=64\n\
+        call: check address=a\\u{20}b count=3 now=2026-11-25T13:40:12 nonce=00\n\
+        [0.012] drain = 0\n\
+        [0.100] > 68 01\n\
+        [51.000] < want=12 68 02\n\
+        [52.000] log warn the meter \\u{23}1 hums\n\
+        [53.000] vault decrypt k@3/2:00 algorithm=4 iv=00 data=01 = masked:1:6e340b9cffb37a98\n\
+        [54.000] > 01 (refused 2) line bus-1 is down\n\
+        [55.000] < (silence) nothing came within 30 ms\n\
+        [56.000] < (cut off)\n\
+        unwritten 3\n\
+        result: limit wall-ms 30 of 30 ms\n\
+        verdict: unknown wall\n";
+    let read = Transcript::parse("wide", text).expect("reads");
+    assert_eq!(read.to_string(), text);
+    assert_eq!(read.request.told().map(|told| told.address.as_str()), Some("a b"));
+}
+
+#[test]
+fn a_play_ends_where_the_host_cut_it_off() {
+    let transcript = parsed("> 01\n< (cut off)");
+    let mut player = Player::new(&transcript);
+    assert_eq!(player.send(&[1]), Ok(()));
+    assert!(!player.is_cut_off() && player.has_sent());
+    assert_eq!(player.receive(1), Err(Fault::CutOff));
+    assert!(player.is_cut_off());
+    assert_eq!(player.finish(&Outcome::Trap("whatever".to_owned())), Ok(()));
+}
+
+#[test]
+fn a_play_cannot_go_on_where_the_recording_stopped() {
+    let transcript = parsed("> 01\nunwritten 5");
+    let mut player = Player::new(&transcript);
+    assert_eq!(player.send(&[1]), Ok(()));
+    assert_eq!(player.send(&[2]), Err(Fault::refused(2)));
+    let difference = player.finish(&Outcome::Set(SetOutcome::Confirmed)).expect_err("stopped");
+    assert_eq!(difference.to_string(), "small:4: 5 further steps were not written down");
+}
+
+#[test]
+fn wants_and_drains_are_held_to_where_they_are_written() {
+    let done = Outcome::Set(SetOutcome::Confirmed);
+    let transcript = parsed("drain = 4\n< want=2 01");
+    let mut player = Player::new(&transcript);
+    assert_eq!((player.drain(), player.drain()), (Ok(4), Ok(0)));
+    assert_eq!(player.receive(2), Ok(vec![1]));
+    assert_eq!(player.finish(&done), Ok(()));
+
+    let mut player = Player::new(&transcript);
+    assert_eq!(player.receive(2), Err(Fault::refused(2)), "the drain comes first");
+    let mut player = Player::new(&transcript);
+    assert_eq!((player.drain(), player.receive(3)), (Ok(4), Err(Fault::refused(2))));
+    let difference = player.finish(&done).expect_err("another want");
+    assert_eq!(difference.to_string(), "small:4: expected\n< want=2 01\nbut got\na receive of 3");
+}
+
+#[test]
+fn a_hostile_number_of_arguments_is_refused() {
+    let arguments: String = (0..5_000).map(|index| format!(" param.p{index}=flag:true")).collect();
+    let text = format!("source: x\ncall: read{arguments}\nresult: x");
+    let error = Transcript::parse("many", &text).expect_err("too many");
+    assert_eq!(error.to_string(), "many:2: more than 2048 arguments");
+}
