@@ -10,14 +10,22 @@ use wit_component::DecodedWasm;
 /// Every key, so that a misspelt one is refused.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-#[expect(dead_code, reason = "names, models and version are for people")]
+#[expect(dead_code, reason = "the rest is for people and for packages")]
 struct Face {
     name: String,
-    vendor: String,
+    vendor: toml::Value,
     models: Vec<String>,
     version: String,
     contract: String,
     imports: BTreeSet<String>,
+    keys: Option<toml::Value>,
+    proof: Option<toml::Value>,
+    purse: Option<toml::Value>,
+    limits: Option<toml::Value>,
+    parameters: Option<toml::Value>,
+    errors: Option<toml::Value>,
+    build: Option<toml::Value>,
+    certify: Option<toml::Value>,
 }
 
 /// Holds `component` to the file at `path`. A guest without one is checked against nothing but the

@@ -12,11 +12,11 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Build a driver crate into a component.
+    /// Build a driver project into a component.
     Build {
-        /// The driver's Cargo.toml.
-        #[arg(long, default_value = "Cargo.toml")]
-        manifest_path: PathBuf,
+        /// The project's folder, or its Cargo.toml.
+        #[arg(long, visible_alias = "manifest-path", default_value = ".")]
+        project: PathBuf,
         /// Where the .wasm goes.
         #[arg(long, default_value = "target/drivers")]
         out_dir: PathBuf,
@@ -25,8 +25,8 @@ enum Command {
 
 fn main() -> anyhow::Result<()> {
     match Arguments::parse().command {
-        Command::Build { manifest_path, out_dir } => {
-            let component = polymeter_sdk::build(&manifest_path, &out_dir)?;
+        Command::Build { project, out_dir } => {
+            let component = polymeter_sdk::build(&project, &out_dir)?;
             println!("{}", component.display());
         }
     }

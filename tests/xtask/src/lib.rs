@@ -5,6 +5,7 @@
 
 pub mod drivers;
 pub mod floors;
+pub mod guests;
 pub mod set_up;
 pub mod tidy;
 
@@ -44,10 +45,18 @@ pub fn test(arguments: &[String]) -> Result<()> {
     set_up::chromium()?;
     set_up::minisign()?;
     drivers::build_all(&root)?;
+    examples()?;
     cargo(BUILD_ALL)?;
     let mut cargo_test = vec!["test", "--workspace"];
     cargo_test.extend(arguments.iter().map(String::as_str));
     cargo(&cargo_test)
+}
+
+/// The vendor examples whose language is not Rust, and what they need.
+pub fn examples() -> Result<()> {
+    let root = root();
+    guests::set_up(&root)?;
+    guests::build(&root, &root.join(drivers::OUT_DIR))
 }
 
 pub fn lint() -> Result<()> {

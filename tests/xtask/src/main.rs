@@ -25,6 +25,8 @@ enum Command {
     },
     /// Build every driver into target/drivers.
     Drivers,
+    /// Build the vendor examples in C and Python into target/drivers.
+    Examples,
     /// Check formatting, then clippy with warnings as errors.
     Lint,
     /// Check floors, file heads, sizes, words, the contract's hash and the README.
@@ -42,6 +44,7 @@ fn main() -> anyhow::Result<()> {
         Command::Demo { arguments } => xtask::demo(&arguments),
         Command::Test { arguments } => xtask::test(&arguments),
         Command::Drivers => xtask::drivers::build_all(&xtask::root()),
+        Command::Examples => xtask::examples(),
         Command::Lint => xtask::lint(),
         Command::Tidy => xtask::tidy::run(&xtask::root()),
         Command::Bench { quick } => xtask::bench(quick),

@@ -36,7 +36,7 @@ pub fn minisign() -> Result<()> {
     if program.arg("-v").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok() {
         return Ok(());
     }
-    apt_install("minisign")
+    apt_install(&["minisign"])
 }
 
 /// A real browser for the page's test.
@@ -44,16 +44,17 @@ pub fn chromium() -> Result<()> {
     if found("chromium") {
         return Ok(());
     }
-    apt_install("chromium")
+    apt_install(&["chromium"])
 }
 
-fn apt_install(package: &str) -> Result<()> {
+pub(crate) fn apt_install(packages: &[&str]) -> Result<()> {
+    let names = packages.join(" ");
     if !found("apt-get") {
         bail!(
-            "{package} is missing and this is not Debian: install it so that `{package}` is on the PATH"
+            "{names} is missing and this is not Debian: install it so that its programs are on the PATH"
         );
     }
-    println!("installing {package} from Debian's packages");
+    println!("installing {names} from Debian's packages");
     let apt_get = |arguments: &[&str]| -> Result<()> {
         let status = Command::new("apt-get")
             .args(arguments)
@@ -62,15 +63,16 @@ fn apt_install(package: &str) -> Result<()> {
             .status()
             .context("apt-get did not start")?;
         if !status.success() {
-            bail!("apt-get {} failed; as root: apt-get install {package}", arguments.join(" "));
+            bail!("apt-get {} failed; as root: apt-get install {names}", arguments.join(" "));
         }
         Ok(())
     };
     apt_get(&["update", "--quiet"])?;
-    apt_get(&["install", "--yes", "--quiet", "--no-install-recommends", package])
+    let install = ["install", "--yes", "--quiet", "--no-install-recommends"];
+    apt_get(&[install.as_slice(), packages].concat())
 }
 
-fn found(program: &str) -> bool {
+pub(crate) fn found(program: impl AsRef<std::ffi::OsStr>) -> bool {
     Command::new(program)
         .arg("--version")
         .stdout(Stdio::null())

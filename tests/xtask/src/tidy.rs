@@ -58,6 +58,7 @@ pub fn complaints(root: &Path) -> Result<Vec<String>> {
         text_of(&files, "docs/dependencies.md")?,
     ));
     complaints.extend(readme_complaints(text_of(&files, "README.md")?));
+    complaints.extend(example_complaints(&files));
     Ok(complaints)
 }
 
@@ -167,7 +168,7 @@ fn dependency_complaints(manifest: &str, page: &str) -> Vec<String> {
 
 /// The README names the two front-door commands, and no `cargo xtask` command that does not exist.
 fn readme_complaints(readme: &str) -> Vec<String> {
-    const COMMANDS: &[&str] = &["demo", "test", "drivers", "lint", "tidy", "bench"];
+    const COMMANDS: &[&str] = &["demo", "test", "drivers", "examples", "lint", "tidy", "bench"];
     let mut complaints = Vec::new();
     for wanted in ["cargo xtask demo", "cargo xtask test"] {
         if !readme.contains(wanted) {
@@ -179,6 +180,29 @@ fn readme_complaints(readme: &str) -> Vec<String> {
             after.chars().take_while(|letter| letter.is_ascii_lowercase()).collect();
         if !COMMANDS.contains(&command.as_str()) {
             complaints.push(format!("README.md: there is no `cargo xtask {command}`"));
+        }
+    }
+    complaints
+}
+
+/// The examples speak one protocol in several languages: transcripts and the protocol's page are the
+/// same in all of them, and so is the simulator of those that have it in Python.
+fn example_complaints(files: &[File]) -> Vec<String> {
+    let shared = |path: &str| path.contains("/transcripts/") || path.ends_with("/simulator.py");
+    let page =
+        |text: &str| text.split_once("\n## The HALO protocol").map(|(_, page)| page.to_owned());
+    let mut complaints = Vec::new();
+    for file in files {
+        let Some(name) = file.path.strip_prefix("vendor-examples/acme-python/") else { continue };
+        let path = format!("vendor-examples/acme-c/{name}");
+        let other = files.iter().find(|other| other.path == path).map(|other| &other.text);
+        let same = match name {
+            "README.md" => other.is_some_and(|text| page(text) == page(&file.text)),
+            name if shared(&format!("/{name}")) => other == Some(&file.text),
+            _ => true,
+        };
+        if !same {
+            complaints.push(format!("{}: not the same as {path}", file.path));
         }
     }
     complaints
@@ -245,6 +269,27 @@ mod tests {
         assert!(dependency_complaints(manifest, "| `serde` | ...").is_empty());
         let readme = "cargo xtask demo, cargo xtask test, cargo xtask fly";
         assert_eq!(readme_complaints(readme), ["README.md: there is no `cargo xtask fly`"]);
+    }
+
+    #[test]
+    fn examples_in_several_languages_are_one_example() {
+        let check = |c: &str, python: &str, expected: usize| {
+            let file = |language: &str, (name, text): (&str, &str)| File {
+                path: format!("vendor-examples/acme-{language}/{name}"),
+                text: text.to_owned(),
+            };
+            let (c, python) = (c.split_once('='), python.split_once('='));
+            let files = [c.map(|it| file("c", it)), python.map(|it| file("python", it))];
+            let files: Vec<File> = files.into_iter().flatten().collect();
+            assert_eq!(example_complaints(&files).len(), expected);
+        };
+        check("transcripts/ok/a.transcript=1", "transcripts/ok/a.transcript=1", 0);
+        check("transcripts/ok/a.transcript=1", "transcripts/ok/a.transcript=2", 1);
+        check("simulator.py=1", "simulator.py=2", 1);
+        check("", "transcripts/ok/a.transcript=1", 1);
+        check("README.md=C\n## The HALO protocol\n1", "README.md=P\n## The HALO protocol\n1", 0);
+        check("README.md=C\n## The HALO protocol\n1", "README.md=P\n## The HALO protocol\n2", 1);
+        check("driver.toml=1", "driver.toml=2", 0);
     }
 
     #[test]

@@ -1,0 +1,45 @@
+//! Drivers in Python: `componentize-py` from PyPI makes the component, the interpreter included.
+//!
+//! Invariant: WASI is stubbed, so that nothing of it is imported; a module that uses it traps.
+
+use super::{Project, run, wit};
+use anyhow::{Context, Result, ensure};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+const TOOL: &str = "componentize-py";
+const INSTALL: &str = "drivers in Python need componentize-py from PyPI: \
+                       python3 -m venv .venv && .venv/bin/pip install componentize-py==0.25.1";
+/// The module that has the classes of the world: `src/driver.py`.
+const MODULE: &str = "driver";
+const SDK: &str = include_str!("python/polymeter.py");
+
+pub fn build(project: &Project, tools: Option<&Path>) -> Result<Vec<u8>> {
+    let main = project.source().join(MODULE).with_extension("py");
+    ensure!(main.is_file(), "there is no {}", main.display());
+    let folder = wit::narrowed(project)?;
+    let helpers = project.scratch_file("python/polymeter.py", SDK.as_bytes())?;
+    let component = project.scratch.join("driver.wasm");
+    let mut tool = Command::new(tool(project, tools));
+    tool.arg("--wit-path").arg(folder).arg("--world").arg(wit::WORLD).arg("componentize");
+    tool.arg("--stub-wasi").arg("--python-path").arg(project.source());
+    if let Some(helpers) = helpers.parent() {
+        tool.arg("--python-path").arg(helpers);
+    }
+    // Else the tool looks for packages of the person who builds, and puts what it finds in.
+    tool.env_remove("VIRTUAL_ENV").env("PYTHONDONTWRITEBYTECODE", "1");
+    tool.arg("--output").arg(&component).arg(MODULE);
+    run(&mut tool, INSTALL)?;
+    std::fs::read(&component).with_context(|| format!("reading {}", component.display()))
+}
+
+/// The one that was asked for, else that of the project's own environment, else the one on the PATH.
+fn tool(project: &Project, tools: Option<&Path>) -> PathBuf {
+    let asked = tools.map(|folder| folder.join(TOOL));
+    let own = project.folder.join(".venv/bin").join(TOOL);
+    asked
+        .into_iter()
+        .chain([own])
+        .find(|path| path.is_file())
+        .unwrap_or_else(|| PathBuf::from(TOOL))
+}
