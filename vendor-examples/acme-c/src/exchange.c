@@ -35,7 +35,7 @@ static bool listen(uint8_t line[LINE_BYTES], size_t *end, pm_error *error) {
             polymeter_driver_line_line_error_free(&said);
             return pm_fail(error, PM_GARBLED, "half an answer");
         }
-        size_t kept = more.len < LINE_BYTES - length ? more.len : LINE_BYTES - length;
+        size_t room = LINE_BYTES - length, kept = more.len < room ? more.len : room;
         memcpy(line + length, more.ptr, kept);
         meter_driver_list_u8_free(&more);
         const uint8_t *found = memchr(line + length, '\n', kept);
@@ -44,7 +44,7 @@ static bool listen(uint8_t line[LINE_BYTES], size_t *end, pm_error *error) {
             *end = (size_t)(found - line) + 1;
             return true;
         }
-        if (length == LINE_BYTES) return pm_fail(error, PM_GARBLED, "half an answer");
+        if (room == 0) return pm_fail(error, PM_GARBLED, "half an answer");
     }
 }
 
