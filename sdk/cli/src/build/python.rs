@@ -43,3 +43,19 @@ fn tool(project: &Project, tools: Option<&Path>) -> PathBuf {
         .find(|path| path.is_file())
         .unwrap_or_else(|| PathBuf::from(TOOL))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    #[test]
+    fn a_bug_in_a_driver_is_logged_before_it_traps() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/build/python");
+        let output = Command::new("python3")
+            .args(["-B", "test_polymeter.py"])
+            .current_dir(folder)
+            .output()
+            .expect("python3 starts");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+}

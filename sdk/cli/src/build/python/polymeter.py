@@ -6,7 +6,6 @@ answer what stood at build time. Time and a nonce come with every call, randomne
 """
 
 import functools
-import traceback
 
 from componentize_py_types import Err
 from wit_world.imports.types import (
@@ -126,8 +125,16 @@ def _told(function):
             raise
         except BaseException as problem:
             if log is not None:
-                where = traceback.format_exception(problem)[-2:]
-                log.write(log.Level.ERROR, " ".join(" ".join(where).split()))
+                log.write(log.Level.ERROR, f"{type(problem).__name__}: {problem}, {_place(problem)}")
             raise
 
     return call
+
+
+def _place(problem):
+    """Where it was raised. The module `traceback` would open the source, and there is no file."""
+    step = problem.__traceback__
+    while step.tb_next is not None:
+        step = step.tb_next
+    code = step.tb_frame.f_code
+    return f"{code.co_filename.rpartition('/')[2]}:{step.tb_lineno} in {code.co_name}"
