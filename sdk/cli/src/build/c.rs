@@ -66,7 +66,7 @@ pub fn build(project: &Project) -> Result<Vec<u8>> {
 
 /// `meter_driver.{h,c}` and the object that carries the world's type.
 fn bindings(project: &Project) -> Result<()> {
-    let folder: PathBuf = wit::whole(project)?;
+    let folder: PathBuf = wit::with_all_imports(project)?;
     let mut resolve = Resolve::default();
     let (package, _) = resolve.push_dir(&folder)?;
     let world = resolve.select_world(&[package], Some(wit::WORLD))?;

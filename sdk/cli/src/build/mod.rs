@@ -36,6 +36,8 @@ struct Wanted {
 struct Options {
     #[serde(default)]
     language: Language,
+    /// C and Python: the optional interfaces that the driver exports; all of its world if not named.
+    abilities: Option<Vec<String>>,
     /// C: further arguments of the compiler.
     #[serde(default)]
     flags: Vec<String>,

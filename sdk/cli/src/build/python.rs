@@ -17,7 +17,7 @@ const SDK: &str = include_str!("python/polymeter.py");
 pub fn build(project: &Project, tools: Option<&Path>) -> Result<Vec<u8>> {
     let main = project.source().join(MODULE).with_extension("py");
     ensure!(main.is_file(), "there is no {}", main.display());
-    let folder = wit::narrowed(project)?;
+    let folder = wit::with_named_imports(project)?;
     let helpers = project.scratch_file("python/polymeter.py", SDK.as_bytes())?;
     let component = project.scratch.join("driver.wasm");
     let mut tool = Command::new(tool(project, tools));

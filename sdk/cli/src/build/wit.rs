@@ -1,4 +1,5 @@
-//! The released contracts, as the tools of other languages want them: folders of WIT.
+//! The released contracts, as the tools of other languages want them: folders of WIT with the world
+//! that a project's `driver.toml` asks for.
 //!
 //! Invariant: the texts are those of `wit/`, embedded, so that a vendor needs the SDK and nothing else.
 
@@ -6,75 +7,85 @@ use super::Project;
 use anyhow::{Result, bail};
 use std::path::PathBuf;
 
-/// The world of the contract for devices on a line.
+/// The name of the world, whatever it has.
 pub const WORLD: &str = "meter-driver";
+
+/// What every driver exports; its abilities come to that.
+const REQUIRED: [&str; 2] = ["info", "meter"];
 
 struct Release {
     contract: &'static str,
     /// File name and text.
     files: &'static [(&'static str, &'static str)],
-    /// What the world exports.
-    exports: &'static [&'static str],
+    imports: &'static [&'static str],
+    abilities: &'static [&'static str],
+    /// How many of the abilities a driver has whose `driver.toml` does not name them.
+    usual: usize,
 }
 
-macro_rules! release {
-    ($contract:literal, $exports:expr) => {
-        Release {
-            contract: $contract,
-            files: &[
-                ("host.wit", include_str!(concat!("../../../../wit/", $contract, "/host.wit"))),
-                (
-                    "meter-driver.wit",
-                    include_str!(concat!("../../../../wit/", $contract, "/meter-driver.wit")),
-                ),
-                ("types.wit", include_str!(concat!("../../../../wit/", $contract, "/types.wit"))),
-            ],
-            exports: $exports,
-        }
+macro_rules! files {
+    ($contract:literal, $($name:literal),+) => {
+        &[$(($name, include_str!(concat!("../../../../wit/", $contract, "/", $name)))),+]
     };
 }
 
-const RELEASES: &[Release] =
-    &[release!("1.0.0", &["info", "meter", "purse", "supply", "settings", "frames"])];
+const RELEASES: &[Release] = &[Release {
+    contract: "1.0.0",
+    files: files!("1.0.0", "host.wit", "meter-driver.wit", "types.wit"),
+    imports: &["line", "vault", "log"],
+    abilities: &["purse", "supply", "settings", "frames"],
+    usual: 4,
+}];
 
 fn release(project: &Project) -> Result<&'static Release> {
     let contract = &project.wanted.contract;
     let Some(found) = RELEASES.iter().find(|release| release.contract == contract) else {
         let known: Vec<&str> = RELEASES.iter().map(|release| release.contract).collect();
-        bail!(
-            "driver.toml: contract {contract} is not one that this SDK knows for this language: {}",
-            known.join(", ")
-        )
+        bail!("driver.toml: contract {contract} is none of this SDK's: {}", known.join(", "))
     };
     Ok(found)
 }
 
-/// The contract's own package. Linkers leave out what a driver does not use.
-pub fn whole(project: &Project) -> Result<PathBuf> {
-    for (name, text) in release(project)?.files {
-        project.scratch_file(&format!("wit/{name}"), text.as_bytes())?;
-    }
-    Ok(project.scratch.join("wit"))
+/// Imports all that the contract has. For linkers, which leave out what a driver does not use.
+pub fn with_all_imports(project: &Project) -> Result<PathBuf> {
+    write(project, release(project)?.imports)
 }
 
-/// A world of the same name that imports what driver.toml names and nothing else, for a language
-/// whose components import all that their world has.
-pub fn narrowed(project: &Project) -> Result<PathBuf> {
+/// Imports what `driver.toml` names and nothing else. For a language whose components import all
+/// that their world has.
+pub fn with_named_imports(project: &Project) -> Result<PathBuf> {
+    let names: Vec<&str> = project.wanted.imports.iter().map(String::as_str).collect();
+    known("imports", &names, release(project)?.imports)?;
+    write(project, &names)
+}
+
+fn write(project: &Project, imports: &[&str]) -> Result<PathBuf> {
     let release = release(project)?;
-    let contract = release.contract;
     for (name, text) in release.files {
         project.scratch_file(&format!("wit/deps/polymeter/{name}"), text.as_bytes())?;
     }
-    let mut world = format!("package vendor:{};\n\nworld {WORLD} {{\n", project.wanted.name);
-    for (verb, interfaces) in [
-        ("import", project.wanted.imports.iter().map(String::as_str).collect::<Vec<_>>()),
-        ("export", release.exports.to_vec()),
-    ] {
-        for interface in interfaces {
-            world.push_str(&format!("    {verb} polymeter:driver/{interface}@{contract};\n"));
-        }
+    let abilities: Vec<&str> = match &project.wanted.build.abilities {
+        Some(names) => names.iter().map(String::as_str).collect(),
+        None => release.abilities[..release.usual].to_vec(),
+    };
+    known("[build] abilities", &abilities, release.abilities)?;
+    let mut world = format!("package vendor:driver;\n\nworld {WORLD} {{\n");
+    let imports = imports.iter().map(|name| ("import", name));
+    let exports = REQUIRED.iter().chain(&abilities).map(|name| ("export", name));
+    for (verb, interface) in imports.chain(exports) {
+        let contract = release.contract;
+        world.push_str(&format!("    {verb} polymeter:driver/{interface}@{contract};\n"));
     }
     world.push_str("}\n");
     project.scratch_file("wit/world.wit", world.as_bytes())?;
     Ok(project.scratch.join("wit"))
+}
+
+fn known(key: &str, names: &[&str], known: &[&str]) -> Result<()> {
+    for name in names {
+        if !known.contains(name) {
+            bail!("driver.toml: {key}: there is no `{name}`; there are: {}", known.join(", "));
+        }
+    }
+    Ok(())
 }

@@ -8,17 +8,26 @@ const EXAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../vendor-example
 
 /// The example with `more` as one further source file, built.
 fn built(more: &str) -> Result<Vec<u8>, String> {
+    let mut sources = vec![("more.c".to_owned(), more.to_owned())];
+    for entry in std::fs::read_dir(Path::new(EXAMPLE).join("src")).expect("the example") {
+        let path = entry.expect("the example").path();
+        let name = path.file_name().expect("a file").to_string_lossy().into_owned();
+        sources.push((name, std::fs::read_to_string(&path).expect("the example")));
+    }
+    built_of("", &sources)
+}
+
+/// A project with the example's `driver.toml`, further lines in its `[build]`, and these sources.
+fn built_of(options: &str, sources: &[(String, String)]) -> Result<Vec<u8>, String> {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let project = folder.path();
     std::fs::create_dir(project.join("src")).expect("a folder");
-    let example = Path::new(EXAMPLE);
-    for entry in std::fs::read_dir(example.join("src")).expect("the example") {
-        let path = entry.expect("the example").path();
-        let name = path.file_name().expect("a file");
-        std::fs::copy(&path, project.join("src").join(name)).expect("a copy");
+    let face = std::fs::read_to_string(Path::new(EXAMPLE).join("driver.toml")).expect("a file");
+    let face = face.replace("[build]\n", &format!("[build]\n{options}\n"));
+    std::fs::write(project.join("driver.toml"), face).expect("a file");
+    for (name, text) in sources {
+        std::fs::write(project.join("src").join(name), text).expect("a file");
     }
-    std::fs::copy(example.join("driver.toml"), project.join("driver.toml")).expect("a copy");
-    std::fs::write(project.join("src/more.c"), more).expect("a file");
     let out = build(project, &project.join("out")).map_err(|error| format!("{error:#}"))?;
     Ok(std::fs::read(out).expect("the component"))
 }
@@ -47,4 +56,39 @@ fn mistakes_are_the_compilers_own_words() {
     check("int unused(void) { int nobody; return 0; }\n", "unused variable 'nobody'");
     let twice = "#include \"polymeter.h\"\nvoid pm_set(pm_string *out, const char *text) {}\n";
     check(twice, "duplicate symbol: pm_set");
+}
+
+#[test]
+fn a_driver_exports_the_abilities_that_it_names() {
+    let exports = |component: &[u8]| -> Vec<String> {
+        let decoded = wit_component::decode(component).expect("a component");
+        let wit_component::DecodedWasm::Component(resolve, world) = decoded else {
+            panic!("a WIT package is no component")
+        };
+        let keys = resolve.worlds[world].exports.keys();
+        keys.map(|key| resolve.name_world_key(key)).collect()
+    };
+    let named = |names: &[&str]| -> Vec<String> {
+        names.iter().map(|name| format!("polymeter:driver/{name}@1.0.0")).collect()
+    };
+    let all = ["info", "meter", "purse", "supply", "settings", "frames"];
+    assert_eq!(exports(&built("").expect("builds")), named(&all));
+
+    let few = "#include \"polymeter.h\"\n\
+        void exports_polymeter_driver_info_describe(exports_polymeter_driver_info_description_t *r) \
+        { pm_bytes b = {0}, m; pm_value v; polymeter_driver_vault_key_t k = {0}; (void)v;\n\
+        polymeter_driver_vault_mac(&k, 2, &b, &b, &m, (void *)&v); }\n\
+        bool exports_polymeter_driver_meter_probe(pm_call *c, \
+        exports_polymeter_driver_meter_identity_t *r, pm_error *e) \
+        { polymeter_driver_line_send(0, 0); return pm_fail(e, PM_UNSUPPORTED, \"no\"); }\n\
+        bool exports_polymeter_driver_meter_read(pm_call *c, \
+        exports_polymeter_driver_meter_snapshot_t *r, pm_error *e) \
+        { return pm_fail(e, PM_UNSUPPORTED, \"no\"); }\n";
+    let sources = [("few.c".to_owned(), few.to_owned())];
+    let component = built_of("abilities = []", &sources).expect("builds");
+    assert_eq!(exports(&component), named(&all[..2]));
+    let error = built_of("", &sources).expect_err("the others are missing");
+    assert!(error.contains("a verb of the contract is missing"), "{error}");
+    let error = built_of("abilities = [\"purses\"]", &sources).expect_err("refused");
+    assert!(error.contains("there is no `purses`; there are: purse, supply"), "{error}");
 }
