@@ -6,4 +6,4 @@ mod build;
 pub mod contract;
 mod face;
 
-pub use build::{TARGET, build, build_with, encode};
+pub use build::{LICENCES, TARGET, build, build_with, encode};
