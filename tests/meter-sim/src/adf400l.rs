@@ -103,7 +103,7 @@ impl User {
             balance_fen: i64::from(plan.balance_fen),
             count: plan.purchase_count,
             settings: [0; 15],
-            forced_open: None,
+            forced_open: plan.relay_forced_open.then_some(true),
             total_purchased_fen: plan.total_purchased_fen,
             energy: plan.energy,
             purchases: VecDeque::new(),
@@ -118,9 +118,10 @@ impl User {
             registers.copy_from_slice(&words(sum));
         }
         if user.count > 0 {
-            let amount_fen = u32::try_from(user.balance_fen).unwrap_or(0);
+            let all_fen = u32::try_from(user.balance_fen).unwrap_or(0);
+            let amount_fen = user.plan.last_purchase_fen.unwrap_or(all_fen);
             user.total_purchased_fen = user.total_purchased_fen.max(amount_fen);
-            user.remember(amount_fen, 0);
+            user.remember(amount_fen, i64::from(all_fen) - i64::from(amount_fen));
         }
         Ok(user)
     }
@@ -135,6 +136,11 @@ impl User {
 
     pub fn balance_fen(&self) -> i64 {
         self.balance_fen
+    }
+
+    /// Prices from sharp to valley, then both alarms.
+    pub fn settings_fen(&self) -> impl Iterator<Item = u32> {
+        self.settings.chunks_exact(2).map(|pair| double(pair[0], pair[1]))
     }
 
     pub fn count(&self) -> u16 {

@@ -274,6 +274,21 @@ impl Device {
         }
     }
 
+    /// What can be written into it and is money, by the names that the trade gives it.
+    pub fn settings_fen(&self) -> Vec<(&'static str, u32)> {
+        match &self.model {
+            Model::Dlt645(meter) => {
+                ["alarm-1", "alarm-2"].into_iter().zip(meter.alarms_fen()).collect()
+            }
+            Model::Adf400l(user) => {
+                ["price-sharp", "price-peak", "price-flat", "price-valley", "alarm-1", "alarm-2"]
+                    .into_iter()
+                    .zip(user.settings_fen())
+                    .collect()
+            }
+        }
+    }
+
     /// The button on the meter; an ADF400L has none.
     pub fn press(&mut self) {
         if let Model::Dlt645(meter) = &mut self.model {

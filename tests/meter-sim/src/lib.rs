@@ -9,6 +9,7 @@
 //! Deliberately not here: cards, modems, payment channels, noise that nobody scripted.
 
 mod adf400l;
+mod alone;
 mod bus;
 mod client;
 mod control;
@@ -21,6 +22,7 @@ mod load;
 mod plan;
 mod world;
 
+pub use alone::{Alone, serve as serve_alone};
 pub use client::{Control, EventLines};
 pub use device::{Purchase, State};
 pub use event::{Event, Release};

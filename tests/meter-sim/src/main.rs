@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::Parser;
-use meter_sim::{Plan, Simulator};
+use meter_sim::{Alone, Plan, Simulator};
 use serde_json::{Map, Value, json};
 
 /// Simulated DL/T 645-2007 and ADF400L meters on TCP and serial lines.
@@ -26,6 +26,12 @@ struct Arguments {
     /// Let the meters' time pass with real time, in steps of so many seconds.
     #[arg(long, value_name = "SECONDS")]
     tick: Option<u32>,
+    /// One device alone on standard input and output, as `polymeter-sdk certify` wants it: START is
+    /// what the kit gives it.
+    #[arg(long, requires = "start")]
+    alone: Option<Alone>,
+    /// The state of the device that stands alone, in JSON.
+    start: Option<String>,
     /// End when standard input ends, so that a killed parent leaves nothing behind.
     #[arg(long)]
     until_eof: bool,
@@ -33,6 +39,9 @@ struct Arguments {
 
 fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
+    if let (Some(alone), Some(start)) = (arguments.alone, &arguments.start) {
+        return meter_sim::serve_alone(alone, start);
+    }
     if !arguments.control.ip().is_loopback() {
         bail!("the control port has no login, so it listens on the loopback only");
     }

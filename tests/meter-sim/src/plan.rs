@@ -67,6 +67,8 @@ pub struct Dlt645Plan {
     /// False: the public test key is still inside, so nothing can be opened or sold.
     pub private_key: bool,
     pub money_fen: u32,
+    /// Amount of the purchase that the count stands for; none: all the money.
+    pub last_purchase_fen: Option<u32>,
     pub overdraft_fen: u32,
     pub purchase_count: u32,
     pub tariff_energies: [u64; 4],
@@ -118,6 +120,10 @@ pub struct Adf400lPlan {
     /// Register 0908H; false: metering only.
     pub prepaid: bool,
     pub balance_fen: i32,
+    /// Amount of the purchase that the count stands for; none: all of a positive balance.
+    pub last_purchase_fen: Option<u32>,
+    /// The control word holds the relay open.
+    pub relay_forced_open: bool,
     pub purchase_count: u16,
     pub total_purchased_fen: u32,
     pub energy: u64,
@@ -138,6 +144,7 @@ impl Default for Dlt645Plan {
             customer: None,
             private_key: true,
             money_fen: 0,
+            last_purchase_fen: None,
             overdraft_fen: 0,
             purchase_count: 0,
             tariff_energies: [0; 4],
@@ -169,6 +176,8 @@ impl Default for Adf400lPlan {
             three_phase: false,
             prepaid: true,
             balance_fen: 0,
+            last_purchase_fen: None,
+            relay_forced_open: false,
             purchase_count: 0,
             total_purchased_fen: 0,
             energy: 0,

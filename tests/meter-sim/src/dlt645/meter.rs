@@ -69,7 +69,8 @@ impl Meter {
         };
         if purse.count > 0 {
             // The purchase that the present count must come from.
-            purse.remember(plan.money_fen, 0, clock);
+            let amount_fen = plan.last_purchase_fen.unwrap_or(plan.money_fen);
+            purse.remember(amount_fen, plan.money_fen.saturating_sub(amount_fen), clock);
         }
         let mut relay = Relay { keep: plan.keep_power, ..Relay::default() };
         if plan.relay_open {
@@ -127,6 +128,11 @@ impl Meter {
 
     pub fn energy_total(&self) -> u64 {
         self.energies.iter().sum()
+    }
+
+    /// Both alarm amounts.
+    pub fn alarms_fen(&self) -> [u32; 2] {
+        [self.plan.alarm_1_fen, self.plan.alarm_2_fen]
     }
 
     pub fn suspended(&self) -> bool {

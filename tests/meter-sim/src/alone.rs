@@ -1,0 +1,169 @@
+//! One device on standard input and output, its truth on standard error: how `polymeter-sdk certify`
+//! wants a simulator (docs/device-simulator.md). The device is one of the fleet's, unchanged.
+//!
+//! Not here: faults; the certification kit brings its own.
+
+use std::collections::BTreeMap;
+use std::io::{Read, Write};
+
+use jiff::civil::DateTime;
+use serde::{Deserialize, Serialize};
+
+use crate::device::{Device, Protocol, Scan, State, devices};
+use crate::plan::{Adf400lPlan, Dlt645Plan, Meters};
+
+/// Energy imported in total, 0.01 kWh.
+const ENERGY: &str = "1.0.1.8.0.255";
+
+/// Which device stands alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Alone {
+    Dlt645,
+    Adf400l,
+}
+
+/// The kit's argument.
+#[derive(Debug, Deserialize)]
+struct Start {
+    address: String,
+    customer: Option<String>,
+    count: u32,
+    balance: u32,
+    last: u32,
+    supply: u16,
+    now: DateTime,
+    readings: BTreeMap<String, u64>,
+    parameters: BTreeMap<String, u32>,
+    keys: BTreeMap<String, String>,
+}
+
+/// The kit's line of truth.
+#[derive(Debug, Serialize)]
+struct Truth {
+    customer: Option<String>,
+    count: u32,
+    balance: i64,
+    last: Option<Last>,
+    supply: u16,
+    parameters: BTreeMap<String, u32>,
+    readings: BTreeMap<&'static str, u64>,
+    credit_frames: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct Last {
+    count: u32,
+    amount: u32,
+}
+
+/// Serves until standard input ends.
+pub fn serve(alone: Alone, start: &str) -> anyhow::Result<()> {
+    let start: Start = serde_json::from_str(start)?;
+    let meters = match alone {
+        Alone::Dlt645 => Meters::Dlt645(vec![start.dlt645()]),
+        Alone::Adf400l => Meters::Adf400l(vec![start.adf400l()?]),
+    };
+    let (protocol, devices) = devices(meters).map_err(anyhow::Error::msg)?;
+    let Some(mut device) = devices.into_iter().next() else { return Ok(()) };
+    let (mut input, mut output) = (std::io::stdin().lock(), std::io::stdout().lock());
+    tell(&device)?;
+    let (mut buffer, mut chunk) = (Vec::new(), [0; 1024]);
+    loop {
+        let length = input.read(&mut chunk)?;
+        if length == 0 {
+            return Ok(());
+        }
+        buffer.extend(chunk.iter().take(length));
+        while let Some(frame) = next(protocol, &mut buffer) {
+            let Some(heard) = protocol.hear(&frame) else { continue };
+            if device.notice(&heard).is_some()
+                && let Some(reply) = device.answer(&heard).reply
+            {
+                output.write_all(&reply)?;
+                output.flush()?;
+            }
+            tell(&device)?;
+        }
+    }
+}
+
+/// Takes the next whole frame out of the buffer, and what stands before it.
+fn next(protocol: Protocol, buffer: &mut Vec<u8>) -> Option<Vec<u8>> {
+    while !buffer.is_empty() {
+        match protocol.scan(buffer) {
+            Scan::Frame { start, end } => return Some(buffer.drain(..end).skip(start).collect()),
+            Scan::NeedMore => return None,
+            Scan::Skip(bytes) => drop(buffer.drain(..bytes.max(1))),
+        }
+    }
+    None
+}
+
+fn tell(device: &Device) -> anyhow::Result<()> {
+    let truth = Truth::new(device.state("alone"), device.settings_fen());
+    eprintln!("{}", serde_json::to_string(&truth)?);
+    Ok(())
+}
+
+impl Truth {
+    fn new(state: State, settings: Vec<(&'static str, u32)>) -> Self {
+        let last = state.last_purchase.filter(|_| state.count > 0);
+        Self {
+            customer: state.customer,
+            count: state.count,
+            balance: state.money_fen,
+            last: last.map(|last| Last { count: last.count, amount: last.amount_fen }),
+            supply: match (state.relay_closed, state.relay_command_open) {
+                (true, _) => 2,
+                (false, true) => 1,
+                (false, false) => 3,
+            },
+            parameters: settings.into_iter().map(|(name, fen)| (name.to_owned(), fen)).collect(),
+            readings: BTreeMap::from([(ENERGY, state.energy)]),
+            credit_frames: state.sell_frames + state.open_frames,
+        }
+    }
+}
+
+impl Start {
+    fn parameter(&self, name: &str) -> u32 {
+        self.parameters.get(name).copied().unwrap_or(0)
+    }
+
+    fn energy(&self) -> u64 {
+        self.readings.get(ENERGY).copied().unwrap_or(0)
+    }
+
+    fn dlt645(&self) -> Dlt645Plan {
+        Dlt645Plan {
+            key: self.keys.values().next().cloned().unwrap_or_default(),
+            customer: self.customer.as_ref().map(|customer| format!("{customer:0>12}")),
+            money_fen: self.balance,
+            last_purchase_fen: Some(self.last),
+            purchase_count: self.count,
+            // All in the tariff that is used most, so that the total is as asked.
+            tariff_energies: [0, 0, self.energy(), 0],
+            clock: Some(self.now),
+            alarm_1_fen: self.parameter("alarm-1"),
+            alarm_2_fen: self.parameter("alarm-2"),
+            relay_open: self.supply == 1,
+            ..Dlt645Plan::new(&self.address)
+        }
+    }
+
+    fn adf400l(&self) -> anyhow::Result<Adf400lPlan> {
+        let price = |name: &str| self.parameter(name);
+        Ok(Adf400lPlan {
+            balance_fen: i32::try_from(self.balance)?,
+            last_purchase_fen: Some(self.last),
+            purchase_count: u16::try_from(self.count)?,
+            energy: self.energy(),
+            prices_fen: ["price-sharp", "price-peak", "price-flat", "price-valley"].map(price),
+            alarm_1_fen: self.parameter("alarm-1"),
+            alarm_2_fen: self.parameter("alarm-2"),
+            relay_forced_open: self.supply == 1,
+            clock: Some(self.now),
+            ..Adf400lPlan::new(self.address.parse()?)
+        })
+    }
+}
