@@ -56,8 +56,6 @@ pub struct Abilities {
     pub supply: bool,
     pub settings: bool,
     pub frames: bool,
-    /// It can search a line.
-    pub bus: bool,
 }
 
 impl Description {

@@ -1,24 +1,37 @@
 //! Names for the `u16` codes of the contract. The tables themselves, with their meaning and source,
-//! stand in `wit/1.1.0`; a code that is missing here is still legal on the wire.
+//! stand in `wit/1.0.0`; a code that is missing here is still legal on the wire.
 
 /// `driver-error.code`.
 pub mod error {
+    /// Nothing came in time.
     pub const NO_REPLY: u16 = 1;
+    /// What came is no answer: cut, or of a wrong checksum or shape.
     pub const GARBLED: u16 = 2;
+    /// The answer of another device, or to another question.
     pub const OTHER_DEVICE: u16 = 3;
+    /// The device says that it has no such data.
     pub const NO_SUCH_DATA: u16 = 4;
+    /// The device says no.
     pub const DEVICE_SAYS_NO: u16 = 5;
+    /// The address or a parameter is not one that this driver takes.
     pub const BAD_PARAMETER: u16 = 6;
+    /// The vault said no.
     pub const VAULT: u16 = 7;
+    /// The line said no.
     pub const LINE: u16 = 8;
+    /// This device cannot do that.
     pub const UNSUPPORTED: u16 = 9;
 }
 
 /// `line-error.code`.
 pub mod line {
+    /// Nothing came in time.
     pub const SILENT: u16 = 1;
+    /// The line is down.
     pub const DOWN: u16 = 2;
+    /// A limit of this call is spent.
     pub const LIMIT: u16 = 3;
+    /// The admin has not granted it.
     pub const NOT_GRANTED: u16 = 4;
 }
 
@@ -69,95 +82,154 @@ pub mod vault {
 
 /// `refusal.code`.
 pub mod refusal {
+    /// A reason that has no code here.
     pub const OTHER: u16 = 1;
+    /// The device has taken this purchase before.
     pub const ALREADY_TAKEN: u16 = 2;
+    /// The MAC is wrong.
     pub const WRONG_MAC: u16 = 3;
+    /// The device wants an authentication first.
     pub const NOT_AUTHENTICATED: u16 = 4;
+    /// The customer number is not the one in the device.
     pub const WRONG_CUSTOMER: u16 = 5;
+    /// The purchase count is not the next one.
     pub const WRONG_COUNT: u16 = 6;
+    /// The purse may not hold so much (囤积).
     pub const OVER_HOARDING_LIMIT: u16 = 7;
+    /// The device takes nothing for the time being.
     pub const SUSPENDED: u16 = 8;
+    /// The device has another address.
     pub const WRONG_ADDRESS: u16 = 9;
+    /// The password is wrong.
     pub const WRONG_PASSWORD: u16 = 10;
+    /// The supply is protected from disconnection (保电).
     pub const SUPPLY_PROTECTED: u16 = 11;
+    /// The command came out of its time.
     pub const OUT_OF_TIME: u16 = 12;
+    /// The device does not know this function.
     pub const NO_SUCH_FUNCTION: u16 = 13;
+    /// The device does not take this value.
     pub const BAD_VALUE: u16 = 14;
 }
 
 /// `measurement.unit`: the COSEM enumeration (IEC 62056-62), and ours above 255.
 pub mod unit {
+    /// s
     pub const SECOND: u16 = 7;
+    /// The meter's currency; for a parameter its minor unit.
     pub const CURRENCY: u16 = 10;
+    /// m³
     pub const CUBIC_METRE: u16 = 13;
+    /// W
     pub const WATT: u16 = 27;
+    /// Wh
     pub const WATT_HOUR: u16 = 30;
+    /// A
     pub const AMPERE: u16 = 33;
+    /// V
     pub const VOLT: u16 = 35;
+    /// Hz
     pub const HERTZ: u16 = 44;
+    /// No unit.
     pub const NONE: u16 = 255;
+    /// kWh
     pub const KILOWATT_HOUR: u16 = 256;
+    /// kW
     pub const KILOWATT: u16 = 257;
+    /// kvar
     pub const KILOVAR: u16 = 258;
+    /// kVA
     pub const KILOVOLT_AMPERE: u16 = 259;
 }
 
 /// `measurement.quality`.
 pub mod quality {
+    /// The device measured it.
     pub const MEASURED: u16 = 0;
+    /// This device does not measure it.
     pub const NOT_MEASURED: u16 = 1;
+    /// The device answered nonsense.
     pub const INVALID: u16 = 2;
+    /// The device estimated it.
     pub const ESTIMATED: u16 = 3;
 }
 
 /// `credit.quantity` and, with 0 for none, `description.purse`.
 pub mod quantity {
+    /// No purse.
     pub const NONE: u16 = 0;
+    /// Minor units of the currency (fen).
     pub const MONEY: u16 = 1;
+    /// Wh.
     pub const ENERGY: u16 = 2;
+    /// Litres.
     pub const VOLUME: u16 = 3;
 }
 
 /// `description.proof`.
 pub mod proof {
+    /// Not at all.
     pub const NONE: u16 = 0;
+    /// By the purchase count and the last purchase.
     pub const PURCHASE_COUNT: u16 = 1;
+    /// By a register of credit.
     pub const CREDIT_REGISTER: u16 = 2;
+    /// By a list of purchases in the device.
     pub const PURCHASE_LIST: u16 = 3;
 }
 
 /// `snapshot.supply`.
 pub mod supply {
+    /// Nobody knows.
     pub const UNKNOWN: u16 = 0;
+    /// The breaker or valve is open.
     pub const DISCONNECTED: u16 = 1;
+    /// It is closed.
     pub const CONNECTED: u16 = 2;
+    /// It waits for the customer's hand.
     pub const READY_FOR_RECONNECTION: u16 = 3;
 }
 
 /// `control`'s command.
 pub mod command {
+    /// Open it (跳闸).
     pub const DISCONNECT: u16 = 1;
+    /// Close it (合闸).
     pub const CONNECT: u16 = 2;
+    /// Let the customer close it (合闸允许).
     pub const ALLOW_CONNECTION: u16 = 3;
+    /// No disconnection until that ends (保电).
     pub const PROTECT: u16 = 4;
+    /// The end of it (保电解除).
     pub const END_PROTECTION: u16 = 5;
 }
 
 /// OBIS codes (IEC 62056-61) that drivers of one kind of device should agree on.
 pub mod register {
+    /// The device's own time.
     pub const CLOCK: &str = "0.0.1.0.0.255";
+    /// Active energy used.
     pub const ENERGY_IMPORT_TOTAL: &str = "1.0.1.8.0.255";
     /// Tariffs 1 to 4: sharp 尖, peak 峰, flat 平, valley 谷.
     pub const ENERGY_IMPORT_TARIFF: [&str; 4] =
         ["1.0.1.8.1.255", "1.0.1.8.2.255", "1.0.1.8.3.255", "1.0.1.8.4.255"];
+    /// Active energy given back.
     pub const ENERGY_EXPORT_TOTAL: &str = "1.0.2.8.0.255";
+    /// Both together, as the device combines them.
     pub const ENERGY_COMBINED_TOTAL: &str = "1.0.15.8.0.255";
+    /// Phases A, B and C.
     pub const VOLTAGE: [&str; 3] = ["1.0.32.7.0.255", "1.0.52.7.0.255", "1.0.72.7.0.255"];
+    /// Phases A, B and C.
     pub const CURRENT: [&str; 3] = ["1.0.31.7.0.255", "1.0.51.7.0.255", "1.0.71.7.0.255"];
+    /// Active power used.
     pub const POWER_IMPORT: &str = "1.0.1.7.0.255";
+    /// Reactive power.
     pub const REACTIVE_POWER: &str = "1.0.3.7.0.255";
+    /// Apparent power.
     pub const APPARENT_POWER: &str = "1.0.9.7.0.255";
+    /// Power factor.
     pub const POWER_FACTOR: &str = "1.0.13.7.0.255";
+    /// Frequency of the mains.
     pub const FREQUENCY: &str = "1.0.14.7.0.255";
     /// What the purse holds (payment metering, group C = 19: credit).
     pub const CREDIT_REMAINING: &str = "0.0.19.10.0.255";

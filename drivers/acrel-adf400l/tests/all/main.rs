@@ -3,5 +3,4 @@
 
 mod faults;
 mod scripted;
-mod search;
 mod transcripts;

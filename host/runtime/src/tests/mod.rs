@@ -5,5 +5,4 @@ mod bench;
 mod containment;
 mod load;
 mod money;
-mod old_contract;
 mod reading;

@@ -52,7 +52,6 @@ impl From<&runtime::Driver> for Driver {
             (found.supply, "supply"),
             (found.settings, "settings"),
             (found.frames, "frames"),
-            (found.bus, "bus"),
         ];
         Driver {
             name: driver.name().to_owned(),

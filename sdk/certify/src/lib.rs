@@ -1,0 +1,219 @@
+//! Certification: a driver against its own device, simulated, on a line that loses, spoils, doubles,
+//! delays and misdirects every answer in turn. The driver runs in the very runtime that the host uses.
+//!
+//! Invariant: a driver is judged by what the simulator says is true, never by what the kit thinks that
+//! a protocol means; the same seed makes the same cases. Not here: building (sdk/cli), whether the
+//! simulator is like the real device.
+//!
+//! What is demanded of every call that a driver exports:
+//! - no trap, no limit reached with part of the room left;
+//! - at most one frame that adds credit;
+//! - on a good line it succeeds, and on a bad one it says nothing that is not so: never `confirmed`
+//!   where the device did not do it, never `refused` where it did, `unknown` where nobody can know;
+//! - `check` tells the truth afterwards;
+//! - a used instance answers as a fresh one, and the same call twice is answered alike.
+
+mod act;
+mod case;
+mod chance;
+mod device;
+mod fault;
+mod judge;
+mod paper;
+mod report;
+mod settings;
+mod suite;
+mod wire;
+
+pub use case::Case;
+pub use report::Report;
+pub use suite::Choice;
+
+use act::Author;
+use anyhow::{Context, Result, ensure};
+use case::Kit;
+use chance::Chance;
+use device::Program;
+use polymeter_domain::VendorCode;
+use polymeter_package::Manifest;
+use polymeter_runtime::{Capability, Driver, DriverConfig, Limits, Runtime, Vault};
+use settings::Settings;
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::Arc;
+
+/// What is certified.
+#[derive(Debug, Clone)]
+pub struct Project {
+    /// Where driver.toml lies.
+    pub folder: PathBuf,
+    /// What `{target}` stands for in `[certify]`.
+    pub target: PathBuf,
+    pub manifest: Manifest,
+    pub component: Vec<u8>,
+}
+
+/// Loads the component as a host does and holds it to its driver.toml.
+pub fn check(project: &Project) -> Result<()> {
+    let executor = tokio::runtime::Runtime::new().context("the executor")?;
+    executor.block_on(async {
+        let manifest = &project.manifest;
+        let vendor = vendor(manifest)?;
+        let driver = load(project, vendor, &BTreeMap::new()).await?;
+        let paper =
+            [paper::description(manifest, vendor, &driver), paper::imports(manifest, &driver)];
+        let wrong: Vec<String> = paper.into_iter().flat_map(|case| case.complaints).collect();
+        ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
+        Ok(())
+    })
+}
+
+fn vendor(manifest: &Manifest) -> Result<&VendorCode> {
+    manifest.vendors.first().map(|vendor| &vendor.code).context("driver.toml has no [[vendor]]")
+}
+
+/// Runs the whole suite, or the part that is chosen.
+pub fn certify(project: &Project, seed: u64, choice: &Choice) -> Result<Report> {
+    let executor = tokio::runtime::Runtime::new().context("the executor")?;
+    executor.block_on(certified(project, seed, choice))
+}
+
+async fn certified(project: &Project, seed: u64, choice: &Choice) -> Result<Report> {
+    let manifest = &project.manifest;
+    let settings = Settings::read(&manifest.certify).context("in driver.toml")?;
+    let vendor = vendor(manifest)?;
+    build_simulator(project, &settings)?;
+    let keys = keys(seed, manifest, &settings)?;
+    let driver = load(project, vendor, &keys).await?;
+    let author = Author {
+        seed,
+        settings: &settings,
+        quantity: driver.description().purse.unwrap_or(polymeter_domain::Quantity::Money),
+        writable: writable(&driver, &settings)?,
+        parameters: settings.parameters()?,
+        keys,
+    };
+    let kit = Arc::new(Kit {
+        driver: Arc::clone(&driver),
+        program: Program {
+            folder: project.folder.clone(),
+            command: settings.simulator.iter().map(|word| in_target(project, word)).collect(),
+        },
+        settings: settings.clone(),
+        quantity: author.quantity,
+    });
+    let mut found = suite::run(&kit, &author, choice).await?;
+    let mut cases = std::mem::take(&mut found.cases);
+    if choice.only.is_none() {
+        cases.insert(0, paper::description(manifest, vendor, &driver));
+        cases.insert(1, paper::imports(manifest, &driver));
+        cases.insert(2, paper::transcripts(&project.folder, &found, driver.abilities().frames));
+    }
+    let mut report = Report {
+        format: 1,
+        driver: manifest.name.clone(),
+        version: manifest.version.to_string(),
+        contract: manifest.contract.to_string(),
+        component: hex::encode(Sha256::digest(&project.component)),
+        sdk: env!("CARGO_PKG_VERSION").to_owned(),
+        seed,
+        partial: choice.only.is_some() || choice.faults.is_some(),
+        passed: 0,
+        failed: 0,
+        cases,
+    };
+    report.count();
+    Ok(report)
+}
+
+fn in_target(project: &Project, word: &str) -> String {
+    word.replace("{target}", &project.target.display().to_string())
+}
+
+fn build_simulator(project: &Project, settings: &Settings) -> Result<()> {
+    let words: Vec<String> = settings.build.iter().map(|word| in_target(project, word)).collect();
+    let Some((program, arguments)) = words.split_first() else { return Ok(()) };
+    let shown = || format!("[certify] build: `{}`", words.join(" "));
+    let mut command = Command::new(program);
+    let status =
+        command.args(arguments).current_dir(&project.folder).status().with_context(shown)?;
+    ensure!(status.success(), "{} ended with {status}", shown());
+    Ok(())
+}
+
+/// A key for each label of driver.toml, of the length that `[certify]` says.
+fn keys(seed: u64, manifest: &Manifest, settings: &Settings) -> Result<BTreeMap<String, Vec<u8>>> {
+    let mut chance = Chance::new(seed, "keys");
+    let mut keys = BTreeMap::new();
+    for label in &manifest.keys {
+        let length = settings.keys.get(label).with_context(|| {
+            format!("driver.toml wants the key `{label}`; say its length: [certify] keys = {{ {label} = 16 }}")
+        })?;
+        keys.insert(label.clone(), chance.bytes(*length));
+    }
+    let unknown: Vec<&String> =
+        settings.keys.keys().filter(|label| !manifest.keys.contains(*label)).collect();
+    ensure!(
+        unknown.is_empty(),
+        "[certify] keys has {unknown:?}, which `keys` of driver.toml lacks"
+    );
+    Ok(keys)
+}
+
+/// The numbers that live in the device, with the range of their values.
+fn writable(driver: &Driver, settings: &Settings) -> Result<Vec<(String, i64, i64)>> {
+    let mut writable = Vec::new();
+    for told in driver.description().parameters.iter().filter(|told| told.writable) {
+        let bounds = settings.values.get(&told.name).map(|[from, to]| (*from, *to));
+        let described = told.minimum.zip(told.maximum);
+        // Without a range it is a flag or a text, of which certify makes up none.
+        if let Some((from, to)) = bounds.or(described) {
+            writable.push((told.name.clone(), from, to));
+        }
+    }
+    for name in settings.values.keys() {
+        let known = writable.iter().any(|(known, ..)| known == name);
+        ensure!(known, "[certify] values has `{name}`, which is no writable parameter");
+    }
+    Ok(writable)
+}
+
+/// Loads with less than the driver may have: what it needs here leaves head room in the field.
+async fn load(
+    project: &Project,
+    vendor: &VendorCode,
+    keys: &BTreeMap<String, Vec<u8>>,
+) -> Result<Arc<Driver>> {
+    let mut vault = Vault::default();
+    for (label, key) in keys {
+        let key = <[u8; 16]>::try_from(key.as_slice()).ok().context("a key of 16 bytes")?;
+        vault.insert(vendor.clone(), label.clone(), key);
+    }
+    let manifest = &project.manifest;
+    let grants = manifest.imports.iter().map(|import| {
+        Capability::from_name(import).with_context(|| format!("there is no import `{import}`"))
+    });
+    let config = DriverConfig {
+        name: manifest.name.clone(),
+        vendor: Some(vendor.clone()),
+        grants: grants.collect::<Result<_>>()?,
+        limits: with_head_room(Limits::default()),
+    };
+    let runtime = Runtime::new(vault)?;
+    Ok(runtime.load(config, &project.component).await?)
+}
+
+/// Half of what is counted, three quarters of the memory. Time is left whole: this machine may be a
+/// busy one.
+fn with_head_room(limits: Limits) -> Limits {
+    Limits {
+        memory_bytes: limits.memory_bytes / 4 * 3,
+        exchanges: limits.exchanges / 2,
+        line_bytes: limits.line_bytes / 2,
+        log_lines: limits.log_lines / 2,
+        result_bytes: limits.result_bytes / 2,
+        ..limits
+    }
+}

@@ -1,0 +1,81 @@
+//! What certification found, for people and for machines. Not here: who signs it.
+
+use crate::case::Case;
+use serde::Serialize;
+use std::fmt::Write;
+
+/// How many failures the text shows at its end.
+const SHOWN: usize = 10;
+
+/// Everything that was tried. It says nothing that changes from run to run under one seed.
+#[derive(Debug, Clone, Serialize)]
+pub struct Report {
+    /// Of this shape; a change of meaning makes it 2.
+    pub format: u32,
+    pub driver: String,
+    pub version: String,
+    pub contract: String,
+    /// SHA-256 of the component, in hex.
+    pub component: String,
+    pub sdk: String,
+    pub seed: u64,
+    /// Cases were left out, by choice of who ran it: this certifies nothing.
+    pub partial: bool,
+    pub passed: usize,
+    pub failed: usize,
+    pub cases: Vec<Case>,
+}
+
+impl Report {
+    pub fn is_good(&self) -> bool {
+        self.failed == 0 && self.passed > 0
+    }
+
+    pub(crate) fn count(&mut self) {
+        self.passed = self.cases.iter().filter(|case| case.passed).count();
+        self.failed = self.cases.len() - self.passed;
+    }
+
+    pub fn to_json(&self) -> serde_json::Result<String> {
+        serde_json::to_string_pretty(self).map(|text| text + "\n")
+    }
+
+    /// One line a case, then the first failures in full.
+    pub fn to_text(&self) -> String {
+        let mut text = format!(
+            "{} {} for contract {}, component sha256 {}\nseed {}, polymeter-sdk {}{}\n\n",
+            self.driver,
+            self.version,
+            self.contract,
+            self.component,
+            self.seed,
+            self.sdk,
+            if self.partial { ", only a part of the cases" } else { "" },
+        );
+        for case in &self.cases {
+            let mark = if case.passed { "ok  " } else { "FAIL" };
+            // Writing into a String cannot fail.
+            let _ = writeln!(text, "{mark} {}", case.name);
+        }
+        text += &self.summary();
+        text
+    }
+
+    /// The last lines: how many, and the first failures with what repeats them.
+    pub fn summary(&self) -> String {
+        let mut text = format!("\n{} cases passed, {} failed\n", self.passed, self.failed);
+        for case in self.cases.iter().filter(|case| !case.passed).take(SHOWN) {
+            let _ = writeln!(text, "\nFAIL {}", case.name);
+            for complaint in &case.complaints {
+                let _ = writeln!(text, "  {complaint}");
+            }
+            let _ = writeln!(text, "  said:  {}\n  truth: {}", case.said, case.truth);
+            let _ = writeln!(
+                text,
+                "  again: polymeter-sdk certify --seed {} --only \"{}\"",
+                self.seed, case.name
+            );
+        }
+        text
+    }
+}

@@ -1,0 +1,165 @@
+//! A new driver project: the finished example of its language, under its own name.
+//!
+//! Invariant: what is written builds, tests and certifies as it is. Not here: the example itself, which
+//! lies in `vendor-examples/` and is put into this program by `build.rs`.
+
+use crate::project::Language;
+use anyhow::{Context, Result, ensure};
+use std::path::{Path, PathBuf};
+
+include!(concat!(env!("OUT_DIR"), "/examples.rs"));
+
+/// Names as they stand in the example, with what they become.
+struct Names {
+    /// The example's folder and, but for Rust, its name: `acme-c`.
+    example: String,
+    name: String,
+    /// As a part of Rust's paths.
+    ident: String,
+    /// As a type.
+    camel: String,
+    vendor: String,
+    sdk: String,
+}
+
+/// Writes the project `name` into a folder of that name below `parent`. `sdk` is the SDK's folder;
+/// without it, the one that this program was built from.
+pub fn new(parent: &Path, name: &str, language: Language, sdk: Option<&Path>) -> Result<PathBuf> {
+    let names = Names::new(name, language, &sdk_folder(sdk)?)?;
+    let root = parent.join(name);
+    ensure!(
+        !root.exists(),
+        "{} is there already: choose another name, or remove it",
+        root.display()
+    );
+    let files = FILES.iter().filter(|(of, ..)| *of == language.name());
+    let mut written = 0;
+    for (_, path, bytes) in files {
+        let place = root.join(names.put_into(path));
+        if let Some(folder) = place.parent() {
+            std::fs::create_dir_all(folder)
+                .with_context(|| format!("creating {}", folder.display()))?;
+        }
+        let content = match std::str::from_utf8(bytes) {
+            Ok(text) => names.put_into(text).into_bytes(),
+            Err(_) => bytes.to_vec(),
+        };
+        std::fs::write(&place, content).with_context(|| format!("writing {}", place.display()))?;
+        written += 1;
+    }
+    ensure!(
+        written > 0,
+        "this polymeter-sdk was built without the example for {}",
+        language.name()
+    );
+    if language == Language::Rust {
+        lock(Path::new(&names.sdk), &root)?;
+    }
+    Ok(root)
+}
+
+/// The versions that the SDK itself was tested with; cargo drops from it what is not needed.
+fn lock(sdk: &Path, root: &Path) -> Result<()> {
+    let lock = sdk.join("../Cargo.lock");
+    if !lock.exists() {
+        return Ok(());
+    }
+    let place = root.join("Cargo.lock");
+    std::fs::copy(&lock, &place).with_context(|| format!("writing {}", place.display()))?;
+    Ok(())
+}
+
+fn sdk_folder(given: Option<&Path>) -> Result<PathBuf> {
+    let folder =
+        given.map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join(".."), Path::to_path_buf);
+    let folder = folder.canonicalize().with_context(|| {
+        format!("the SDK is not at {}: say where it is with --sdk FOLDER", folder.display())
+    })?;
+    ensure!(
+        folder.join("driver/Cargo.toml").is_file(),
+        "{} has no driver/Cargo.toml: --sdk is the folder `sdk` of Polymeter",
+        folder.display()
+    );
+    Ok(folder)
+}
+
+impl Names {
+    fn new(name: &str, language: Language, sdk: &Path) -> Result<Names> {
+        let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        let starts = name.bytes().next().is_some_and(|byte| byte.is_ascii_lowercase());
+        ensure!(
+            starts && name.len() <= 16 && name.bytes().all(fits) && !name.ends_with('-'),
+            "`{name}` is no name for a driver: 1 to 16 small letters, digits and `-`, a letter first"
+        );
+        let camel = name.split('-').map(|part| {
+            let (first, rest) = part.split_at(part.len().min(1));
+            first.to_uppercase() + rest
+        });
+        Ok(Names {
+            example: format!("acme-{}", language.name()),
+            name: name.to_owned(),
+            ident: name.replace('-', "_"),
+            camel: camel.collect(),
+            vendor: name.to_uppercase(),
+            sdk: sdk.display().to_string(),
+        })
+    }
+
+    /// The example's own names give way to these.
+    fn put_into(&self, text: &str) -> String {
+        text.replace("../../sdk/", &format!("{}/", self.sdk))
+            .replace("../../wit/", &format!("{}/../wit/", self.sdk))
+            .replace(&self.example, &self.name)
+            .replace("acme::", &format!("{}::", self.ident))
+            .replace("ACME", &self.vendor)
+            .replace("Acme", &self.camel)
+            .replace("acme", &self.name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(name: &str) -> Result<Names> {
+        Names::new(name, Language::C, Path::new("/sdk"))
+    }
+
+    #[test]
+    fn the_examples_names_give_way() {
+        let names = names("north-star2").expect("a good name");
+        for (example, written) in [
+            ("use acme::Acme;", "use north_star2::NorthStar2;"),
+            ("vendor_code: \"ACME\"", "vendor_code: \"NORTH-STAR2\""),
+            ("name = \"acme\"", "name = \"north-star2\""),
+            ("name = \"acme-c\"", "name = \"north-star2\""),
+            ("path = \"../../sdk/driver\"", "path = \"/sdk/driver\""),
+        ] {
+            assert_eq!(names.put_into(example), written);
+        }
+    }
+
+    #[test]
+    fn a_bad_name_is_refused() {
+        for name in ["", "1st", "Acme", "a b", "a/b", "..", "a-", "abcdefghijklmnopq"] {
+            assert!(names(name).is_err(), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_project_is_written_once_and_whole() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let root = new(folder.path(), "north", Language::Rust, None).expect("written");
+        let read = |path: &str| std::fs::read_to_string(root.join(path)).expect("a file");
+        assert!(read("Cargo.toml").contains("name = \"north\""));
+        assert!(read("driver.toml").contains("code = \"NORTH\""));
+        assert!(root.join("examples/simulator.rs").is_file());
+        for ending in ["ok", "refused", "broken"] {
+            let folder = root.join("transcripts").join(ending);
+            assert!(folder.read_dir().expect("a folder").next().is_some(), "{ending}");
+        }
+        let again = new(folder.path(), "north", Language::Rust, None);
+        let error = again.expect_err("it is there");
+        assert!(error.to_string().contains("is there already"), "{error}");
+    }
+}

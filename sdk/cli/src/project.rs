@@ -1,0 +1,84 @@
+//! A driver project on disk: its driver.toml, its language, where things lie.
+//!
+//! Not here: how each language is built (`build`).
+
+use anyhow::{Context, Result, bail};
+use polymeter_package::Manifest;
+use std::path::{Path, PathBuf};
+
+/// The name of the file that makes a folder a driver project.
+pub const FACE: &str = "driver.toml";
+
+/// What a driver is written in: `[build] language` of driver.toml, Rust where it says nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Language {
+    Rust,
+    C,
+    Python,
+}
+
+impl Language {
+    /// As driver.toml and the command line have it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Language::Rust => "rust",
+            Language::C => "c",
+            Language::Python => "python",
+        }
+    }
+
+    fn of(manifest: &Manifest) -> Result<Language> {
+        match manifest.build.get("language").and_then(toml::Value::as_str) {
+            None if !manifest.build.contains_key("language") => Ok(Language::Rust),
+            Some("rust") => Ok(Language::Rust),
+            Some("c") => Ok(Language::C),
+            Some("python") => Ok(Language::Python),
+            _ => bail!("[build] language must be \"rust\", \"c\" or \"python\""),
+        }
+    }
+}
+
+/// An opened project.
+#[derive(Debug, Clone)]
+pub struct Project {
+    /// Absolute.
+    pub folder: PathBuf,
+    pub manifest: Manifest,
+    pub language: Language,
+    /// Where the language's own tools put things: cargo's target folder, else `target` in the project.
+    pub target: PathBuf,
+}
+
+impl Project {
+    /// The project in `folder`.
+    pub fn open(folder: &Path) -> Result<Project> {
+        let folder = folder
+            .canonicalize()
+            .with_context(|| format!("there is no folder {}", folder.display()))?;
+        let path = folder.join(FACE);
+        let text = std::fs::read_to_string(&path).with_context(|| {
+            format!(
+                "reading {}: a driver project has a {FACE}; `polymeter-sdk new NAME` makes one",
+                path.display()
+            )
+        })?;
+        let manifest = Manifest::parse(&path, &text)?;
+        let language = Language::of(&manifest).with_context(|| format!("in {}", path.display()))?;
+        let target = if language == Language::Rust {
+            let mut metadata = cargo_metadata::MetadataCommand::new();
+            let metadata = metadata.manifest_path(folder.join("Cargo.toml")).no_deps().exec()?;
+            metadata.target_directory.into_std_path_buf()
+        } else {
+            folder.join("target")
+        };
+        Ok(Project { folder, manifest, language, target })
+    }
+
+    /// The component that `build` has put into `out_dir`.
+    pub fn read_component(&self, out_dir: &Path) -> Result<Vec<u8>> {
+        let path = out_dir.join(format!("{}.wasm", self.manifest.name));
+        std::fs::read(&path).with_context(|| {
+            format!("reading {}: build the driver first, with polymeter-sdk build", path.display())
+        })
+    }
+}
