@@ -26,6 +26,7 @@ mod parameters;
 mod purse;
 mod record;
 mod registers;
+mod search;
 mod settings;
 mod snapshot;
 mod supply;
@@ -33,7 +34,7 @@ mod user;
 
 use polymeter_driver::{
     Call, ControlOutcome, Description, DriverError, Evidence, Explanation, Extras, Host, Identity,
-    LocalTime, MeterDriver, Opening, Order, SellOutcome, SetOutcome, Snapshot, codes,
+    LocalTime, MeterDriver, Opening, Order, SellOutcome, SetOutcome, Snapshot, Step, Way, codes,
 };
 
 /// The driver; every call stands for itself.
@@ -106,6 +107,20 @@ impl MeterDriver for Adf400l {
     fn decode(frame: &[u8]) -> Result<Explanation, String> {
         frames::decode(frame)
     }
+
+    fn ways() -> Vec<Way> {
+        search::ways()
+    }
+
+    fn search(
+        host: &mut dyn Host,
+        call: &Call,
+        way: &str,
+        position: Option<&[u8]>,
+        questions: u32,
+    ) -> Result<Step, DriverError> {
+        search::search(host, call, way, position, questions)
+    }
 }
 
-polymeter_driver::export!(Adf400l, without vault);
+polymeter_driver::export!(Adf400l, without vault, with bus);

@@ -149,6 +149,8 @@ pub const CURRENT: u32 = 0x0202_0100;
 pub const CURRENT_BLOCK: u32 = 0x0202_FF00;
 pub const POWER_TOTAL: u32 = 0x0203_0000;
 pub const CLOCK: u32 = 0x0400_010C;
+/// The communication address.
+pub const ADDRESS: u32 = 0x0400_0401;
 pub const MODEL: u32 = 0x0400_040B;
 pub const PROTOCOL_VERSION: u32 = 0x0400_040D;
 pub const STATUS_WORD_1: u32 = 0x0400_0501;
@@ -286,13 +288,7 @@ pub static ROWS: &[Row] = &[
     one("switch time of tariff prices", 0x0400_0108, Format::Minute, unit::NONE, Place::Extra),
     one("switch time of ladder", 0x0400_0109, Format::Minute, unit::NONE, Place::Extra),
     one("clock", CLOCK, Format::Clock, unit::NONE, Place::Registers(&[register::CLOCK])),
-    one(
-        "communication address",
-        0x0400_0401,
-        Format::Digits { bytes: 6 },
-        unit::NONE,
-        Place::Extra,
-    ),
+    one("communication address", ADDRESS, Format::Digits { bytes: 6 }, unit::NONE, Place::Extra),
     one("meter number", 0x0400_0402, Format::Digits { bytes: 6 }, unit::NONE, Place::Extra),
     one("rated voltage", 0x0400_0404, Format::Text { bytes: 6 }, unit::NONE, Place::Extra),
     one("model", MODEL, Format::Text { bytes: 10 }, unit::NONE, Place::Extra),

@@ -27,12 +27,13 @@ mod purse;
 mod read;
 mod record;
 mod relay;
+mod search;
 mod settings;
 mod words;
 
 use polymeter_driver::{
     Call, ControlOutcome, Description, DriverError, Evidence, Explanation, Extras, Host, Identity,
-    LocalTime, MeterDriver, Opening, Order, SellOutcome, SetOutcome, Snapshot,
+    LocalTime, MeterDriver, Opening, Order, SellOutcome, SetOutcome, Snapshot, Step, Way,
 };
 
 #[derive(Debug)]
@@ -86,6 +87,18 @@ impl MeterDriver for Dlt645 {
     fn decode(frame: &[u8]) -> Result<Explanation, String> {
         explain::explain(frame)
     }
+    fn ways() -> Vec<Way> {
+        search::ways()
+    }
+    fn search(
+        host: &mut dyn Host,
+        call: &Call,
+        way: &str,
+        position: Option<&[u8]>,
+        questions: u32,
+    ) -> Result<Step, DriverError> {
+        search::search(host, call, way, position, questions)
+    }
 }
 
-polymeter_driver::export!(Dlt645);
+polymeter_driver::export!(Dlt645, with bus);

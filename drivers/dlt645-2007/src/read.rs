@@ -29,7 +29,7 @@ pub fn probe(host: &mut dyn Host, call: &Call) -> Result<Identity, DriverError> 
 }
 
 /// The address in the data; the frame's own must be the same, or the wildcard (seen at one meter).
-fn own_address(frame: Address, data: &[u8]) -> Result<Address, DriverError> {
+pub fn own_address(frame: Address, data: &[u8]) -> Result<Address, DriverError> {
     let told = data.try_into().ok().and_then(Address::from_wire);
     match told {
         Some(address) if address.is_one_meter() && frame.matches(address) => Ok(address),

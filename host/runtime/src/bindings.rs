@@ -1,11 +1,13 @@
-//! The contract as the host sees it, generated from `wit/1.0.0`. Nothing is written by hand here.
+//! The contract as the host sees it, generated from `wit/1.1.0`. Nothing is written by hand here.
 //!
-//! Only `line` may wait, so only `line` is async; the functions of a driver run on fibers.
+//! A driver of 1.0 is bound by these too: the linker matches names by semver, and every type is
+//! frozen (contract.rs). Only `line` may wait, so only `line` is async; the functions of a driver run
+//! on fibers.
 #![allow(clippy::all, missing_debug_implementations)]
 
 wasmtime::component::bindgen!({
-    path: "../../wit/1.0.0",
-    world: "meter-driver",
+    path: "../../wit/1.1.0",
+    world: "meter-driver-with-bus",
     imports: {
         "polymeter:driver/line": async | trappable,
         default: trappable,

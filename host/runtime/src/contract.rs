@@ -10,9 +10,9 @@ use crate::limits::NAME_BYTES;
 use crate::text::printable;
 
 /// The newest contract that this host offers, and what its bindings were made from.
-pub(crate) const CONTRACT: &str = "1.0.0";
+pub(crate) const CONTRACT: &str = "1.1.0";
 /// Major and minor of every contract that it offers, oldest first.
-const OFFERED: &[(u64, u64)] = &[(1, 0)];
+const OFFERED: &[(u64, u64)] = &[(1, 0), (1, 1)];
 /// Where a component says which contract it was built for; written by `polymeter-sdk build`.
 pub(crate) const SECTION: &str = "polymeter:contract";
 pub(crate) const PACKAGE: &str = "polymeter:driver/";
@@ -113,6 +113,8 @@ mod tests {
         for (version, offered) in [
             ("1.0.0", true),
             ("1.0.7", true),
+            ("1.1.0", true),
+            ("1.2.0", false),
             ("1.0.0-rc.1", false),
             ("1.0.0+build", false),
             ("1.0", false),

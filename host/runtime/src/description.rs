@@ -56,6 +56,8 @@ pub struct Abilities {
     pub supply: bool,
     pub settings: bool,
     pub frames: bool,
+    /// It can search a line.
+    pub bus: bool,
 }
 
 impl Description {

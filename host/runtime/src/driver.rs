@@ -3,15 +3,19 @@
 //! Invariant: every act that changes a device runs in a fresh instance and its ending is judged by
 //! what the host saw leave; only `read` and `decode` may be answered by a warm one.
 
-use crate::bindings::exports::polymeter::driver::{frames, info, meter, purse, settings, supply};
+use crate::bindings::exports::polymeter::driver::{
+    bus, frames, info, meter, purse, settings, supply,
+};
 use crate::bindings::polymeter::driver::{line, log, types, vault};
-use crate::contract::CONTRACT;
+use crate::contract::{CONTRACT, PACKAGE};
 use crate::convert::{self, outward};
 use crate::description::{Abilities, Description};
 use crate::engine::Shared;
 use crate::error::{CallError, LoadError};
+use crate::limits::Limits;
 use crate::load::{Capability, DriverConfig, Face};
 use crate::outcome::{Claim, Ended, SetOutcome, Verdict};
+use crate::search::{self, Way};
 use crate::session::{Callee, Instances, Session};
 use crate::state::State;
 use polymeter_domain::{
@@ -64,20 +68,22 @@ pub struct Opening {
 
 /// A loaded driver. Calls may run at the same time; each takes the line it may use.
 pub struct Driver {
-    callee: Callee,
+    pub(crate) callee: Callee,
     face: Face,
-    exports: Exports,
+    pub(crate) exports: Exports,
     description: Description,
+    pub(crate) ways: Vec<Way>,
 }
 
 /// Where the functions are in the component; `None` for an interface that it does not export.
-struct Exports {
+pub(crate) struct Exports {
     info: info::GuestIndices,
     meter: meter::GuestIndices,
     purse: Option<purse::GuestIndices>,
     supply: Option<supply::GuestIndices>,
     settings: Option<settings::GuestIndices>,
     frames: Option<frames::GuestIndices>,
+    pub(crate) bus: Option<bus::GuestIndices>,
 }
 
 impl Driver {
@@ -96,14 +102,19 @@ impl Driver {
         let linked = linker(&shared, &config.grants)
             .and_then(|linker| linker.instantiate_pre(component))
             .map_err(misfit)?;
-        let exports = Exports::find(&config.name, &linked)?;
+        let exports = Exports::find(&config.name, &face, &linked)?;
         let callee = Callee::new(config, linked, shared);
         let description = describe(&callee, &exports).await?;
-        Ok(Driver { callee, face, exports, description })
+        let ways = ways(&callee, &exports).await?;
+        Ok(Driver { callee, face, exports, description, ways })
     }
 
     pub fn name(&self) -> &str {
         self.callee.name()
+    }
+
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.callee.config.limits
     }
 
     pub fn description(&self) -> &Description {
@@ -116,6 +127,7 @@ impl Driver {
             supply: self.exports.supply.is_some(),
             settings: self.exports.settings.is_some(),
             frames: self.exports.frames.is_some(),
+            bus: self.exports.bus.is_some(),
         }
     }
 
@@ -138,7 +150,7 @@ impl Driver {
         device: &Device,
         moment: Moment,
     ) -> Result<Identity, CallError> {
-        let call = call(device, moment);
+        let call = call_of(device, moment);
         let ask = async |session: &mut Session| {
             let meter = self.exports.meter.load(&mut session.store, &session.instance)?;
             meter.call_probe(&mut session.store, &call).await
@@ -152,7 +164,7 @@ impl Driver {
         device: &Device,
         moment: Moment,
     ) -> Result<Snapshot, CallError> {
-        let call = call(device, moment);
+        let call = call_of(device, moment);
         let ask = async |session: &mut Session| {
             let Session { store, instance, meter, .. } = session;
             let meter = match meter {
@@ -173,7 +185,7 @@ impl Driver {
         count: Option<PurchaseCount>,
     ) -> Result<Evidence, CallError> {
         let exports = self.purse("check")?;
-        let call = call(device, moment);
+        let call = call_of(device, moment);
         let ask = async |session: &mut Session| {
             let purse = exports.load(&mut session.store, &session.instance)?;
             purse.call_check(&mut session.store, &call, count.map(PurchaseCount::get)).await
@@ -202,7 +214,7 @@ impl Driver {
         moment: Moment,
         opening: &Opening,
     ) -> Delivery {
-        let call = call(device, moment);
+        let call = call_of(device, moment);
         let opening = purse::Opening {
             customer_number: opening.customer.as_str().to_owned(),
             credit: outward::credit(opening.purchase.credit),
@@ -222,7 +234,7 @@ impl Driver {
         customer: &CustomerNumber,
         purchase: Purchase,
     ) -> Delivery {
-        let call = call(device, moment);
+        let call = call_of(device, moment);
         let order = purse::Order {
             customer_number: customer.as_str().to_owned(),
             purchase: outward::purchase(purchase),
@@ -235,7 +247,7 @@ impl Driver {
 
     /// Empties the purse and forgets the customer.
     pub async fn clear(&self, line: &mut LineLease, device: &Device, moment: Moment) -> Delivery {
-        let call = call(device, moment);
+        let call = call_of(device, moment);
         self.deliver("clear", line, async |purse, session| {
             purse.call_clear(&mut session.store, &call).await
         })
@@ -253,7 +265,7 @@ impl Driver {
         let Some(exports) = &self.exports.supply else {
             return ControlOutcome::NotSent(self.unable("control the supply").to_string());
         };
-        let call = call(device, moment);
+        let call = call_of(device, moment);
         let command = outward::command(command);
         let valid_until = valid_until.map(outward::local_time);
         let ask = async |session: &mut Session| {
@@ -277,7 +289,7 @@ impl Driver {
         let Some(exports) = &self.exports.settings else {
             return SetOutcome::NotSent(self.unable("set parameters").to_string());
         };
-        let call = call(device, moment);
+        let call = call_of(device, moment);
         let parameters = outward::extras(parameters);
         let ask = async |session: &mut Session| {
             let settings = exports.load(&mut session.store, &session.instance)?;
@@ -339,10 +351,7 @@ async fn describe(callee: &Callee, exports: &Exports) -> Result<Description, Loa
     };
     let described =
         callee.call(Instances::Fresh, None, ask, |said| Description::check(said?)).await;
-    let description = described.answer.map_err(|error| match error {
-        CallError::BadResult { driver, what } => LoadError::BadDescription { driver, what },
-        source => LoadError::Describe { driver: driver(), source },
-    })?;
+    let description = described.answer.map_err(|error| undescribed(callee.name(), error))?;
     if let Some(configured) = &callee.config.vendor
         && description.vendor_code != *configured
     {
@@ -353,6 +362,24 @@ async fn describe(callee: &Callee, exports: &Exports) -> Result<Description, Loa
         });
     }
     Ok(description)
+}
+
+/// Asked once, of those that can search a line.
+async fn ways(callee: &Callee, exports: &Exports) -> Result<Vec<Way>, LoadError> {
+    let Some(bus) = &exports.bus else { return Ok(Vec::new()) };
+    let ask = async |session: &mut Session| {
+        let bus = bus.load(&mut session.store, &session.instance)?;
+        Ok(Ok::<_, Infallible>(bus.call_ways(&mut session.store).await?))
+    };
+    let told = callee.call(Instances::Fresh, None, ask, search::ways).await;
+    told.answer.map_err(|error| undescribed(callee.name(), error))
+}
+
+fn undescribed(driver: &str, error: CallError) -> LoadError {
+    match error {
+        CallError::BadResult { driver, what } => LoadError::BadDescription { driver, what },
+        source => LoadError::Describe { driver: driver.to_owned(), source },
+    }
 }
 
 impl std::fmt::Debug for Driver {
@@ -368,21 +395,23 @@ impl std::fmt::Debug for Driver {
 impl Exports {
     /// `info` and `meter` are required. An interface that is there but lacks a function is an error
     /// and not a missing ability.
-    fn find(driver: &str, linked: &InstancePre<State>) -> Result<Exports, LoadError> {
+    fn find(driver: &str, face: &Face, linked: &InstancePre<State>) -> Result<Exports, LoadError> {
         let has = |name: &str| linked.component().get_export_index(None, name).is_some();
         let misfit = |error: wasmtime::Error| LoadError::Misfit {
             driver: driver.to_owned(),
             offered: CONTRACT,
             detail: format!("{error:#}"),
         };
-        for interface in ["polymeter:driver/info@1.0.0", "polymeter:driver/meter@1.0.0"] {
-            if !has(interface) {
+        // In the driver's own version of the contract; the linker finds it under ours as well.
+        for interface in ["info", "meter"] {
+            let interface = format!("{PACKAGE}{interface}@{}", face.contract);
+            if !has(&interface) {
                 return Err(LoadError::MissingExport { driver: driver.to_owned(), interface });
             }
         }
         macro_rules! optional {
             ($interface:ident) => {
-                has(concat!("polymeter:driver/", stringify!($interface), "@1.0.0"))
+                has(&format!("{PACKAGE}{}@{}", stringify!($interface), face.contract))
                     .then(|| $interface::GuestIndices::new(linked))
                     .transpose()
                     .map_err(misfit)?
@@ -395,6 +424,7 @@ impl Exports {
             supply: optional!(supply),
             settings: optional!(settings),
             frames: optional!(frames),
+            bus: optional!(bus),
         })
     }
 
@@ -408,6 +438,7 @@ impl Exports {
         self.supply.as_ref().map(|found| found.load(&mut *store, instance)).transpose()?;
         self.settings.as_ref().map(|found| found.load(&mut *store, instance)).transpose()?;
         self.frames.as_ref().map(|found| found.load(&mut *store, instance)).transpose()?;
+        self.bus.as_ref().map(|found| found.load(&mut *store, instance)).transpose()?;
         Ok(())
     }
 }
@@ -429,10 +460,14 @@ fn linker(shared: &Shared, grants: &[Capability]) -> wasmtime::Result<Linker<Sta
     Ok(linker)
 }
 
-fn call(device: &Device, moment: Moment) -> types::Call {
+fn call_of(device: &Device, moment: Moment) -> types::Call {
+    call(device.address.as_str(), &device.parameters, moment)
+}
+
+pub(crate) fn call(address: &str, parameters: &[(String, Value)], moment: Moment) -> types::Call {
     types::Call {
-        address: device.address.as_str().to_owned(),
-        parameters: outward::extras(&device.parameters),
+        address: address.to_owned(),
+        parameters: outward::extras(parameters),
         now: outward::local_time(moment.now),
         nonce: moment.nonce.to_vec(),
     }

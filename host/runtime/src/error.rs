@@ -57,7 +57,7 @@ pub enum LoadError {
     )]
     NotGranted { driver: String, import: String, grant: &'static str },
     #[error("driver {driver} does not export {interface}, which every driver must")]
-    MissingExport { driver: String, interface: &'static str },
+    MissingExport { driver: String, interface: String },
     #[error("driver {driver} does not fit contract {offered}: {detail}")]
     Misfit { driver: String, offered: &'static str, detail: String },
     #[error("driver {driver} could not describe itself")]

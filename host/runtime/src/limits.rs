@@ -76,6 +76,18 @@ pub(crate) const EXTRAS: usize = 1_024;
 pub(crate) const MODELS: usize = 256;
 pub(crate) const PARAMETERS: usize = 256;
 
+/// One step of a search gets so much of a line, so that a sale never waits longer for its turn.
+pub(crate) const STEP_TIME: Duration = Duration::from_secs(5);
+
+/// What a driver may say of a search.
+#[derive(Debug)]
+pub(crate) struct SearchLimits {
+    pub(crate) ways: usize,
+    pub(crate) position_bytes: usize,
+}
+
+pub(crate) const SEARCH: SearchLimits = SearchLimits { ways: 16, position_bytes: 4 << 10 };
+
 /// A limit by name, as errors speak of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Knob {

@@ -11,7 +11,7 @@ mod face;
 mod new;
 mod project;
 
-pub use build::{TARGET, build, build_with, encode};
+pub use build::{LICENCES, TARGET, build, build_with, encode};
 #[cfg(feature = "certify")]
 pub use certify::{certify, test};
 pub use new::new;

@@ -1,10 +1,25 @@
-//! The contract as Rust, generated from `wit/1.0.0`. Nothing is written by hand here.
+//! The contract as Rust, generated from `wit/1.1.0`. Nothing is written by hand here.
 #![allow(clippy::all, missing_debug_implementations)]
 
 wit_bindgen::generate!({
-    path: "../../wit/1.0.0",
+    path: "../../wit/1.1.0",
     world: "meter-driver",
     pub_export_macro: true,
     export_macro_name: "export_meter_driver",
     additional_derives: [PartialEq],
 });
+
+/// The ability `bus`: a world of its own, because a driver must export all of a world and not every
+/// driver can search a line.
+pub mod bus_search {
+    wit_bindgen::generate!({
+        path: "../../wit/1.1.0",
+        world: "bus-search",
+        with: {
+            "polymeter:driver/types@1.1.0": crate::bindings::polymeter::driver::types,
+        },
+        pub_export_macro: true,
+        export_macro_name: "export_bus_search",
+        additional_derives: [PartialEq],
+    });
+}

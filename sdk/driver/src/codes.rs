@@ -1,5 +1,5 @@
 //! Names for the `u16` codes of the contract. The tables themselves, with their meaning and source,
-//! stand in `wit/1.0.0`; a code that is missing here is still legal on the wire.
+//! stand in `wit/1.1.0`; a code that is missing here is still legal on the wire.
 
 /// `driver-error.code`.
 pub mod error {

@@ -2,12 +2,13 @@
 //! own type on the other. Holds no logic but the panic hook, without which a trap says only
 //! "unreachable".
 
+use crate::bindings::bus_search::exports::polymeter::driver::bus;
 use crate::bindings::exports::polymeter::driver::{frames, info, meter, purse, settings, supply};
 use crate::bindings::polymeter::driver::{line, log, vault};
 use crate::{
     Call, ControlOutcome, Description, DriverError, Evidence, Explanation, Extras, Host, Identity,
     Key, Level, LineError, LocalTime, MeterDriver, Opening, Order, SellOutcome, SetOutcome,
-    Snapshot, VaultError,
+    Snapshot, Step, VaultError, Way,
 };
 use std::marker::PhantomData;
 use std::sync::Once;
@@ -133,5 +134,20 @@ impl<D: MeterDriver, const VAULT: bool> frames::Guest for Exported<D, VAULT> {
     fn decode(frame: Vec<u8>) -> Result<Explanation, String> {
         let _ = imports::<VAULT>();
         D::decode(&frame)
+    }
+}
+
+impl<D: MeterDriver, const VAULT: bool> bus::Guest for Exported<D, VAULT> {
+    fn ways() -> Vec<Way> {
+        let _ = imports::<VAULT>();
+        D::ways()
+    }
+    fn search(
+        call: Call,
+        way: String,
+        position: Option<Vec<u8>>,
+        questions: u32,
+    ) -> Result<Step, DriverError> {
+        D::search(&mut imports::<VAULT>(), &call, &way, position.as_deref(), questions)
     }
 }

@@ -12,6 +12,9 @@ pub mod bindings;
 #[doc(hidden)]
 pub mod guest;
 
+pub use bindings::bus_search::exports::polymeter::driver::bus::{
+    Argument, Collision, Found, Step, Way,
+};
 pub use bindings::exports::polymeter::driver::frames::Explanation;
 pub use bindings::exports::polymeter::driver::info::{Description, Parameter};
 pub use bindings::exports::polymeter::driver::meter::{Identity, Snapshot};
@@ -28,7 +31,7 @@ pub use bindings::polymeter::driver::vault::{Diversification, Key, VaultError};
 
 pub mod codes;
 
-/// What a driver may ask of the host. Shapes, units and errors: `wit/1.0.0/host.wit`.
+/// What a driver may ask of the host. Shapes, units and errors: `wit/1.1.0/host.wit`.
 pub trait Host {
     fn send(&mut self, bytes: &[u8]) -> Result<(), LineError>;
     /// Waits for `want` bytes, a quiet line or the reply timeout; never an empty answer.
@@ -61,7 +64,7 @@ pub trait Host {
     fn log(&mut self, level: Level, message: &str);
 }
 
-/// One vendor's device, as the host sees it. Each verb is one function of `wit/1.0.0/meter-driver.wit`,
+/// One vendor's device, as the host sees it. Each verb is one function of `wit/1.1.0/meter-driver.wit`,
 /// where shapes, units and codes stand. A driver keeps no state between calls: the host may answer
 /// the next one with a fresh instance.
 pub trait MeterDriver {
@@ -90,11 +93,30 @@ pub trait MeterDriver {
         parameters: &Extras,
     ) -> Result<SetOutcome, DriverError>;
     fn decode(frame: &[u8]) -> Result<Explanation, String>;
+
+    /// The ways in which this driver searches a line, the best one for an unknown line first. Asked
+    /// only of a driver that is exported `with bus` (`wit/1.1.0/bus.wit`).
+    fn ways() -> Vec<Way> {
+        Vec::new()
+    }
+    /// One step of a search, of at most `questions` frames; `position` is where the step before it
+    /// stopped. Silence is an answer here and no error.
+    fn search(
+        _host: &mut dyn Host,
+        _call: &Call,
+        _way: &str,
+        _position: Option<&[u8]>,
+        _questions: u32,
+    ) -> Result<Step, DriverError> {
+        Err(DriverError::new(codes::error::UNSUPPORTED, "this driver cannot search a line"))
+    }
 }
 
 /// Turns a type that implements [`MeterDriver`] into the component's exports. Once per crate.
-/// `export!(Driver, without vault)` leaves the interface `vault` out of the component's imports, so
-/// that nobody has to grant it; such a driver's requests to the vault fail.
+///
+/// `without vault` leaves the interface `vault` out of the component's imports, so that nobody has to
+/// grant it; such a driver's requests to the vault fail. `with bus` also exports the ability to search
+/// a line. Both may stand there, in this order: `export!(Driver, without vault, with bus)`.
 #[macro_export]
 macro_rules! export {
     ($driver:ident) => {
@@ -103,11 +125,28 @@ macro_rules! export {
     ($driver:ident, without vault) => {
         $crate::export!(@ $driver, false);
     };
+    ($driver:ident, with bus) => {
+        $crate::export!(@ $driver, true);
+        $crate::export!(@bus $driver, true);
+    };
+    ($driver:ident, without vault, with bus) => {
+        $crate::export!(@ $driver, false);
+        $crate::export!(@bus $driver, false);
+    };
     (@ $driver:ident, $vault:literal) => {
         #[cfg(target_arch = "wasm32")]
         mod polymeter_exports {
             type Exported = $crate::guest::Exported<super::$driver, $vault>;
             $crate::bindings::export_meter_driver!(Exported with_types_in $crate::bindings);
+        }
+    };
+    (@bus $driver:ident, $vault:literal) => {
+        #[cfg(target_arch = "wasm32")]
+        mod polymeter_bus_exports {
+            type Exported = $crate::guest::Exported<super::$driver, $vault>;
+            $crate::bindings::bus_search::export_bus_search!(
+                Exported with_types_in $crate::bindings::bus_search
+            );
         }
     };
 }

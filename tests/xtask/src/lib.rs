@@ -3,6 +3,7 @@
 //! Not here: anything that the product itself does (`polymeter`), or that a vendor needs
 //! (`polymeter-sdk`).
 
+pub mod contract;
 pub mod drivers;
 pub mod floors;
 pub mod guests;

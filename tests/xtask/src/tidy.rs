@@ -3,7 +3,7 @@
 //!
 //! Invariant: every complaint names a file and says what to do. Not here: formatting and clippy.
 
-use crate::floors;
+use crate::{contract, floors};
 use anyhow::{Context, Result, bail};
 use std::path::Path;
 use std::process::Command;
@@ -43,6 +43,7 @@ pub fn run(root: &Path) -> Result<()> {
 pub fn complaints(root: &Path) -> Result<Vec<String>> {
     let files = tracked(root)?;
     let mut complaints = floors::complaints(&floors::members(root)?);
+    complaints.extend(contract::complaints(root)?);
     let glossary = text_of(&files, "docs/glossary.md")?;
     let banned = banned_words(glossary);
     if banned.is_empty() {

@@ -3,4 +3,5 @@
 
 mod faults;
 mod scripted;
+mod search;
 mod transcripts;

@@ -1,6 +1,8 @@
 //! The driver against its transcripts, against published frames, and against a line that does what
 //! it likes. No clock, no socket, no meter.
 
+mod search;
+
 use driver_dlt645_2007::Dlt645;
 use polymeter_codec::dlt645::{Data, Frame};
 use polymeter_driver::{

@@ -27,26 +27,35 @@ pub(super) fn runtime() -> Runtime {
     RUNTIME.get_or_init(start).clone()
 }
 
-/// The component, built once by the vendor's own command. As a process, because no crate of the host
-/// may depend on the SDK.
+/// The misbehaving driver.
 pub(super) fn component() -> &'static [u8] {
     static COMPONENT: OnceLock<Vec<u8>> = OnceLock::new();
-    COMPONENT.get_or_init(|| {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-        let out_dir = root.join("target/drivers-test");
-        let manifest = root.join("tests/conformance/misbehaving/Cargo.toml");
-        let built = Command::new(env!("CARGO"))
-            .current_dir(&root)
-            .args(["run", "--quiet", "--package", "polymeter-sdk", "--", "build"])
-            .arg("--manifest-path")
-            .arg(&manifest)
-            .arg("--out-dir")
-            .arg(&out_dir)
-            .output()
-            .expect("cargo starts");
-        assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
-        std::fs::read(out_dir.join("misbehaving.wasm")).expect("the component")
-    })
+    COMPONENT.get_or_init(|| guest("misbehaving"))
+}
+
+/// The driver that was built against the frozen folder `wit/1.0.0`.
+pub(super) fn old_component() -> &'static [u8] {
+    static COMPONENT: OnceLock<Vec<u8>> = OnceLock::new();
+    COMPONENT.get_or_init(|| guest("contract-1-0"))
+}
+
+/// A guest of `tests/conformance`, built by the vendor's own command. As a process, because no crate
+/// of the host may depend on the SDK.
+fn guest(name: &str) -> Vec<u8> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let out_dir = root.join("target/drivers-test");
+    let manifest = root.join("tests/conformance").join(name).join("Cargo.toml");
+    let built = Command::new(env!("CARGO"))
+        .current_dir(&root)
+        .args(["run", "--quiet", "--package", "polymeter-sdk", "--", "build"])
+        .arg("--manifest-path")
+        .arg(&manifest)
+        .arg("--out-dir")
+        .arg(&out_dir)
+        .output()
+        .expect("cargo starts");
+    assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+    std::fs::read(out_dir.join(name).with_extension("wasm")).expect("the component")
 }
 
 /// Limits that no innocent call meets, however busy the machine.

@@ -47,13 +47,13 @@ async fn a_good_driver_describes_itself() {
         (description.proof, description.purse),
         (Proof::PurchaseCount, Some(Quantity::Money))
     );
-    let all = Abilities { purse: true, supply: true, settings: true, frames: true };
+    let all = Abilities { purse: true, supply: true, settings: true, frames: true, bus: false };
     assert_eq!(driver.abilities(), all);
     let mut imports = driver.imports().to_vec();
     imports.sort();
     assert_eq!(
         imports,
-        ["line", "log", "types", "vault"].map(|name| format!("polymeter:driver/{name}@1.0.0"))
+        ["line", "log", "types", "vault"].map(|name| format!("polymeter:driver/{name}@1.1.0"))
     );
 }
 
@@ -69,21 +69,21 @@ async fn imports_are_read_before_anything_is_compiled() {
     .await;
     check(
         config(),
-        &importing("polymeter:driver/vault@1.0.0"),
-        "driver misbehaving imports polymeter:driver/vault@1.0.0, which is not granted: add \
+        &importing("polymeter:driver/vault@1.1.0"),
+        "driver misbehaving imports polymeter:driver/vault@1.1.0, which is not granted: add \
          \"vault\" to grant of [[driver]] misbehaving",
     )
     .await;
     check(
         config(),
         component(),
-        "driver misbehaving imports polymeter:driver/vault@1.0.0, which is not granted",
+        "driver misbehaving imports polymeter:driver/vault@1.1.0, which is not granted",
     )
     .await;
     check(
         config(),
         &importing("polymeter:driver/card-slot@1.0.0"),
-        "driver misbehaving imports polymeter:driver/card-slot@1.0.0, which contract 1.0 does \
+        "driver misbehaving imports polymeter:driver/card-slot@1.0.0, which contract 1.0, 1.1 does \
          not have",
     )
     .await;
@@ -98,7 +98,7 @@ async fn imports_are_read_before_anything_is_compiled() {
             &importing(import),
             &format!(
                 "driver misbehaving was built for contract {built_for} ({import}), this host \
-                 offers 1.0"
+                 offers 1.0, 1.1"
             ),
         )
         .await;
@@ -107,7 +107,7 @@ async fn imports_are_read_before_anything_is_compiled() {
     check(
         config(),
         &built_for("1.0.7", importing("polymeter:driver/line@1.0.7")),
-        "driver misbehaving does not export polymeter:driver/info@1.0.0",
+        "driver misbehaving does not export polymeter:driver/info@1.0.7",
     )
     .await;
 }
@@ -118,7 +118,7 @@ async fn the_contract_is_told_before_anything_else() {
     check(
         config(ample()),
         &built_for("1.3.0", importing("polymeter:driver/future@1.3.0")),
-        "driver misbehaving was built for contract 1.3.0 (polymeter:contract), this host offers 1.0",
+        "driver misbehaving was built for contract 1.3.0 (polymeter:contract), this host offers 1.0, 1.1",
     )
     .await;
     check(
@@ -135,7 +135,7 @@ async fn the_contract_is_told_before_anything_else() {
     )
     .await;
     let driver = runtime().load(config(ample()), component()).await.expect("loads");
-    assert_eq!(driver.contract(), "1.0.0");
+    assert_eq!(driver.contract(), "1.1.0");
 }
 
 #[tokio::test]
@@ -164,7 +164,7 @@ async fn what_is_no_whole_component_is_refused() {
     // A function where an interface is promised passes the parser and fails the compiler.
     let nonsense = external(11, "polymeter:driver/info@1.0.0", &[1, 0, 0]);
     let nonsense = built_for("1.0.0", nonsense);
-    check(config(ample()), &nonsense, "driver misbehaving does not fit contract 1.0.0: ").await;
+    check(config(ample()), &nonsense, "driver misbehaving does not fit contract 1.1.0: ").await;
 }
 
 #[tokio::test]

@@ -5,4 +5,5 @@ mod bench;
 mod containment;
 mod load;
 mod money;
+mod old_contract;
 mod reading;

@@ -52,6 +52,7 @@ impl From<&runtime::Driver> for Driver {
             (found.supply, "supply"),
             (found.settings, "settings"),
             (found.frames, "frames"),
+            (found.bus, "bus"),
         ];
         Driver {
             name: driver.name().to_owned(),

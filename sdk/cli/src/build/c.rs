@@ -6,7 +6,7 @@
 
 use super::{Project, encode, files, run, wit};
 use anyhow::{Context, Result, ensure};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use wit_bindgen_core::Files;
 use wit_parser::Resolve;
@@ -28,6 +28,8 @@ const LINK: &[&str] = &[
     "-Wl,--gc-sections",
     "-Wl,--strip-debug",
 ];
+/// Debian's packages whose code is in the component, and what each says of its licence.
+const LINKED: [&str; 2] = ["wasi-libc", "libclang-rt-19-dev-wasm32"];
 /// The SDK's own, written beside the bindings.
 const SDK: &[(&str, &str)] = &[
     ("polymeter.h", include_str!("c/polymeter.h")),
@@ -60,8 +62,21 @@ pub fn build(project: &Project) -> Result<Vec<u8>> {
         INSTALL,
     )
     .map_err(explained)?;
+    licences(project)?;
     let bytes = std::fs::read(&module).with_context(|| format!("reading {}", module.display()))?;
     encode(&bytes).map_err(foreign)
+}
+
+fn licences(project: &Project) -> Result<()> {
+    for package in LINKED {
+        let path = Path::new("/usr/share/doc").join(package).join("copyright");
+        // A Debian without documentation has none; the package's name then stands for it.
+        let text = std::fs::read_to_string(&path).unwrap_or_else(|_| {
+            format!("{package} of Debian; its copyright file was not there.\n")
+        });
+        project.scratch_file(&format!("licences/{package}--copyright"), text.as_bytes())?;
+    }
+    Ok(())
 }
 
 /// `meter_driver.{h,c}` and the object that carries the world's type.

@@ -52,6 +52,10 @@ enum Language {
     Python,
 }
 
+/// Where a build leaves the licences of what it linked, from the project's folder. Drivers in Rust have
+/// cargo to tell.
+pub const LICENCES: &str = "target/build/licences";
+
 /// A project whose language is not Rust.
 struct Project {
     folder: PathBuf,
