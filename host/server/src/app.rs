@@ -3,12 +3,13 @@
 //!
 //! Not here: what is done with the service (commands, web), reading the file (config).
 
-use crate::config::{Config, DriverEntry, Problem, Problems};
+use crate::config::{Config, Problems};
+use crate::drivers::{self, Drivers};
 use jiff::tz::TimeZone;
 use polymeter_domain::{Currency, LocalTime};
 use polymeter_ledger::{Database, LedgerError};
 use polymeter_runtime::{Capability, Driver, DriverConfig, Limits, LoadError, Runtime, Vault};
-use polymeter_service::{Clock, Parts, Service, ServiceError, UnixMs};
+use polymeter_service::{Clock, Fitting, Parts, Service, ServiceError, UnixMs};
 use polymeter_transport::Line;
 use std::path::Path;
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use std::sync::Arc;
 #[derive(Debug, Clone)]
 pub struct App {
     pub service: Service,
+    pub drivers: Drivers,
     pub currency: Currency,
     pub time_zone: TimeZone,
 }
@@ -41,19 +43,26 @@ pub enum AppError {
 }
 
 impl App {
-    /// Loads the drivers, opens the database, starts the lines. Nothing is resumed yet.
+    /// Loads the drivers, opens the database, starts the lines. Nothing is resumed and no candidate
+    /// is on trial yet.
     pub async fn open(config: &Config) -> Result<App, AppError> {
-        let drivers = load_drivers(config).await?;
+        let runtime = runtime(config)?;
+        let fittings = drivers::load(&runtime, config, &[]).await.map_err(AppError::Drivers)?;
         let database = open_database(&config.database).await?;
         let parts = Parts {
             database,
-            drivers,
+            drivers: fittings,
             lines: config.lines.iter().cloned().map(Line::spawn).collect(),
             currency: config.currency,
             clock: clock(config.time_zone.clone()),
         };
         let service = Service::start(parts).await.map_err(AppError::Service)?;
-        Ok(App { service, currency: config.currency, time_zone: config.time_zone.clone() })
+        Ok(App {
+            drivers: Drivers::new(runtime, service.clone(), config.clone()),
+            service,
+            currency: config.currency,
+            time_zone: config.time_zone.clone(),
+        })
     }
 }
 
@@ -61,24 +70,15 @@ pub async fn open_database(path: &Path) -> Result<Database, AppError> {
     Ok(Database::open(path).await?)
 }
 
-/// Every driver of the configuration, its imports checked against its grant; all that fail are
-/// named.
+/// Every enabled driver of the configuration, to be looked at.
 pub async fn load_drivers(config: &Config) -> Result<Vec<Arc<Driver>>, AppError> {
-    let runtime = runtime(config)?;
-    let mut drivers = Vec::new();
-    let mut problems = Vec::new();
-    for entry in &config.drivers {
-        match load(&runtime, entry).await {
-            Ok(driver) => drivers.push(driver),
-            Err(what) => problems.push(Problem {
-                file: config.file.clone(),
-                line: Some(entry.line),
-                what: format!("driver `{}` is refused: {what}", entry.config.name),
-                fix: "mend the component or its grant, or take the driver out".to_owned(),
-            }),
-        }
-    }
-    if problems.is_empty() { Ok(drivers) } else { Err(AppError::Drivers(Problems(problems))) }
+    let loaded = load_fittings(config).await?;
+    Ok(loaded.into_iter().map(|fitting| fitting.current.driver).collect())
+}
+
+/// As [`load_drivers`], with where each comes from.
+pub async fn load_fittings(config: &Config) -> Result<Vec<Fitting>, AppError> {
+    drivers::load(&runtime(config)?, config, &[]).await.map_err(AppError::Drivers)
 }
 
 /// An engine whose vault holds the configured keys.
@@ -92,11 +92,6 @@ pub fn runtime(config: &Config) -> Result<Runtime, AppError> {
 
 fn engine(error: LoadError) -> AppError {
     AppError::Engine(Box::new(error))
-}
-
-async fn load(runtime: &Runtime, entry: &DriverEntry) -> Result<Arc<Driver>, String> {
-    let component = std::fs::read(&entry.component).map_err(|error| error.to_string())?;
-    runtime.load(entry.config.clone(), &component).await.map_err(|error| chain(&error))
 }
 
 /// A driver that no configuration names, with empty vault and no line. Nobody has said which vendor

@@ -6,7 +6,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use polymeter_domain::{SaleId, SupplyCommand};
 use polymeter_server::{app, commands, demo};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// Sells electricity to any vendor's prepaid meter through one ledger and one screen.
@@ -88,8 +88,32 @@ enum Command {
 
 #[derive(Debug, Subcommand)]
 enum DriverCommand {
+    /// What serves, with its state.
     List,
+    /// What a configured driver says of itself.
     Inspect { name: String },
+    /// Have the running program read the configuration anew, without a restart.
+    Reload,
+    /// Write `enabled = true` for a configured driver, and reload.
+    Enable { name: String },
+    /// Write `enabled = false` for a configured driver, and reload; its meters wait.
+    Disable { name: String },
+    /// Try a package beside the driver that serves: shadow, then canary, and back by itself.
+    Upgrade {
+        name: String,
+        #[arg(value_name = "FILE")]
+        package: PathBuf,
+        /// Lines on which it reads after the current version and is compared.
+        #[arg(long, value_name = "LINE", value_delimiter = ',')]
+        shadow_lines: Vec<String>,
+        /// Share of the meters that it then serves, in percent.
+        #[arg(long, value_name = "PERCENT", default_value_t = 0)]
+        canary: u8,
+    },
+    /// Let the candidate take the place of the current version.
+    Promote { name: String },
+    /// Send the candidate back; without one, the version before serves again.
+    Rollback { name: String },
 }
 
 #[derive(Debug, Subcommand)]
@@ -135,6 +159,22 @@ async fn main() -> ExitCode {
     }
 }
 
+async fn drivers(config: &Path, command: DriverCommand) -> Result<(), commands::Failure> {
+    use commands::driver;
+    match command {
+        DriverCommand::List => driver::list(config).await,
+        DriverCommand::Inspect { name } => driver::inspect(config, &name).await,
+        DriverCommand::Reload => driver::reload(config).await,
+        DriverCommand::Enable { name } => driver::enable(config, &name).await,
+        DriverCommand::Disable { name } => driver::disable(config, &name).await,
+        DriverCommand::Upgrade { name, package, shadow_lines, canary } => {
+            driver::upgrade(config, &name, &package, shadow_lines, canary).await
+        }
+        DriverCommand::Promote { name } => driver::promote(config, &name).await,
+        DriverCommand::Rollback { name } => driver::rollback(config, &name).await,
+    }
+}
+
 async fn run(arguments: Arguments) -> Result<(), commands::Failure> {
     let config = arguments.config;
     match arguments.command {
@@ -143,10 +183,7 @@ async fn run(arguments: Arguments) -> Result<(), commands::Failure> {
             demo::run(demo::Options { once, drivers, data, listen }).await
         }
         Command::CheckConfig { file } => commands::check_config::run(&file.unwrap_or(config)).await,
-        Command::Driver(DriverCommand::List) => commands::driver::list(&config).await,
-        Command::Driver(DriverCommand::Inspect { name }) => {
-            commands::driver::inspect(&config, &name).await
-        }
+        Command::Driver(command) => drivers(&config, command).await,
         Command::Read { meter } => commands::read::run(&config, &meter).await,
         Command::Sell { meter, amount, id } => {
             commands::sell::run(&config, &meter, &amount, id).await

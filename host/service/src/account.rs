@@ -8,6 +8,7 @@
 use crate::audit::{self, Act, Actor};
 use crate::clock::UnixMs;
 use crate::customer::Customer;
+use crate::driver::Kind;
 use crate::error::{Result, ServiceError, invalid};
 use crate::meter::{self, AccountState, Meter, Reach};
 use crate::{Service, to_the_end};
@@ -36,8 +37,8 @@ impl Service {
         actor: &Actor,
     ) -> Result<Meter> {
         let customer = self.customer(customer).await?;
-        let reach = self.reach(meter).await?;
-        let Some(quantity) = reach.driver.description().purse else {
+        let reach = self.reach(meter, Kind::Change).await?;
+        let Some(quantity) = reach.pick.driver.description().purse else {
             return Err(invalid("meter_id", "this meter's driver has no purse to open"));
         };
         to_the_end(open(self.clone(), reach, customer, quantity, actor.clone())).await?;
@@ -64,7 +65,7 @@ async fn open(
         Purchase { count: PurchaseCount::new(0), credit: Credit { quantity, amount: 0 } };
     let opening = Opening { customer: customer.number, purchase };
     let moment = service.clock().moment();
-    let delivery = reach.driver.open(&mut lease, &reach.meter.device, moment, &opening).await;
+    let delivery = reach.pick.driver.open(&mut lease, &reach.meter.device, moment, &opening).await;
     let (state, count, detail, result) = judge(delivery, begin);
     let at = service.clock().at();
     service

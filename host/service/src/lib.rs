@@ -12,6 +12,7 @@ mod booking;
 mod clock;
 mod crash_point;
 mod customer;
+mod driver;
 mod error;
 pub mod limits;
 mod meter;
@@ -29,6 +30,9 @@ pub use booking::{meter_credit_account, meter_of_account};
 pub use clock::{Clock, UnixMs};
 pub use crash_point::CRASH_POINTS;
 pub use customer::{Customer, NewCustomer};
+pub use driver::{
+    Change, Difference, Edition, Fitting, Plan, Progress, Rollout, Slot, Stage, Thresholds,
+};
 pub use error::{Result, ServiceError};
 pub use meter::{AccountState, Meter, NewMeter};
 pub use operator::Operator;
@@ -37,6 +41,7 @@ pub use reading::Reading;
 pub use sale::{LedgerEntry, SaleEvent, SaleRequest, SaleView};
 pub use trial_balance::{TrialBalance, TrialLine};
 
+use driver::Registry;
 use error::invalid;
 use operator::Passwords;
 use polymeter_domain::{Currency, VendorCode};
@@ -47,12 +52,12 @@ use sale::UnderWay;
 use sqlx::SqlitePool;
 use std::collections::HashSet;
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 #[derive(Debug)]
 pub struct Parts {
     pub database: Database,
-    pub drivers: Vec<Arc<Driver>>,
+    pub drivers: Vec<Fitting>,
     pub lines: Vec<Line>,
     pub currency: Currency,
     pub clock: Clock,
@@ -66,7 +71,11 @@ pub struct Service {
 
 #[derive(Debug)]
 struct Inner {
-    parts: Parts,
+    database: Database,
+    registry: Registry,
+    lines: RwLock<Vec<Line>>,
+    currency: Currency,
+    clock: Clock,
     under_way: UnderWay,
     passwords: Passwords,
 }
@@ -74,25 +83,21 @@ struct Inner {
 impl Service {
     /// Checks the parts against each other. Does not resume anything yet.
     pub async fn start(parts: Parts) -> Result<Service> {
-        let mut vendors = HashSet::new();
-        for driver in &parts.drivers {
-            if !vendors.insert(&driver.description().vendor_code) {
-                let vendor = &driver.description().vendor_code;
-                return Err(invalid("driver", format!("two drivers are enabled for {vendor}")));
-            }
-        }
-        let mut names = HashSet::new();
-        for line in &parts.lines {
-            if !names.insert(&line.settings().name) {
-                return Err(invalid(
-                    "line",
-                    format!("two lines are named {}", line.settings().name),
-                ));
-            }
-        }
+        let Parts { database, drivers, lines, currency, clock } = parts;
         let passwords = Passwords::new().await?;
-        let service =
-            Service { inner: Arc::new(Inner { parts, under_way: UnderWay::default(), passwords }) };
+        let inner = Inner {
+            database,
+            registry: Registry::default(),
+            lines: RwLock::default(),
+            currency,
+            clock,
+            under_way: UnderWay::default(),
+            passwords,
+        };
+        let service = Service { inner: Arc::new(inner) };
+        service.add_lines(lines)?;
+        // What a start finds in place is no change.
+        service.registry().refit(drivers)?;
         service.warn_of_orphans().await?;
         Ok(service)
     }
@@ -113,30 +118,52 @@ impl Service {
         Ok(())
     }
 
-    pub fn drivers(&self) -> &[Arc<Driver>] {
-        &self.inner.parts.drivers
+    /// What serves each vendor, in the order of the vendors' codes.
+    pub fn slots(&self) -> Vec<Slot> {
+        self.registry().slots()
     }
 
-    pub fn lines(&self) -> &[Line] {
-        &self.inner.parts.lines
+    /// The current version of each vendor's driver.
+    pub fn drivers(&self) -> Vec<Arc<Driver>> {
+        self.slots().into_iter().map(|slot| slot.current.driver).collect()
     }
 
-    fn driver(&self, vendor: &VendorCode) -> Result<&Arc<Driver>> {
-        self.drivers()
-            .iter()
-            .find(|driver| driver.description().vendor_code == *vendor)
-            .ok_or_else(|| ServiceError::NoDriver { vendor: vendor.clone() })
+    pub fn lines(&self) -> Vec<Line> {
+        self.inner.lines.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn line(&self, name: &str) -> Result<&Line> {
-        self.lines()
-            .iter()
-            .find(|line| line.settings().name == name)
-            .ok_or_else(|| ServiceError::NoLine { line: name.to_owned() })
+    /// Takes more lines into use, all of them or none.
+    pub fn add_lines(&self, more: Vec<Line>) -> Result<()> {
+        let mut lines = self.inner.lines.write().unwrap_or_else(PoisonError::into_inner);
+        let mut names = HashSet::new();
+        for line in lines.iter().chain(&more) {
+            let name = &line.settings().name;
+            if !names.insert(name.clone()) {
+                return Err(invalid("line", format!("two lines are named {name}")));
+            }
+        }
+        lines.extend(more);
+        Ok(())
+    }
+
+    /// The current version. An act on a device takes `Service::reach` instead.
+    fn driver(&self, vendor: &VendorCode) -> Result<Arc<Driver>> {
+        let driver = self.registry().current(vendor);
+        driver.ok_or_else(|| ServiceError::NoDriver { vendor: vendor.clone() })
+    }
+
+    fn line(&self, name: &str) -> Result<Line> {
+        let lines = self.inner.lines.read().unwrap_or_else(PoisonError::into_inner);
+        let line = lines.iter().find(|line| line.settings().name == name);
+        line.cloned().ok_or_else(|| ServiceError::NoLine { line: name.to_owned() })
+    }
+
+    fn registry(&self) -> &Registry {
+        &self.inner.registry
     }
 
     fn database(&self) -> &Database {
-        &self.inner.parts.database
+        &self.inner.database
     }
 
     fn reader(&self) -> &SqlitePool {
@@ -144,11 +171,11 @@ impl Service {
     }
 
     fn currency(&self) -> Currency {
-        self.inner.parts.currency
+        self.inner.currency
     }
 
     fn clock(&self) -> &Clock {
-        &self.inner.parts.clock
+        &self.inner.clock
     }
 }
 

@@ -41,3 +41,11 @@ pub(crate) const MAX_WATCHED_NAMES: usize = 10_000;
 /// Passwords hashed at once. Each takes 19 MiB and a core for some ten milliseconds (argon2id at
 /// its default cost), so that a flood of logins waits here instead of starving the sales.
 pub(crate) const CONCURRENT_HASHES: usize = 2;
+
+/// What is remembered of a driver's rollout: the newest differences, and read times of each version.
+pub(crate) const DIFFERENCES_KEPT: usize = 100;
+pub(crate) const LATENCIES_KEPT: usize = 512;
+
+/// A shadow may hold the line for so many times the current version's read, and so much longer.
+pub(crate) const SHADOW_FACTOR: u32 = 10;
+pub(crate) const SHADOW_SLACK: Duration = Duration::from_secs(2);

@@ -5,6 +5,7 @@ use crate::Service;
 use crate::audit::{self, Act, Actor};
 use crate::clock::UnixMs;
 use crate::customer::{Customer, typed_not_empty};
+use crate::driver::{Kind, Pick};
 use crate::error::{Constraint, Result, ServiceError, bad_column, invalid, violated};
 use crate::limits::MAX_SERIAL_NUMBER_CHARS;
 use crate::page::Page;
@@ -13,10 +14,9 @@ use crate::stored;
 use polymeter_domain::{
     Decimal, FlatPrice, MeterAddress, MeterId, Money, SupplyState, Value, VendorCode,
 };
-use polymeter_runtime::{Device, Driver, Parameter};
+use polymeter_runtime::{Device, Parameter};
 use polymeter_transport::Line;
 use sqlx::{SqliteConnection, SqliteExecutor};
-use std::sync::Arc;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewMeter {
@@ -137,17 +137,19 @@ pub(crate) async fn record(executor: impl SqliteExecutor<'_>, id: MeterId) -> Re
 #[derive(Debug)]
 pub(crate) struct Reach {
     pub meter: MeterRecord,
-    pub driver: Arc<Driver>,
+    pub pick: Pick,
     pub line: Line,
 }
 
 impl Service {
-    /// Meter, driver and line together, or which of them is missing.
-    pub(crate) async fn reach(&self, id: MeterId) -> Result<Reach> {
+    /// Meter, driver and line together, or which of them is missing. The driver stays the same for
+    /// the act's whole length.
+    pub(crate) async fn reach(&self, id: MeterId, kind: Kind) -> Result<Reach> {
         let meter = record(self.reader(), id).await?;
-        let driver = Arc::clone(self.driver(&meter.vendor)?);
-        let line = self.line(&meter.line)?.clone();
-        Ok(Reach { meter, driver, line })
+        let pick = self.registry().pick(&meter.vendor, id, &meter.line, kind);
+        let pick = pick.ok_or_else(|| ServiceError::NoDriver { vendor: meter.vendor.clone() })?;
+        let line = self.line(&meter.line)?;
+        Ok(Reach { meter, pick, line })
     }
 
     /// Refuses a meter that this configuration could not speak to, and parameters that its driver
@@ -156,7 +158,7 @@ impl Service {
         let driver = self.driver(&new.vendor)?;
         self.line(&new.line)?;
         check_parameters(&driver.description().parameters, &new.parameters)?;
-        if new.price.per_kwh().currency() != self.inner.parts.currency {
+        if new.price.per_kwh().currency() != self.inner.currency {
             return Err(invalid("price", "in another currency than this system's"));
         }
         let serial_number =

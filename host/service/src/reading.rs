@@ -3,6 +3,7 @@
 use crate::Service;
 use crate::audit::Actor;
 use crate::clock::UnixMs;
+use crate::driver::Kind;
 use crate::error::{Result, ServiceError, bad_column};
 use crate::meter;
 use crate::page::Page;
@@ -67,18 +68,12 @@ impl Service {
     /// Asks the meter for everything it measures and keeps the answer. Changes nothing in the device,
     /// which is why the audit trail does not hold it.
     pub async fn read_meter(&self, meter: MeterId, actor: &Actor) -> Result<Reading> {
-        let reach = self.reach(meter).await?;
+        let reach = self.reach(meter, Kind::Read).await?;
         let (service, actor) = (self.clone(), actor.clone());
         to_the_end(async move {
-            let mut lease =
+            let lease =
                 reach.line.lease(Priority::RoutineRead).await.map_err(ServiceError::Line)?;
-            let moment = service.clock().moment();
-            let snapshot = reach
-                .driver
-                .read(&mut lease, &reach.meter.device, moment)
-                .await
-                .map_err(ServiceError::Device)?;
-            drop(lease);
+            let snapshot = service.read_device(&reach, lease).await?;
             let reading = Reading {
                 reading_id: ReadingId::new(service.clock().id()),
                 meter_id: meter,

@@ -2,6 +2,7 @@
 //! of it, and how it ended after.
 
 use crate::audit::{self, Act, Actor};
+use crate::driver::Kind;
 use crate::error::{Result, ServiceError};
 use crate::meter::Reach;
 use crate::reading::set_supply;
@@ -18,7 +19,7 @@ impl Service {
         command: SupplyCommand,
         actor: &Actor,
     ) -> Result<SupplyState> {
-        let reach = self.reach(meter).await?;
+        let reach = self.reach(meter, Kind::Change).await?;
         to_the_end(control(self.clone(), reach, command, actor.clone())).await
     }
 
@@ -58,7 +59,7 @@ async fn control(
         Ok(mut lease) => {
             let moment = service.clock().moment();
             let device = &reach.meter.device;
-            Ok(reach.driver.control(&mut lease, device, moment, command, None).await)
+            Ok(reach.pick.driver.control(&mut lease, device, moment, command, None).await)
         }
         Err(error) => Err(error),
     };

@@ -35,7 +35,7 @@ impl Service {
                 credits_posted: balance.credits_posted,
             })
             .collect();
-        let difference = Money::new(difference(&lines), self.inner.parts.currency);
+        let difference = Money::new(difference(&lines), self.inner.currency);
         Ok(TrialBalance { lines, difference })
     }
 }

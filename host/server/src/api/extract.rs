@@ -85,6 +85,22 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller {
     }
 }
 
+/// Who asks for a change of the drivers: the operator of the session, or on the control socket the
+/// system.
+#[derive(Debug)]
+pub struct Asker(pub Actor);
+
+impl<S: Send + Sync> FromRequestParts<S> for Asker {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        match parts.extensions.get::<Actor>() {
+            Some(actor) => Ok(Asker(actor.clone())),
+            None => Caller::from_request_parts(parts, state).await.map(|it| Asker(it.actor())),
+        }
+    }
+}
+
 impl Caller {
     pub fn actor(&self) -> Actor {
         Actor::Operator(self.operator.operator_id)

@@ -5,6 +5,7 @@
 
 pub mod auth;
 pub mod customers;
+pub mod drivers;
 pub mod error;
 pub mod extract;
 pub mod health;
@@ -53,8 +54,8 @@ fn guarded() -> OpenApiRouter<App> {
         .routes(routes!(sales::reconcile))
         .routes(routes!(sales::decide))
         .routes(routes!(ledger::trial_balance))
-        .routes(routes!(system::drivers))
         .routes(routes!(system::lines))
+        .merge(drivers::routes())
 }
 
 /// The API's routes with their guard and their problems, and the document that describes them.

@@ -126,14 +126,6 @@ impl From<&LineHandle> for Line {
     }
 }
 
-/// The enabled drivers.
-#[utoipa::path(get, path = "/api/v1/drivers", tag = "system", responses(
-    (status = 200, description = "All of them", body = [Driver]),
-))]
-pub async fn drivers(State(app): State<App>) -> Json<Vec<Driver>> {
-    Json(app.service.drivers().iter().map(|driver| Driver::from(driver.as_ref())).collect())
-}
-
 /// The configured lines.
 #[utoipa::path(get, path = "/api/v1/lines", tag = "system", responses(
     (status = 200, description = "All of them", body = [Line]),

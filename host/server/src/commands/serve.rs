@@ -6,7 +6,9 @@
 use super::Failure;
 use crate::app::{App, chain};
 use crate::config::Config;
+use crate::control::{self, Socket};
 use crate::web;
+use polymeter_service::Actor;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -19,9 +21,61 @@ pub async fn run(config: &Path) -> Result<(), Failure> {
     let config = Config::read(config)?;
     let app = App::open(&config).await?;
     let listener = bind(config.listen).await?;
+    let _socket = control(&app, &config)?;
+    begin_trials(&app, &config).await;
     resume_in_background(&app);
+    reload_when_told(&app)?;
     announce(&app, listener.local_addr().map_err(Failure::while_doing("listening"))?).await?;
     until_stopped(&app, listener).await
+}
+
+fn control(app: &App, config: &Config) -> Result<Socket, Failure> {
+    let shown = control::path(&config.database).display().to_string();
+    control::serve(app, &config.database)
+        .map_err(Failure::while_doing(format!("opening the control socket {shown}")))
+}
+
+/// Candidates are on trial only where a program serves. One that cannot be loaded keeps nobody from
+/// selling.
+async fn begin_trials(app: &App, config: &Config) {
+    if config.drivers.iter().all(|entry| entry.candidate.is_none()) {
+        return;
+    }
+    match app.drivers.reload(&Actor::System).await {
+        Ok(report) => report.notes.iter().for_each(|note| tracing::warn!("{note}")),
+        Err(error) => tracing::error!(error = chain(&error), "no candidate is on trial"),
+    }
+}
+
+/// SIGHUP means what `polymeter driver reload` means.
+#[cfg(unix)]
+fn reload_when_told(app: &App) -> Result<(), Failure> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut hangup =
+        signal(SignalKind::hangup()).map_err(Failure::while_doing("waiting for signals"))?;
+    let drivers = app.drivers.clone();
+    tokio::spawn(async move {
+        while hangup.recv().await.is_some() {
+            match drivers.reload(&Actor::System).await {
+                Ok(report) => {
+                    report.notes.iter().for_each(|note| tracing::warn!("{note}"));
+                    tracing::info!(changes = report.changes.len(), "configuration reloaded");
+                }
+                Err(error) => {
+                    tracing::error!(
+                        error = chain(&error),
+                        "the configuration was not reloaded; what served goes on serving"
+                    );
+                }
+            }
+        }
+    });
+    Ok(())
+}
+
+#[cfg(not(unix))]
+fn reload_when_told(_: &App) -> Result<(), Failure> {
+    Ok(())
 }
 
 pub async fn bind(address: SocketAddr) -> Result<TcpListener, Failure> {

@@ -12,9 +12,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use toml::Spanned;
 
-struct Checker<'a> {
+pub(super) struct Checker<'a> {
     file: &'a Path,
-    text: &'a str,
+    pub(super) text: &'a str,
     problems: Vec<Problem>,
 }
 
@@ -22,7 +22,7 @@ pub fn check(file: &Path, text: &str, raw: raw::File) -> Result<Config, Problems
     let mut checker = Checker { file, text, problems: Vec::new() };
     let time_zone = checker.time_zone(&raw.site.time_zone);
     let currency = checker.currency(&raw.site.currency);
-    let drivers = checker.drivers(&raw.driver);
+    let drivers = checker.drivers(&raw);
     let lines = checker.lines(&raw.line);
     let keys = checker.keys(&raw.key);
     let database = checker.beside(&raw.database.path);
@@ -42,13 +42,13 @@ pub fn check(file: &Path, text: &str, raw: raw::File) -> Result<Config, Problems
 }
 
 impl Checker<'_> {
-    fn problem<T>(&mut self, at: &Spanned<T>, what: String, fix: String) {
+    pub(super) fn problem<T>(&mut self, at: &Spanned<T>, what: String, fix: String) {
         let line = Some(line_at(self.text, at.span().start));
         self.problems.push(Problem { file: self.file.to_owned(), line, what, fix });
     }
 
     /// Relative paths start at the configuration's folder, not at where the process was started.
-    fn beside(&self, path: &Path) -> PathBuf {
+    pub(super) fn beside(&self, path: &Path) -> PathBuf {
         self.file.parent().unwrap_or(Path::new("")).join(path)
     }
 
@@ -102,11 +102,11 @@ impl Checker<'_> {
         }
     }
 
-    fn drivers(&mut self, drivers: &[raw::Driver]) -> Vec<DriverEntry> {
+    fn drivers(&mut self, raw: &raw::File) -> Vec<DriverEntry> {
         let mut names = HashMap::new();
         let mut vendors = HashMap::new();
         let mut found = Vec::new();
-        for driver in drivers {
+        for driver in &raw.driver {
             self.unique(&mut names, "driver", &driver.name);
             let component = self.beside(driver.component.get_ref());
             if !component.is_file() {
@@ -116,7 +116,9 @@ impl Checker<'_> {
             }
             let Some(vendor) = self.vendor(&driver.vendor) else { continue };
             let line = line_at(self.text, driver.vendor.span().start);
-            if let Some(first) = vendors.insert(vendor.clone(), line) {
+            if driver.enabled
+                && let Some(first) = vendors.insert(vendor.clone(), line)
+            {
                 let what = format!("vendor {vendor} already has the driver in line {first}");
                 let fix = "leave one driver per vendor".to_owned();
                 self.problem(&driver.vendor, what, fix);
@@ -129,6 +131,8 @@ impl Checker<'_> {
                     limits: limits(&driver.limits),
                 },
                 component,
+                is_enabled: driver.enabled,
+                candidate: driver.candidate.as_ref().map(|it| self.candidate(it, &raw.line)),
                 line: line_at(self.text, driver.name.span().start),
             });
         }

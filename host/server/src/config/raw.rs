@@ -53,8 +53,32 @@ pub struct Driver {
     pub component: Spanned<PathBuf>,
     pub vendor: Spanned<String>,
     pub grant: Vec<Grant>,
+    #[serde(default = "yes")]
+    pub enabled: bool,
     #[serde(default)]
     pub limits: Limits,
+    pub candidate: Option<Candidate>,
+}
+
+/// A version on trial. Absent thresholds mean the service's own.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Candidate {
+    pub package: Spanned<PathBuf>,
+    #[serde(default)]
+    pub shadow_lines: Vec<Spanned<String>>,
+    pub canary: Option<Spanned<u8>>,
+    pub shadow_reads: Option<u32>,
+    pub canary_reads: Option<u32>,
+    pub canary_acts: Option<u32>,
+    pub faults_percent: Option<u32>,
+    pub faults_least: Option<u32>,
+    pub disagreements_percent: Option<u32>,
+    pub disagreements_least: Option<u32>,
+    pub drift_percent: Option<u32>,
+    pub latency_factor: Option<u32>,
+    pub latency_samples: Option<u32>,
+    pub latency_slack_ms: Option<u64>,
 }
 
 #[derive(Debug, Clone, Copy, Deserialize)]
@@ -116,6 +140,9 @@ pub struct Key {
     pub file: Spanned<PathBuf>,
 }
 
+fn yes() -> bool {
+    true
+}
 // More than Modbus RTU's 3.5 characters at 1200 Bd (32 ms).
 fn inter_frame_ms() -> u64 {
     40

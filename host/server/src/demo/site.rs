@@ -138,11 +138,11 @@ pub fn address_of(simulated: &SimulatedMeter) -> Result<MeterAddress, Failure> {
     MeterAddress::new(simulated.address).map_err(Failure::while_doing("an address of the demo"))
 }
 
-pub fn driver_of<'a>(
-    drivers: &'a [Arc<Driver>],
+pub fn driver_of(
+    drivers: Vec<Arc<Driver>>,
     simulated: &SimulatedMeter,
-) -> Result<&'a Arc<Driver>, Failure> {
-    let found = drivers.iter().find(|driver| driver.name() == simulated.driver);
+) -> Result<Arc<Driver>, Failure> {
+    let found = drivers.into_iter().find(|driver| driver.name() == simulated.driver);
     found.ok_or_else(|| Failure::Wrong(format!("driver {} is not loaded", simulated.driver)))
 }
 

@@ -238,7 +238,7 @@ pub async fn new_form(State(app): State<App>, caller: Caller) -> PageResult {
 }
 
 fn new_page(app: &App, caller: &Caller, typed: NewMeterForm, error: String) -> PageResult {
-    let vendors = app.service.drivers().iter().map(|driver| {
+    let vendors = app.service.drivers().into_iter().map(|driver| {
         let described = driver.description();
         (described.vendor_code.to_string(), described.name.clone())
     });

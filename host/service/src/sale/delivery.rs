@@ -9,6 +9,7 @@ use super::store::{self, Step, StoredSale};
 use crate::Service;
 use crate::audit::{self, Act, Actor};
 use crate::crash_point::crash_point;
+use crate::driver::Kind;
 use crate::error::{Result, ServiceError, chain};
 use crate::limits::AUTOMATIC_ATTEMPTS;
 use crate::meter::Reach;
@@ -120,7 +121,7 @@ async fn attempt(service: &Service, sale_id: SaleId) -> Result<Next> {
     crash_point("after-dispatch");
     let moment = service.clock().moment();
     let device = &reach.meter.device;
-    let delivery = reach.driver.sell(&mut lease, device, moment, &customer, purchase).await;
+    let delivery = reach.pick.driver.sell(&mut lease, device, moment, &customer, purchase).await;
     crash_point("after-sell");
     drop(lease);
     let step = Step::new(service, sale_id, describe(&delivery, service.currency()));
@@ -128,7 +129,7 @@ async fn attempt(service: &Service, sale_id: SaleId) -> Result<Next> {
     crash_point("after-settle");
     tracing::info!(state = state.name(), count = purchase.count.get(), "sale attempted");
     if matches!(state, Sale::Unresolved(_)) {
-        state = reconcile::try_reconcile(service, sale_id).await?;
+        state = reconcile::try_reconcile(service, sale_id, Some(&reach.pick)).await?;
     }
     Ok(if state == Sale::Reserved { Next::Again } else { Next::Nothing })
 }
@@ -136,7 +137,7 @@ async fn attempt(service: &Service, sale_id: SaleId) -> Result<Next> {
 /// Asks the device for its count before anything is dispatched: a device that does not answer this
 /// is not sent a sale.
 async fn prepare(service: &Service, sale: &StoredSale) -> Result<(Reach, Purchase)> {
-    let reach = service.reach(sale.meter_id).await?;
+    let reach = service.reach(sale.meter_id, Kind::Change).await?;
     let mut lease = reach.line.lease(Priority::Sale).await.map_err(ServiceError::Line)?;
     let evidence = ask_count(service, &reach, &mut lease).await?;
     drop(lease);
@@ -152,8 +153,7 @@ async fn prepare(service: &Service, sale: &StoredSale) -> Result<(Reach, Purchas
 }
 
 async fn ask_count(service: &Service, reach: &Reach, lease: &mut LineLease) -> Result<Evidence> {
-    let moment = service.clock().moment();
-    reach.driver.check(lease, &reach.meter.device, moment, None).await.map_err(ServiceError::Device)
+    service.check_device(&reach.pick, &reach.meter.device, lease, None).await
 }
 
 /// Somebody else sold into this device, or it was reset. No refusal: the device's count rules.

@@ -84,7 +84,7 @@ fn quote(service: &Service, meter: &MeterRecord, paid: Money) -> Result<Quote> {
 }
 
 fn check_amount(paid: Money, service: &Service) -> Result<()> {
-    let currency = service.inner.parts.currency;
+    let currency = service.inner.currency;
     let why = if paid.currency() != currency {
         format!("this system books {}", currency.code())
     } else if paid.minor() <= 0 {

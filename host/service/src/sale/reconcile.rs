@@ -6,6 +6,7 @@ use super::store::{self, Step, StoredSale};
 use super::{SaleView, out_of_order};
 use crate::audit::Actor;
 use crate::crash_point::crash_point;
+use crate::driver::{Kind, Pick};
 use crate::error::{Result, ServiceError, chain};
 use crate::{Service, to_the_end};
 use polymeter_domain::{Evidence, Sale, SaleId};
@@ -57,7 +58,7 @@ impl Service {
                 return Err(out_of_order(&sale, "reconciled"));
             }
             service.audit_sale(id, &actor, "sale-reconcile-asked").await?;
-            match ask(&service, &sale).await {
+            match ask(&service, &sale, None).await {
                 Ok(evidence) => judge(&service, id, evidence).await?,
                 Err(error) => {
                     stay(&service, &sale, chain(&error)).await?;
@@ -77,7 +78,7 @@ async fn resume_line(service: Service, claims: Vec<Claim>) {
         let work = async {
             interrupt(&service, sale_id).await?;
             match store::record(service.reader(), sale_id).await?.state {
-                Sale::Unresolved(_) => try_reconcile(&service, sale_id).await,
+                Sale::Unresolved(_) => try_reconcile(&service, sale_id, None).await,
                 state => Ok(state),
             }
         };
@@ -99,10 +100,15 @@ async fn interrupt(service: &Service, id: SaleId) -> Result<()> {
 }
 
 /// Asks the device once. Where it does not answer the sale stays unresolved, and its history says
-/// why. The caller holds the sale's claim.
-pub(super) async fn try_reconcile(service: &Service, id: SaleId) -> Result<Sale> {
+/// why. The caller holds the sale's claim, and names the version that began the sale where it is
+/// known.
+pub(super) async fn try_reconcile(
+    service: &Service,
+    id: SaleId,
+    begun_by: Option<&Pick>,
+) -> Result<Sale> {
     let sale = store::record(service.reader(), id).await?;
-    match ask(service, &sale).await {
+    match ask(service, &sale, begun_by).await {
         Ok(evidence) => judge(service, id, evidence).await,
         Err(error) => {
             stay(service, &sale, chain(&error)).await?;
@@ -112,19 +118,15 @@ pub(super) async fn try_reconcile(service: &Service, id: SaleId) -> Result<Sale>
     }
 }
 
-async fn ask(service: &Service, sale: &StoredSale) -> Result<Evidence> {
+async fn ask(service: &Service, sale: &StoredSale, begun_by: Option<&Pick>) -> Result<Evidence> {
     let Sale::Unresolved(asked) = sale.state else {
         return Err(out_of_order(sale, "reconciled"));
     };
-    let reach = service.reach(sale.meter_id).await?;
+    let reach = service.reach(sale.meter_id, Kind::Change).await?;
     let mut lease = reach.line.lease(Priority::Sale).await.map_err(ServiceError::Line)?;
-    let moment = service.clock().moment();
-    let count = Some(asked.count);
-    reach
-        .driver
-        .check(&mut lease, &reach.meter.device, moment, count)
-        .await
-        .map_err(ServiceError::Device)
+    let pick = begun_by.unwrap_or(&reach.pick);
+    let device = &reach.meter.device;
+    service.check_device(pick, device, &mut lease, Some(asked.count)).await
 }
 
 async fn judge(service: &Service, id: SaleId, evidence: Evidence) -> Result<Sale> {

@@ -8,9 +8,9 @@ use meter_sim::{
 use polymeter_domain::{Currency, FlatPrice, MeterAddress, MeterId, Money, SaleId, VendorCode};
 use polymeter_ledger::Database;
 use polymeter_runtime::{Capability, Driver, DriverConfig, Limits, Runtime, Vault};
-use polymeter_service::{Actor, NewMeter, Parts, SaleRequest, SaleView, Service};
+use polymeter_service::{Actor, Edition, Fitting, NewMeter, Parts, SaleRequest, SaleView, Service};
 use polymeter_transport::{Endpoint, Line, LineSettings};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
@@ -63,6 +63,17 @@ async fn driver() -> Arc<Driver> {
         })
         .await
         .clone()
+}
+
+/// As if it had been loaded from a file whose digest is the driver's version.
+pub fn edition(driver: Arc<Driver>) -> Edition {
+    Edition {
+        digest: driver.description().version.clone(),
+        driver,
+        file: PathBuf::from("dlt645-2007.wasm"),
+        signer: None,
+        settings: String::new(),
+    }
 }
 
 fn line(simulator: &Simulator) -> Line {
@@ -134,7 +145,7 @@ pub fn new_meter(address: &str) -> NewMeter {
 async fn start(database: &Database, simulator: &Simulator, clock: &TestClock) -> Service {
     let parts = Parts {
         database: database.clone(),
-        drivers: vec![driver().await],
+        drivers: vec![Fitting { current: edition(driver().await), candidate: None }],
         lines: vec![line(simulator)],
         currency: Currency::CNY,
         clock: clock.clock(),

@@ -1,0 +1,58 @@
+//! Commands about the configuration file and the packages that it names.
+
+use super::{client, tell};
+use crate::api::drivers::Changed;
+use crate::api::system::Driver;
+use crate::app;
+use crate::commands::{Failure, print_json};
+use crate::config::{Config, Edit};
+use crate::control::ControlError;
+use serde_json::json;
+use std::path::Path;
+
+pub async fn inspect(config: &Path, name: &str) -> Result<(), Failure> {
+    let drivers = app::load_drivers(&Config::read(config)?).await?;
+    let names: Vec<&str> = drivers.iter().map(|driver| driver.name()).collect();
+    let Some(driver) = drivers.iter().find(|driver| driver.name() == name) else {
+        let known = names.join(", ");
+        return Err(Failure::Usage(format!(
+            "no driver `{name}` in the configuration; it has: {known}"
+        )));
+    };
+    print_json(&Driver::from(driver.as_ref()))
+}
+
+/// Writes `enabled = true` into a driver's table.
+pub async fn enable(config: &Path, name: &str) -> Result<(), Failure> {
+    change(config, &Edit::Enabled { name, is_enabled: true }).await
+}
+
+/// Writes `enabled = false`; the meters of its vendor wait until it is back.
+pub async fn disable(config: &Path, name: &str) -> Result<(), Failure> {
+    change(config, &Edit::Enabled { name, is_enabled: false }).await
+}
+
+/// Edits the file, then has the running program take it. One that refuses it leaves the file as it
+/// was.
+pub(super) async fn change(file: &Path, edit: &Edit<'_>) -> Result<(), Failure> {
+    let config = Config::read(file)?;
+    let doing = || Failure::while_doing(format!("reading {}", file.display()));
+    let before = std::fs::read_to_string(file).map_err(doing())?;
+    crate::config::edit(file, &before, edit)?;
+    let reloaded = client(&config).post::<Changed>("/api/v1/reload", &json!({})).await;
+    match reloaded {
+        Ok(changed) => {
+            tell(&changed);
+            Ok(())
+        }
+        Err(ControlError::NobodyServes(_)) => {
+            println!("{} is changed; no `polymeter serve` is running to take it", file.display());
+            Ok(())
+        }
+        Err(error) => {
+            crate::config::replace(file, &before)
+                .map_err(Failure::while_doing(format!("putting {} back", file.display())))?;
+            Err(error.into())
+        }
+    }
+}

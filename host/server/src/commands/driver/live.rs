@@ -1,0 +1,56 @@
+//! Commands that a running program does: reload, upgrade, promote, rollback.
+
+use super::tell;
+use crate::api::drivers::{Changed, Upgrade};
+use crate::commands::Failure;
+use crate::config::Config;
+use crate::control::Client;
+use serde_json::json;
+use std::path::{Path, PathBuf};
+
+/// A configuration that is bad is told by the program itself, which goes on with the old one; the
+/// file is read here only for where the program is.
+pub async fn reload(config: &Path) -> Result<(), Failure> {
+    ask(config, "/api/v1/reload", &json!({})).await
+}
+
+/// `package` goes on trial beside the driver `name`.
+pub async fn upgrade(
+    config: &Path,
+    name: &str,
+    package: &Path,
+    shadow_lines: Vec<String>,
+    canary: u8,
+) -> Result<(), Failure> {
+    let package: PathBuf = package
+        .canonicalize()
+        .map_err(|error| Failure::Usage(format!("no package {}: {error}", package.display())))?;
+    let asked = serde_json::to_value(Upgrade { package, shadow_lines, canary })
+        .map_err(Failure::while_doing("asking for the upgrade"))?;
+    ask(config, &format!("/control/drivers/{}/upgrade", segment(name)), &asked).await
+}
+
+pub async fn promote(config: &Path, name: &str) -> Result<(), Failure> {
+    ask(config, &format!("/api/v1/drivers/{}/promotion", segment(name)), &json!({})).await
+}
+
+pub async fn rollback(config: &Path, name: &str) -> Result<(), Failure> {
+    ask(config, &format!("/api/v1/drivers/{}/rollback", segment(name)), &json!({})).await
+}
+
+/// A name as one part of an address: any printable character may stand in a driver's name.
+pub(super) fn segment(name: &str) -> String {
+    let kept = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    let part = |byte: u8| match kept(byte) {
+        true => char::from(byte).to_string(),
+        false => format!("%{byte:02X}"),
+    };
+    name.bytes().map(part).collect()
+}
+
+async fn ask(config: &Path, route: &str, body: &serde_json::Value) -> Result<(), Failure> {
+    let database = Config::database_of(config)?;
+    let changed: Changed = Client::of(&database).post(route, body).await?;
+    tell(&changed);
+    Ok(())
+}

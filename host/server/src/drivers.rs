@@ -1,0 +1,313 @@
+//! The drivers of a running program: loaded as the configuration says, and changed without a
+//! restart.
+//!
+//! Invariant: a reload is whole or not at all: the configuration is read and every new driver
+//! loaded before anything is swapped, and what serves goes on serving until then. Where a step has
+//! to last beyond a restart, the configuration file is written first. Not here: which version a call
+//! takes (service), who may ask for a change (api, control).
+
+use crate::app::chain;
+use crate::config::{CandidateEntry, Config, DriverEntry, Edit, Problem, Problems};
+use polymeter_runtime::Runtime;
+use polymeter_service::{Actor, Change, Edition, Fitting, Service, ServiceError, Slot};
+use polymeter_transport::Line;
+use sha2::{Digest, Sha256};
+use std::path::Path;
+use std::sync::Arc;
+use tokio::sync::Mutex;
+
+/// Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Drivers {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    runtime: Runtime,
+    service: Service,
+    /// What the running program was last made of. Held while a change is made, so that changes come
+    /// one after the other.
+    in_force: Mutex<Config>,
+}
+
+/// What a change came to.
+#[derive(Debug, Default)]
+pub struct Report {
+    pub changes: Vec<Change>,
+    /// Sentences about what did not change, and why.
+    pub notes: Vec<String>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum DriversError {
+    /// Nothing was changed.
+    #[error("{0}")]
+    Config(#[from] Problems),
+    #[error("no driver `{name}` serves; there are: {known}")]
+    NoDriver { name: String, known: String },
+    #[error("{0}")]
+    Cannot(String),
+    #[error(transparent)]
+    Service(#[from] ServiceError),
+}
+
+impl Drivers {
+    pub fn new(runtime: Runtime, service: Service, config: Config) -> Drivers {
+        Drivers { inner: Arc::new(Inner { runtime, service, in_force: Mutex::new(config) }) }
+    }
+
+    fn service(&self) -> &Service {
+        &self.inner.service
+    }
+
+    /// The configuration read anew; what is new is loaded beside the old and takes its place.
+    pub async fn reload(&self, actor: &Actor) -> Result<Report, DriversError> {
+        let mut in_force = self.inner.in_force.lock().await;
+        self.reload_into(&mut in_force, actor).await
+    }
+
+    async fn reload_into(
+        &self,
+        in_force: &mut Config,
+        actor: &Actor,
+    ) -> Result<Report, DriversError> {
+        let wanted = Config::read(&in_force.file)?;
+        let mut notes = needs_restart(in_force, &wanted);
+        let live = self.service().slots();
+        let mut fittings = load(&self.inner.runtime, &wanted, &live).await?;
+        notes.extend(self.candidates(&wanted, &live, &mut fittings).await?);
+        let new = wanted
+            .lines
+            .iter()
+            .filter(|line| in_force.lines.iter().all(|present| present.name != line.name));
+        let new: Vec<_> = new.cloned().collect();
+        let changes = self.service().refit(fittings, actor).await?;
+        for line in &new {
+            notes.push(format!("line {} is new and in use", line.name));
+        }
+        self.service().add_lines(new.iter().cloned().map(Line::spawn).collect())?;
+        in_force.drivers = wanted.drivers;
+        in_force.lines.extend(new);
+        for change in &changes {
+            tracing::info!(
+                act = change.act,
+                object = change.object,
+                detail = change.detail,
+                "reloaded"
+            );
+        }
+        Ok(Report { changes, notes })
+    }
+
+    /// Adds to `fittings` the candidates that are wanted and not refused.
+    async fn candidates(
+        &self,
+        wanted: &Config,
+        live: &[Slot],
+        fittings: &mut [Fitting],
+    ) -> Result<Vec<String>, DriversError> {
+        let mut notes = Vec::new();
+        let mut problems = Vec::new();
+        for entry in &wanted.drivers {
+            let Some(candidate) = &entry.candidate else { continue };
+            let found =
+                fittings.iter_mut().find(|it| it.current.driver.name() == entry.config.name);
+            let Some(fitting) = found else { continue };
+            match one(&self.inner.runtime, entry, &candidate.package, live).await {
+                Err(what) => problems.push(refused(wanted, entry, candidate.line, &what)),
+                Ok(edition) if edition.is_same(&fitting.current) => {
+                    notes.push(format!("the candidate of {} serves already", entry.config.name));
+                }
+                Ok(edition) => match self.service().sent_back(&edition.digest).await? {
+                    Some(why) => notes.push(format!(
+                        "the candidate of {0} stays refused ({why}); `polymeter driver upgrade {0} \
+                         FILE` asks for it again",
+                        entry.config.name
+                    )),
+                    None => fitting.candidate = Some((edition, candidate.plan.clone())),
+                },
+            }
+        }
+        if problems.is_empty() { Ok(notes) } else { Err(Problems(problems).into()) }
+    }
+
+    /// A package on trial beside the driver `name`, from its first stage, whatever became of it
+    /// before.
+    pub async fn upgrade(
+        &self,
+        name: &str,
+        candidate: &CandidateEntry,
+        actor: &Actor,
+    ) -> Result<Report, DriversError> {
+        let mut in_force = self.inner.in_force.lock().await;
+        self.slot(name)?;
+        let before = write(&in_force.file, &Edit::Candidate { name, candidate })?;
+        let entry = in_force.drivers.iter().find(|entry| entry.config.name == name);
+        let loaded = match entry {
+            Some(entry) => {
+                one(&self.inner.runtime, entry, &candidate.package, &self.service().slots())
+                    .await
+                    .map_err(DriversError::Cannot)
+            }
+            None => Err(DriversError::Cannot(format!("`{name}` has left the configuration"))),
+        };
+        let done = match loaded {
+            Ok(edition) => {
+                self.service().ask_for(&edition.digest, name, actor).await?;
+                self.reload_into(&mut in_force, actor).await
+            }
+            Err(error) => Err(error),
+        };
+        if done.is_err() {
+            put_back(&in_force.file, &before);
+        }
+        done
+    }
+
+    /// The candidate takes the place of the current version.
+    pub async fn promote(&self, name: &str, actor: &Actor) -> Result<Report, DriversError> {
+        let mut in_force = self.inner.in_force.lock().await;
+        let slot = self.slot(name)?;
+        let Some(rollout) = &slot.candidate else {
+            return Err(DriversError::Cannot(format!("`{name}` has no candidate to promote")));
+        };
+        self.point_at(&mut in_force, name, &rollout.edition.file, actor).await
+    }
+
+    /// With a candidate: it is sent back. Without: the version before the current one serves again.
+    pub async fn roll_back(&self, name: &str, actor: &Actor) -> Result<Report, DriversError> {
+        let mut in_force = self.inner.in_force.lock().await;
+        let slot = self.slot(name)?;
+        if slot.candidate.is_some() {
+            write(&in_force.file, &Edit::NoCandidate { name })?;
+            let vendor = slot.current.vendor();
+            self.service().send_back(vendor, "rolled back by hand", actor).await?;
+            return self.reload_into(&mut in_force, actor).await;
+        }
+        let Some(previous) = slot.previous else {
+            return Err(DriversError::Cannot(format!(
+                "no version served before this one since the start; install the package that is \
+                 wanted, and write it as `package` of [[driver]] {name}"
+            )));
+        };
+        self.point_at(&mut in_force, name, &previous.file, actor).await
+    }
+
+    pub fn slot(&self, name: &str) -> Result<Slot, DriversError> {
+        let slots = self.service().slots();
+        let known: Vec<&str> = slots.iter().map(Slot::name).collect();
+        let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+        let found = slots.iter().find(|slot| slot.name() == name).cloned();
+        found.ok_or_else(|| DriversError::NoDriver { name: name.to_owned(), known })
+    }
+
+    /// Writes `package` as the driver's own, and reloads.
+    async fn point_at(
+        &self,
+        in_force: &mut Config,
+        name: &str,
+        package: &Path,
+        actor: &Actor,
+    ) -> Result<Report, DriversError> {
+        let before = write(&in_force.file, &Edit::Package { name, package })?;
+        let done = self.reload_into(in_force, actor).await;
+        if done.is_err() {
+            put_back(&in_force.file, &before);
+        }
+        done
+    }
+}
+
+/// Edits the file and returns what it held.
+fn write(file: &Path, edit: &Edit<'_>) -> Result<String, DriversError> {
+    let before = std::fs::read_to_string(file).map_err(|error| {
+        DriversError::Cannot(format!("{} cannot be read: {error}", file.display()))
+    })?;
+    crate::config::edit(file, &before, edit)?;
+    Ok(before)
+}
+
+/// After a change that was not to be: the file says again what serves.
+fn put_back(file: &Path, before: &str) {
+    if let Err(error) = crate::config::replace(file, before) {
+        let file = file.display().to_string();
+        tracing::error!(file, %error, "the configuration could not be put back as it was");
+    }
+}
+
+/// One version of a driver: as `live` has it, or loaded.
+async fn one(
+    runtime: &Runtime,
+    entry: &DriverEntry,
+    file: &Path,
+    live: &[Slot],
+) -> Result<Edition, String> {
+    let component = std::fs::read(file)
+        .map_err(|error| format!("{} cannot be read: {error}", file.display()))?;
+    let digest = hex::encode(Sha256::digest(&component));
+    let settings = format!("{:?}", entry.config);
+    let known = live.iter().flat_map(|slot| {
+        let candidate = slot.candidate.iter().map(|rollout| &rollout.edition);
+        candidate.chain([&slot.current]).chain(&slot.previous)
+    });
+    let same = |it: &&Edition| it.digest == digest && it.settings == settings;
+    if let Some(known) = known.into_iter().find(same) {
+        return Ok(Edition { file: file.to_owned(), ..known.clone() });
+    }
+    let driver = runtime.load(entry.config.clone(), &component).await;
+    let driver = driver.map_err(|error| chain(&error))?;
+    Ok(Edition { driver, digest, file: file.to_owned(), signer: None, settings })
+}
+
+/// Every enabled driver of the configuration without its candidate; all that are refused are named.
+/// What `live` holds already is not loaded again.
+pub async fn load(
+    runtime: &Runtime,
+    config: &Config,
+    live: &[Slot],
+) -> Result<Vec<Fitting>, Problems> {
+    let mut fittings = Vec::new();
+    let mut problems = Vec::new();
+    for entry in config.drivers.iter().filter(|entry| entry.is_enabled) {
+        match one(runtime, entry, &entry.component, live).await {
+            Ok(current) => fittings.push(Fitting { current, candidate: None }),
+            Err(what) => problems.push(refused(config, entry, entry.line, &what)),
+        }
+    }
+    if problems.is_empty() { Ok(fittings) } else { Err(Problems(problems)) }
+}
+
+fn refused(config: &Config, entry: &DriverEntry, line: usize, what: &str) -> Problem {
+    Problem {
+        file: config.file.clone(),
+        line: Some(line),
+        what: format!("driver `{}` is refused: {what}", entry.config.name),
+        fix: "mend the package or its grant, or take the driver out".to_owned(),
+    }
+}
+
+/// The changes that a running program cannot take, each in a sentence.
+fn needs_restart(in_force: &Config, wanted: &Config) -> Vec<String> {
+    let mut left = Vec::new();
+    let mut tell = |what: &str| {
+        left.push(format!("{what} changed in the file and stays as it is until a restart"));
+    };
+    if in_force.database != wanted.database {
+        tell("database.path");
+    }
+    if in_force.listen != wanted.listen {
+        tell("server.listen");
+    }
+    if in_force.time_zone != wanted.time_zone || in_force.currency != wanted.currency {
+        tell("site");
+    }
+    for line in &in_force.lines {
+        match wanted.lines.iter().find(|it| it.name == line.name) {
+            Some(same) if same == line => {}
+            Some(_) => tell(&format!("line {}", line.name)),
+            None => tell(&format!("the removal of line {}", line.name)),
+        }
+    }
+    left
+}
