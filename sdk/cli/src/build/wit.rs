@@ -29,13 +29,22 @@ macro_rules! files {
     };
 }
 
-const RELEASES: &[Release] = &[Release {
-    contract: "1.0.0",
-    files: files!("1.0.0", "host.wit", "meter-driver.wit", "types.wit"),
-    imports: &["line", "vault", "log"],
-    abilities: &["purse", "supply", "settings", "frames"],
-    usual: 4,
-}];
+const RELEASES: &[Release] = &[
+    Release {
+        contract: "1.0.0",
+        files: files!("1.0.0", "host.wit", "meter-driver.wit", "types.wit"),
+        imports: &["line", "vault", "log"],
+        abilities: &["purse", "supply", "settings", "frames"],
+        usual: 4,
+    },
+    Release {
+        contract: "1.1.0",
+        files: files!("1.1.0", "bus.wit", "host.wit", "meter-driver.wit", "types.wit"),
+        imports: &["line", "vault", "log"],
+        abilities: &["purse", "supply", "settings", "frames", "bus"],
+        usual: 4,
+    },
+];
 
 fn release(project: &Project) -> Result<&'static Release> {
     let contract = &project.wanted.contract;
@@ -88,4 +97,57 @@ fn known(key: &str, names: &[&str], known: &[&str]) -> Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+    use wit_parser::{Resolve, WorldItem};
+
+    /// Interfaces that the worlds of the folder import or export, and its files.
+    #[test]
+    fn every_released_folder_is_here_as_it_is() {
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../wit");
+        let folders = std::fs::read_dir(&root)
+            .expect("the contracts")
+            .map(|entry| entry.expect("one").path());
+        let folders: Vec<PathBuf> = folders.filter(|path| path.is_dir()).collect();
+        assert_eq!(
+            folders.len(),
+            RELEASES.len(),
+            "a folder of wit/ without a release, or the other way"
+        );
+        for release in RELEASES {
+            let folder = root.join(release.contract);
+            let files: BTreeSet<String> = std::fs::read_dir(&folder)
+                .expect("a release")
+                .map(|entry| entry.expect("a file").file_name().to_string_lossy().into_owned())
+                .collect();
+            let embedded: BTreeSet<String> =
+                release.files.iter().map(|(name, _)| (*name).to_owned()).collect();
+            assert_eq!(files, embedded);
+
+            let mut resolve = Resolve::default();
+            resolve.push_dir(&folder).expect("parses");
+            let names = |items: Vec<&WorldItem>| -> BTreeSet<String> {
+                items
+                    .into_iter()
+                    .filter_map(|item| match item {
+                        WorldItem::Interface { id, .. } => resolve.interfaces[*id].name.clone(),
+                        _ => None,
+                    })
+                    .filter(|name| name != "types")
+                    .collect()
+            };
+            let imports =
+                names(resolve.worlds.iter().flat_map(|(_, it)| it.imports.values()).collect());
+            let exports =
+                names(resolve.worlds.iter().flat_map(|(_, it)| it.exports.values()).collect());
+            let owned =
+                |names: &[&str]| names.iter().map(|it| (*it).to_owned()).collect::<BTreeSet<_>>();
+            assert_eq!(imports, owned(release.imports));
+            assert_eq!(exports, owned(&[&REQUIRED, release.abilities].concat()));
+        }
+    }
 }
