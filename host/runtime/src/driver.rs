@@ -7,6 +7,7 @@ use crate::bindings::exports::polymeter::driver::{
     bus, frames, info, meter, purse, settings, supply,
 };
 use crate::bindings::polymeter::driver::{line, log, types, vault};
+use crate::carried::Carried;
 use crate::contract::{CONTRACT, PACKAGE};
 use crate::convert::{self, outward};
 use crate::description::{Abilities, Description};
@@ -18,10 +19,12 @@ use crate::outcome::{Claim, Ended, SetOutcome, Verdict};
 use crate::search::{self, Way};
 use crate::session::{Callee, Instances, Session};
 use crate::state::State;
+use crate::watch::{Watch, Watched};
 use polymeter_domain::{
     ControlOutcome, CustomerNumber, Delivery, Evidence, LocalTime, Measurement, MeterAddress,
     Purchase, PurchaseCount, Receipt, Snapshot, SupplyCommand, Value,
 };
+use polymeter_transcript::Request;
 use polymeter_transport::LineLease;
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -77,12 +80,12 @@ pub struct Driver {
 
 /// Where the functions are in the component; `None` for an interface that it does not export.
 pub(crate) struct Exports {
-    info: info::GuestIndices,
-    meter: meter::GuestIndices,
-    purse: Option<purse::GuestIndices>,
-    supply: Option<supply::GuestIndices>,
-    settings: Option<settings::GuestIndices>,
-    frames: Option<frames::GuestIndices>,
+    pub(crate) info: info::GuestIndices,
+    pub(crate) meter: meter::GuestIndices,
+    pub(crate) purse: Option<purse::GuestIndices>,
+    pub(crate) supply: Option<supply::GuestIndices>,
+    pub(crate) settings: Option<settings::GuestIndices>,
+    pub(crate) frames: Option<frames::GuestIndices>,
     pub(crate) bus: Option<bus::GuestIndices>,
 }
 
@@ -105,6 +108,8 @@ impl Driver {
         let exports = Exports::find(&config.name, &face, &linked)?;
         let callee = Callee::new(config, linked, shared);
         let description = describe(&callee, &exports).await?;
+        let label = format!("{} {}", callee.name(), description.version);
+        let _ = callee.label.set(label.into());
         let ways = ways(&callee, &exports).await?;
         Ok(Driver { callee, face, exports, description, ways })
     }
@@ -152,8 +157,10 @@ impl Driver {
     ) -> Result<Identity, CallError> {
         let call = call_of(device, moment);
         let ask = async |session: &mut Session| {
+            session.asked(|| Request::Probe(call.clone().carried()));
             let meter = self.exports.meter.load(&mut session.store, &session.instance)?;
-            meter.call_probe(&mut session.store, &call).await
+            let said = meter.call_probe(&mut session.store, &call).await?;
+            session.said(said)
         };
         self.callee.call(Instances::Fresh, Some(line), ask, convert::identity).await.answer
     }
@@ -166,12 +173,14 @@ impl Driver {
     ) -> Result<Snapshot, CallError> {
         let call = call_of(device, moment);
         let ask = async |session: &mut Session| {
-            let Session { store, instance, meter, .. } = session;
+            session.asked(|| Request::Read(call.clone().carried()));
+            let Session { store, instance, meter, .. } = &mut *session;
             let meter = match meter {
                 Some(meter) => meter,
                 None => meter.insert(self.exports.meter.load(&mut *store, instance)?),
             };
-            meter.call_read(store, &call).await
+            let said = meter.call_read(store, &call).await?;
+            session.said(said)
         };
         self.callee.call(Instances::MayBeWarm, Some(line), ask, convert::snapshot).await.answer
     }
@@ -187,8 +196,11 @@ impl Driver {
         let exports = self.purse("check")?;
         let call = call_of(device, moment);
         let ask = async |session: &mut Session| {
+            let count = count.map(PurchaseCount::get);
+            session.asked(|| Request::Check(call.clone().carried(), count));
             let purse = exports.load(&mut session.store, &session.instance)?;
-            purse.call_check(&mut session.store, &call, count.map(PurchaseCount::get)).await
+            let said = purse.call_check(&mut session.store, &call, count).await?;
+            session.said(said)
         };
         self.callee.call(Instances::Fresh, Some(line), ask, convert::evidence).await.answer
     }
@@ -221,6 +233,7 @@ impl Driver {
             count: opening.purchase.count.get(),
         };
         self.deliver("open", line, async |purse, session| {
+            session.asked(|| Request::Open(call.clone().carried(), opening.clone().carried()));
             purse.call_open(&mut session.store, &call, &opening).await
         })
         .await
@@ -240,6 +253,7 @@ impl Driver {
             purchase: outward::purchase(purchase),
         };
         self.deliver("sell", line, async |purse, session| {
+            session.asked(|| Request::Sell(call.clone().carried(), order.clone().carried()));
             purse.call_sell(&mut session.store, &call, &order).await
         })
         .await
@@ -249,6 +263,7 @@ impl Driver {
     pub async fn clear(&self, line: &mut LineLease, device: &Device, moment: Moment) -> Delivery {
         let call = call_of(device, moment);
         self.deliver("clear", line, async |purse, session| {
+            session.asked(|| Request::Clear(call.clone().carried()));
             purse.call_clear(&mut session.store, &call).await
         })
         .await
@@ -269,8 +284,14 @@ impl Driver {
         let command = outward::command(command);
         let valid_until = valid_until.map(outward::local_time);
         let ask = async |session: &mut Session| {
+            session.asked(|| Request::Control {
+                told: call.clone().carried(),
+                command,
+                valid_until: valid_until.carried(),
+            });
             let supply = exports.load(&mut session.store, &session.instance)?;
-            supply.call_control(&mut session.store, &call, command, valid_until).await
+            let said = supply.call_control(&mut session.store, &call, command, valid_until).await?;
+            session.said(said)
         };
         self.callee
             .call(Instances::Fresh, Some(line), ask, convert::control)
@@ -292,8 +313,12 @@ impl Driver {
         let call = call_of(device, moment);
         let parameters = outward::extras(parameters);
         let ask = async |session: &mut Session| {
+            session.asked(|| {
+                Request::SetParameters(call.clone().carried(), parameters.clone().carried())
+            });
             let settings = exports.load(&mut session.store, &session.instance)?;
-            settings.call_set_parameters(&mut session.store, &call, &parameters).await
+            let said = settings.call_set_parameters(&mut session.store, &call, &parameters).await?;
+            session.said(said)
         };
         self.callee
             .call(Instances::Fresh, Some(line), ask, convert::set)
@@ -319,7 +344,8 @@ impl Driver {
         };
         let ask = async |session: &mut Session| {
             let purse = exports.load(&mut session.store, &session.instance)?;
-            ask(purse, session).await
+            let said = ask(purse, session).await?;
+            session.said(said)
         };
         let ended: Ended<Claim<Receipt>> =
             self.callee.call(Instances::Fresh, Some(line), ask, convert::receipt).await;
@@ -449,13 +475,13 @@ fn linker(shared: &Shared, grants: &[Capability]) -> wasmtime::Result<Linker<Sta
     types::add_to_linker::<State, HasSelf<State>>(&mut linker, |state| state)?;
     let granted = |capability| grants.contains(&capability);
     if granted(Capability::Line) {
-        line::add_to_linker::<State, HasSelf<State>>(&mut linker, |state| state)?;
+        line::add_to_linker::<State, Watch>(&mut linker, |state| Watched(state))?;
     }
     if granted(Capability::Vault) {
-        vault::add_to_linker::<State, HasSelf<State>>(&mut linker, |state| state)?;
+        vault::add_to_linker::<State, Watch>(&mut linker, |state| Watched(state))?;
     }
     if granted(Capability::Log) {
-        log::add_to_linker::<State, HasSelf<State>>(&mut linker, |state| state)?;
+        log::add_to_linker::<State, Watch>(&mut linker, |state| Watched(state))?;
     }
     Ok(linker)
 }

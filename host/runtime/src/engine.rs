@@ -9,6 +9,7 @@ use crate::driver::Driver;
 use crate::error::LoadError;
 use crate::limits::{CALLS, MEMORY_BYTES_MOST, TICK, WARM_INSTANCES};
 use crate::load::{self, DriverConfig};
+use crate::recordings::Recordings;
 use crate::vault::Vault;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
@@ -42,6 +43,7 @@ pub struct Runtime {
 pub(crate) struct Shared {
     pub(crate) engine: Engine,
     pub(crate) vault: Arc<Vault>,
+    pub(crate) recordings: Recordings,
     /// One permit per running call.
     pub(crate) calls: Semaphore,
     /// One permit per idle warm instance.
@@ -64,10 +66,16 @@ impl Runtime {
             shared: Arc::new(Shared {
                 engine,
                 vault: Arc::new(vault),
+                recordings: Recordings::default(),
                 calls: Semaphore::new(CALLS),
                 warm: Arc::new(Semaphore::new(WARM_INSTANCES)),
             }),
         })
+    }
+
+    /// What the drivers' last calls were, and the switch that turns recording off.
+    pub fn recordings(&self) -> &Recordings {
+        &self.shared.recordings
     }
 
     /// Import set against grant, then compile, link, describe. Refuses with a sentence.

@@ -3,6 +3,7 @@
 //! Invariant: each is a sentence that names the driver, what is wrong and what to do about it.
 
 use crate::limits::{Knob, Spent};
+use polymeter_transcript::{Difference, Function, ParseError};
 
 /// Why a component does not become a driver.
 #[derive(Debug, thiserror::Error)]
@@ -73,6 +74,25 @@ pub enum LoadError {
          \"{configured}\": correct one of them"
     )]
     OtherVendor { driver: String, says: String, configured: String },
+    #[error(
+        "driver {driver}: {function} has no transcript: add one that calls it, so that it is seen \
+         to work before it serves"
+    )]
+    NoTranscript { driver: String, function: Function },
+    #[error("driver {driver}: more than {most} transcripts")]
+    TooManyTranscripts { driver: String, most: usize },
+    #[error("driver {driver}: a transcript cannot be read")]
+    BadTranscript {
+        driver: String,
+        #[source]
+        source: ParseError,
+    },
+    #[error("driver {driver} does not do what its own transcript says")]
+    Differs {
+        driver: String,
+        #[source]
+        source: Difference,
+    },
 }
 
 /// Why a call brought no answer. For calls that change nothing; those that do answer with

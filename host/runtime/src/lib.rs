@@ -8,6 +8,7 @@
 //! packages, the cache of compiled code.
 
 mod bindings;
+mod carried;
 mod contract;
 mod convert;
 mod description;
@@ -18,11 +19,15 @@ mod host_calls;
 pub mod limits;
 mod load;
 mod outcome;
+mod recording;
+mod recordings;
+mod replay;
 mod search;
 mod session;
 mod state;
 mod text;
 pub mod vault;
+mod watch;
 
 #[cfg(test)]
 mod tests;
@@ -34,5 +39,9 @@ pub use error::{CallError, LoadError};
 pub use limits::Limits;
 pub use load::{Capability, DriverConfig};
 pub use outcome::SetOutcome;
+pub use polymeter_transcript as transcript;
+pub use recording::{Recording, RecordingEnd};
+pub use recordings::{MeterKey, Recordings};
+pub use replay::{Coverage, check_transcripts, replay};
 pub use search::{Argument, Collision, Position, Search, Step, Way};
 pub use vault::Vault;

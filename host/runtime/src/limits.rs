@@ -47,6 +47,23 @@ impl Default for Limits {
     }
 }
 
+impl Limits {
+    /// Those that decide how a call ends, by the names of their config keys.
+    pub(crate) fn named(&self) -> Vec<(String, u64)> {
+        let wide = |value: usize| u64::try_from(value).unwrap_or(u64::MAX);
+        [
+            (Knob::MemoryBytes, wide(self.memory_bytes)),
+            (Knob::CpuTicks, self.cpu_ticks),
+            (Knob::Wall, u64::try_from(self.wall.as_millis()).unwrap_or(u64::MAX)),
+            (Knob::Exchanges, u64::from(self.exchanges)),
+            (Knob::LineBytes, wide(self.line_bytes)),
+            (Knob::ResultBytes, wide(self.result_bytes)),
+        ]
+        .map(|(knob, value)| (knob.name().to_owned(), value))
+        .to_vec()
+    }
+}
+
 /// The address space kept for one memory of the pool, hence the most that `memory_bytes` may be.
 pub const MEMORY_BYTES_MOST: usize = 64 << 20;
 
@@ -62,6 +79,18 @@ pub(crate) const WARM_INSTANCES_PER_DRIVER: usize = 32;
 /// A warm instance is thrown away after so many calls or so much time.
 pub(crate) const WARM_CALLS: u32 = 1_000;
 pub(crate) const WARM_TIME: Duration = Duration::from_secs(60);
+
+/// What one recording may hold: steps, and bytes in them.
+pub(crate) const RECORDED_STEPS: usize = 1_024;
+pub(crate) const RECORDED_STEP_BYTES: usize = 256 << 10;
+/// Log lines that one recording shows.
+pub(crate) const RECORDED_LOG_LINES: usize = 100;
+/// Recordings kept of one meter, in each class: acts, failures, other calls.
+pub(crate) const RECORDINGS_PER_METER: usize = 16;
+/// What all recordings of a class may take in memory.
+pub(crate) const RECORDINGS_BYTES_PER_CLASS: usize = 8 << 20;
+/// Transcripts that one package may bring.
+pub(crate) const PLAYED_TRANSCRIPTS: usize = 4_096;
 
 /// One text of an answer.
 pub(crate) const TEXT_BYTES: usize = 4 << 10;

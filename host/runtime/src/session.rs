@@ -6,6 +6,7 @@
 
 use crate::bindings::exports::polymeter::driver::{frames, meter};
 use crate::bindings::polymeter::driver::types;
+use crate::carried::Carried;
 use crate::convert::{Checked, detail, device_code};
 use crate::engine::{HANDLES, Shared};
 use crate::error::CallError;
@@ -16,8 +17,9 @@ use crate::load::DriverConfig;
 use crate::outcome::Ended;
 use crate::state::State;
 use crate::text::printable;
+use polymeter_transcript::{Outcome, Request};
 use polymeter_transport::LineLease;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use wasmtime::Store;
@@ -28,6 +30,8 @@ pub(crate) struct Callee {
     pub(crate) config: DriverConfig,
     pub(crate) linked: InstancePre<State>,
     name: Arc<str>,
+    /// Name and version, for recordings; known once it has described itself.
+    pub(crate) label: OnceLock<Arc<str>>,
     shared: Arc<Shared>,
     /// One permit per call of this driver.
     permits: Semaphore,
@@ -59,6 +63,21 @@ pub(crate) enum Instances {
 }
 
 impl Session {
+    /// The call that is about to be made, for its recording.
+    pub(crate) fn asked(&mut self, request: impl FnOnce() -> Request) {
+        self.store.data_mut().recorder.asked(request);
+    }
+
+    /// What the driver answered, for the recording of the call.
+    pub(crate) fn said<W, E>(&mut self, answer: Result<W, E>) -> wasmtime::Result<Result<W, E>>
+    where
+        W: Clone + Carried<Outcome>,
+        E: Clone + Carried<Outcome>,
+    {
+        self.store.data_mut().recorder.answered(|| answer.clone().carried());
+        Ok(answer)
+    }
+
     fn is_worn(&self) -> bool {
         self.calls >= WARM_CALLS || self.born.elapsed() >= WARM_TIME
     }
@@ -72,6 +91,7 @@ impl Callee {
     ) -> Self {
         Self {
             name: config.name.as_str().into(),
+            label: OnceLock::new(),
             permits: Semaphore::new(config.limits.concurrent_calls),
             warm: Mutex::default(),
             config,
@@ -110,6 +130,8 @@ impl Callee {
             Err(error) => return Ended { answer: Err(error), sent: false },
         };
         let sent_before = line.as_ref().map_or(0, |line| line.bytes_sent());
+        let on_line = line.as_ref().filter(|_| self.shared.recordings.is_on());
+        session.store.data_mut().recorder.begin(on_line.map(|line| line.name()));
         session.store.data_mut().begin(line.as_mut().map(|line| line.take()));
         session.store.set_epoch_deadline(1);
         let answer = tokio::time::timeout_at(deadline, ask(&mut session)).await;
@@ -141,6 +163,7 @@ impl Callee {
             Ok(Ok(Ok(answer))) => convert(answer)
                 .map_err(|what| CallError::BadResult { driver: self.name().to_owned(), what }),
         };
+        self.keep_recording(state, sent, answer.as_ref().err());
         if answer.is_ok() && instances == Instances::MayBeWarm {
             self.keep(session);
         }
@@ -176,6 +199,20 @@ impl Callee {
             }
             Err(error) => Err(self.broken(store.data_mut(), Some(&error))),
         }
+    }
+
+    /// Of a driver that is only looked at there is nothing to keep.
+    fn keep_recording(&self, state: &mut State, sent: bool, error: Option<&CallError>) {
+        let Some(vendor) = self.config.vendor.clone() else { return };
+        let driver = Arc::clone(self.label.get().unwrap_or(&self.name));
+        let limits = self.limits();
+        if let Some(recording) = state.recorder.finish(driver, vendor, limits, sent, error) {
+            self.shared.recordings.keep(recording);
+        }
+    }
+
+    pub(crate) fn recordings(&self) -> &crate::Recordings {
+        &self.shared.recordings
     }
 
     /// Back among the warm ones, unless it is worn or there are enough of them.

@@ -4,8 +4,10 @@
 //! over the life of the instance, because memory cannot shrink.
 
 use crate::limits::{DETAIL_BYTES, Knob, Limits, Spent, TICK};
+use crate::recording::Recorder;
 use crate::text::printable;
 use crate::vault::Vault;
+use crate::watch::Stage;
 use polymeter_domain::VendorCode;
 use polymeter_transport::LineLease;
 use std::sync::Arc;
@@ -20,6 +22,10 @@ pub(crate) struct State {
     pub(crate) limits: Limits,
     /// Lent for the length of one call.
     pub(crate) lease: Option<LineLease>,
+    /// Writes the call down.
+    pub(crate) recorder: Recorder,
+    /// The transcript that answers in place of line and vault.
+    pub(crate) stage: Option<Stage>,
     /// The first limit that bit; it explains whatever came after.
     pub(crate) spent: Option<Spent>,
     /// What the driver last wrote at level error; its panic hook does so before a trap.
@@ -47,6 +53,8 @@ impl State {
             vault,
             limits,
             lease: None,
+            recorder: Recorder::default(),
+            stage: None,
             spent: None,
             last_words: None,
             ticks: 0,

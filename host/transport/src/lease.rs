@@ -92,6 +92,11 @@ impl LineLease {
         }
     }
 
+    /// The name of its line.
+    pub fn name(&self) -> &str {
+        &self.call.shared.settings.name
+    }
+
     /// Bytes that the operating system has taken during this lease, on the far side of `take` too.
     /// 0 proves that nothing left.
     pub fn bytes_sent(&self) -> u64 {

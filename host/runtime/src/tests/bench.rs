@@ -30,21 +30,22 @@ pub(super) fn runtime() -> Runtime {
 /// The misbehaving driver.
 pub(super) fn component() -> &'static [u8] {
     static COMPONENT: OnceLock<Vec<u8>> = OnceLock::new();
-    COMPONENT.get_or_init(|| guest("misbehaving"))
+    COMPONENT.get_or_init(|| guest("tests/conformance/misbehaving"))
 }
 
 /// The driver that was built against the frozen folder `wit/1.0.0`.
 pub(super) fn old_component() -> &'static [u8] {
     static COMPONENT: OnceLock<Vec<u8>> = OnceLock::new();
-    COMPONENT.get_or_init(|| guest("contract-1-0"))
+    COMPONENT.get_or_init(|| guest("tests/conformance/contract-1-0"))
 }
 
-/// A guest of `tests/conformance`, built by the vendor's own command. As a process, because no crate
+/// A guest in this folder of the tree, built by the vendor's own command. As a process, because no crate
 /// of the host may depend on the SDK.
-fn guest(name: &str) -> Vec<u8> {
+pub(super) fn guest(folder: &str) -> Vec<u8> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let out_dir = root.join("target/drivers-test");
-    let manifest = root.join("tests/conformance").join(name).join("Cargo.toml");
+    let manifest = root.join(folder).join("Cargo.toml");
+    let name = folder.rsplit('/').next().unwrap_or(folder);
     let built = Command::new(env!("CARGO"))
         .current_dir(&root)
         .args(["run", "--quiet", "--package", "polymeter-sdk", "--", "build"])

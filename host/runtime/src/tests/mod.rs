@@ -7,3 +7,4 @@ mod load;
 mod money;
 mod old_contract;
 mod reading;
+mod recording;

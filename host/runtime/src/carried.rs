@@ -1,0 +1,3 @@
+//! The contract's values as a transcript's and back.
+
+polymeter_transcript::conversions!(crate::bindings);

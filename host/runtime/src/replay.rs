@@ -1,0 +1,215 @@
+//! A transcript played against the component: the driver must do, in its sandbox, exactly what
+//! stands there.
+//!
+//! Invariant: a play touches no line; what it finds is the first difference. Not here: the order of
+//! the steps (polymeter-transcript), playing natively (the SDK's).
+
+use crate::bindings::polymeter::driver::types;
+use crate::carried::Carried;
+use crate::convert::{self, Checked};
+use crate::driver::{Driver, Exports};
+use crate::error::{CallError, LoadError};
+use crate::limits::PLAYED_TRANSCRIPTS;
+use crate::recording::{broken_off, verdict};
+use crate::session::{Instances, Session};
+use crate::watch::Stage;
+use polymeter_transcript::{Difference, Function, Outcome, Player, Request, Transcript};
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// How many transcripts were played for each function.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Coverage(pub BTreeMap<Function, usize>);
+
+/// What the driver answered, and what the host would find wrong with it.
+struct Performed {
+    outcome: Outcome,
+    error: Option<String>,
+}
+
+/// Plays one transcript. The driver's instance is a fresh one.
+pub async fn replay(driver: &Driver, transcript: &Transcript) -> Result<(), Difference> {
+    let differs = |line, problem| Difference {
+        name: transcript.name.clone(),
+        line,
+        problem,
+        log: String::new(),
+    };
+    let request = transcript.request.clone();
+    let function = request.function();
+    if !driver.exports.has(function) {
+        let problem = format!("{} does not export {function}", driver.name());
+        return Err(differs(transcript.request_line, problem));
+    }
+    let transcript = Arc::new(transcript.clone());
+    let stage: Stage = Arc::new(Mutex::new(Player::new(Arc::clone(&transcript))));
+    let ask = async |session: &mut Session| {
+        session.store.data_mut().stage = Some(Arc::clone(&stage));
+        let performed = perform(&driver.exports, session, request).await;
+        session.store.data_mut().stage = None;
+        Ok(Ok::<_, Infallible>(performed?))
+    };
+    let ended = driver.callee.call(Instances::Fresh, None, ask, Ok).await;
+    let Performed { outcome, error } = ended.answer.unwrap_or_else(|error| Performed {
+        outcome: broken_off(&error),
+        error: Some(error.to_string()),
+    });
+    // Nobody else has it any more: the call is over.
+    let lock = stage.lock();
+    let mut guard = lock.unwrap_or_else(PoisonError::into_inner);
+    let player = std::mem::replace(&mut *guard, Player::new(Arc::clone(&transcript)));
+    let sent = player.has_sent();
+    player.finish(&outcome)?;
+    let Some(expected) = &transcript.verdict else { return Ok(()) };
+    let failed = error.map(|what| CallError::BadResult { driver: driver.name().to_owned(), what });
+    let found = verdict(function, sent, failed.as_ref()).unwrap_or_default();
+    // The words may name the driver; its first is what counts.
+    let word = |text: &str| text.split(' ').next().unwrap_or_default().to_owned();
+    if word(expected) != word(&found) {
+        let problem = format!("expected the verdict\n{expected}\nbut got\n{found}");
+        return Err(differs(transcript.result_line, problem));
+    }
+    Ok(())
+}
+
+/// Plays a package's own transcripts, each `(name, text)`. Every function that the host may call
+/// must have one.
+pub async fn check_transcripts<'a>(
+    driver: &Driver,
+    transcripts: impl IntoIterator<Item = (&'a str, &'a str)>,
+) -> Result<Coverage, LoadError> {
+    let name = || driver.name().to_owned();
+    let mut coverage = Coverage::default();
+    let mut parsed = Vec::new();
+    for (file, text) in transcripts {
+        if parsed.len() >= PLAYED_TRANSCRIPTS {
+            return Err(LoadError::TooManyTranscripts { driver: name(), most: PLAYED_TRANSCRIPTS });
+        }
+        let transcript = Transcript::parse(file, text)
+            .map_err(|source| LoadError::BadTranscript { driver: name(), source })?;
+        *coverage.0.entry(transcript.request.function()).or_default() += 1;
+        parsed.push(transcript);
+    }
+    if let Some(function) = Function::ALL
+        .into_iter()
+        .find(|it| driver.may_be_asked(*it) && !coverage.0.contains_key(it))
+    {
+        return Err(LoadError::NoTranscript { driver: name(), function });
+    }
+    for transcript in &parsed {
+        replay(driver, transcript)
+            .await
+            .map_err(|source| LoadError::Differs { driver: name(), source })?;
+    }
+    Ok(coverage)
+}
+
+impl Driver {
+    /// Whether the host would ever call it.
+    fn may_be_asked(&self, function: Function) -> bool {
+        let abilities = self.abilities();
+        match function.interface() {
+            "purse" => abilities.purse,
+            "supply" => abilities.supply,
+            "settings" => abilities.settings,
+            "frames" => abilities.frames,
+            _ => true,
+        }
+    }
+}
+
+impl Exports {
+    fn has(&self, function: Function) -> bool {
+        match function.interface() {
+            "purse" => self.purse.is_some(),
+            "supply" => self.supply.is_some(),
+            "settings" => self.settings.is_some(),
+            "frames" => self.frames.is_some(),
+            _ => true,
+        }
+    }
+}
+
+/// Makes the call.
+async fn perform(
+    exports: &Exports,
+    session: &mut Session,
+    request: Request,
+) -> wasmtime::Result<Performed> {
+    let Session { store, instance, .. } = session;
+    let instance = &*instance;
+    /// An interface that [`Exports::has`].
+    macro_rules! interface {
+        ($name:ident) => {
+            exports
+                .$name
+                .as_ref()
+                .ok_or_else(|| wasmtime::Error::msg("the interface is not exported"))?
+                .load(&mut *store, instance)?
+        };
+    }
+    Ok(match request {
+        Request::Describe => {
+            let info = exports.info.load(&mut *store, instance)?;
+            let said = info.call_describe(&mut *store).await?;
+            performed(Ok::<_, types::DriverError>(said), crate::Description::check)
+        }
+        Request::Probe(told) => {
+            let meter = exports.meter.load(&mut *store, instance)?;
+            performed(meter.call_probe(store, &told.carried()).await?, convert::identity)
+        }
+        Request::Read(told) => {
+            let meter = exports.meter.load(&mut *store, instance)?;
+            performed(meter.call_read(store, &told.carried()).await?, convert::snapshot)
+        }
+        Request::Open(told, opening) => {
+            let purse = interface!(purse);
+            let said = purse.call_open(store, &told.carried(), &opening.carried()).await?;
+            performed(said, convert::receipt)
+        }
+        Request::Sell(told, order) => {
+            let purse = interface!(purse);
+            let said = purse.call_sell(store, &told.carried(), &order.carried()).await?;
+            performed(said, convert::receipt)
+        }
+        Request::Clear(told) => {
+            let purse = interface!(purse);
+            performed(purse.call_clear(store, &told.carried()).await?, convert::receipt)
+        }
+        Request::Check(told, count) => {
+            let purse = interface!(purse);
+            performed(purse.call_check(store, &told.carried(), count).await?, convert::evidence)
+        }
+        Request::Control { told, command, valid_until } => {
+            let supply = interface!(supply);
+            let until: Option<types::LocalTime> = valid_until.carried();
+            let said = supply.call_control(store, &told.carried(), command, until).await?;
+            performed(said, convert::control)
+        }
+        Request::SetParameters(told, parameters) => {
+            let settings = interface!(settings);
+            let (told, parameters): (types::Call, types::Extras) =
+                (told.carried(), parameters.carried());
+            let said = settings.call_set_parameters(store, &told, &parameters).await?;
+            performed(said, convert::set)
+        }
+        Request::Decode(frame) => {
+            let frames = interface!(frames);
+            performed(frames.call_decode(store, &frame).await?, convert::explanation)
+        }
+    })
+}
+
+fn performed<W, E, T>(said: Result<W, E>, convert: impl FnOnce(W) -> Checked<T>) -> Performed
+where
+    W: Clone + Carried<Outcome>,
+    E: Carried<Outcome>,
+{
+    match said {
+        Ok(said) => Performed { outcome: said.clone().carried(), error: convert(said).err() },
+        Err(error) => {
+            Performed { outcome: error.carried(), error: Some("its own error".to_owned()) }
+        }
+    }
+}
