@@ -6,6 +6,8 @@ use std::fmt;
 pub enum BadName {
     #[error("vendor code `{0}` must be 1 to 16 capital letters, digits or `-`, e.g. ACREL")]
     VendorCode(String),
+    #[error("region `{0}` must be 1 to 32 letters, digits, `.`, `_` or `-`, e.g. HZ-01")]
+    Region(String),
     #[error("meter address `{0}` must be 1 to 64 printable characters without spaces")]
     MeterAddress(String),
     #[error("customer number `{0}` must be 1 to 12 digits")]
@@ -21,6 +23,22 @@ impl VendorCode {
         let fits = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'-';
         if text.is_empty() || text.len() > 16 || !text.bytes().all(fits) {
             return Err(BadName::VendorCode(text.to_owned()));
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+/// A part of a vendor's estate with keys of its own, so that a card of one region is worth nothing in
+/// another (区域).
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Region(String);
+
+impl Region {
+    pub fn new(text: &str) -> Result<Self, BadName> {
+        let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+        // A lone hyphen stands for "no region" in the vault's file.
+        if text.is_empty() || text.len() > 32 || text == "-" || !text.bytes().all(fits) {
+            return Err(BadName::Region(text.to_owned()));
         }
         Ok(Self(text.to_owned()))
     }
@@ -66,7 +84,7 @@ macro_rules! text {
         }
     )+};
 }
-text!(VendorCode, MeterAddress, CustomerNumber);
+text!(VendorCode, Region, MeterAddress, CustomerNumber);
 
 /// Civil time at the site, as devices keep it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -89,6 +107,11 @@ mod tests {
             [("ACREL", true), ("DLT645", true), ("", false), ("acrel", false), ("A B", false)]
         {
             assert_eq!(VendorCode::new(text).is_ok(), ok, "{text:?}");
+        }
+        for (text, ok) in
+            [("HZ-01", true), ("", false), ("-", false), ("杭州", false), ("a/b", false)]
+        {
+            assert_eq!(Region::new(text).is_ok(), ok, "{text:?}");
         }
         for (text, ok) in
             [("1", true), ("000000000001", true), ("", false), ("a b", false), ("é", false)]

@@ -14,7 +14,7 @@ pub mod supply;
 pub mod tariff;
 
 pub use credit::{Credit, Evidence, Purchase, PurchaseCount, Quantity, Receipt, Refusal};
-pub use device::{CustomerNumber, LocalTime, MeterAddress, VendorCode};
+pub use device::{CustomerNumber, LocalTime, MeterAddress, Region, VendorCode};
 pub use id::{AccountId, CustomerId, MeterId, OperatorId, ReadingId, SaleId, TransferId};
 pub use money::{Currency, Money};
 pub use reading::{Decimal, Measurement, ObisCode, Quality, Snapshot, Unit, Value};

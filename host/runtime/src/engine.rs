@@ -10,7 +10,7 @@ use crate::error::LoadError;
 use crate::limits::{CALLS, MEMORY_BYTES_MOST, TICK, WARM_INSTANCES};
 use crate::load::{self, DriverConfig};
 use crate::recordings::Recordings;
-use crate::vault::Vault;
+use polymeter_vault::Vault;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
 use wasmtime::component::Component;

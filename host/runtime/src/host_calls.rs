@@ -5,9 +5,8 @@
 
 use crate::bindings::polymeter::driver::{line, log, types, vault};
 use crate::state::State;
-use crate::vault::{Diversification, KeyName, Refused, Vault};
-use polymeter_domain::VendorCode;
 use polymeter_transport::LineError;
+use polymeter_vault::{Derivation, KeyName, Message, Refused, Scope, Vault};
 use std::time::Instant;
 
 /// `line-error.code`.
@@ -87,9 +86,9 @@ impl vault::Host for State {
         data: Vec<u8>,
     ) -> Answer<Vec<u8>, vault::VaultError> {
         let mac = self
-            .owner()
-            .and_then(|vendor| self.vault.mac(vendor, &name(&key), algorithm, &iv, &data));
-        Ok(mac.map(|mac| mac.to_vec()).map_err(refused))
+            .scope()
+            .and_then(|scope| self.vault.mac(scope, &name(&key), algorithm, &iv, &data));
+        Ok(mac.map_err(refused))
     }
 
     fn encrypt(
@@ -100,10 +99,10 @@ impl vault::Host for State {
         associated: Vec<u8>,
         data: Vec<u8>,
     ) -> Answer<Vec<u8>, vault::VaultError> {
-        let encrypted = self.owner().and_then(|vendor| {
-            without(&iv, &associated)?;
-            self.vault.encrypt(vendor, &name(&key), algorithm, &data)
-        });
+        let message = Message { iv: &iv, associated: &associated, data: &data };
+        let encrypted = self
+            .scope()
+            .and_then(|scope| self.vault.encrypt(scope, &name(&key), algorithm, message));
         Ok(encrypted.map_err(refused))
     }
 
@@ -115,10 +114,10 @@ impl vault::Host for State {
         associated: Vec<u8>,
         data: Vec<u8>,
     ) -> Answer<Vec<u8>, vault::VaultError> {
-        let decrypted = self.owner().and_then(|vendor| {
-            without(&iv, &associated)?;
-            self.vault.decrypt(vendor, &name(&key), algorithm, &data)
-        });
+        let message = Message { iv: &iv, associated: &associated, data: &data };
+        let decrypted = self
+            .scope()
+            .and_then(|scope| self.vault.decrypt(scope, &name(&key), algorithm, message));
         Ok(decrypted.map_err(refused))
     }
 
@@ -127,20 +126,10 @@ impl vault::Host for State {
     }
 }
 
-/// ECB, all that this vault has, takes neither.
-fn without(iv: &[u8], associated: &[u8]) -> Result<(), Refused> {
-    for (what, bytes) in [("an initial value", iv), ("associated data", associated)] {
-        if !bytes.is_empty() {
-            return Err(Refused::BadLength { what, length: bytes.len() });
-        }
-    }
-    Ok(())
-}
-
 impl State {
-    /// The vendor whose keys this driver may use.
-    fn owner(&self) -> Result<&VendorCode, Refused> {
-        self.vendor.as_ref().ok_or(Refused::NoVendor)
+    /// Whose keys this driver may use.
+    fn scope(&self) -> Result<&Scope, Refused> {
+        self.scope.as_ref().ok_or(Refused::NoVendor)
     }
 }
 
@@ -148,7 +137,7 @@ fn name(key: &vault::Key) -> KeyName<'_> {
     let path = key
         .path
         .iter()
-        .map(|step| Diversification { algorithm: step.algorithm, factor: &step.factor })
+        .map(|step| Derivation { algorithm: step.algorithm, factor: &step.factor })
         .collect();
     KeyName { label: &key.label, path }
 }

@@ -26,7 +26,6 @@ mod search;
 mod session;
 mod state;
 mod text;
-pub mod vault;
 mod watch;
 
 #[cfg(test)]
@@ -40,8 +39,8 @@ pub use limits::Limits;
 pub use load::{Capability, DriverConfig};
 pub use outcome::SetOutcome;
 pub use polymeter_transcript as transcript;
+pub use polymeter_vault::Vault;
 pub use recording::{Recording, RecordingEnd};
 pub use recordings::{MeterKey, Recordings};
 pub use replay::{Coverage, check_transcripts, replay};
 pub use search::{Argument, Collision, Position, Search, Step, Way};
-pub use vault::Vault;

@@ -6,7 +6,8 @@
 use crate::contract::{self, Outside, PACKAGE, SECTION};
 use crate::error::LoadError;
 use crate::limits::{CALLS, Knob, Limits, MEMORY_BYTES_MOST};
-use polymeter_domain::VendorCode;
+use polymeter_domain::{Region, VendorCode};
+use polymeter_vault::Scope;
 use wasmparser::{Encoding, Parser, Payload};
 
 /// The import interfaces an admin may grant, by their config names "line", "vault", "log".
@@ -40,8 +41,18 @@ pub struct DriverConfig {
     pub name: String,
     /// The vendor code that it must say it is of; `None` for a driver that is only looked at.
     pub vendor: Option<VendorCode>,
+    /// Beside its vendor's keys for all regions, it sees those of this one.
+    pub region: Option<Region>,
     pub grants: Vec<Capability>,
     pub limits: Limits,
+}
+
+impl DriverConfig {
+    /// Whose keys the driver may use.
+    pub(crate) fn scope(&self) -> Option<Scope> {
+        let region = self.region.clone();
+        self.vendor.clone().map(|vendor| Scope { vendor, region })
+    }
 }
 
 /// What a component asks for and what it was built for.

@@ -181,7 +181,7 @@ impl Callee {
         }
         let state = State::new(
             Arc::clone(&self.name),
-            self.config.vendor.clone(),
+            self.config.scope(),
             Arc::clone(&self.shared.vault),
             self.limits().clone(),
         );

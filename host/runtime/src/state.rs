@@ -6,10 +6,9 @@
 use crate::limits::{DETAIL_BYTES, Knob, Limits, Spent, TICK};
 use crate::recording::Recorder;
 use crate::text::printable;
-use crate::vault::Vault;
 use crate::watch::Stage;
-use polymeter_domain::VendorCode;
 use polymeter_transport::LineLease;
+use polymeter_vault::{Scope, Vault};
 use std::sync::Arc;
 use std::time::Instant;
 use wasmtime::{ResourceLimiter, UpdateDeadline};
@@ -17,7 +16,8 @@ use wasmtime::{ResourceLimiter, UpdateDeadline};
 /// The data of one store.
 pub(crate) struct State {
     pub(crate) driver: Arc<str>,
-    pub(crate) vendor: Option<VendorCode>,
+    /// Whose keys it may use; `None` for a driver that is only looked at.
+    pub(crate) scope: Option<Scope>,
     pub(crate) vault: Arc<Vault>,
     pub(crate) limits: Limits,
     /// Lent for the length of one call.
@@ -43,13 +43,13 @@ pub(crate) struct State {
 impl State {
     pub(crate) fn new(
         driver: Arc<str>,
-        vendor: Option<VendorCode>,
+        scope: Option<Scope>,
         vault: Arc<Vault>,
         limits: Limits,
     ) -> Self {
         Self {
             driver,
-            vendor,
+            scope,
             vault,
             limits,
             lease: None,
@@ -201,8 +201,7 @@ mod tests {
     use super::*;
 
     fn state(limits: Limits) -> State {
-        let vendor = VendorCode::new("TEST").ok();
-        State::new("test".into(), vendor, Arc::default(), limits)
+        State::new("test".into(), None, Arc::default(), limits)
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 use crate::config::{Config, Problems};
 use crate::drivers::{self, Drivers};
+use crate::vault;
 use jiff::tz::TimeZone;
 use polymeter_domain::{Currency, LocalTime};
 use polymeter_ledger::{Database, LedgerError};
@@ -29,6 +30,8 @@ pub enum AppError {
     Engine(#[source] Box<LoadError>),
     #[error("{0}")]
     Drivers(Problems),
+    #[error("{0}")]
+    Vault(Problems),
     #[error("driver `{name}` was not loaded")]
     Driver {
         name: String,
@@ -81,13 +84,9 @@ pub async fn load_fittings(config: &Config) -> Result<Vec<Fitting>, AppError> {
     drivers::load(&runtime(config)?, config, &[]).await.map_err(AppError::Drivers)
 }
 
-/// An engine whose vault holds the configured keys.
+/// An engine whose vault is the configured one.
 pub fn runtime(config: &Config) -> Result<Runtime, AppError> {
-    let mut vault = Vault::default();
-    for entry in &config.keys {
-        vault.insert(entry.vendor.clone(), entry.label.clone(), entry.key);
-    }
-    Runtime::new(vault).map_err(engine)
+    Runtime::new(vault::open(config)?).map_err(engine)
 }
 
 fn engine(error: LoadError) -> AppError {
@@ -102,6 +101,7 @@ pub async fn load_unconfigured(name: &str, component: &[u8]) -> Result<Arc<Drive
     let config = DriverConfig {
         name: name.to_owned(),
         vendor: None,
+        region: None,
         grants: vec![Capability::Line, Capability::Vault, Capability::Log],
         limits: Limits::default(),
     };

@@ -1,25 +1,26 @@
 //! The one configuration file: read once, checked whole, handed on by argument.
 //!
-//! Invariant: a [`Config`] names only files that exist, keys that are well-formed and private, and
-//! names that are unique; an error carries file, line, what is wrong and how to mend it.
+//! Invariant: a [`Config`] names only files that exist, and names that are unique; an error carries
+//! file, line, what is wrong and how to mend it.
 //! Not here: loading the drivers named in it (app.rs), changing drivers while running
-//! (drivers.rs).
+//! (drivers.rs), opening the vault (vault.rs).
 
 mod candidate;
 mod checks;
 mod edit;
 mod raw;
+mod vault;
 
 pub use candidate::CandidateEntry;
 pub use edit::{Edit, edit, replace};
 pub use polymeter_package::{Problem, Problems};
+pub use vault::{Store, VaultEntry};
 
 use jiff::tz::TimeZone;
-use polymeter_domain::{Currency, VendorCode};
+use polymeter_domain::Currency;
 use polymeter_package::problem;
 use polymeter_runtime::DriverConfig;
 use polymeter_transport::LineSettings;
-use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -33,7 +34,8 @@ pub struct Config {
     pub currency: Currency,
     pub drivers: Vec<DriverEntry>,
     pub lines: Vec<LineSettings>,
-    pub keys: Vec<KeyEntry>,
+    /// `None`: no driver has a key.
+    pub vault: Option<VaultEntry>,
 }
 
 /// One `[[driver]]`: what the runtime is told, and the component's file.
@@ -47,20 +49,6 @@ pub struct DriverEntry {
     pub candidate: Option<CandidateEntry>,
     /// Where it stands in the file, for errors found when it is loaded.
     pub line: usize,
-}
-
-/// One `[[key]]`, its file read.
-#[derive(Clone)]
-pub struct KeyEntry {
-    pub vendor: VendorCode,
-    pub label: String,
-    pub key: [u8; 16],
-}
-
-impl fmt::Debug for KeyEntry {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "KeyEntry({}, {}, [redacted])", self.vendor, self.label)
-    }
 }
 
 impl Config {
@@ -84,9 +72,7 @@ impl Config {
 
     /// As [`Config::read`], from the text of `file`.
     pub fn parse(file: &Path, text: &str) -> Result<Config, Problems> {
-        let raw = toml::from_str(text)
-            .map_err(|error| problem::of_toml(file, text, &error, "docs/operating.md"))?;
-        checks::check(file, text, raw)
+        checks::check(file, text, shape_of(file, text)?)
     }
 }
 
@@ -98,6 +84,19 @@ fn read_text(file: &Path) -> Result<String, Problem> {
             "name the configuration with --config FILE",
         )
     })
+}
+
+impl VaultEntry {
+    /// `[vault]` of `file`, which may still name drivers that are not there: keys come first.
+    pub fn read(file: &Path) -> Result<VaultEntry, Problems> {
+        let text = read_text(file)?;
+        checks::vault(file, &text, &shape_of(file, &text)?)
+    }
+}
+
+fn shape_of(file: &Path, text: &str) -> Result<raw::File, Problems> {
+    let problem = |error| problem::of_toml(file, text, &error, "docs/operating.md");
+    Ok(toml::from_str(text).map_err(problem)?)
 }
 
 #[cfg(test)]

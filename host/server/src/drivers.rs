@@ -302,6 +302,11 @@ fn needs_restart(in_force: &Config, wanted: &Config) -> Vec<String> {
     if in_force.time_zone != wanted.time_zone || in_force.currency != wanted.currency {
         tell("site");
     }
+    let vault =
+        |config: &Config| config.vault.as_ref().map(|it| (it.store.clone(), it.unlock.clone()));
+    if vault(in_force) != vault(wanted) {
+        tell("vault");
+    }
     for line in &in_force.lines {
         match wanted.lines.iter().find(|it| it.name == line.name) {
             Some(same) if same == line => {}

@@ -15,4 +15,5 @@ pub mod drivers;
 pub mod registers;
 pub mod session;
 pub mod ui;
+pub mod vault;
 pub mod web;

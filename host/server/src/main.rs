@@ -82,6 +82,9 @@ enum Command {
     /// The books.
     #[command(subcommand)]
     Ledger(LedgerCommand),
+    /// The keys that drivers use by name and never see.
+    #[command(subcommand)]
+    Vault(commands::vault::VaultCommand),
     /// Print the API's OpenAPI document.
     Openapi,
 }
@@ -196,6 +199,7 @@ async fn run(arguments: Arguments) -> Result<(), commands::Failure> {
             commands::decode::run(&config, drivers, &driver, &bytes).await
         }
         Command::Ledger(LedgerCommand::Verify) => commands::ledger::verify(&config).await,
+        Command::Vault(command) => commands::vault::run(&config, command),
         Command::Openapi => commands::openapi::run(),
     }
 }

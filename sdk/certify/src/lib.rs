@@ -37,7 +37,8 @@ use device::Program;
 use polymeter_domain::VendorCode;
 use polymeter_package::Manifest;
 use polymeter_runtime::{Capability, Driver, DriverConfig, Limits, Runtime, Vault};
-use settings::Settings;
+use polymeter_vault::Secret;
+use settings::{KeyShape, Settings};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -61,7 +62,7 @@ pub fn check(project: &Project) -> Result<()> {
     executor.block_on(async {
         let manifest = &project.manifest;
         let vendor = vendor(manifest)?;
-        let driver = load(project, vendor, &BTreeMap::new()).await?;
+        let driver = load(project, vendor, &BTreeMap::new(), &BTreeMap::new()).await?;
         let paper =
             [paper::description(manifest, vendor, &driver), paper::imports(manifest, &driver)];
         let wrong: Vec<String> = paper.into_iter().flat_map(|case| case.complaints).collect();
@@ -86,7 +87,7 @@ async fn certified(project: &Project, seed: u64, choice: &Choice) -> Result<Repo
     let vendor = vendor(manifest)?;
     build_simulator(project, &settings)?;
     let keys = keys(seed, manifest, &settings)?;
-    let driver = load(project, vendor, &keys).await?;
+    let driver = load(project, vendor, &settings.keys, &keys).await?;
     let author = Author {
         seed,
         settings: &settings,
@@ -143,15 +144,18 @@ fn build_simulator(project: &Project, settings: &Settings) -> Result<()> {
     Ok(())
 }
 
-/// A key for each label of driver.toml, of the length that `[certify]` says.
+/// A key for each label of driver.toml, of the kind that `[certify]` says.
 fn keys(seed: u64, manifest: &Manifest, settings: &Settings) -> Result<BTreeMap<String, Vec<u8>>> {
     let mut chance = Chance::new(seed, "keys");
     let mut keys = BTreeMap::new();
     for label in &manifest.keys {
-        let length = settings.keys.get(label).with_context(|| {
-            format!("driver.toml wants the key `{label}`; say its length: [certify] keys = {{ {label} = 16 }}")
+        let shape = settings.keys.get(label).with_context(|| {
+            format!(
+                "driver.toml wants the key `{label}`; say its kind: [certify] keys = {{ {label} = \
+                 \"hmac\" }}"
+            )
         })?;
-        keys.insert(label.clone(), chance.bytes(*length));
+        keys.insert(label.clone(), chance.bytes(shape.bytes));
     }
     let unknown: Vec<&String> =
         settings.keys.keys().filter(|label| !manifest.keys.contains(*label)).collect();
@@ -184,12 +188,16 @@ fn writable(driver: &Driver, settings: &Settings) -> Result<Vec<(String, i64, i6
 async fn load(
     project: &Project,
     vendor: &VendorCode,
+    shapes: &BTreeMap<String, KeyShape>,
     keys: &BTreeMap<String, Vec<u8>>,
 ) -> Result<Arc<Driver>> {
     let mut vault = Vault::default();
     for (label, key) in keys {
-        let key = <[u8; 16]>::try_from(key.as_slice()).ok().context("a key of 16 bytes")?;
-        vault.insert(vendor.clone(), label.clone(), key);
+        let shape = shapes.get(label).context("a key of [certify]")?;
+        let key = Secret::new(key.clone());
+        vault = vault
+            .with(vendor.clone(), label, shape.kind, key)
+            .with_context(|| format!("`{label}` is no label of the vault"))?;
     }
     let manifest = &project.manifest;
     let grants = manifest.imports.iter().map(|import| {
@@ -198,6 +206,7 @@ async fn load(
     let config = DriverConfig {
         name: manifest.name.clone(),
         vendor: Some(vendor.clone()),
+        region: None,
         grants: grants.collect::<Result<_>>()?,
         limits: with_head_room(Limits::default()),
     };

@@ -3,6 +3,7 @@
 
 use anyhow::{Context, Result, ensure};
 use polymeter_domain::{Decimal, Value};
+use polymeter_vault::Kind;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
@@ -21,7 +22,7 @@ pub struct Settings {
     #[serde(default = "count")]
     pub count: u32,
     #[serde(default)]
-    pub keys: BTreeMap<String, usize>,
+    pub keys: BTreeMap<String, KeyShape>,
     #[serde(default)]
     pub readings: BTreeMap<String, Reading>,
     /// Bounds of a writable parameter, where those that the driver describes are too wide.
@@ -30,6 +31,31 @@ pub struct Settings {
     /// Typed values, as a transcript writes them.
     #[serde(default)]
     pub parameters: BTreeMap<String, String>,
+}
+
+/// What a key of a label is for, and how long it is: `"hmac"`, or `"aes 32"` where a kind has several
+/// lengths.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(try_from = "String")]
+pub struct KeyShape {
+    pub kind: Kind,
+    pub bytes: usize,
+}
+
+impl TryFrom<String> for KeyShape {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<KeyShape, String> {
+        let (word, bytes) = text.split_once(' ').unwrap_or((&text, ""));
+        let known = || Kind::ALL.map(Kind::word).join(", ");
+        let kind =
+            Kind::from_word(word).ok_or_else(|| format!("`{text}` is none of {}", known()))?;
+        let bytes = if bytes.is_empty() { Ok(kind.generated_bytes()) } else { bytes.parse() };
+        match bytes {
+            Ok(bytes) if kind.takes(bytes) => Ok(KeyShape { kind, bytes }),
+            _ => Err(format!("`{text}`: a key for {kind} has {}", kind.lengths())),
+        }
+    }
 }
 
 /// One register that `read` must tell.
@@ -74,9 +100,6 @@ impl Settings {
         ensure!(0 < least && least < most, "[certify] amounts must be [least, most], above 0");
         ensure!(self.count > 1, "[certify] count must be above 1");
         ensure!(self.balance > 0, "[certify] balance must be above 0");
-        for (label, length) in &self.keys {
-            ensure!((1..=64).contains(length), "[certify] keys: {label} has 1 to 64 bytes");
-        }
         for (register, reading) in &self.readings {
             let fits = reading.from < reading.to && i64::try_from(reading.to).is_ok();
             ensure!(fits, "[certify.readings] {register}: from must be below to");
@@ -134,7 +157,10 @@ mod tests {
         check("", Err("there is no [certify] table"));
         check(&format!("{least}amounts = [5, 5]"), Err("amounts must be [least, most]"));
         check(&format!("{least}amount = [5, 6]"), Err("unknown field `amount`"));
-        check(&format!("{least}keys = {{ a = 0 }}"), Err("a has 1 to 64 bytes"));
+        check(&format!("{least}keys = {{ a = \"hmac\", b = \"aes 32\" }}"), Ok(()));
+        check(&format!("{least}keys = {{ a = \"rsa\" }}"), Err("`rsa` is none of 3des, aes"));
+        let wrong = "`aes 20`: a key for aes has 16 or 32 bytes";
+        check(&format!("{least}keys = {{ a = \"aes 20\" }}"), Err(wrong));
         check(&format!("{least}parameters = {{ a = \"x\" }}"), Err("a: `x` is not number:"));
         check(&format!("{least}parameters = {{ a = \"number:12e-1\" }}"), Ok(()));
     }

@@ -81,6 +81,7 @@ async fn load(root: &Path) -> Result<Arc<Driver>> {
     let config = DriverConfig {
         name: "dlt645-2007".to_owned(),
         vendor: Some(VendorCode::new("DLT645")?),
+        region: None,
         grants: crate::all_grants(),
         limits: Limits::default(),
     };

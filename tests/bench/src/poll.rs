@@ -28,6 +28,7 @@ pub async fn run(root: &Path, rounds: usize) -> Result<Comparison> {
     let config = DriverConfig {
         name: "acrel-adf400l".to_owned(),
         vendor: Some(VendorCode::new("ACREL")?),
+        region: None,
         grants: crate::all_grants(),
         limits: Limits::default(),
     };

@@ -1,11 +1,11 @@
-//! A site: configuration, key, database, two lines with meters, customers and open accounts.
+//! A site: configuration, vault, database, two lines with meters, customers and open accounts.
 
-use crate::{Api, Program, program};
+use crate::{Api, Program, program, run};
 use anyhow::{Context, Result, ensure};
 use meter_sim::{Adf400lPlan, BusKind, BusPlan, Dlt645Plan, Endpoint, Meters, Plan, Simulator};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
 pub const OPERATOR: &str = "anna";
@@ -76,7 +76,7 @@ impl Site {
         let simulator = Simulator::start(plan())?;
         let config = folder.path().join("polymeter.toml");
         std::fs::write(&config, configuration(&simulator)?)?;
-        write_key(&folder)?;
+        make_vault(&config, folder.path()).await?;
         let mut site = Site { folder, config, simulator, token: String::new() };
         let program = Program::start_first(&site.config).await?;
         site.set_up(&program).await?;
@@ -174,7 +174,7 @@ fn configuration(simulator: &Simulator) -> Result<String> {
     let mut text = String::from(
         "[server]\nlisten = \"127.0.0.1:0\"\n[database]\npath = \"polymeter.db\"\n\
          [site]\ntime-zone = \"Asia/Shanghai\"\ncurrency = \"CNY\"\n\
-         [[key]]\nvendor = \"DLT645\"\nlabel = \"purse\"\nfile = \"purse.key\"\n",
+         [vault]\nfile = \"keys.vault\"\nunlock-file = \"vault.unlock\"\n",
     );
     let drivers = program::drivers()?;
     for (name, vendor, grant) in [
@@ -207,9 +207,27 @@ fn configuration(simulator: &Simulator) -> Result<String> {
     Ok(text)
 }
 
-fn write_key(folder: &TempDir) -> Result<()> {
+/// The simulated meters' key: public, and in no real meter.
+pub const PURSE_KEY: &str = "00112233445566778899AABBCCDDEEFF";
+
+/// As an operator would, by the program's own commands.
+async fn make_vault(config: &Path, folder: &Path) -> Result<()> {
+    let key = folder.join("purse.key");
+    write_private(&key, PURSE_KEY)?;
+    let (config, key_shown) = (config.display().to_string(), key.display().to_string());
+    for words in [
+        vec!["init", "--generate-unlock"],
+        vec!["add", "DLT645", "purse", "--kind", "3des", "--from", &key_shown],
+    ] {
+        let ended = run(["--config", &config, "vault"].into_iter().chain(words)).await?;
+        ensure!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
+    }
+    Ok(std::fs::remove_file(key)?)
+}
+
+/// A file that only its owner may read.
+pub fn write_private(path: &Path, text: &str) -> Result<()> {
     use std::os::unix::fs::PermissionsExt;
-    let key = folder.path().join("purse.key");
-    std::fs::write(&key, "00112233445566778899AABBCCDDEEFF\n")?;
-    Ok(std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600))?)
+    std::fs::write(path, text)?;
+    Ok(std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?)
 }

@@ -68,16 +68,23 @@ async fn a_bad_configuration_is_explained() -> Result<()> {
     write("text.wasm", b"not a component")?;
     write("core.wasm", b"\0asm\x01\0\0\0")?;
     write("wasi.wasm", &component_importing("wasi:sockets/tcp@0.2.0"))?;
-    for (name, mode) in [("open.key", 0o644), ("good.key", 0o600)] {
-        write(name, b"00112233445566778899AABBCCDDEEFF\n")?;
+    let head = "database.path = \"polymeter.db\"\n[site]\ntime-zone = \"Asia/Shanghai\"\n\
+                currency = \"CNY\"\n";
+    let config = folder.path().join("polymeter.toml");
+    let vault = |unlock: &str| format!("[vault]\nfile = \"keys.vault\"\n{unlock}\n");
+    std::fs::write(&config, format!("{head}{}", vault("unlock-file = \"vault.unlock\"")))?;
+    for words in [
+        &["vault", "init", "--generate-unlock"][..],
+        &["vault", "add", "DLT645", "purse", "--kind", "3des", "--generate"],
+    ] {
+        check(words, &run(&config, words).await?, 0, &[])?;
+    }
+    write("open.unlock", b"a passphrase that all may read")?;
+    write("wrong.unlock", b"another passphrase")?;
+    for (name, mode) in [("open.unlock", 0o644), ("wrong.unlock", 0o600)] {
         let mode = std::fs::Permissions::from_mode(mode);
         std::fs::set_permissions(folder.path().join(name), mode)?;
     }
-    write("short.key", b"0011\n")?;
-    std::fs::set_permissions(
-        folder.path().join("short.key"),
-        std::fs::Permissions::from_mode(0o600),
-    )?;
 
     let driver = |name: &str, component: &str, vendor: &str, grant: &str| {
         format!(
@@ -87,13 +94,15 @@ async fn a_bad_configuration_is_explained() -> Result<()> {
     };
     let all = "\"line\", \"vault\", \"log\"";
     let good = driver("dlt645-2007", "dlt645.wasm", "DLT645", all);
-    let key = |file: &str| {
-        format!("[[key]]\nvendor = \"DLT645\"\nlabel = \"purse\"\nfile = \"{file}\"\n")
-    };
     let line = "[[line]]\nname = \"bus\"\ntcp = \"127.0.0.1:1\"\n".to_owned();
     // The driver's name stands in line 6, its component in 7, its vendor in 8.
     let cases: &[(&str, String, i32, &[&str])] = &[
-        ("good", good.clone() + &line + &key("good.key"), 0, &["good: 1 drivers, 1 lines, 1 keys"]),
+        (
+            "good",
+            good.clone() + &line + &vault("unlock-file = \"vault.unlock\""),
+            0,
+            &["good: 1 drivers, 1 lines, 1 keys"],
+        ),
         (
             "no component",
             driver("a", "absent.wasm", "DLT645", all),
@@ -155,22 +164,59 @@ async fn a_bad_configuration_is_explained() -> Result<()> {
         ),
         ("no TOML", "= 1\n".to_owned(), 2, &["polymeter.toml:5:", "docs/operating.md"]),
         (
-            "open key file",
-            good.clone() + &key("open.key"),
+            "open passphrase file",
+            good.clone() + &vault("unlock-file = \"open.unlock\""),
             2,
-            &["polymeter.toml:13:", "open.key may be read by others (mode 644)", "chmod 600"],
+            &["polymeter.toml:11:", "open.unlock may be read by others (mode 644)", "chmod 600"],
         ),
         (
-            "short key",
-            good.clone() + &key("short.key"),
+            "wrong passphrase",
+            good.clone() + &vault("unlock-file = \"wrong.unlock\""),
             2,
-            &["polymeter.toml:13:", "does not hold a 16-byte key", "32 hexadecimal digits"],
+            &["polymeter.toml:11:", "keys.vault does not open", "the passphrase is another one"],
         ),
         (
-            "no key file",
-            good.clone() + &key("absent.key"),
+            "no passphrase file",
+            good.clone() + &vault("unlock-file = \"absent.unlock\""),
             2,
-            &["polymeter.toml:13:", "absent.key cannot be read", "32 hexadecimal digits"],
+            &["polymeter.toml:11:", "absent.unlock cannot be read", "vault init"],
+        ),
+        (
+            "no passphrase at all",
+            good.clone() + &vault(""),
+            2,
+            &["polymeter.toml:11:", "one of unlock-file, unlock-env and unlock-credential"],
+        ),
+        (
+            "no variable",
+            good.clone() + &vault("unlock-env = \"POLYMETER_NOT_SET\""),
+            2,
+            &["polymeter.toml:11:", "POLYMETER_NOT_SET is not set"],
+        ),
+        (
+            "no credentials",
+            good.clone() + &vault("unlock-credential = \"vault\""),
+            2,
+            &["polymeter.toml:11:", "$CREDENTIALS_DIRECTORY is not set"],
+        ),
+        (
+            "no vault file",
+            good.clone() + "[vault]\nfile = \"absent.vault\"\nunlock-file = \"vault.unlock\"\n",
+            2,
+            &["polymeter.toml:11:", "absent.vault cannot be read", "vault init"],
+        ),
+        (
+            "no PKCS#11 library",
+            good.clone()
+                + "[vault]\npkcs11 = \"absent.so\"\ntoken = \"t\"\nunlock-file = \"vault.unlock\"\n",
+            2,
+            &["polymeter.toml:11:", "absent.so cannot be used as a PKCS#11 library"],
+        ),
+        (
+            "no region",
+            good.clone() + "region = \"a b\"\n",
+            2,
+            &["polymeter.toml:10:", "region `a b` must be 1 to 32 letters"],
         ),
         (
             "two drivers of a name",
@@ -191,9 +237,6 @@ async fn a_bad_configuration_is_explained() -> Result<()> {
             &["polymeter.toml:9:", "line `bus` already stands in line 6", "another name"],
         ),
     ];
-    let head = "database.path = \"polymeter.db\"\n[site]\ntime-zone = \"Asia/Shanghai\"\n\
-                currency = \"CNY\"\n";
-    let config = folder.path().join("polymeter.toml");
     for (what, rest, code, texts) in cases {
         std::fs::write(&config, format!("{head}{rest}"))?;
         let words = ["check-config"];

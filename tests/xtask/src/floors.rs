@@ -26,6 +26,7 @@ const OWNED: &[(&str, &[&str])] = &[
     ("wasmparser", &["host/runtime"]),
     ("sqlx", &["host/ledger", "host/service"]),
     ("axum", &["host/server"]),
+    ("cryptoki", &["host/vault"]),
     ("tokio-serial", &["host/transport"]),
     ("wit-bindgen", &["sdk/driver"]),
 ];

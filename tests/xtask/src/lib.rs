@@ -44,6 +44,7 @@ pub fn test(arguments: &[String]) -> Result<()> {
     set_up::wasm_target()?;
     set_up::npm()?;
     set_up::chromium()?;
+    set_up::softhsm()?;
     set_up::minisign()?;
     drivers::build_all(&root)?;
     examples()?;

@@ -1,5 +1,6 @@
-//! Brings up what a fresh machine lacks: the wasm target through rustup, Chromium and minisign through
-//! Debian's packages. Checks before it changes anything; where it may not install, it says what to do.
+//! Brings up what a fresh machine lacks: the wasm target through rustup, Chromium, minisign and
+//! SoftHSM2 through Debian's packages. Checks before it changes anything; where it may not install,
+//! it says what to do.
 
 use anyhow::{Context, Result, bail};
 use std::process::{Command, Stdio};
@@ -45,6 +46,14 @@ pub fn chromium() -> Result<()> {
         return Ok(());
     }
     apt_install(&["chromium"])
+}
+
+/// A PKCS#11 token in software, for the vault's tests.
+pub fn softhsm() -> Result<()> {
+    if found("softhsm2-util") {
+        return Ok(());
+    }
+    apt_install(&["softhsm2"])
 }
 
 pub(crate) fn apt_install(packages: &[&str]) -> Result<()> {

@@ -5,6 +5,7 @@ use polymeter_domain::{
     Credit, CustomerNumber, LocalTime, MeterAddress, Purchase, PurchaseCount, Quantity, VendorCode,
 };
 use polymeter_transport::{Endpoint, Line, LineLease, LineSettings, Priority};
+use polymeter_vault::{Kind, Secret};
 use std::path::Path;
 use std::process::Command;
 use std::sync::{Arc, OnceLock};
@@ -20,9 +21,9 @@ pub(super) fn vendor() -> VendorCode {
 pub(super) fn runtime() -> Runtime {
     static RUNTIME: OnceLock<Runtime> = OnceLock::new();
     let start = || {
-        let mut vault = Vault::default();
-        vault.insert(vendor(), "master".to_owned(), *b"0123456789abcdef");
-        Runtime::new(vault).expect("an engine")
+        let key = Secret::new(b"0123456789abcdef".to_vec());
+        let vault = Vault::default().with(vendor(), "master", Kind::TripleDes, key);
+        Runtime::new(vault.expect("a key")).expect("an engine")
     };
     RUNTIME.get_or_init(start).clone()
 }
@@ -68,6 +69,7 @@ pub(super) fn config(limits: Limits) -> DriverConfig {
     DriverConfig {
         name: "misbehaving".to_owned(),
         vendor: Some(vendor()),
+        region: None,
         grants: vec![Capability::Line, Capability::Vault, Capability::Log],
         limits,
     }

@@ -14,6 +14,7 @@ pub mod openapi;
 pub mod read;
 pub mod sell;
 pub mod serve;
+pub mod vault;
 
 use crate::app::{App, AppError};
 use crate::config::{Config, Problems};
@@ -55,7 +56,9 @@ impl Failure {
     pub fn exit_code(&self) -> u8 {
         match self {
             // A component that may not be loaded is an error in the configuration that names it.
-            Failure::Usage(_) | Failure::Config(_) | Failure::App(AppError::Drivers(_)) => 2,
+            Failure::Usage(_)
+            | Failure::Config(_)
+            | Failure::App(AppError::Drivers(_) | AppError::Vault(_)) => 2,
             Failure::Refused { .. } | Failure::Service(ServiceError::Refused(_)) => 3,
             Failure::Unresolved { .. } | Failure::Service(ServiceError::Unknown(_)) => 4,
             Failure::Service(

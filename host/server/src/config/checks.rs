@@ -1,21 +1,20 @@
 //! From the file's shape to a [`Config`]: what a type cannot say. All problems are collected.
 
-use super::{Config, DriverEntry, KeyEntry, Problem, Problems, raw};
+use super::{Config, DriverEntry, Problem, Problems, VaultEntry, raw};
 use jiff::tz::TimeZone;
-use polymeter_domain::{Currency, VendorCode};
+use polymeter_domain::{Currency, Region, VendorCode};
 use polymeter_package::problem::line_at;
 use polymeter_runtime::{Capability, DriverConfig, Limits};
 use polymeter_transport::{Endpoint, LineSettings, Parity};
 use std::collections::HashMap;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use toml::Spanned;
 
 pub(super) struct Checker<'a> {
-    file: &'a Path,
+    pub(super) file: &'a Path,
     pub(super) text: &'a str,
-    problems: Vec<Problem>,
+    pub(super) problems: Vec<Problem>,
 }
 
 pub fn check(file: &Path, text: &str, raw: raw::File) -> Result<Config, Problems> {
@@ -24,7 +23,7 @@ pub fn check(file: &Path, text: &str, raw: raw::File) -> Result<Config, Problems
     let currency = checker.currency(&raw.site.currency);
     let drivers = checker.drivers(&raw);
     let lines = checker.lines(&raw.line);
-    let keys = checker.keys(&raw.key);
+    let vault = raw.vault.as_ref().and_then(|vault| checker.vault(vault));
     let database = checker.beside(&raw.database.path);
     match (time_zone, currency) {
         (Some(time_zone), Some(currency)) if checker.problems.is_empty() => Ok(Config {
@@ -35,10 +34,21 @@ pub fn check(file: &Path, text: &str, raw: raw::File) -> Result<Config, Problems
             currency,
             drivers,
             lines,
-            keys,
+            vault,
         }),
         _ => Err(Problems(checker.problems)),
     }
+}
+
+/// `[vault]` alone.
+pub fn vault(file: &Path, text: &str, raw: &raw::File) -> Result<VaultEntry, Problems> {
+    let mut checker = Checker { file, text, problems: Vec::new() };
+    let entry = raw.vault.as_ref().and_then(|vault| checker.vault(vault));
+    if entry.is_none() && checker.problems.is_empty() {
+        let fix = "add [vault] with file = \"keys.vault\" and unlock-file = \"vault.unlock\"";
+        checker.problems.push(Problem::of_file(file, "there is no [vault]", fix));
+    }
+    entry.ok_or(Problems(checker.problems))
 }
 
 impl Checker<'_> {
@@ -102,6 +112,17 @@ impl Checker<'_> {
         }
     }
 
+    fn region(&mut self, name: &Spanned<String>) -> Option<Region> {
+        match Region::new(name.get_ref()) {
+            Ok(region) => Some(region),
+            Err(error) => {
+                let fix = "write it as in the vault, or leave it out".to_owned();
+                self.problem(name, error.to_string(), fix);
+                None
+            }
+        }
+    }
+
     fn drivers(&mut self, raw: &raw::File) -> Vec<DriverEntry> {
         let mut names = HashMap::new();
         let mut vendors = HashMap::new();
@@ -115,6 +136,7 @@ impl Checker<'_> {
                 self.problem(&driver.component, what, fix);
             }
             let Some(vendor) = self.vendor(&driver.vendor) else { continue };
+            let region = driver.region.as_ref().and_then(|region| self.region(region));
             let line = line_at(self.text, driver.vendor.span().start);
             if driver.enabled
                 && let Some(first) = vendors.insert(vendor.clone(), line)
@@ -127,6 +149,7 @@ impl Checker<'_> {
                 config: DriverConfig {
                     name: driver.name.get_ref().clone(),
                     vendor: Some(vendor),
+                    region,
                     grants: driver.grant.iter().copied().map(capability).collect(),
                     limits: limits(&driver.limits),
                 },
@@ -215,63 +238,6 @@ impl Checker<'_> {
                 None
             }
         }
-    }
-
-    fn keys(&mut self, keys: &[raw::Key]) -> Vec<KeyEntry> {
-        let mut seen = HashMap::new();
-        let mut found = Vec::new();
-        for key in keys {
-            let label = key.label.get_ref();
-            let line = line_at(self.text, key.label.span().start);
-            if let Some(first) = seen.insert((key.vendor.get_ref().clone(), label.clone()), line) {
-                let what = format!("key `{label}` of this vendor already stands in line {first}");
-                self.problem(&key.label, what, "leave one of them".to_owned());
-            }
-            let vendor = self.vendor(&key.vendor);
-            let path = self.beside(key.file.get_ref());
-            match read_key(&path) {
-                Ok(bytes) => found.extend(vendor.map(|vendor| KeyEntry {
-                    vendor,
-                    label: label.clone(),
-                    key: bytes,
-                })),
-                Err((what, fix)) => self.problem(&key.file, what, fix),
-            }
-        }
-        found
-    }
-}
-
-/// 32 hexadecimal digits in a file that nobody but its owner may read.
-fn read_key(path: &Path) -> Result<[u8; 16], (String, String)> {
-    let shown = path.display();
-    let unreadable = |error: std::io::Error| {
-        (
-            format!("key file {shown} cannot be read: {error}"),
-            "write the key's 32 hexadecimal digits into it".to_owned(),
-        )
-    };
-    let file = std::fs::File::open(path).map_err(unreadable)?;
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        let mode = file.metadata().map_err(unreadable)?.permissions().mode();
-        if mode & 0o077 != 0 {
-            let what =
-                format!("key file {shown} may be read by others (mode {:03o})", mode & 0o777);
-            return Err((what, format!("chmod 600 {shown}")));
-        }
-    }
-    // A key is 32 digits; a little room for blanks, and never a whole disk.
-    let mut text = String::new();
-    file.take(256).read_to_string(&mut text).map_err(unreadable)?;
-    let mut key = [0; 16];
-    match hex::decode_to_slice(text.trim(), &mut key) {
-        Ok(()) => Ok(key),
-        Err(_) => Err((
-            format!("key file {shown} does not hold a 16-byte key"),
-            "write exactly 32 hexadecimal digits into it".to_owned(),
-        )),
     }
 }
 

@@ -16,8 +16,7 @@ pub struct File {
     pub driver: Vec<Driver>,
     #[serde(default)]
     pub line: Vec<Line>,
-    #[serde(default)]
-    pub key: Vec<Key>,
+    pub vault: Option<Vault>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -52,6 +51,7 @@ pub struct Driver {
     pub name: Spanned<String>,
     pub component: Spanned<PathBuf>,
     pub vendor: Spanned<String>,
+    pub region: Option<Spanned<String>>,
     pub grant: Vec<Grant>,
     #[serde(default = "yes")]
     pub enabled: bool,
@@ -134,10 +134,13 @@ pub enum Parity {
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct Key {
-    pub vendor: Spanned<String>,
-    pub label: Spanned<String>,
-    pub file: Spanned<PathBuf>,
+pub struct Vault {
+    pub file: Option<Spanned<PathBuf>>,
+    pub pkcs11: Option<Spanned<PathBuf>>,
+    pub token: Option<Spanned<String>>,
+    pub unlock_file: Option<PathBuf>,
+    pub unlock_env: Option<String>,
+    pub unlock_credential: Option<String>,
 }
 
 fn yes() -> bool {

@@ -6,20 +6,11 @@ use super::*;
 fn problems(text: &str) -> String {
     let folder = tempfile::tempdir().expect("a temporary folder");
     std::fs::write(folder.path().join("driver.wasm"), b"x").expect("a file");
-    write_key(&folder.path().join("good.key"), "00112233445566778899aabbccddeeff\n", 0o600);
-    write_key(&folder.path().join("open.key"), "00112233445566778899aabbccddeeff\n", 0o644);
-    write_key(&folder.path().join("short.key"), "0011", 0o600);
     let file = folder.path().join("polymeter.toml");
     match Config::parse(&file, text) {
         Ok(_) => String::new(),
         Err(problems) => problems.to_string().replace(&format!("{}/", folder.path().display()), ""),
     }
-}
-
-fn write_key(path: &Path, text: &str, mode: u32) {
-    use std::os::unix::fs::PermissionsExt;
-    std::fs::write(path, text).expect("a key file");
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).expect("its mode");
 }
 
 const HEAD: &str = "database.path = \"polymeter.db\"\n\
@@ -53,10 +44,9 @@ stop-bits = 1
 name = "bus-2"
 tcp = "gateway.example:8899"
 inter-frame-ms = 5
-[[key]]
-vendor = "DLT645"
-label = "purse"
-file = "good.key"
+[vault]
+file = "keys.vault"
+unlock-file = "vault.unlock"
 "#,
         "",
     );
@@ -91,8 +81,8 @@ fn missing_keys_and_wrong_types_name_their_line() {
         "polymeter.toml:1: the key `site` is missing; add `site = ...` here"
     );
     check(
-        "[[key]]\nvendor = \"A\"\nlabel = \"b\"\n",
-        "polymeter.toml:3: the key `file` is missing; add `file = ...` here",
+        "[[line]]\ntcp = \"h:1\"\n",
+        "polymeter.toml:3: the key `name` is missing; add `name = ...` here",
     );
     check(
         "[[driver]]\nname = 1\n",
@@ -163,28 +153,45 @@ fn a_line_has_one_far_end() {
 }
 
 #[test]
-fn keys_are_private_and_whole() {
-    let key =
-        |file: &str| format!("[[key]]\nvendor = \"V\"\nlabel = \"purse\"\nfile = \"{file}\"\n");
-    check(&key("good.key"), "");
-    check(
-        &key("open.key"),
-        "polymeter.toml:6: key file open.key may be read by others (mode 644); chmod 600 open.key",
-    );
-    check(
-        &key("short.key"),
-        "polymeter.toml:6: key file short.key does not hold a 16-byte key; write exactly 32 \
-         hexadecimal digits into it",
-    );
-    check(
-        &key("none.key"),
-        "polymeter.toml:6: key file none.key cannot be read: No such file or directory (os error \
-         2); write the key's 32 hexadecimal digits into it",
-    );
-    check(
-        &(key("good.key") + &key("good.key")),
-        "polymeter.toml:9: key `purse` of this vendor already stands in line 5; leave one of them",
-    );
+fn a_vault_is_one_store_with_one_way_in() {
+    let file = "file = \"keys.vault\"\n";
+    let token = "pkcs11 = \"/usr/lib/x.so\"\ntoken = \"t\"\n";
+    let one = "[vault] needs exactly one way to be unlocked; give it one of unlock-file, unlock-env \
+               and unlock-credential";
+    for (vault, expected) in [
+        (format!("{file}unlock-file = \"x\"\n"), String::new()),
+        (format!("{file}unlock-env = \"X\"\n"), String::new()),
+        (format!("{token}unlock-credential = \"x\"\n"), String::new()),
+        (file.to_owned(), format!("polymeter.toml:4: {one}")),
+        (
+            format!("{file}unlock-env = \"X\"\nunlock-file = \"x\"\n"),
+            format!("polymeter.toml:4: {one}"),
+        ),
+        (
+            format!("{file}{token}unlock-env = \"X\"\n"),
+            "polymeter.toml:4: [vault] has both a file and pkcs11; remove one of them".to_owned(),
+        ),
+        (
+            "pkcs11 = \"/usr/lib/x.so\"\nunlock-env = \"X\"\n".to_owned(),
+            "polymeter.toml:4: a PKCS#11 library needs a token; add token = \"...\", the token's \
+             label"
+                .to_owned(),
+        ),
+        (
+            format!("{file}token = \"t\"\nunlock-env = \"X\"\n"),
+            "polymeter.toml:5: a vault file has no token; remove it, or name a library with pkcs11 \
+             instead of a file"
+                .to_owned(),
+        ),
+        (
+            "unlock-env = \"X\"\n".to_owned(),
+            "polymeter.toml: [vault] names no store; add file = \"keys.vault\", or pkcs11 = \
+             \"/usr/lib/...so\" and token"
+                .to_owned(),
+        ),
+    ] {
+        check(&format!("[vault]\n{vault}"), &expected);
+    }
 }
 
 #[test]

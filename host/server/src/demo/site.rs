@@ -1,9 +1,12 @@
-//! The demo's site on disk: folder, key, configuration; and who lives there.
+//! The demo's site on disk: folder, vault, configuration; and who lives there.
 
 use crate::commands::Failure;
 use meter_sim::{Endpoint, Simulator};
-use polymeter_domain::MeterAddress;
+use polymeter_domain::{MeterAddress, VendorCode};
 use polymeter_runtime::Driver;
+use polymeter_vault::{
+    Cost, KeyFile, KeyId, Kind, Label, Secret, Use, generated_passphrase, write_private,
+};
 use std::fmt::Write;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -132,7 +135,9 @@ const fn meter(
 }
 
 /// The simulator's own key for its DL/T 645 meters; a test key that is in no real meter.
-const TEST_KEY: &str = "00112233445566778899AABBCCDDEEFF";
+const TEST_KEY: &[u8] = b"00112233445566778899AABBCCDDEEFF";
+const VAULT: &str = "keys.vault";
+const UNLOCK: &str = "vault.unlock";
 
 pub fn address_of(simulated: &SimulatedMeter) -> Result<MeterAddress, Failure> {
     MeterAddress::new(simulated.address).map_err(Failure::while_doing("an address of the demo"))
@@ -186,17 +191,18 @@ pub fn folder(data: Option<PathBuf>) -> Result<Folder, Failure> {
     Ok(Folder::Kept(folder))
 }
 
-/// Key file and configuration; returns the latter.
+/// Vault and configuration; returns the latter.
 pub async fn write(
     folder: &Path,
     drivers: &Path,
     listen: SocketAddr,
     simulator: &Simulator,
 ) -> Result<PathBuf, Failure> {
-    write_private(&folder.join("purse.key"), TEST_KEY)?;
+    make_vault(folder)?;
     let mut text = format!(
         "# Written by `polymeter demo`.\n[server]\nlisten = \"{listen}\"\n\n[database]\n\
-         path = \"polymeter.db\"\n\n[site]\ntime-zone = \"Asia/Shanghai\"\ncurrency = \"CNY\"\n"
+         path = \"polymeter.db\"\n\n[site]\ntime-zone = \"Asia/Shanghai\"\ncurrency = \"CNY\"\n\n\
+         [vault]\nfile = \"{VAULT}\"\nunlock-file = \"{UNLOCK}\"\n"
     );
     for (name, vendor, grant) in DRIVERS {
         let component = drivers.join(format!("{name}.wasm"));
@@ -210,12 +216,6 @@ pub async fn write(
             "\n[[driver]]\nname = \"{name}\"\ncomponent = {component}\nvendor = \"{vendor}\"\n\
              grant = {grant}\n"
         );
-        if name == DLT645 {
-            let _ = write!(
-                text,
-                "\n[[key]]\nvendor = \"{vendor}\"\nlabel = \"purse\"\nfile = \"purse.key\"\n"
-            );
-        }
     }
     for (name, endpoint) in simulator.endpoints() {
         let end = match &endpoint {
@@ -238,17 +238,18 @@ pub async fn write(
     Ok(file)
 }
 
-/// Readable by nobody else from its first byte on.
-fn write_private(path: &Path, text: &str) -> Result<(), Failure> {
-    use std::io::Write as _;
-    let mut options = std::fs::OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::OpenOptionsExt;
-        options.mode(0o600);
-    }
-    let mut file =
-        options.open(path).map_err(Failure::while_doing(format!("making {}", path.display())))?;
-    writeln!(file, "{text}").map_err(Failure::while_doing(format!("writing {}", path.display())))
+/// A vault with the meters' key, as `polymeter vault` would make it.
+fn make_vault(folder: &Path) -> Result<(), Failure> {
+    let failed = || Failure::while_doing("making the demo's vault");
+    let passphrase = generated_passphrase().map_err(failed())?;
+    write_private(&folder.join(UNLOCK), &passphrase).map_err(failed())?;
+    let mut vault =
+        KeyFile::create(&folder.join(VAULT), passphrase, Cost::GENERATED).map_err(failed())?;
+    let (Ok(vendor), Some(label), Some(key)) =
+        (VendorCode::new("DLT645"), Label::new("purse"), Secret::from_hex(TEST_KEY))
+    else {
+        return Err(Failure::Wrong("the demo's own key is malformed".to_owned()));
+    };
+    let id = KeyId { vendor, region: None, label };
+    vault.add(id, Kind::TripleDes, Use::Anything, key).map_err(failed())
 }

@@ -10,6 +10,7 @@ use polymeter_ledger::Database;
 use polymeter_runtime::{Capability, Driver, DriverConfig, Limits, Runtime, Vault};
 use polymeter_service::{Actor, Edition, Fitting, NewMeter, Parts, SaleRequest, SaleView, Service};
 use polymeter_transport::{Endpoint, Line, LineSettings};
+use polymeter_vault::{Kind, Secret};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
@@ -48,17 +49,17 @@ async fn driver() -> Arc<Driver> {
             let component = std::fs::read(root.join("target/drivers/dlt645-2007.wasm"))
                 .expect("the driver was written");
             let vendor = VendorCode::new("DLT645").expect("a code");
-            let mut vault = Vault::default();
             // The simulated meters' public test key.
-            let key = u128::from_str_radix("00112233445566778899AABBCCDDEEFF", 16).expect("hex");
-            vault.insert(vendor.clone(), "purse".to_owned(), key.to_be_bytes());
+            let key = Secret::from_hex(b"00112233445566778899AABBCCDDEEFF").expect("hex");
+            let vault = Vault::default().with(vendor.clone(), "purse", Kind::TripleDes, key);
             let config = DriverConfig {
                 name: "dlt645-2007".to_owned(),
                 vendor: Some(vendor),
+                region: None,
                 grants: vec![Capability::Line, Capability::Vault, Capability::Log],
                 limits: Limits::default(),
             };
-            let runtime = Runtime::new(vault).expect("an engine");
+            let runtime = Runtime::new(vault.expect("a key")).expect("an engine");
             runtime.load(config, &component).await.expect("the driver loads")
         })
         .await
