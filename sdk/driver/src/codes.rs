@@ -37,45 +37,73 @@ pub mod line {
 
 /// `vault-error.code` and what the vault can do; lengths of `iv` and data stand in the contract.
 pub mod vault {
+    /// `vault-error.code`.
     pub mod error {
+        /// This vendor has no such key.
         pub const NO_SUCH_KEY: u16 = 1;
+        /// The algorithm is not offered.
         pub const NOT_OFFERED: u16 = 2;
+        /// An initial value, data or path of a wrong length.
         pub const BAD_LENGTH: u16 = 3;
+        /// The admin has not granted the vault.
         pub const NOT_GRANTED: u16 = 4;
+        /// The key is of another kind than the algorithm wants.
         pub const OTHER_KIND: u16 = 5;
+        /// What was to be decrypted was changed on its way.
         pub const WRONG_TAG: u16 = 6;
+        /// The keys are in a token, and it does not answer.
         pub const NO_ANSWER: u16 = 7;
     }
 
     /// `mac`'s algorithm.
     pub mod mac {
+        /// ISO/IEC 9797-1 algorithm 3 with two-key 3DES, 8 bytes.
         pub const PBOC: u16 = 1;
+        /// HMAC-SHA-256, 32 bytes.
         pub const HMAC_SHA_256: u16 = 2;
+        /// AES-CMAC, 16 bytes.
         pub const AES_CMAC: u16 = 3;
+        /// AES-GMAC as DLMS has it, 12 bytes.
         pub const DLMS_GMAC: u16 = 4;
+        /// SM4 CBC-MAC.
         pub const SM4_CBC_MAC: u16 = 5;
+        /// AES-GMAC, 16 bytes.
         pub const AES_GMAC: u16 = 6;
     }
 
     /// `encrypt`'s and `decrypt`'s algorithm.
     pub mod cipher {
+        /// Two-key 3DES, ECB.
         pub const TRIPLE_DES_ECB: u16 = 1;
+        /// AES, ECB.
         pub const AES_ECB: u16 = 2;
+        /// AES, CBC.
         pub const AES_CBC: u16 = 3;
+        /// AES-GCM as DLMS has it, tag of 12 bytes.
         pub const DLMS_GCM: u16 = 4;
+        /// SM4, ECB.
         pub const SM4_ECB: u16 = 5;
+        /// SM4, CBC.
         pub const SM4_CBC: u16 = 6;
+        /// AES-GCM, tag of 16 bytes.
         pub const AES_GCM: u16 = 7;
+        /// Two-key 3DES, CBC.
         pub const TRIPLE_DES_CBC: u16 = 8;
+        /// AES, counter mode.
         pub const AES_CTR: u16 = 9;
     }
 
     /// `diversification.algorithm`.
     pub mod diversification {
+        /// 3DES of the factor, and the complement of that.
         pub const TRIPLE_DES_COMPLEMENT: u16 = 1;
+        /// 3DES of the factor, and 3DES of its complement.
         pub const PBOC: u16 = 2;
+        /// The same with SM4.
         pub const PBOC_SM4: u16 = 3;
+        /// As EMV derives with AES.
         pub const EMV_AES: u16 = 4;
+        /// By AES-CMAC.
         pub const AES_CMAC: u16 = 5;
     }
 }

@@ -7,6 +7,8 @@
 //!
 //! Not here: frames and checksums (`polymeter-codec`), packaging (`polymeter-sdk`).
 
+#![deny(missing_docs)]
+
 #[doc(hidden)]
 pub mod bindings;
 #[doc(hidden)]
@@ -33,10 +35,13 @@ pub mod codes;
 
 /// What a driver may ask of the host. Shapes, units and errors: `wit/1.1.0/host.wit`.
 pub trait Host {
+    /// Drains what came late, keeps the gap before a frame, then writes all bytes.
     fn send(&mut self, bytes: &[u8]) -> Result<(), LineError>;
     /// Waits for `want` bytes, a quiet line or the reply timeout; never an empty answer.
     fn receive(&mut self, want: u32) -> Result<Vec<u8>, LineError>;
+    /// Throws away what has arrived; how many bytes that was.
     fn drain(&mut self) -> Result<u32, LineError>;
+    /// A MAC under a key of the vault; algorithms in [`codes::vault::mac`].
     fn mac(
         &mut self,
         key: &Key,
@@ -44,6 +49,7 @@ pub trait Host {
         iv: &[u8],
         data: &[u8],
     ) -> Result<Vec<u8>, VaultError>;
+    /// Encrypts under a key of the vault; algorithms in [`codes::vault::cipher`].
     fn encrypt(
         &mut self,
         key: &Key,
@@ -52,6 +58,7 @@ pub trait Host {
         associated: &[u8],
         data: &[u8],
     ) -> Result<Vec<u8>, VaultError>;
+    /// Decrypts under a key of the vault; algorithms in [`codes::vault::cipher`].
     fn decrypt(
         &mut self,
         key: &Key,
@@ -60,17 +67,36 @@ pub trait Host {
         associated: &[u8],
         data: &[u8],
     ) -> Result<Vec<u8>, VaultError>;
+    /// At most 256 random bytes.
     fn random(&mut self, length: u32) -> Result<Vec<u8>, VaultError>;
+    /// A line for the operator's log.
     fn log(&mut self, level: Level, message: &str);
 }
 
 /// One vendor's device, as the host sees it. Each verb is one function of `wit/1.1.0/meter-driver.wit`,
 /// where shapes, units and codes stand. A driver keeps no state between calls: the host may answer
 /// the next one with a fresh instance.
+///
+/// ```
+/// use polymeter_driver::{Call, DriverError, Host, codes};
+///
+/// /// One question; its answer is a line. What a verb of a driver is made of.
+/// fn ask(host: &mut dyn Host, call: &Call) -> Result<Vec<u8>, DriverError> {
+///     if call.address.len() != 6 {
+///         return Err(DriverError::new(codes::error::BAD_PARAMETER, "an address has 6 digits"));
+///     }
+///     host.send(format!(":{}R\r\n", call.address).as_bytes())?;
+///     Ok(host.receive(64)?)
+/// }
+/// ```
 pub trait MeterDriver {
+    /// What this driver is; asked once, at load.
     fn describe() -> Description;
+    /// Who is there; the address may be the protocol's wildcard.
     fn probe(host: &mut dyn Host, call: &Call) -> Result<Identity, DriverError>;
+    /// Everything that one reading of the device brings.
     fn read(host: &mut dyn Host, call: &Call) -> Result<Snapshot, DriverError>;
+    /// Opens an account in the device, with a first credit or none.
     fn open(
         host: &mut dyn Host,
         call: &Call,
@@ -78,20 +104,25 @@ pub trait MeterDriver {
     ) -> Result<SellOutcome, DriverError>;
     /// Sends at most one frame that adds credit.
     fn sell(host: &mut dyn Host, call: &Call, order: &Order) -> Result<SellOutcome, DriverError>;
+    /// Empties the purse and forgets the customer.
     fn clear(host: &mut dyn Host, call: &Call) -> Result<SellOutcome, DriverError>;
+    /// What the device remembers, of purchase `count` if one is asked about; changes nothing.
     fn check(host: &mut dyn Host, call: &Call, count: Option<u32>)
     -> Result<Evidence, DriverError>;
+    /// Opens, closes or protects the supply; commands in [`codes::command`].
     fn control(
         host: &mut dyn Host,
         call: &Call,
         command: u16,
         valid_until: Option<LocalTime>,
     ) -> Result<ControlOutcome, DriverError>;
+    /// Writes parameters into the device.
     fn set_parameters(
         host: &mut dyn Host,
         call: &Call,
         parameters: &Extras,
     ) -> Result<SetOutcome, DriverError>;
+    /// A captured frame explained; touches no device.
     fn decode(frame: &[u8]) -> Result<Explanation, String>;
 
     /// The ways in which this driver searches a line, the best one for an unknown line first. Asked
@@ -153,6 +184,13 @@ macro_rules! export {
 
 impl DriverError {
     /// An error of one of the kinds in [`codes::error`].
+    ///
+    /// ```
+    /// use polymeter_driver::{DriverError, codes};
+    ///
+    /// let error = DriverError::new(codes::error::GARBLED, "half an answer");
+    /// assert_eq!((error.code, error.device_code), (2, None));
+    /// ```
     pub fn new(code: u16, detail: impl Into<String>) -> Self {
         Self { code, detail: detail.into(), device_code: None }
     }

@@ -7,6 +7,8 @@
 //! Not here: the format (`polymeter-transcript` and `docs/transcripts.md`), WASM (the host's runtime
 //! plays the same files against the component), recording.
 
+#![deny(missing_docs)]
+
 mod carried;
 mod play;
 

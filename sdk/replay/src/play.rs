@@ -7,22 +7,38 @@ use polymeter_transcript::{
 };
 use std::path::{Path, PathBuf};
 
+/// Why a play failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ReplayError {
+    /// A file or folder could not be read.
     #[error("reading {}", path.display())]
-    File { path: PathBuf, source: std::io::Error },
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A file is no transcript.
     #[error(transparent)]
     Parse(#[from] ParseError),
     /// The driver did something else than the transcript.
     #[error(transparent)]
     Differs(#[from] Difference),
+    /// Each failure of a folder, all of them played.
     #[error("{} transcripts failed:\n{}", .0.len(), .0.join("\n"))]
     Several(Vec<String>),
+    /// A folder without a transcript proves nothing.
     #[error("no transcript below {}", .0.display())]
     None(PathBuf),
 }
 
 /// Plays one file against a driver.
+///
+/// ```no_run
+/// # fn played<Driver: polymeter_driver::MeterDriver>() -> Result<(), polymeter_replay::ReplayError> {
+/// polymeter_replay::check::<Driver>("transcripts/ok/sell.transcript".as_ref())
+/// # }
+/// ```
 pub fn check<D: MeterDriver>(path: &Path) -> Result<(), ReplayError> {
     let text = std::fs::read_to_string(path)
         .map_err(|source| ReplayError::File { path: path.to_owned(), source })?;
@@ -96,6 +112,7 @@ pub fn perform<D: MeterDriver>(host: &mut dyn Host, request: &Request) -> Outcom
 pub struct Player<'a>(polymeter_transcript::Player<&'a Transcript>);
 
 impl<'a> Player<'a> {
+    /// A host for one call.
     pub fn new(transcript: &'a Transcript) -> Self {
         Self(polymeter_transcript::Player::new(transcript))
     }
