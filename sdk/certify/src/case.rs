@@ -62,7 +62,9 @@ impl Kit {
         let place = || format!("case `{name}`");
         let device = self.program.start(&scene.start).await.with_context(place)?;
         let twin = match &play.fault {
-            Some(fault) if !fault.heard => Some(self.program.start(&scene.start).await?),
+            Some(fault) if !fault.heard || fault.then_dead => {
+                Some(self.program.start(&scene.start).await?)
+            }
             _ => None,
         };
         let before = device.truth.clone();
@@ -76,6 +78,7 @@ impl Kit {
             before: &before,
             after: &after,
             answer: &answer,
+            credit_unheard: said.credit_unheard,
             disturbed,
             quantity: self.quantity,
             settings: &self.settings,
@@ -110,6 +113,7 @@ impl Kit {
             before: &before,
             after: &device.truth,
             answer: &answer,
+            credit_unheard: 0,
             disturbed: false,
             quantity: self.quantity,
             settings: &self.settings,

@@ -26,6 +26,8 @@ pub struct Ended<'a> {
     pub before: &'a Truth,
     pub after: &'a Truth,
     pub answer: &'a Answer,
+    /// Frames that add credit and were lost before the device.
+    pub credit_unheard: u64,
     /// Something was wrong with the line.
     pub disturbed: bool,
     pub quantity: Quantity,
@@ -35,7 +37,8 @@ pub struct Ended<'a> {
 /// Everything that is wrong, a sentence each.
 pub fn complaints(ended: &Ended<'_>) -> Vec<String> {
     let mut wrong = Vec::new();
-    let frames = ended.after.credit_frames.saturating_sub(ended.before.credit_frames);
+    let heard = ended.after.credit_frames.saturating_sub(ended.before.credit_frames);
+    let frames = heard + ended.credit_unheard;
     let allowed = u64::from(ended.act.credits().is_some());
     if frames > allowed {
         wrong.push(format!("{frames} frames that add credit in one call, {allowed} allowed"));

@@ -44,6 +44,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// What is certified.
 #[derive(Debug, Clone)]
@@ -56,8 +57,9 @@ pub struct Project {
     pub component: Vec<u8>,
 }
 
-/// Loads the component as a host does and holds it to its driver.toml.
-pub fn check(project: &Project) -> Result<()> {
+/// Loads the component as a host does, holds it to its driver.toml, and plays the project's transcripts
+/// against it; how many those were.
+pub fn test(project: &Project) -> Result<usize> {
     let executor = tokio::runtime::Runtime::new().context("the executor")?;
     executor.block_on(async {
         let manifest = &project.manifest;
@@ -67,7 +69,10 @@ pub fn check(project: &Project) -> Result<()> {
             [paper::description(manifest, vendor, &driver), paper::imports(manifest, &driver)];
         let wrong: Vec<String> = paper.into_iter().flat_map(|case| case.complaints).collect();
         ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
-        Ok(())
+        let transcripts = paper::files(&project.folder).map_err(anyhow::Error::msg)?;
+        let texts = transcripts.iter().map(|(name, text)| (name.as_str(), text.as_str()));
+        let coverage = polymeter_runtime::check_transcripts(&driver, texts).await?;
+        Ok(coverage.0.values().sum())
     })
 }
 
@@ -111,6 +116,7 @@ async fn certified(project: &Project, seed: u64, choice: &Choice) -> Result<Repo
         cases.insert(0, paper::description(manifest, vendor, &driver));
         cases.insert(1, paper::imports(manifest, &driver));
         cases.insert(2, paper::transcripts(&project.folder, &found, driver.abilities().frames));
+        cases.insert(3, paper::played(&project.folder, &driver).await);
     }
     let mut report = Report {
         format: 1,
@@ -208,10 +214,33 @@ async fn load(
         vendor: Some(vendor.clone()),
         region: None,
         grants: grants.collect::<Result<_>>()?,
-        limits: with_head_room(Limits::default()),
+        limits: with_head_room(wanted(manifest)),
     };
     let runtime = Runtime::new(vault)?;
     Ok(runtime.load(config, &project.component).await?)
+}
+
+/// The host's defaults, and what driver.toml wants instead. A name that this SDK does not know is one
+/// for a host that does.
+fn wanted(manifest: &Manifest) -> Limits {
+    let mut limits = Limits::default();
+    for (name, value) in &manifest.limits {
+        let size = usize::try_from(*value).unwrap_or(usize::MAX);
+        let count = u32::try_from(*value).unwrap_or(u32::MAX);
+        match name.as_str() {
+            "component-bytes" => limits.component_bytes = size,
+            "memory-bytes" => limits.memory_bytes = size,
+            "cpu-ticks" => limits.cpu_ticks = *value,
+            "wall-ms" => limits.wall = Duration::from_millis(*value),
+            "exchanges" => limits.exchanges = count,
+            "line-bytes" => limits.line_bytes = size,
+            "log-lines" => limits.log_lines = count,
+            "result-bytes" => limits.result_bytes = size,
+            "concurrent-calls" => limits.concurrent_calls = size,
+            _ => {}
+        }
+    }
+    limits
 }
 
 /// Half of what is counted, three quarters of the memory. Time is left whole: this machine may be a

@@ -79,6 +79,39 @@ pub fn imports(manifest: &Manifest, driver: &Driver) -> Case {
     case("imports are what driver.toml says", wrong.into_iter().collect())
 }
 
+/// Every transcript of the project, by name, sorted.
+pub fn files(folder: &Path) -> Result<Vec<(String, String)>, String> {
+    let mut files = Vec::new();
+    for ending in ENDINGS {
+        let place = folder.join("transcripts").join(ending);
+        let read = |error: std::io::Error| format!("{}: {error}", place.display());
+        for entry in std::fs::read_dir(&place).map_err(read)? {
+            let path = entry.map_err(read)?.path();
+            if path.extension().is_some_and(|extension| extension == "transcript") {
+                let text = std::fs::read_to_string(&path).map_err(read)?;
+                files.push((path.display().to_string(), text));
+            }
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+/// The transcripts agree with the component.
+pub async fn played(folder: &Path, driver: &Driver) -> Case {
+    let wrong = match files(folder) {
+        Err(problem) => vec![problem],
+        Ok(files) => {
+            let texts = files.iter().map(|(name, text)| (name.as_str(), text.as_str()));
+            let played = polymeter_runtime::check_transcripts(driver, texts).await;
+            let chain =
+                |error: polymeter_runtime::LoadError| format!("{:#}", anyhow::Error::from(error));
+            played.err().map(chain).into_iter().collect()
+        }
+    };
+    case("transcripts in WASM", wrong)
+}
+
 /// Every function that the device can do has a transcript of each ending that it can have.
 pub fn transcripts(folder: &Path, found: &crate::suite::Found, frames: bool) -> Case {
     let mut wrong = Vec::new();

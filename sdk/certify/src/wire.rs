@@ -29,6 +29,8 @@ pub struct Said {
     pub exchanges: Vec<(Vec<u8>, Vec<u8>)>,
     /// Bytes of the driver after the last answer: no whole frame, or sent into a dead line.
     pub strange: Vec<u8>,
+    /// Frames that add credit and did not reach the device; its twin heard them.
+    pub credit_unheard: u64,
 }
 
 /// The device's end of a line.
@@ -36,7 +38,7 @@ pub struct Said {
 pub struct Wire {
     listener: TcpListener,
     pub device: Device,
-    /// Started alike; hears what the device hears up to a fault that keeps the question from it.
+    /// Started alike; hears what the device hears up to the fault, and then what that keeps from it.
     pub twin: Option<Device>,
     pub fault: Option<Fault>,
     /// For [`Damage::Other`]: the other device's answers, in order.
@@ -131,22 +133,20 @@ impl Wire {
     ) -> Result<Going> {
         carried.question.extend_from_slice(bytes);
         if carried.dead {
+            self.unheard(bytes, carried).await?;
             return Ok(Going::On);
         }
         let at_fault =
             self.fault.as_ref().filter(|fault| fault.exchange == carried.said.exchanges.len());
         if at_fault.is_some_and(|fault| !fault.heard) {
             // The twin knows when the question is whole, and what the answer would have been.
-            let Some(twin) = &mut self.twin else { return Ok(Going::On) };
-            twin.hear(bytes);
-            if timeout(FAULTY_REPLY, twin.next_truth()).await.is_err() {
-                return Ok(Going::On);
-            }
-            let answer = twin.said()?;
-            return self.deliver(answer, socket, carried).await;
+            return match self.unheard(bytes, carried).await? {
+                Some(answer) => self.deliver(answer, socket, carried).await,
+                None => Ok(Going::On),
+            };
         }
         self.device.hear(bytes);
-        if carried.said.exchanges.len() < self.fault.as_ref().map_or(0, |fault| fault.exchange)
+        if self.twin_follows(carried)
             && let Some(twin) = &mut self.twin
         {
             twin.hear(bytes);
@@ -155,11 +155,32 @@ impl Wire {
         Ok(Going::On)
     }
 
+    /// The twin hears what the device hears up to the fault.
+    fn twin_follows(&self, carried: &Carried) -> bool {
+        self.fault.as_ref().is_some_and(|fault| {
+            let at = carried.said.exchanges.len();
+            at < fault.exchange || (fault.heard && at == fault.exchange)
+        })
+    }
+
+    /// Bytes that the twin hears alone. Its answer, once the question is whole.
+    async fn unheard(&mut self, bytes: &[u8], carried: &mut Carried) -> Result<Option<Vec<u8>>> {
+        let Some(twin) = &mut self.twin else { return Ok(None) };
+        let before = twin.truth.credit_frames;
+        twin.hear(bytes);
+        match timeout(FAULTY_REPLY, twin.next_truth()).await {
+            Ok(told) => told?,
+            Err(_) => return Ok(None),
+        }
+        carried.said.credit_unheard += twin.truth.credit_frames.saturating_sub(before);
+        twin.said().map(Some)
+    }
+
     /// The device has dealt with what it heard.
     async fn answered(&mut self, socket: &mut TcpStream, carried: &mut Carried) -> Result<Going> {
         carried.open = false;
         let answer = self.device.said()?;
-        if carried.said.exchanges.len() < self.fault.as_ref().map_or(0, |fault| fault.exchange)
+        if self.twin_follows(carried)
             && let Some(twin) = &mut self.twin
         {
             let _ = timeout(SETTLE, twin.next_truth()).await;

@@ -23,9 +23,9 @@ fn built(project: &Project, out_dir: &Path) -> Result<polymeter_certify::Project
     Ok(polymeter_certify::Project { component, ..project.into() })
 }
 
-/// Plays the project's transcripts natively, where the language can, and loads the component as a host
-/// does.
-pub fn test(folder: &Path, out_dir: &Path) -> Result<()> {
+/// Plays the project's transcripts: natively where the language can, and against the component. How
+/// many were played there.
+pub fn test(folder: &Path, out_dir: &Path) -> Result<usize> {
     let project = Project::open(folder)?;
     if project.language == Language::Rust {
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
@@ -34,7 +34,7 @@ pub fn test(folder: &Path, out_dir: &Path) -> Result<()> {
         let status = status.context("cargo did not start")?;
         ensure!(status.success(), "cargo test ended with {status}");
     }
-    polymeter_certify::check(&built(&project, out_dir)?)
+    polymeter_certify::test(&built(&project, out_dir)?)
 }
 
 /// Certifies the component that `build` has put into `out_dir` and writes both reports beside it. The

@@ -37,7 +37,7 @@ enum Command {
         #[arg(long, default_value = "target/drivers")]
         out_dir: PathBuf,
     },
-    /// Play the project's transcripts natively, where the language can, and load the component.
+    /// Play the project's transcripts, natively where the language can and in WASM.
     Test {
         /// The project's folder.
         #[arg(long, default_value = ".")]
@@ -73,8 +73,8 @@ fn main() -> anyhow::Result<ExitCode> {
             println!("{}: read its README.md, then: polymeter-sdk build", root.display());
         }
         Command::Test { project, out_dir } => {
-            polymeter_sdk::test(&project, &out_dir)?;
-            println!("the component loads and is what driver.toml says");
+            let played = polymeter_sdk::test(&project, &out_dir)?;
+            println!("{played} transcripts agree in WASM");
         }
         Command::Certify { project, out_dir, seed, only, faults } => {
             let choice = Choice { only, faults };
