@@ -211,6 +211,40 @@ async fn a_crash_leaves_no_core_file() -> Result<()> {
     Ok(())
 }
 
+/// A key of one region serves the driver that is configured for it, and no other.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_of_another_region_is_not_seen() -> Result<()> {
+    let (site, program) = Site::new().await?;
+    program.kill().await?;
+    for file in ["keys.vault", "vault.unlock"] {
+        std::fs::remove_file(site.folder.path().join(file))?;
+    }
+    let run = |words: &[&str]| polymeter(&site.config, words, &[], PURSE_KEY);
+    check(&run(&["vault", "init", "--generate-unlock"])?, 0, &[])?;
+    let add =
+        ["vault", "add", "DLT645", "purse", "--kind", "3des", "--region", "HZ", "--from", "-"];
+    check(&run(&add)?, 0, &["DLT645 HZ purse: version 1"])?;
+    let text = std::fs::read_to_string(&site.config)?;
+    let vendor = "vendor = \"DLT645\"\n";
+    ensure!(text.matches(vendor).count() == 1, "{text}");
+    let meter = METERS[0].serial_number;
+    let set = |region: &str| {
+        let text = text.replace(vendor, &format!("{vendor}region = \"{region}\"\n"));
+        std::fs::write(&site.config, text)
+    };
+    set("HZ")?;
+    check(&run(&["sell", meter, "5.00"])?, 0, &[])?;
+    set("SH")?;
+    let ended = run(&["sell", meter, "6.00"])?;
+    let told = String::from_utf8_lossy(&ended.stderr).into_owned();
+    ensure!(ended.status.code().is_some_and(|code| code != 0), "sold without a key: {told}");
+    ensure!(told.contains("is reserved and nothing reached the meter"), "{told}");
+    // Nothing but the region was wrong.
+    set("HZ")?;
+    check(&run(&["reconcile"])?, 0, &[])?;
+    Ok(())
+}
+
 const LIBRARY: &str = "/usr/lib/softhsm/libsofthsm2.so";
 
 /// The purse's key is in a SoftHSM token, from which nothing can read it; the meter takes the sale.
