@@ -110,7 +110,7 @@ impl Driver {
         let description = describe(&callee, &exports).await?;
         let label = format!("{} {}", callee.name(), description.version);
         let _ = callee.label.set(label.into());
-        let ways = ways(&callee, &exports).await?;
+        let ways = search::told(&callee, &exports).await?;
         Ok(Driver { callee, face, exports, description, ways })
     }
 
@@ -293,9 +293,11 @@ impl Driver {
             let said = supply.call_control(&mut session.store, &call, command, valid_until).await?;
             session.said(said)
         };
+        let heard_before = line.bytes_heard();
         self.callee
-            .call(Instances::Fresh, Some(line), ask, convert::control)
+            .call(Instances::Fresh, Some(&mut *line), ask, convert::control)
             .await
+            .if_heard(line.bytes_heard() > heard_before, self.name())
             .judge(self.name())
             .into()
     }
@@ -320,9 +322,11 @@ impl Driver {
             let said = settings.call_set_parameters(&mut session.store, &call, &parameters).await?;
             session.said(said)
         };
+        let heard_before = line.bytes_heard();
         self.callee
-            .call(Instances::Fresh, Some(line), ask, convert::set)
+            .call(Instances::Fresh, Some(&mut *line), ask, convert::set)
             .await
+            .if_heard(line.bytes_heard() > heard_before, self.name())
             .judge(self.name())
             .into()
     }
@@ -347,8 +351,10 @@ impl Driver {
             let said = ask(purse, session).await?;
             session.said(said)
         };
+        let heard_before = line.bytes_heard();
         let ended: Ended<Claim<Receipt>> =
-            self.callee.call(Instances::Fresh, Some(line), ask, convert::receipt).await;
+            self.callee.call(Instances::Fresh, Some(&mut *line), ask, convert::receipt).await;
+        let ended = ended.if_heard(line.bytes_heard() > heard_before, self.name());
         let verdict: Verdict<Receipt> = ended.judge(self.name());
         verdict.into()
     }
@@ -390,18 +396,7 @@ async fn describe(callee: &Callee, exports: &Exports) -> Result<Description, Loa
     Ok(description)
 }
 
-/// Asked once, of those that can search a line.
-async fn ways(callee: &Callee, exports: &Exports) -> Result<Vec<Way>, LoadError> {
-    let Some(bus) = &exports.bus else { return Ok(Vec::new()) };
-    let ask = async |session: &mut Session| {
-        let bus = bus.load(&mut session.store, &session.instance)?;
-        Ok(Ok::<_, Infallible>(bus.call_ways(&mut session.store).await?))
-    };
-    let told = callee.call(Instances::Fresh, None, ask, search::ways).await;
-    told.answer.map_err(|error| undescribed(callee.name(), error))
-}
-
-fn undescribed(driver: &str, error: CallError) -> LoadError {
+pub(crate) fn undescribed(driver: &str, error: CallError) -> LoadError {
     match error {
         CallError::BadResult { driver, what } => LoadError::BadDescription { driver, what },
         source => LoadError::Describe { driver: driver.to_owned(), source },

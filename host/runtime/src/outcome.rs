@@ -40,6 +40,22 @@ pub(crate) enum Verdict<T> {
 }
 
 impl<T> Ended<Claim<T>> {
+    /// `heard`: the driver was handed at least one byte from the line. Where it was not, the device's
+    /// yes or no is the driver's invention: a purchase left, and nobody knows what became of it.
+    pub(crate) fn if_heard(self, heard: bool, driver: &str) -> Self {
+        let answer = match self.answer {
+            Ok(Claim::Confirmed(_)) if self.sent && !heard => Ok(Claim::Unknown(format!(
+                "{driver} claims success, but nothing came back on the line"
+            ))),
+            Ok(Claim::Refused(refusal)) if self.sent && !heard => Ok(Claim::Unknown(format!(
+                "{driver} reports a refusal, but nothing came back on the line: {}",
+                refusal.detail
+            ))),
+            answer => answer,
+        };
+        Self { answer, sent: self.sent }
+    }
+
     pub(crate) fn judge(self, driver: &str) -> Verdict<T> {
         match (self.sent, self.answer) {
             (false, Ok(Claim::Confirmed(_))) => {
@@ -95,6 +111,37 @@ impl From<Verdict<()>> for SetOutcome {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_answer_that_nobody_heard_is_unknown() {
+        let refusal = Refusal { code: 3, detail: "wrong MAC".to_owned(), device_code: None };
+        for (answer, sent, heard, verdict) in [
+            (Claim::Confirmed(7), true, true, Verdict::Confirmed(7)),
+            (
+                Claim::Confirmed(7),
+                true,
+                false,
+                Verdict::Unknown("d claims success, but nothing came back on the line".to_owned()),
+            ),
+            (
+                Claim::Refused(refusal),
+                true,
+                false,
+                Verdict::Unknown(
+                    "d reports a refusal, but nothing came back on the line: wrong MAC".to_owned(),
+                ),
+            ),
+            (
+                Claim::Confirmed(7),
+                false,
+                false,
+                Verdict::NotSent("d claims success, but no byte left the host".to_owned()),
+            ),
+        ] {
+            let ended = Ended { answer: Ok(answer), sent }.if_heard(heard, "d");
+            assert_eq!(ended.judge("d"), verdict);
+        }
+    }
 
     #[test]
     fn every_ending_by_every_answer() {

@@ -7,14 +7,15 @@
 
 use crate::bindings::exports::polymeter::driver::bus;
 use crate::convert::{self, Checked, list, text, value};
-use crate::driver::{Driver, Identity, Moment};
-use crate::error::CallError;
+use crate::driver::{Driver, Exports, Identity, Moment, undescribed};
+use crate::error::{CallError, LoadError};
 use crate::limits::{NAME_BYTES, PARAMETERS, SEARCH, STEP_TIME, TEXT_BYTES};
-use crate::session::{Instances, Session};
+use crate::session::{Callee, Instances, Session};
 use crate::text::printable;
 use polymeter_domain::{MeterAddress, Value};
 use polymeter_transport::{LineLease, LineSettings};
 use std::collections::BTreeSet;
+use std::convert::Infallible;
 
 /// One way of searching that a driver offers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,8 +83,10 @@ impl Driver {
 
     /// How many questions one step may ask on such a line.
     pub fn questions(&self, line: &LineSettings) -> u32 {
-        let silent = (line.reply_timeout + line.inter_frame).as_millis().max(1);
-        let fit = STEP_TIME.min(self.limits().wall / 2).as_millis() / silent;
+        // A question that nobody answers, and the time that its bytes are on a slow wire.
+        let silent = line.reply_timeout + line.byte_timeout + line.inter_frame;
+        let time = STEP_TIME.min(self.limits().wall / 2).min(line.total_timeout / 2);
+        let fit = time.as_millis() / silent.as_millis().max(1);
         // Two is what the contract promises a driver at least.
         u32::try_from(fit).unwrap_or(u32::MAX).min(self.limits().exchanges).max(2)
     }
@@ -157,8 +160,18 @@ fn collision(said: bus::Collision) -> Checked<Collision> {
     })
 }
 
-/// What a driver says it can do, checked once, at load.
-pub(crate) fn ways(said: Vec<bus::Way>) -> Checked<Vec<Way>> {
+/// The ways of a driver that can search a line; asked once, at load.
+pub(crate) async fn told(callee: &Callee, exports: &Exports) -> Result<Vec<Way>, LoadError> {
+    let Some(bus) = &exports.bus else { return Ok(Vec::new()) };
+    let ask = async |session: &mut Session| {
+        let bus = bus.load(&mut session.store, &session.instance)?;
+        Ok(Ok::<_, Infallible>(bus.call_ways(&mut session.store).await?))
+    };
+    let told = callee.call(Instances::Fresh, None, ask, ways).await;
+    told.answer.map_err(|error| undescribed(callee.name(), error))
+}
+
+fn ways(said: Vec<bus::Way>) -> Checked<Vec<Way>> {
     let ways = list("ways", said, SEARCH.ways, way)?;
     let names: BTreeSet<&String> = ways.iter().map(|way| &way.name).collect();
     if names.len() < ways.len() {

@@ -3,8 +3,9 @@
 //! Exit codes: 0 done, 1 failed, 2 bad input, 3 the device said no, 4 nobody knows.
 
 use clap::{Parser, Subcommand, ValueEnum};
-use polymeter_domain::{SaleId, SupplyCommand};
+use polymeter_domain::{SaleId, SupplyCommand, VendorCode};
 use polymeter_server::{app, commands, demo};
+use polymeter_service::ScanRequest;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -66,6 +67,20 @@ enum Command {
         #[arg(value_name = "METER", help = "Serial number")]
         meter: String,
         command: Supply,
+    },
+    /// Search a line for meters; changes nothing in any of them.
+    Scan {
+        #[arg(value_name = "LINE", help = "A line of the configuration")]
+        line: String,
+        /// Only with this vendor's driver.
+        #[arg(long, value_name = "CODE", value_parser = commands::scan::vendor)]
+        vendor: Option<VendorCode>,
+        /// One of the driver's ways of searching; its first where this is left out.
+        #[arg(long)]
+        way: Option<String>,
+        /// An argument of the way.
+        #[arg(long = "set", value_name = "NAME=VALUE", value_parser = commands::scan::argument)]
+        arguments: Vec<(String, String)>,
     },
     /// Settle what earlier runs left open, by the meters' own records.
     Reconcile,
@@ -193,6 +208,10 @@ async fn run(arguments: Arguments) -> Result<(), commands::Failure> {
         }
         Command::Control { meter, command } => {
             commands::control::run(&config, &meter, command.into()).await
+        }
+        Command::Scan { line, vendor, way, arguments } => {
+            let request = ScanRequest { line, vendor, way, arguments };
+            commands::scan::run(&config, &request).await
         }
         Command::Reconcile => commands::sell::reconcile(&config).await,
         Command::Decode { driver, drivers, bytes } => {

@@ -20,6 +20,7 @@ mod operator;
 mod page;
 mod reading;
 mod sale;
+mod scan;
 mod stored;
 mod supply;
 mod throttle;
@@ -39,6 +40,7 @@ pub use operator::Operator;
 pub use page::Page;
 pub use reading::Reading;
 pub use sale::{LedgerEntry, SaleEvent, SaleRequest, SaleView};
+pub use scan::{ScanEvent, ScanRequest};
 pub use trial_balance::{TrialBalance, TrialLine};
 
 use driver::Registry;

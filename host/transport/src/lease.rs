@@ -32,6 +32,7 @@ pub(crate) struct Call {
     /// The end of `total_timeout`.
     pub(crate) deadline: Instant,
     sent: Arc<AtomicU64>,
+    heard: Arc<AtomicU64>,
 }
 
 impl Call {
@@ -49,7 +50,7 @@ impl LineLease {
         home: mpsc::UnboundedSender<Message>,
     ) -> Self {
         let deadline = after(Instant::now(), shared.settings.total_timeout);
-        let call = Call { shared, deadline, sent: Arc::default() };
+        let call = Call { shared, deadline, sent: Arc::default(), heard: Arc::default() };
         Self { wire: Some(wire), call, home }
     }
 
@@ -67,7 +68,9 @@ impl LineLease {
     /// had heard.
     pub async fn receive(&mut self, want: usize) -> Result<Vec<u8>, LineError> {
         let wire = self.wire.as_mut().ok_or_else(|| self.call.shared.lent())?;
-        wire.receive(&self.call, want).await
+        let bytes = wire.receive(&self.call, want).await?;
+        add(&self.call.heard, bytes.len());
+        Ok(bytes)
     }
 
     /// Throws away what has arrived, without waiting; returns how many bytes that was.
@@ -101,6 +104,12 @@ impl LineLease {
     /// 0 proves that nothing left.
     pub fn bytes_sent(&self) -> u64 {
         self.call.sent.load(Ordering::Relaxed)
+    }
+
+    /// Bytes that were handed on from the line during this lease, on the far side of `take` too. 0
+    /// proves that whoever used it has heard nothing.
+    pub fn bytes_heard(&self) -> u64 {
+        self.call.heard.load(Ordering::Relaxed)
     }
 }
 

@@ -102,6 +102,11 @@ impl Program {
         Ok(Program { child, url, set_up_link })
     }
 
+    /// It has not ended.
+    pub fn is_running(&mut self) -> Result<bool> {
+        Ok(self.child.try_wait()?.is_none())
+    }
+
     /// kill -9, and gone.
     pub async fn kill(mut self) -> Result<()> {
         Ok(self.child.kill().await?)

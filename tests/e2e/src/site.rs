@@ -72,11 +72,23 @@ pub struct Site {
 impl Site {
     /// Everything set up through the running program, which is handed on running.
     pub async fn new() -> Result<(Site, Program)> {
+        Self::with_more("", &[]).await
+    }
+
+    /// The same, with further drivers, each a name in target/drivers, its vendor code and its grant.
+    pub async fn with_drivers(drivers: &[(&str, &str, &str)]) -> Result<(Site, Program)> {
+        let more: Vec<String> = drivers.iter().map(driver_entry).collect::<Result<_>>()?;
+        Self::with_more(&more.concat(), &[]).await
+    }
+
+    /// The same, with `more` at the end of its configuration and keys labelled `regional` in its vault,
+    /// each for a vendor code and a region.
+    pub async fn with_more(more: &str, regional: &[(&str, &str)]) -> Result<(Site, Program)> {
         let folder = tempfile::tempdir()?;
         let simulator = Simulator::start(plan())?;
         let config = folder.path().join("polymeter.toml");
-        std::fs::write(&config, configuration(&simulator)?)?;
-        make_vault(&config, folder.path()).await?;
+        std::fs::write(&config, configuration(&simulator)? + more)?;
+        make_vault(&config, folder.path(), regional).await?;
         let mut site = Site { folder, config, simulator, token: String::new() };
         let program = Program::start_first(&site.config).await?;
         site.set_up(&program).await?;
@@ -92,6 +104,14 @@ impl Site {
         let found = api.get(&format!("/api/v1/meters?query={}", meter.serial_number)).await?;
         let id = found["items"][0]["meter_id"].as_str();
         Ok(id.with_context(|| format!("no meter {} in {found}", meter.serial_number))?.to_owned())
+    }
+
+    /// A further meter, with a customer and an open account; its id.
+    pub async fn add_meter(&self, api: &Api, meter: &Meter) -> Result<String> {
+        let meter_id = add_meter(api, meter).await?;
+        let account = json!({ "customer_id": add_customer(api, meter).await? });
+        api.post(&format!("/api/v1/meters/{meter_id}/account"), account).await?;
+        Ok(meter_id)
     }
 
     /// First operator by the one-time link, session, customers, meters, accounts.
@@ -161,7 +181,8 @@ fn plan() -> Plan {
         ..Dlt645Plan::new(meter.address)
     });
     let dlt645 = dlt645.collect();
-    let adf400l = (1..=2).map(Adf400lPlan::new).collect();
+    // The third is entered by those tests only that need it.
+    let adf400l = (1..=3).map(Adf400lPlan::new).collect();
     Plan {
         buses: vec![
             BusPlan::new("bus-serial", BusKind::Pty, Meters::Dlt645(dlt645)),
@@ -176,17 +197,11 @@ fn configuration(simulator: &Simulator) -> Result<String> {
          [site]\ntime-zone = \"Asia/Shanghai\"\ncurrency = \"CNY\"\n\
          [vault]\nfile = \"keys.vault\"\nunlock-file = \"vault.unlock\"\n",
     );
-    let drivers = program::drivers()?;
-    for (name, vendor, grant) in [
+    for driver in [
         ("dlt645-2007", "DLT645", r#"["line", "vault", "log"]"#),
         ("acrel-adf400l", "ACREL", r#"["line", "log"]"#),
     ] {
-        let component = drivers.join(format!("{name}.wasm"));
-        writeln!(
-            text,
-            "[[driver]]\nname = \"{name}\"\nvendor = \"{vendor}\"\ncomponent = \"{}\"\ngrant = {grant}",
-            component.display()
-        )?;
+        text += &driver_entry(&driver)?;
     }
     for bus in ["bus-serial", "bus-tcp"] {
         let far_end = match simulator.endpoint(bus)? {
@@ -207,18 +222,32 @@ fn configuration(simulator: &Simulator) -> Result<String> {
     Ok(text)
 }
 
+fn driver_entry((name, vendor, grant): &(&str, &str, &str)) -> Result<String> {
+    let component = program::drivers()?.join(format!("{name}.wasm"));
+    Ok(format!(
+        "[[driver]]\nname = \"{name}\"\nvendor = \"{vendor}\"\ncomponent = \"{}\"\ngrant = {grant}\n",
+        component.display()
+    ))
+}
+
 /// The simulated meters' key: public, and in no real meter.
 pub const PURSE_KEY: &str = "00112233445566778899AABBCCDDEEFF";
 
 /// As an operator would, by the program's own commands.
-async fn make_vault(config: &Path, folder: &Path) -> Result<()> {
+async fn make_vault(config: &Path, folder: &Path, regional: &[(&str, &str)]) -> Result<()> {
     let key = folder.join("purse.key");
     write_private(&key, PURSE_KEY)?;
     let (config, key_shown) = (config.display().to_string(), key.display().to_string());
-    for words in [
+    let mut all = vec![
         vec!["init", "--generate-unlock"],
         vec!["add", "DLT645", "purse", "--kind", "3des", "--from", &key_shown],
-    ] {
+    ];
+    for (vendor, region) in regional {
+        let add =
+            ["add", vendor, "regional", "--region", region, "--kind", "3des", "--from", &key_shown];
+        all.push(add.to_vec());
+    }
+    for words in all {
         let ended = run(["--config", &config, "vault"].into_iter().chain(words)).await?;
         ensure!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
     }

@@ -61,6 +61,20 @@ pub fn examples() -> Result<()> {
     guests::build(&root, &root.join(drivers::OUT_DIR))
 }
 
+/// Plays the hostile drivers against the program as it is built now.
+pub fn gallery(write: bool) -> Result<()> {
+    let root = root();
+    set_up::wasm_target()?;
+    set_up::npm()?;
+    drivers::build_all(&root)?;
+    cargo(BUILD_ALL)?;
+    let mut gallery = Command::new(root.join("target/debug/gallery"));
+    if write {
+        gallery.arg("--write");
+    }
+    run(&mut gallery)
+}
+
 pub fn lint() -> Result<()> {
     cargo(&["fmt", "--all", "--check"])?;
     cargo(&["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"])

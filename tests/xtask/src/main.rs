@@ -31,6 +31,12 @@ enum Command {
     Lint,
     /// Check floors, file heads, sizes, words, the contract's hash and the README.
     Tidy,
+    /// Play the hostile drivers, print how each one ended; fails if any is not contained.
+    Gallery {
+        /// Put the table into docs/security.md.
+        #[arg(long)]
+        write: bool,
+    },
     /// Measure, and write docs/benchmarks.md.
     Bench {
         /// Fewer rounds, for trying the harness; writes nothing.
@@ -47,6 +53,7 @@ fn main() -> anyhow::Result<()> {
         Command::Examples => xtask::examples(),
         Command::Lint => xtask::lint(),
         Command::Tidy => xtask::tidy::run(&xtask::root()),
+        Command::Gallery { write } => xtask::gallery(write),
         Command::Bench { quick } => xtask::bench(quick),
     }
 }

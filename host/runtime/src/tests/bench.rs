@@ -49,7 +49,7 @@ pub(super) fn guest(folder: &str) -> Vec<u8> {
     let name = folder.rsplit('/').next().unwrap_or(folder);
     let built = Command::new(env!("CARGO"))
         .current_dir(&root)
-        .args(["run", "--quiet", "--package", "polymeter-sdk", "--", "build"])
+        .args(["run", "--quiet", "--bin", "polymeter-sdk", "--", "build"])
         .arg("--manifest-path")
         .arg(&manifest)
         .arg("--out-dir")
@@ -86,6 +86,8 @@ pub(super) enum FarEnd {
     Silent,
     /// Talks without end.
     Babbling,
+    /// One byte for whatever it hears.
+    Answering,
 }
 
 /// A line to a far end of its own.
@@ -98,6 +100,13 @@ pub(super) async fn line(far_end: FarEnd) -> Line {
                 let mut buffer = [0; 1024];
                 match far_end {
                     FarEnd::Silent => while stream.read(&mut buffer).await.is_ok_and(|n| n > 0) {},
+                    FarEnd::Answering => {
+                        while stream.read(&mut buffer).await.is_ok_and(|n| n > 0) {
+                            if stream.write_all(b"y").await.is_err() {
+                                break;
+                            }
+                        }
+                    }
                     FarEnd::Babbling => while stream.write_all(&buffer).await.is_ok() {},
                 }
             });
@@ -119,6 +128,10 @@ pub(super) async fn lease(line: &Line) -> LineLease {
 
 pub(super) async fn silent() -> LineLease {
     lease(&line(FarEnd::Silent).await).await
+}
+
+pub(super) async fn answering() -> LineLease {
+    lease(&line(FarEnd::Answering).await).await
 }
 
 /// The address is what the misbehaving driver does.

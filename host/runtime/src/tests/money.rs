@@ -1,6 +1,6 @@
 //! Acts that change a device: the host's own observation decides.
 
-use super::bench::{ample, customer, device, driver, moment, purchase, silent};
+use super::bench::{ample, answering, customer, device, driver, moment, purchase, silent};
 use crate::{Limits, Opening, SetOutcome};
 use polymeter_domain::{
     ControlOutcome, Credit, Delivery, PurchaseCount, Quantity, Receipt, Refusal, SupplyCommand,
@@ -23,7 +23,7 @@ fn refusal() -> Refusal {
 
 async fn sell(limits: Limits, behaviour: &str) -> Delivery {
     let driver = driver(limits).await;
-    let mut line = silent().await;
+    let mut line = answering().await;
     let device = device(behaviour);
     driver.sell(&mut line, &device, moment(), &customer(), purchase()).await
 }
@@ -80,6 +80,23 @@ async fn a_failure_is_unknown_exactly_when_a_byte_left() {
 }
 
 #[tokio::test]
+async fn an_answer_that_nobody_heard_is_no_answer() {
+    let driver = driver(ample()).await;
+    for behaviour in ["send-then-confirm", "send-then-refuse"] {
+        // A line on which nothing comes, and one on which the driver does not listen.
+        for (mut line, behaviour) in [
+            (silent().await, behaviour.to_owned()),
+            (answering().await, behaviour.replace("send-then-", "deaf-then-")),
+        ] {
+            let device = device(&behaviour);
+            let delivery = driver.sell(&mut line, &device, moment(), &customer(), purchase()).await;
+            let Delivery::Unknown(why) = &delivery else { panic!("{behaviour}: {delivery:?}") };
+            assert!(why.contains("nothing came back on the line"), "{behaviour}: {why}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn bytes_of_an_earlier_call_prove_nothing_about_this_one() {
     let driver = driver(ample()).await;
     let mut line = silent().await;
@@ -102,7 +119,7 @@ async fn a_line_that_is_spent_sends_nothing() {
 #[tokio::test]
 async fn the_same_rule_holds_for_every_act() {
     let driver = driver(ample()).await;
-    let mut line = silent().await;
+    let mut line = answering().await;
     let opening = Opening { customer: customer(), purchase: purchase() };
     let no_byte = "misbehaving claims success, but no byte left the host".to_owned();
 

@@ -12,6 +12,7 @@ pub mod driver;
 pub mod ledger;
 pub mod openapi;
 pub mod read;
+pub mod scan;
 pub mod sell;
 pub mod serve;
 pub mod vault;
@@ -64,7 +65,9 @@ impl Failure {
             Failure::Service(
                 ServiceError::BadAmount { .. }
                 | ServiceError::Invalid { .. }
-                | ServiceError::NotFound { .. },
+                | ServiceError::NotFound { .. }
+                | ServiceError::NoLine { .. }
+                | ServiceError::NoDriver { .. },
             ) => 2,
             Failure::Wrong(_)
             | Failure::Failed { .. }

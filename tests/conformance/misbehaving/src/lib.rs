@@ -161,10 +161,13 @@ impl MeterDriver for Misbehaving {
     fn sell(host: &mut dyn Host, call: &Call, order: &Order) -> Result<SellOutcome, DriverError> {
         Self::act(host, call)?;
         if call.address.starts_with("send-then-") {
+            ask(host)?;
+        }
+        if call.address.starts_with("deaf-then-") {
             host.send(b"x")?;
         }
         Ok(match call.address.as_str() {
-            "refuse" | "send-then-refuse" => SellOutcome::Refused(refusal()),
+            "refuse" | "send-then-refuse" | "deaf-then-refuse" => SellOutcome::Refused(refusal()),
             "unknown" | "send-then-unknown" => SellOutcome::Unknown("no reply".into()),
             "send-then-nonsense" => SellOutcome::Confirmed(Receipt {
                 count: order.purchase.count,
@@ -199,7 +202,7 @@ impl MeterDriver for Misbehaving {
     ) -> Result<ControlOutcome, DriverError> {
         Self::act(host, call)?;
         if call.address.starts_with("send-then-") {
-            host.send(b"x")?;
+            ask(host)?;
         }
         Ok(ControlOutcome::Confirmed(codes::supply::DISCONNECTED))
     }
@@ -211,7 +214,7 @@ impl MeterDriver for Misbehaving {
     ) -> Result<SetOutcome, DriverError> {
         Self::act(host, call)?;
         if call.address == "send-then-refuse" {
-            host.send(b"x")?;
+            ask(host)?;
             return Ok(SetOutcome::Refused(refusal()));
         }
         Ok(SetOutcome::Confirmed)
@@ -238,6 +241,13 @@ impl MeterDriver for Misbehaving {
         }
         Err(format!("{} bytes of no protocol", frame.len()))
     }
+}
+
+/// A question, whose answer may be silence.
+fn ask(host: &mut dyn Host) -> Result<(), DriverError> {
+    host.send(b"x")?;
+    let _ = host.receive(1);
+    Ok(())
 }
 
 fn confirmed(count: u32) -> SellOutcome {

@@ -1,0 +1,52 @@
+//! `scan LINE`: who answers on a line, one finding to a line of standard output as it is made.
+//!
+//! Invariant: nothing is written, neither into a device nor into the database.
+
+use super::{Failure, open};
+use polymeter_domain::VendorCode;
+use polymeter_service::{ScanEvent, ScanRequest};
+use std::path::Path;
+
+pub async fn run(config: &Path, request: &ScanRequest) -> Result<(), Failure> {
+    let app = open(config).await?;
+    let found = app.service.scan(request, tell).await?;
+    if found.is_empty() {
+        println!("nobody answered on {}", request.line);
+    }
+    Ok(())
+}
+
+/// Findings to standard output, how it goes to standard error.
+fn tell(event: ScanEvent) {
+    match event {
+        ScanEvent::Began { driver, vendor, way } => {
+            eprintln!("{vendor}: searching with {driver}, {way}");
+        }
+        ScanEvent::Found { vendor, identity, serial_number } => {
+            let model = if identity.model.is_empty() { "-" } else { &identity.model };
+            let entered = serial_number.map_or_else(
+                || "not entered".to_owned(),
+                |serial_number| format!("meter {serial_number}"),
+            );
+            println!("{vendor:<10} {:<14} {model:<10} {entered}", identity.address);
+        }
+        ScanEvent::Collision(collision) => {
+            let then = if collision.narrowed { "told apart next" } else { "cannot be told apart" };
+            eprintln!("several answer {}: {} ({then})", collision.asked, collision.detail);
+        }
+        ScanEvent::Progress { done, total } => eprintln!("{done} of {total} questions"),
+        ScanEvent::Ended { vendor, found } => eprintln!("{vendor}: {found} found"),
+        ScanEvent::Failed { vendor, why } => eprintln!("{vendor}: broke off: {why}"),
+    }
+}
+
+/// A vendor code of the command line.
+pub fn vendor(text: &str) -> Result<VendorCode, String> {
+    VendorCode::new(text).map_err(|error| error.to_string())
+}
+
+/// `name=value` of the command line.
+pub fn argument(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("write it as NAME=VALUE")?;
+    Ok((name.to_owned(), value.to_owned()))
+}

@@ -1,0 +1,90 @@
+//! The hostile driver under any vendor code, and the line that it has for itself.
+//!
+//! The bench takes [`Wild`] to measure what the neighbours feel while it runs.
+
+use crate::program;
+use anyhow::{Context, Result, ensure};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpListener;
+
+/// What the code in the component reads like before it is written over.
+const CODE: &[u8] = b"HOSTILE-000";
+/// The line's name in a configuration.
+pub const LINE: &str = "wild";
+
+/// Components of the hostile driver in a folder, and a line whose far end swallows everything and
+/// answers one byte to each frame.
+#[derive(Debug)]
+pub struct Wild {
+    folder: PathBuf,
+    component: Vec<u8>,
+    far_end: SocketAddr,
+}
+
+impl Wild {
+    /// `folder` takes the components.
+    pub async fn new(folder: PathBuf) -> Result<Wild> {
+        let component = std::fs::read(program::drivers()?.join("hostile.wasm"))?;
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let far_end = listener.local_addr()?;
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                tokio::spawn(answer(stream));
+            }
+        });
+        Ok(Wild { folder, component, far_end })
+    }
+
+    /// The component under `vendor`, which has as many letters as every code here.
+    pub fn bytes(&self, vendor: &str) -> Result<Vec<u8>> {
+        ensure!(vendor.len() == CODE.len(), "{vendor} has not {} letters", CODE.len());
+        let places: Vec<usize> = (0..self.component.len())
+            .filter(|at| self.component[*at..].starts_with(CODE))
+            .collect();
+        let [at] = places[..] else { anyhow::bail!("the code stands in {} places", places.len()) };
+        let mut bytes = self.component.clone();
+        bytes.splice(at..at + CODE.len(), vendor.bytes());
+        Ok(bytes)
+    }
+
+    /// A `[[driver]]` of the configuration, its file written.
+    pub fn driver(&self, vendor: &str, region: &str, limits: &str) -> Result<String> {
+        let name = vendor.to_lowercase();
+        let path = self.folder.join(format!("{name}.wasm"));
+        std::fs::write(&path, self.bytes(vendor)?)?;
+        let mut text = entry(&name, vendor, &path)?;
+        if !region.is_empty() {
+            text += &format!("region = \"{region}\"\n");
+        }
+        Ok(text + &format!("[driver.limits]\n{limits}\n"))
+    }
+
+    /// The `[[line]]` of the configuration.
+    pub fn line(&self) -> String {
+        format!(
+            "[[line]]\nname = \"{LINE}\"\ntcp = \"{}\"\ninter-frame-ms = 0\nreply-timeout-ms = 100\n\
+             byte-timeout-ms = 20\ntotal-timeout-ms = 20000\n",
+            self.far_end
+        )
+    }
+}
+
+/// A `[[driver]]` that is granted everything.
+pub fn entry(name: &str, vendor: &str, file: &std::path::Path) -> Result<String> {
+    let file = file.to_str().context("a path that is text")?;
+    Ok(format!(
+        "[[driver]]\nname = \"{name}\"\nvendor = \"{vendor}\"\ncomponent = \"{file}\"\n\
+         grant = [\"line\", \"vault\", \"log\"]\n"
+    ))
+}
+
+async fn answer(mut stream: tokio::net::TcpStream) {
+    let mut buffer = vec![0; 64 << 10];
+    while stream.read(&mut buffer).await.is_ok_and(|count| count > 0) {
+        if tokio::io::AsyncWriteExt::write_all(&mut stream, b"y").await.is_err() {
+            return;
+        }
+    }
+}
