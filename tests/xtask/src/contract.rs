@@ -110,7 +110,7 @@ fn compatible(older: &Path, newer: &Path) -> Result<()> {
 fn world(resolve: &mut Resolve, folder: &Path) -> Result<WorldId> {
     let (package, _) =
         resolve.push_dir(folder).with_context(|| format!("reading {}", folder.display()))?;
-    Ok(resolve.select_world(&[package], Some(WORLD))?)
+    resolve.select_world(&[package], Some(WORLD))
 }
 
 fn without_version(name: &str) -> String {
