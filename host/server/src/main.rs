@@ -94,6 +94,17 @@ enum Command {
         #[arg(required = true, value_name = "HEX")]
         bytes: Vec<String>,
     },
+    /// Play a transcript against a driver: "identical", or the first difference.
+    Replay {
+        /// A *.transcript; see docs/transcripts.md.
+        file: PathBuf,
+        /// Another driver than the recorded one: a configured name, or a file.
+        #[arg(long, value_name = "NAME|FILE")]
+        driver: Option<String>,
+        /// Where the built drivers are, when no configuration names the driver.
+        #[arg(long, value_name = "DIR")]
+        drivers: Option<PathBuf>,
+    },
     /// The books.
     #[command(subcommand)]
     Ledger(LedgerCommand),
@@ -132,6 +143,14 @@ enum DriverCommand {
     Promote { name: String },
     /// Send the candidate back; without one, the version before serves again.
     Rollback { name: String },
+    /// What was said to a meter in its last calls.
+    Trace {
+        #[arg(value_name = "METER", help = "Serial number")]
+        meter: String,
+        /// How many calls.
+        #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=200))]
+        last: u32,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -188,6 +207,7 @@ async fn drivers(config: &Path, command: DriverCommand) -> Result<(), commands::
         DriverCommand::Upgrade { name, package, shadow_lines, canary } => {
             driver::upgrade(config, &name, &package, shadow_lines, canary).await
         }
+        DriverCommand::Trace { meter, last } => commands::trace::run(config, &meter, last).await,
         DriverCommand::Promote { name } => driver::promote(config, &name).await,
         DriverCommand::Rollback { name } => driver::rollback(config, &name).await,
     }
@@ -202,6 +222,9 @@ async fn run(arguments: Arguments) -> Result<(), commands::Failure> {
         }
         Command::CheckConfig { file } => commands::check_config::run(&file.unwrap_or(config)).await,
         Command::Driver(command) => drivers(&config, command).await,
+        Command::Replay { file, driver, drivers } => {
+            commands::replay::run(&config, &file, driver.as_deref(), drivers).await
+        }
         Command::Read { meter } => commands::read::run(&config, &meter).await,
         Command::Sell { meter, amount, id } => {
             commands::sell::run(&config, &meter, &amount, id).await

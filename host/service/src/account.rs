@@ -66,6 +66,7 @@ async fn open(
     let opening = Opening { customer: customer.number, purchase };
     let moment = service.clock().moment();
     let delivery = reach.pick.driver.open(&mut lease, &reach.meter.device, moment, &opening).await;
+    service.keep_failure(&reach).await;
     let (state, count, detail, result) = judge(delivery, begin);
     let at = service.clock().at();
     service

@@ -49,3 +49,6 @@ pub(crate) const LATENCIES_KEPT: usize = 512;
 /// A shadow may hold the line for so many times the current version's read, and so much longer.
 pub(crate) const SHADOW_FACTOR: u32 = 10;
 pub(crate) const SHADOW_SLACK: Duration = Duration::from_secs(2);
+
+/// Transcripts of calls that did not end well, kept of one meter; the oldest goes.
+pub(crate) const RECORDINGS_ON_DISK: i64 = 100;

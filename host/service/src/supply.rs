@@ -59,7 +59,10 @@ async fn control(
         Ok(mut lease) => {
             let moment = service.clock().moment();
             let device = &reach.meter.device;
-            Ok(reach.pick.driver.control(&mut lease, device, moment, command, None).await)
+            let outcome =
+                reach.pick.driver.control(&mut lease, device, moment, command, None).await;
+            service.keep_failure(&reach).await;
+            Ok(outcome)
         }
         Err(error) => Err(error),
     };

@@ -82,6 +82,16 @@ try {
   await look("sale");
 
   await page.getByRole("link", { name: "To the meter" }).click();
+  const sell = page.locator("section", { hasText: "Last conversations" }).locator("tr", { hasText: "sell" });
+  await sell.first().getByRole("link").click();
+  await page.getByRole("heading", { name: "Step by step" }).waitFor();
+  const told = await page.locator("main").innerText();
+  for (const word of ["Answered", "to the meter", "from the meter", "confirmed count=1", "source: recorded"]) {
+    expect(told.toLowerCase().includes(word.toLowerCase()), `the conversation shows ${word}`);
+  }
+  expect(await page.locator(".step-fields").count() > 0, "the driver explains a frame");
+  await look("conversation");
+  await page.getByRole("link", { name: "To the meter" }).click();
   await page.getByRole("link", { name: /Disconnect/ }).click();
   await look("supply");
   await page.getByRole("button", { name: /^Yes/ }).click();

@@ -356,6 +356,7 @@ async fn commands_work_on_a_site_that_nobody_serves() -> Result<()> {
         let ended = run(&site.config, &["reconcile"]).await?;
         check(&["reconcile"], &ended, 0, &["every sale is settled"])?;
         ensure!(applied(&site, meter)? == (2, 5500), "{:?}", applied(&site, meter)?);
+        failures_are_kept(&site, serial).await?;
 
         simulator.fault(meter.address, Fault::new(On::Any, FaultKind::NoReply).times(50))?;
         let words = ["read", serial];
@@ -367,8 +368,41 @@ async fn commands_work_on_a_site_that_nobody_serves() -> Result<()> {
     for meter in METERS.iter().filter(|meter| meter.serial_number.ends_with("-1")) {
         let meter_id = site.meter_id(&api, meter).await?;
         ensure!(meter_credit(&api, &meter_id).await? == 5500, "the ledger differs");
+        // Asked of the program that serves, over its control socket; it was started after them.
+        failures_are_kept(&site, meter.serial_number).await?;
+        let traces = api.get(&format!("/api/v1/meters/{meter_id}/trace?last=100")).await?;
+        let endings: Vec<&str> = traces
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(|it| it["ending"].as_str())
+            .collect();
+        ensure!(endings.contains(&"refused") && endings.contains(&"unknown"), "{traces}");
     }
     program.kill().await
+}
+
+/// A sale that was refused and one that nobody knew the end of are there with their bytes, and each
+/// replays as it was; one byte changed is told with its line.
+async fn failures_are_kept(site: &Site, serial: &str) -> Result<()> {
+    let words = ["driver", "trace", serial, "--last", "100"];
+    let ended = run(&site.config, &words).await?;
+    check(&words, &ended, 0, &["call: sell", "result: refused code=", "result: unknown ", "] > "])?;
+    let file = site.folder.path().join("call.transcript");
+    let words = ["replay", file.to_str().context("a path that is text")?];
+    let calls: Vec<&str> = ended.stdout.split("\nsource: ").collect();
+    ensure!(calls.len() >= 3, "{} calls", calls.len());
+    for call in calls {
+        let text = format!("source: {}", call.trim_start_matches("source: "));
+        std::fs::write(&file, &text)?;
+        check(&words, &run(&site.config, &words).await?, 0, &["identical"])?;
+        let line = text.lines().position(|line| line.contains("] > ")).context("no frame")? + 1;
+        std::fs::write(&file, text.replacen("] > ", "] > 00 ", 1))?;
+        let place = format!("call.transcript:{line}: expected");
+        check(&words, &run(&site.config, &words).await?, 1, &[place.as_str(), "but got"])?;
+    }
+    std::fs::write(&file, "source: nowhere\ncall: sing\n")?;
+    check(&words, &run(&site.config, &words).await?, 2, &["call.transcript:2: no `result:`"])
 }
 
 /// While `serve` runs it alone has the database; the books can be looked at.

@@ -11,7 +11,7 @@ use crate::config::CandidateEntry;
 use crate::drivers::{DriversError, Report};
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use axum::routing::post;
+use axum::routing::{get as read, post};
 use axum::{Extension, Json, Router};
 use polymeter_service::{Actor, Edition, Progress, Rollout, Slot};
 use serde::{Deserialize, Serialize};
@@ -288,6 +288,7 @@ pub fn control_router(app: &App) -> Router {
     let (shared, _) = routes().split_for_parts();
     shared
         .route("/control/drivers/{name}/upgrade", post(upgrade))
+        .route("/control/meters/{serial_number}/trace", read(super::conversations::of_serial))
         .layer(Extension(Actor::System))
         .with_state(app.clone())
 }

@@ -4,6 +4,7 @@
 //! with a live session only. Not here: what anything means (service), the page (ui).
 
 pub mod auth;
+pub mod conversations;
 pub mod customers;
 pub mod drivers;
 pub mod error;
@@ -46,6 +47,7 @@ fn guarded() -> OpenApiRouter<App> {
         .routes(routes!(meters::open_account))
         .routes(routes!(readings::read, readings::list))
         .routes(routes!(supply::control))
+        .routes(routes!(conversations::trace))
         .routes(routes!(sales::put, sales::get))
         .routes(routes!(sales::of_meter))
         .routes(routes!(sales::list))

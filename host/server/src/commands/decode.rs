@@ -62,7 +62,7 @@ fn bytes(words: &[String]) -> Result<Vec<u8>, Failure> {
 }
 
 /// The component of a configured driver, else NAME.wasm in the folder of drivers.
-fn find(config: &Path, folder: Option<PathBuf>, name: &str) -> Result<PathBuf, Failure> {
+pub(super) fn find(config: &Path, folder: Option<PathBuf>, name: &str) -> Result<PathBuf, Failure> {
     if folder.is_none() && config.is_file() {
         let config = Config::read(config)?;
         if let Some(entry) = config.drivers.iter().find(|entry| entry.config.name == name) {

@@ -12,9 +12,11 @@ pub mod driver;
 pub mod ledger;
 pub mod openapi;
 pub mod read;
+pub mod replay;
 pub mod scan;
 pub mod sell;
 pub mod serve;
+pub mod trace;
 pub mod vault;
 
 use crate::app::{App, AppError};

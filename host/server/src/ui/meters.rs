@@ -1,5 +1,6 @@
 //! One meter: whose it is, how it stands, reading it, its supply; and adding a meter.
 
+use super::conversations::ConversationRow;
 use super::view::{MeterView, ReadingView, SaleRow, sentence};
 use super::{Head, PageError, PageResult, is_fragment, render};
 use crate::app::App;
@@ -14,6 +15,7 @@ use serde::Deserialize;
 
 /// What a clerk asks about: the last few.
 const RECENT_SALES: u32 = 10;
+const RECENT_CONVERSATIONS: usize = 8;
 
 #[derive(Template)]
 #[template(path = "meter.html")]
@@ -22,6 +24,7 @@ struct MeterPage {
     meter: MeterView,
     reading: Option<ReadingView>,
     sales: Vec<SaleRow>,
+    conversations: Vec<ConversationRow>,
     commands: &'static [Command],
     problem: String,
 }
@@ -125,11 +128,13 @@ pub async fn show(State(app): State<App>, caller: Caller, Path(meter): Path<Stri
 async fn page(app: &App, caller: &Caller, meter: &Meter, problem: String) -> PageResult {
     let recent = Page { query: None, after: None, limit: RECENT_SALES };
     let sales = app.service.sales(meter.meter_id, &recent).await?;
+    let conversations = app.service.conversations(meter.meter_id, RECENT_CONVERSATIONS).await?;
     Ok(render(&MeterPage {
         head: Head::new(caller, "meters"),
         meter: MeterView::new(meter, app),
         reading: meter.last_reading.as_ref().map(|it| ReadingView::new(it, app)),
         sales: sales.iter().map(|sale| SaleRow::new(sale, None, app)).collect(),
+        conversations: conversations.iter().map(ConversationRow::from).collect(),
         commands: COMMANDS,
         problem,
     }))

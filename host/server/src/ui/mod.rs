@@ -3,6 +3,7 @@
 //! Invariant: everything a page does is one call of the service that the API offers too; without
 //! script every page still works, only not by itself. Not here: the words of the API's problems.
 
+mod conversations;
 mod counter;
 mod customers;
 mod meters;
@@ -41,6 +42,7 @@ fn guarded() -> Router<App> {
         .route("/meters/{meter_id}/account", post(meters::open_account))
         .route("/meters/{meter_id}/readings", post(meters::read))
         .route("/meters/{meter_id}/supply/{command}", get(meters::supply_form).post(meters::supply))
+        .route("/meters/{meter_id}/conversations/{recording_id}", get(conversations::show))
         .route("/meters/{meter_id}/sale", get(sales::confirm))
         .route("/meters/{meter_id}/sale/preview", get(sales::preview))
         .route("/sales/{sale_id}", get(sales::show).post(sales::sell))

@@ -4,6 +4,7 @@ use crate::app::App;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use polymeter_domain::{Credit, Quality, Quantity, Sale, SupplyState, Value};
+use polymeter_runtime::{Explanation, RecordingEnd};
 use polymeter_service::{AccountState, Customer, Meter, Reading, SaleView, UnixMs};
 
 /// A word with a colour and a sign, so that colour is never the only bearer of meaning.
@@ -39,6 +40,36 @@ pub fn account(state: AccountState) -> Badge {
         AccountState::Opening => badge("warn", "Opening not finished", "开户中"),
         AccountState::None => badge("calm", "No account", "未开户"),
     }
+}
+
+pub fn conversation_end(end: RecordingEnd) -> Badge {
+    match end {
+        RecordingEnd::Answered => badge("good", "Answered", "成功"),
+        RecordingEnd::Refused => badge("bad", "Refused", "被拒绝"),
+        RecordingEnd::NotSent => badge("calm", "Nothing sent", "未发送"),
+        RecordingEnd::Unknown => badge("warn", "Unknown", "未知"),
+        RecordingEnd::Failed => badge("bad", "No answer", "失败"),
+    }
+}
+
+/// What a driver says of a frame, as names and values.
+pub fn explained(explanation: &Explanation) -> Vec<(String, String)> {
+    let mut fields = Vec::new();
+    if !explanation.address.is_empty() {
+        fields.push(("Address".to_owned(), explanation.address.clone()));
+    }
+    for measured in &explanation.measurements {
+        let code = measured.register.as_str();
+        let name = crate::registers::name(code).map_or(code, |(name, _)| name);
+        let value = match measured.quality {
+            Quality::Measured | Quality::Estimated => text(&measured.value),
+            Quality::Invalid | Quality::NotMeasured => "–".to_owned(),
+        };
+        let value = format!("{value} {}", measured.unit.symbol());
+        fields.push((name.to_owned(), value.trim_end().to_owned()));
+    }
+    fields.extend(explanation.extras.iter().map(|(name, value)| (name.clone(), text(value))));
+    fields
 }
 
 pub fn sale(state: &Sale) -> Badge {

@@ -122,6 +122,7 @@ async fn attempt(service: &Service, sale_id: SaleId) -> Result<Next> {
     let moment = service.clock().moment();
     let device = &reach.meter.device;
     let delivery = reach.pick.driver.sell(&mut lease, device, moment, &customer, purchase).await;
+    service.keep_failure(&reach).await;
     crash_point("after-sell");
     drop(lease);
     let step = Step::new(service, sale_id, describe(&delivery, service.currency()));
@@ -153,7 +154,9 @@ async fn prepare(service: &Service, sale: &StoredSale) -> Result<(Reach, Purchas
 }
 
 async fn ask_count(service: &Service, reach: &Reach, lease: &mut LineLease) -> Result<Evidence> {
-    service.check_device(&reach.pick, &reach.meter.device, lease, None).await
+    let evidence = service.check_device(&reach.pick, &reach.meter.device, lease, None).await;
+    service.keep_failure(reach).await;
+    evidence
 }
 
 /// Somebody else sold into this device, or it was reset. No refusal: the device's count rules.

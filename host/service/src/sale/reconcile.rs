@@ -126,7 +126,9 @@ async fn ask(service: &Service, sale: &StoredSale, begun_by: Option<&Pick>) -> R
     let mut lease = reach.line.lease(Priority::Sale).await.map_err(ServiceError::Line)?;
     let pick = begun_by.unwrap_or(&reach.pick);
     let device = &reach.meter.device;
-    service.check_device(pick, device, &mut lease, Some(asked.count)).await
+    let evidence = service.check_device(pick, device, &mut lease, Some(asked.count)).await;
+    service.keep_failure(&reach).await;
+    evidence
 }
 
 async fn judge(service: &Service, id: SaleId, evidence: Evidence) -> Result<Sale> {

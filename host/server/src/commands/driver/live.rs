@@ -39,7 +39,7 @@ pub async fn rollback(config: &Path, name: &str) -> Result<(), Failure> {
 }
 
 /// A name as one part of an address: any printable character may stand in a driver's name.
-pub(super) fn segment(name: &str) -> String {
+pub(in crate::commands) fn segment(name: &str) -> String {
     let kept = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
     let part = |byte: u8| match kept(byte) {
         true => char::from(byte).to_string(),

@@ -10,6 +10,7 @@ mod live;
 
 pub use files::{disable, enable, inspect};
 pub use list::list;
+pub(super) use live::segment;
 pub use live::{promote, reload, rollback, upgrade};
 
 use super::Failure;
