@@ -40,8 +40,8 @@ pub(super) fn old_component() -> &'static [u8] {
     COMPONENT.get_or_init(|| guest("tests/conformance/contract-1-0"))
 }
 
-/// A guest in this folder of the tree, built by the vendor's own command. As a process, because no crate
-/// of the host may depend on the SDK.
+/// A guest in this folder of the tree, built by the vendor's own command. As a process, because no
+/// crate of the host may depend on the SDK.
 pub(super) fn guest(folder: &str) -> Vec<u8> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let out_dir = root.join("target/drivers-test");
