@@ -78,8 +78,13 @@ impl Wire {
                 break;
             }
         }
-        if carried.open {
-            let _ = timeout(SETTLE, self.device.next_truth()).await;
+        while carried.open > 0 {
+            carried.open -= 1;
+            if timeout(SETTLE, self.device.next_truth()).await.is_err() {
+                break;
+            }
+            // What it answered belongs to this call and not to the next.
+            self.device.said()?;
         }
         carried.said.strange = carried.question;
         Ok((carried.said, self.device))
@@ -95,7 +100,7 @@ impl Wire {
         loop {
             let late_at = carried.late.as_ref().map_or_else(far, |(at, _)| *at);
             tokio::select! {
-                told = self.device.next_truth(), if carried.open => {
+                told = self.device.next_truth(), if carried.open > 0 => {
                     told?;
                     if self.answered(&mut socket, carried).await? == Going::HungUp {
                         return Ok(());
@@ -151,7 +156,7 @@ impl Wire {
         {
             twin.hear(bytes);
         }
-        carried.open = true;
+        carried.open += 1;
         Ok(Going::On)
     }
 
@@ -168,7 +173,7 @@ impl Wire {
         let Some(twin) = &mut self.twin else { return Ok(None) };
         let before = twin.truth.credit_frames;
         twin.hear(bytes);
-        match timeout(FAULTY_REPLY, twin.next_truth()).await {
+        match timeout(SETTLE, twin.next_truth()).await {
             Ok(told) => told?,
             Err(_) => return Ok(None),
         }
@@ -178,7 +183,7 @@ impl Wire {
 
     /// The device has dealt with what it heard.
     async fn answered(&mut self, socket: &mut TcpStream, carried: &mut Carried) -> Result<Going> {
-        carried.open = false;
+        carried.open -= 1;
         let answer = self.device.said()?;
         if self.twin_follows(carried)
             && let Some(twin) = &mut self.twin
@@ -228,8 +233,9 @@ struct Carried {
     said: Said,
     /// What the driver has sent since the last answer.
     question: Vec<u8>,
-    /// The device has heard something and has not told its state since.
-    open: bool,
+    /// Questions that the device has heard and has not told its state after. On a busy machine the
+    /// driver may ask again before it has.
+    open: usize,
     dead: bool,
     over: bool,
     late: Option<(Instant, Vec<u8>)>,
