@@ -41,7 +41,15 @@ pub enum Verdict {
 
 impl Verdict {
     pub fn is_signed(&self) -> bool {
-        matches!(self, Verdict::Signed { .. })
+        self.signer().is_some()
+    }
+
+    /// The pinned key that signed it; `None`: nobody whom the admin knows.
+    pub fn signer(&self) -> Option<KeyId> {
+        match self {
+            Verdict::Signed { signer, .. } => Some(*signer),
+            Verdict::Unsigned { .. } | Verdict::Unchecked { .. } => None,
+        }
     }
 }
 

@@ -8,6 +8,7 @@ use crate::convert::{Checked, list, quantity, text, value};
 use crate::limits::{MODELS, NAME_BYTES, PARAMETERS};
 use crate::text::printable;
 use polymeter_domain::{Quantity, Unit, Value, VendorCode};
+use polymeter_package::Proof;
 use std::collections::BTreeSet;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,18 +21,6 @@ pub struct Description {
     /// What the purse in the device holds; `None`: it has none.
     pub purse: Option<Quantity>,
     pub parameters: Vec<Parameter>,
-}
-
-/// How a sale is proved afterwards.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Proof {
-    /// Not at all: an unresolved sale needs an operator.
-    None,
-    /// By the device's purchase count and its last purchase.
-    PurchaseCount,
-    CreditRegister,
-    /// By a list of purchases kept in the device.
-    PurchaseList,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -57,6 +57,10 @@ pub enum LoadError {
          [[driver]] {driver}"
     )]
     NotGranted { driver: String, import: String, grant: &'static str },
+    #[error(
+        "driver {driver} is not what its driver.toml says: {what}; build and pack both from one source"
+    )]
+    NotAsManifest { driver: String, what: String },
     #[error("driver {driver} does not export {interface}, which every driver must")]
     MissingExport { driver: String, interface: String },
     #[error("driver {driver} does not fit contract {offered}: {detail}")]

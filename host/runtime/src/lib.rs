@@ -18,6 +18,7 @@ mod error;
 mod host_calls;
 pub mod limits;
 mod load;
+mod manifest;
 mod outcome;
 mod recording;
 mod recordings;
@@ -31,13 +32,15 @@ mod watch;
 #[cfg(test)]
 mod tests;
 
-pub use description::{Abilities, Description, Parameter, Proof};
+pub use description::{Abilities, Description, Parameter};
 pub use driver::{Device, Driver, Explanation, Identity, Moment, Opening};
 pub use engine::Runtime;
 pub use error::{CallError, LoadError};
 pub use limits::Limits;
 pub use load::{Capability, DriverConfig};
+pub use manifest::imports;
 pub use outcome::SetOutcome;
+pub use polymeter_package::Proof;
 pub use polymeter_transcript as transcript;
 pub use polymeter_vault::Vault;
 pub use recording::{Recording, RecordingEnd};

@@ -3,12 +3,13 @@
 //!
 //! Not here: what is done with the service (commands, web), reading the file (config).
 
-use crate::config::{Config, Problems};
+use crate::config::{Config, DriverEntry, Problems};
 use crate::drivers::{self, Drivers};
 use crate::vault;
 use jiff::tz::TimeZone;
 use polymeter_domain::{Currency, LocalTime};
 use polymeter_ledger::{Database, LedgerError};
+use polymeter_package::{Package, PackageError, Sealed};
 use polymeter_runtime::{Capability, Driver, DriverConfig, Limits, LoadError, Runtime, Vault};
 use polymeter_service::{Clock, Fitting, Parts, Service, ServiceError, UnixMs};
 use polymeter_transport::Line;
@@ -93,19 +94,25 @@ fn engine(error: LoadError) -> AppError {
     AppError::Engine(Box::new(error))
 }
 
+/// The package `file` for a configured driver, if the pinned keys are content with it.
+pub fn open_package(entry: &DriverEntry, file: &Path) -> Result<Package, PackageError> {
+    Sealed::read_file(file, entry.config.limits.component_bytes)?.open(&entry.trust)
+}
+
 /// A driver that no configuration names, with empty vault and no line. Nobody has said which vendor
 /// it is for, so it is taken at its word.
-pub async fn load_unconfigured(name: &str, component: &[u8]) -> Result<Arc<Driver>, AppError> {
-    let refused = |error| AppError::Driver { name: name.to_owned(), source: Box::new(error) };
+pub async fn load_unconfigured(package: &Package) -> Result<Arc<Driver>, AppError> {
+    let name = package.manifest.name.clone();
+    let refused = |error| AppError::Driver { name: name.clone(), source: Box::new(error) };
     let runtime = Runtime::new(Vault::default()).map_err(engine)?;
     let config = DriverConfig {
-        name: name.to_owned(),
+        name: name.clone(),
         vendor: None,
         region: None,
         grants: vec![Capability::Line, Capability::Vault, Capability::Log],
         limits: Limits::default(),
     };
-    runtime.load(config, component).await.map_err(refused)
+    runtime.load_package(config, package).await.map_err(refused)
 }
 
 /// The site's civil time and the operating system's randomness.

@@ -8,17 +8,19 @@
 mod candidate;
 mod checks;
 mod edit;
+mod pins;
 mod raw;
 mod vault;
 
 pub use candidate::CandidateEntry;
 pub use edit::{Edit, edit, replace};
+pub use pins::Pins;
 pub use polymeter_package::{Problem, Problems};
 pub use vault::{Store, VaultEntry};
 
 use jiff::tz::TimeZone;
 use polymeter_domain::Currency;
-use polymeter_package::problem;
+use polymeter_package::{Trust, problem};
 use polymeter_runtime::DriverConfig;
 use polymeter_transport::LineSettings;
 use std::net::SocketAddr;
@@ -33,16 +35,19 @@ pub struct Config {
     pub time_zone: TimeZone,
     pub currency: Currency,
     pub drivers: Vec<DriverEntry>,
+    /// The `[[vendor]]` tables: whose signatures count.
+    pub pins: Pins,
     pub lines: Vec<LineSettings>,
     /// `None`: no driver has a key.
     pub vault: Option<VaultEntry>,
 }
 
-/// One `[[driver]]`: what the runtime is told, and the component's file.
+/// One `[[driver]]`: what the runtime is told, the package's file, and who must have signed it.
 #[derive(Debug, Clone)]
 pub struct DriverEntry {
     pub config: DriverConfig,
-    pub component: PathBuf,
+    pub package: PathBuf,
+    pub trust: Trust,
     /// `false`: it is left out, and its meters wait.
     pub is_enabled: bool,
     /// On trial beside it.

@@ -6,12 +6,11 @@
 //! to last beyond a restart, the configuration file is written first. Not here: which version a call
 //! takes (service), who may ask for a change (api, control).
 
-use crate::app::chain;
+use crate::app::{self, chain};
 use crate::config::{CandidateEntry, Config, DriverEntry, Edit, Problem, Problems};
 use polymeter_runtime::Runtime;
 use polymeter_service::{Actor, Change, Edition, Fitting, Service, ServiceError, Slot};
 use polymeter_transport::Line;
-use sha2::{Digest, Sha256};
 use std::path::Path;
 use std::sync::Arc;
 use tokio::sync::Mutex;
@@ -243,10 +242,9 @@ async fn one(
     file: &Path,
     live: &[Slot],
 ) -> Result<Edition, String> {
-    let component = std::fs::read(file)
-        .map_err(|error| format!("{} cannot be read: {error}", file.display()))?;
-    let digest = hex::encode(Sha256::digest(&component));
-    let settings = format!("{:?}", entry.config);
+    let package = app::open_package(entry, file).map_err(|error| chain(&error))?;
+    let digest = package.digest.to_string();
+    let settings = format!("{:?} {:?}", entry.config, entry.trust);
     let known = live.iter().flat_map(|slot| {
         let candidate = slot.candidate.iter().map(|rollout| &rollout.edition);
         candidate.chain([&slot.current]).chain(&slot.previous)
@@ -255,9 +253,13 @@ async fn one(
     if let Some(known) = known.into_iter().find(same) {
         return Ok(Edition { file: file.to_owned(), ..known.clone() });
     }
-    let driver = runtime.load(entry.config.clone(), &component).await;
+    let signer = package.verdict.signer().map(|key| key.to_string());
+    if signer.is_none() {
+        tracing::warn!(driver = entry.config.name, "UNSIGNED: allow-unsigned lets it run");
+    }
+    let driver = runtime.load_package(entry.config.clone(), &package).await;
     let driver = driver.map_err(|error| chain(&error))?;
-    Ok(Edition { driver, digest, file: file.to_owned(), signer: None, settings })
+    Ok(Edition { driver, digest, file: file.to_owned(), signer, settings })
 }
 
 /// Every enabled driver of the configuration without its candidate; all that are refused are named.
@@ -270,7 +272,7 @@ pub async fn load(
     let mut fittings = Vec::new();
     let mut problems = Vec::new();
     for entry in config.drivers.iter().filter(|entry| entry.is_enabled) {
-        match one(runtime, entry, &entry.component, live).await {
+        match one(runtime, entry, &entry.package, live).await {
             Ok(current) => fittings.push(Fitting { current, candidate: None }),
             Err(what) => problems.push(refused(config, entry, entry.line, &what)),
         }

@@ -30,7 +30,7 @@ enum Command {
         /// Go through it, then end: exit 0 only when every step held.
         #[arg(long)]
         once: bool,
-        /// Where the built drivers (*.wasm) are.
+        /// Where the packages (*.pmdriver) are.
         #[arg(long, value_name = "DIR")]
         drivers: Option<PathBuf>,
         /// Keep configuration and database here instead of in a fresh temporary folder.
@@ -88,7 +88,7 @@ enum Command {
     Decode {
         #[arg(long, value_name = "NAME")]
         driver: String,
-        /// Where the built drivers (*.wasm) are.
+        /// Where the packages (*.pmdriver) are.
         #[arg(long, value_name = "DIR")]
         drivers: Option<PathBuf>,
         #[arg(required = true, value_name = "HEX")]
@@ -119,8 +119,21 @@ enum Command {
 enum DriverCommand {
     /// What serves, with its state.
     List,
-    /// What a configured driver says of itself.
-    Inspect { name: String },
+    /// A configured driver by its name, or a .pmdriver file: manifest, signatures, imports, as JSON.
+    Inspect {
+        #[arg(value_name = "NAME|FILE")]
+        what: String,
+    },
+    /// Check a .pmdriver file as serve would: signature by a pinned key, manifest, component.
+    Verify {
+        file: PathBuf,
+        /// Where the package names several.
+        #[arg(long, value_name = "CODE")]
+        vendor: Option<String>,
+        /// The vendor's public key or its .pub file, instead of the configuration's pins.
+        #[arg(long, value_name = "RW...")]
+        signer: Vec<String>,
+    },
     /// Have the running program read the configuration anew, without a restart.
     Reload,
     /// Write `enabled = true` for a configured driver, and reload.
@@ -180,6 +193,11 @@ impl From<Supply> for SupplyCommand {
     }
 }
 
+/// A file by its extension, else the name of a configured driver.
+fn is_package(what: &str) -> bool {
+    Path::new(what).extension().is_some_and(|extension| extension == polymeter_package::EXTENSION)
+}
+
 #[tokio::main]
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
@@ -200,7 +218,14 @@ async fn drivers(config: &Path, command: DriverCommand) -> Result<(), commands::
     use commands::driver;
     match command {
         DriverCommand::List => driver::list(config).await,
-        DriverCommand::Inspect { name } => driver::inspect(config, &name).await,
+        DriverCommand::Inspect { what } if is_package(&what) => {
+            commands::package::inspect(Path::new(&what))
+        }
+        DriverCommand::Inspect { what } => driver::inspect(config, &what).await,
+        DriverCommand::Verify { file, vendor, signer } => {
+            let wanted = commands::package::Wanted { vendor, signers: signer };
+            commands::package::verify(config, &file, &wanted).await
+        }
         DriverCommand::Reload => driver::reload(config).await,
         DriverCommand::Enable { name } => driver::enable(config, &name).await,
         DriverCommand::Disable { name } => driver::disable(config, &name).await,

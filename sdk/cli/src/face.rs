@@ -1,32 +1,11 @@
-//! A driver's face, `driver.toml`, held against the component that was built: what it says it imports
-//! is what it imports. Not here: signatures and packages; the rest of the file is for people.
+//! A component held to its `driver.toml` when it is built: what the file says it imports is what it
+//! imports. Not here: what it says of itself, which a host asks it (host/runtime).
 
 use anyhow::{Context, Result, ensure};
-use serde::Deserialize;
+use polymeter_package::Manifest;
 use std::collections::BTreeSet;
 use std::path::Path;
 use wit_component::DecodedWasm;
-
-/// Every key, so that a misspelt one is refused.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-#[expect(dead_code, reason = "the rest is for people and for packages")]
-struct Face {
-    name: String,
-    vendor: toml::Value,
-    models: Vec<String>,
-    version: String,
-    contract: String,
-    imports: BTreeSet<String>,
-    keys: Option<toml::Value>,
-    proof: Option<toml::Value>,
-    purse: Option<toml::Value>,
-    limits: Option<toml::Value>,
-    parameters: Option<toml::Value>,
-    errors: Option<toml::Value>,
-    build: Option<toml::Value>,
-    certify: Option<toml::Value>,
-}
 
 /// Holds `component` to the file at `path`. A guest without one is checked against nothing but the
 /// contract's own package.
@@ -39,13 +18,11 @@ pub fn check(path: &Path, component: &[u8]) -> Result<()> {
     if !path.exists() {
         return Ok(());
     }
-    let text =
-        std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
-    let face: Face = toml::from_str(&text).with_context(|| format!("in {}", path.display()))?;
-    let wanted: BTreeSet<String> = face
+    let manifest = read(path)?;
+    let wanted: BTreeSet<String> = manifest
         .imports
         .iter()
-        .map(|import| format!("polymeter:driver/{import}@{}", face.contract))
+        .map(|import| format!("polymeter:driver/{import}@{}", manifest.contract))
         .collect();
     ensure!(
         found == wanted,
@@ -53,6 +30,13 @@ pub fn check(path: &Path, component: &[u8]) -> Result<()> {
         path.display()
     );
     Ok(())
+}
+
+/// Every problem of the file is in the error, with line and fix.
+pub fn read(path: &Path) -> Result<Manifest> {
+    let text =
+        std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
+    Ok(Manifest::parse(path, &text)?)
 }
 
 /// What the component asks of its host. The interface of types asks nothing.
@@ -75,7 +59,9 @@ mod tests {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let path = folder.path().join("driver.toml");
         let text = format!(
-            "name = \"x\"\nvendor = \"X\"\nmodels = []\nversion = \"1\"\ncontract = \"1.0.0\"\nimports = [{imports}]\n{more}"
+            "name = \"x\"\nmodels = []\nversion = \"1.0.0\"\ncontract = \"1.0.0\"\n\
+             imports = [{imports}]\nproof = \"none\"\npurse = \"none\"\n{more}\
+             [[vendor]]\ncode = \"X\"\nname-en = \"X\"\nname-zh = \"X\"\n"
         );
         std::fs::write(&path, text).expect("a file");
         let outcome = check(&path, EMPTY).map_err(|error| format!("{error:#}"));
@@ -94,6 +80,10 @@ mod tests {
             "",
             Err("imports and contract say {\"polymeter:driver/line@1.0.0\"}"),
         );
-        check_face("", "import = []\n", Err("unknown field `import`"));
+        check_face(
+            "",
+            "import = []\n",
+            Err("driver.toml:8: unknown key `import`; did you mean `imports`?"),
+        );
     }
 }

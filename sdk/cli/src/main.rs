@@ -1,6 +1,8 @@
 //! `polymeter-sdk`, the vendor's command. Arguments only; the work is in the library beside it.
 
 use clap::{Parser, Subcommand};
+use polymeter_package::Role;
+use polymeter_sdk::keys;
 use polymeter_sdk::{Choice, Language};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -64,6 +66,38 @@ enum Command {
         #[arg(long)]
         faults: Option<usize>,
     },
+    /// Make a key pair, NAME.key and NAME.pub, in minisign's form.
+    Keygen {
+        /// Path of the two files, without their ends.
+        #[arg(default_value = "vendor", value_name = "NAME")]
+        name: PathBuf,
+        /// Whoever has the file can sign: for test keys and for machines that build unattended.
+        #[arg(long)]
+        without_password: bool,
+    },
+    /// Pack component, driver.toml, README.md, transcripts and licences into one file.
+    Pack {
+        /// The driver's folder.
+        #[arg(long, default_value = ".")]
+        project: PathBuf,
+        /// Where `build` put the .wasm, and where the package goes.
+        #[arg(long, default_value = "target/drivers")]
+        out_dir: PathBuf,
+    },
+    /// Sign a package in its place.
+    Sign {
+        #[arg(value_name = "FILE.pmdriver")]
+        file: PathBuf,
+        /// The secret key; its password comes from POLYMETER_SDK_PASSWORD or from the terminal.
+        #[arg(long, value_name = "FILE.key", required_unless_present = "signature")]
+        key: Option<PathBuf>,
+        /// Instead of a key: a signature of the member `contents` that minisign made.
+        #[arg(long, value_name = "FILE.minisig", conflicts_with = "key")]
+        signature: Option<PathBuf>,
+        /// Counter-sign, as the operator that will run the driver.
+        #[arg(long)]
+        operator: bool,
+    },
 }
 
 fn main() -> anyhow::Result<ExitCode> {
@@ -88,6 +122,26 @@ fn main() -> anyhow::Result<ExitCode> {
         Command::Build { project, out_dir } => {
             let component = polymeter_sdk::build(&project, &out_dir)?;
             println!("{}", component.display());
+        }
+        Command::Keygen { name, without_password } => {
+            let password = if without_password { None } else { Some(keys::password(true)?) };
+            let public = keys::generate(&name, password)?;
+            println!("{0}.key: keep it secret; {0}.pub: publish it", name.display());
+            println!("signer = [\"{public}\"]  # key {}", public.id());
+        }
+        Command::Pack { project, out_dir } => {
+            println!("{}", polymeter_sdk::pack(&project, &out_dir)?.display());
+        }
+        Command::Sign { file, key, signature, operator } => {
+            let role = if operator { Role::Operator } else { Role::Vendor };
+            if let Some(key) = key {
+                let key = keys::read(&key, || keys::password(false))?;
+                keys::sign(&file, role, &key)?;
+                println!("{} signed by key {}", file.display(), key.public()?.id());
+            } else if let Some(signature) = signature {
+                keys::attach(&file, role, &signature)?;
+                println!("{} has the signature of {}", file.display(), signature.display());
+            }
         }
     }
     Ok(ExitCode::SUCCESS)

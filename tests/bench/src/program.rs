@@ -141,13 +141,15 @@ async fn open_meter(url: &str, token: &str, number: usize) -> Result<Seller> {
 }
 
 fn configuration(root: &Path, simulator: &Simulator, lines: usize) -> Result<String> {
-    let component = root.join("target/drivers/acrel-adf400l.wasm");
+    let package = root.join("target/drivers/acrel-adf400l.pmdriver");
+    let signer = std::fs::read_to_string(root.join("target/drivers/developer.pub"))?;
+    let signer = signer.lines().last().context("no key in developer.pub")?;
     let mut text = format!(
         "[server]\nlisten = \"127.0.0.1:0\"\n[database]\npath = \"polymeter.db\"\n\
          [site]\ntime-zone = \"Asia/Shanghai\"\ncurrency = \"CNY\"\n\
-         [[driver]]\nname = \"acrel-adf400l\"\nvendor = \"ACREL\"\ncomponent = \"{}\"\n\
-         grant = [\"line\", \"log\"]\n",
-        component.display()
+         [[driver]]\nname = \"acrel-adf400l\"\nvendor = \"ACREL\"\npackage = \"{}\"\n\
+         grant = [\"line\", \"log\"]\n[[vendor]]\ncode = \"ACREL\"\nsigner = [\"{signer}\"]\n",
+        package.display()
     );
     for line in 0..lines {
         let name = format!("bus-{line}");

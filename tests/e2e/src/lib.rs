@@ -11,7 +11,7 @@ mod program;
 mod site;
 
 pub use api::{Answer, Api};
-pub use program::{Program, binary, drivers, root, run};
+pub use program::{Program, binary, developer_key, drivers, root, run};
 pub use site::{
     ASKED_BEFORE_SALE, HOARDING_LIMIT_FEN, METERS, Meter, OPERATOR, PASSWORD, PURSE_KEY, Site,
     write_private,

@@ -25,9 +25,15 @@ pub fn binary() -> Result<PathBuf> {
     built("target/debug/polymeter")
 }
 
-/// The folder of components.
+/// The folder of components and packages.
 pub fn drivers() -> Result<PathBuf> {
     built("target/drivers")
+}
+
+/// The line of the public key that signed them.
+pub fn developer_key() -> Result<String> {
+    let text = std::fs::read_to_string(built("target/drivers/developer.pub")?)?;
+    Ok(text.lines().last().context("no key in developer.pub")?.to_owned())
 }
 
 fn built(path: &str) -> Result<PathBuf> {

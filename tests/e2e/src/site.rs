@@ -223,10 +223,12 @@ fn configuration(simulator: &Simulator) -> Result<String> {
 }
 
 fn driver_entry((name, vendor, grant): &(&str, &str, &str)) -> Result<String> {
-    let component = program::drivers()?.join(format!("{name}.wasm"));
+    let package = program::drivers()?.join(format!("{name}.pmdriver"));
+    let signer = program::developer_key()?;
     Ok(format!(
-        "[[driver]]\nname = \"{name}\"\nvendor = \"{vendor}\"\ncomponent = \"{}\"\ngrant = {grant}\n",
-        component.display()
+        "[[driver]]\nname = \"{name}\"\nvendor = \"{vendor}\"\npackage = \"{}\"\ngrant = {grant}\n\
+         [[vendor]]\ncode = \"{vendor}\"\nsigner = [\"{signer}\"]\n",
+        package.display()
     ))
 }
 

@@ -6,6 +6,7 @@ use anyhow::{Context, Result, ensure};
 use e2e::money::{applied, meter_credit};
 use e2e::{ASKED_BEFORE_SALE, METERS, Program, Site};
 use meter_sim::{Fault, FaultKind, On};
+use polymeter_package::{Parts, Role, Sealed, SecretKey};
 use serde_json::Value;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -58,16 +59,101 @@ fn component_importing(import: &str) -> Vec<u8> {
     bytes
 }
 
+/// A package of that component with the manifest of the DL/T 645 driver.
+fn packed(component: &[u8], edit: impl Fn(String) -> String) -> Result<Sealed> {
+    let face = std::fs::read_to_string(e2e::root().join("drivers/dlt645-2007/driver.toml"))?;
+    let parts = Parts { manifest: edit(face), component: component.to_vec(), ..Parts::default() };
+    Ok(Sealed::pack("test.pmdriver", parts)?)
+}
+
+fn unsigned(component: &[u8]) -> Result<Vec<u8>> {
+    Ok(packed(component, |face| face)?.to_bytes())
+}
+
+/// R19: what `driver verify` says of a package, and `serve` with it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_package_is_what_its_pinned_signer_made() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let at = |name: &str| folder.path().join(name).display().to_string();
+    let (text, public) = SecretKey::generate(None)?;
+    let secret = SecretKey::parse(&text, None)?;
+    let whole = std::fs::read(e2e::drivers()?.join("dlt645-2007.wasm"))?;
+    let good = packed(&whole, |face| face)?.sign(Role::Vendor, &secret)?.to_bytes();
+    let greedy = packed(&whole, |face| face.replace(", \"vault\"]", "]"))?;
+    let older = packed(&whole, |face| face.replace("0.1.0", "0.0.9"))?;
+    let mut changed = good.clone();
+    let middle = changed.get_mut(good.len() / 2).context("a byte")?;
+    *middle ^= 1;
+    std::fs::write(at("good.pmdriver"), &good)?;
+    std::fs::write(at("changed.pmdriver"), &changed)?;
+    std::fs::write(at("cut.pmdriver"), good.get(..good.len() / 2).context("half")?)?;
+    std::fs::write(at("unsigned.pmdriver"), unsigned(&whole)?)?;
+    std::fs::write(at("greedy.pmdriver"), greedy.sign(Role::Vendor, &secret)?.to_bytes())?;
+    std::fs::write(at("older.pmdriver"), older.sign(Role::Vendor, &secret)?.to_bytes())?;
+    let (_, other) = SecretKey::generate(None)?;
+    let id = public.id().to_string();
+    let wrong = format!("signed by key {id}, DLT645 pins {}", other.id());
+    let (pinned, unpinned) = (public.to_string(), other.to_string());
+
+    let config = folder.path().join("polymeter.toml");
+    for (file, signer, code, texts) in [
+        ("good.pmdriver", &pinned, 0, &["good: dlt645-2007 0.1.0 for DLT645, signed by key"][..]),
+        ("good.pmdriver", &unpinned, 1, &["good.pmdriver: is ", &wrong]),
+        ("changed.pmdriver", &pinned, 1, &["driver.wasm does not match contents"]),
+        ("cut.pmdriver", &pinned, 1, &["is cut short after byte"]),
+        ("unsigned.pmdriver", &pinned, 1, &["is not signed"]),
+        (
+            "greedy.pmdriver",
+            &pinned,
+            1,
+            &["imports polymeter:driver/vault@1.1.0, its imports do not name that"],
+        ),
+        ("older.pmdriver", &pinned, 1, &["its version is 0.0.9, the component says 0.1.0"]),
+    ] {
+        let words = ["driver", "verify", &at(file), "--signer", signer];
+        check(&words, &run(&config, &words).await?, code, texts)?;
+        // The configuration's pin counts in the same way, and stops `serve` before it serves.
+        std::fs::write(
+            &config,
+            format!(
+                "database.path = \"polymeter.db\"\nsite = {{ time-zone = \"Asia/Shanghai\", currency \
+                 = \"CNY\" }}\n[[vendor]]\ncode = \"DLT645\"\nsigner = [\"{signer}\"]\n[[driver]]\n\
+                 name = \"a\"\npackage = \"{file}\"\nvendor = \"DLT645\"\ngrant = [\"line\", \
+                 \"vault\", \"log\"]\n"
+            ),
+        )?;
+        let words = ["driver", "verify", &at(file)];
+        check(&words, &run(&config, &words).await?, code, texts)?;
+        let words = ["check-config"];
+        let texts = if code == 0 { &["good: 1 drivers"] } else { texts };
+        check(&words, &run(&config, &words).await?, 2 * code, texts)?;
+        std::fs::remove_file(&config)?;
+    }
+    let words = ["driver", "verify", &at("good.pmdriver")];
+    check(&words, &run(&config, &words).await?, 2, &["polymeter.toml is not there", "--signer"])?;
+    let words = ["driver", "inspect", &at("good.pmdriver")];
+    let ended = run(&config, &words).await?;
+    check(&words, &ended, 0, &[])?;
+    let told: Value = serde_json::from_str(&ended.stdout)?;
+    ensure!(told["manifest"]["proof"] == "purchase-count", "{told}");
+    ensure!(told["manifest"]["vendors"][0]["code"] == "DLT645", "{told}");
+    ensure!(told["signature"]["key"] == id.as_str(), "{told}");
+    ensure!(told["signature"]["is_checked"] == false, "{told}");
+    ensure!(told["imports"].as_array().is_some_and(|it| it.len() == 4), "{told}");
+    Ok(())
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bad_configuration_is_explained() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let write = |name: &str, bytes: &[u8]| std::fs::write(folder.path().join(name), bytes);
     let whole = std::fs::read(e2e::drivers()?.join("dlt645-2007.wasm"))?;
-    write("dlt645.wasm", &whole)?;
-    write("cut.wasm", whole.get(..whole.len() / 2).context("a driver")?)?;
-    write("text.wasm", b"not a component")?;
-    write("core.wasm", b"\0asm\x01\0\0\0")?;
-    write("wasi.wasm", &component_importing("wasi:sockets/tcp@0.2.0"))?;
+    write("dlt645.pmdriver", &unsigned(&whole)?)?;
+    write("cut.pmdriver", &unsigned(whole.get(..whole.len() / 2).context("a driver")?)?)?;
+    write("text.pmdriver", &unsigned(b"not a component")?)?;
+    write("core.pmdriver", &unsigned(b"\0asm\x01\0\0\0")?)?;
+    write("wasi.pmdriver", &unsigned(&component_importing("wasi:sockets/tcp@0.2.0"))?)?;
+    write("bare.pmdriver", &whole)?;
     let head = "database.path = \"polymeter.db\"\n[site]\ntime-zone = \"Asia/Shanghai\"\n\
                 currency = \"CNY\"\n";
     let config = folder.path().join("polymeter.toml");
@@ -86,16 +172,16 @@ async fn a_bad_configuration_is_explained() -> Result<()> {
         std::fs::set_permissions(folder.path().join(name), mode)?;
     }
 
-    let driver = |name: &str, component: &str, vendor: &str, grant: &str| {
+    let driver = |name: &str, package: &str, vendor: &str, grant: &str| {
         format!(
-            "[[driver]]\nname = \"{name}\"\ncomponent = \"{component}\"\nvendor = \"{vendor}\"\n\
-             grant = [{grant}]\n"
+            "[[driver]]\nname = \"{name}\"\npackage = \"{package}\"\nvendor = \"{vendor}\"\n\
+             grant = [{grant}]\nallow-unsigned = true\n"
         )
     };
     let all = "\"line\", \"vault\", \"log\"";
-    let good = driver("dlt645-2007", "dlt645.wasm", "DLT645", all);
+    let good = driver("dlt645-2007", "dlt645.pmdriver", "DLT645", all);
     let line = "[[line]]\nname = \"bus\"\ntcp = \"127.0.0.1:1\"\n".to_owned();
-    // The driver's name stands in line 6, its component in 7, its vendor in 8.
+    // The driver's name stands in line 6, its package in 7, its vendor in 8.
     let cases: &[(&str, String, i32, &[&str])] = &[
         (
             "good",
@@ -104,14 +190,26 @@ async fn a_bad_configuration_is_explained() -> Result<()> {
             &["good: 1 drivers, 1 lines, 1 keys"],
         ),
         (
-            "no component",
-            driver("a", "absent.wasm", "DLT645", all),
+            "no package",
+            driver("a", "absent.pmdriver", "DLT645", all),
             2,
-            &["polymeter.toml:7:", "no component file", "absent.wasm", "; build it"],
+            &["polymeter.toml:7:", "no package", "absent.pmdriver", "; mend the path"],
+        ),
+        (
+            "a component instead of a package",
+            driver("a", "bare.pmdriver", "DLT645", all),
+            2,
+            &["polymeter.toml:6:", "bare.pmdriver: is no driver package", "polymeter-sdk pack"],
+        ),
+        (
+            "unsigned",
+            driver("a", "dlt645.pmdriver", "DLT645", all).replace("true", "false"),
+            2,
+            &["polymeter.toml:6:", "is not signed", "DLT645 does not allow-unsigned"],
         ),
         (
             "forbidden import",
-            driver("a", "wasi.wasm", "DLT645", all),
+            driver("a", "wasi.pmdriver", "DLT645", all),
             2,
             &[
                 "polymeter.toml:6:",
@@ -122,39 +220,39 @@ async fn a_bad_configuration_is_explained() -> Result<()> {
         ),
         (
             "truncated",
-            driver("a", "cut.wasm", "DLT645", all),
+            driver("a", "cut.pmdriver", "DLT645", all),
             2,
             &["polymeter.toml:6:", "`a` is refused", "cut short or damaged"],
         ),
         (
             "no component at all",
-            driver("a", "text.wasm", "DLT645", all),
+            driver("a", "text.pmdriver", "DLT645", all),
             2,
             &["polymeter.toml:6:", "`a` is refused", "is no component"],
         ),
         (
             "core module",
-            driver("a", "core.wasm", "DLT645", all),
+            driver("a", "core.pmdriver", "DLT645", all),
             2,
             &["polymeter.toml:6:", "core module", "polymeter-sdk build"],
         ),
         (
             "not granted",
-            driver("a", "dlt645.wasm", "DLT645", "\"line\", \"log\""),
+            driver("a", "dlt645.pmdriver", "DLT645", "\"line\", \"log\""),
             2,
             &["polymeter.toml:6:", "not granted: add \"vault\" to grant"],
         ),
         (
             "other vendor",
-            driver("a", "dlt645.wasm", "ACREL", all),
+            driver("a", "dlt645.pmdriver", "ACREL", all),
             2,
-            &["polymeter.toml:6:", "is for vendor DLT645", "correct one of them"],
+            &["polymeter.toml:6:", "is for DLT645", "correct one of them"],
         ),
         (
             "unknown key",
             good.clone() + "grants = []\n",
             2,
-            &["polymeter.toml:10:", "unknown key `grants`", "did you mean `grant`?"],
+            &["polymeter.toml:11:", "unknown key `grants`", "did you mean `grant`?"],
         ),
         (
             "no key at all",
@@ -167,68 +265,68 @@ async fn a_bad_configuration_is_explained() -> Result<()> {
             "open passphrase file",
             good.clone() + &vault("unlock-file = \"open.unlock\""),
             2,
-            &["polymeter.toml:11:", "open.unlock may be read by others (mode 644)", "chmod 600"],
+            &["polymeter.toml:12:", "open.unlock may be read by others (mode 644)", "chmod 600"],
         ),
         (
             "wrong passphrase",
             good.clone() + &vault("unlock-file = \"wrong.unlock\""),
             2,
-            &["polymeter.toml:11:", "keys.vault does not open", "the passphrase is another one"],
+            &["polymeter.toml:12:", "keys.vault does not open", "the passphrase is another one"],
         ),
         (
             "no passphrase file",
             good.clone() + &vault("unlock-file = \"absent.unlock\""),
             2,
-            &["polymeter.toml:11:", "absent.unlock cannot be read", "vault init"],
+            &["polymeter.toml:12:", "absent.unlock cannot be read", "vault init"],
         ),
         (
             "no passphrase at all",
             good.clone() + &vault(""),
             2,
-            &["polymeter.toml:11:", "one of unlock-file, unlock-env and unlock-credential"],
+            &["polymeter.toml:12:", "one of unlock-file, unlock-env and unlock-credential"],
         ),
         (
             "no variable",
             good.clone() + &vault("unlock-env = \"POLYMETER_NOT_SET\""),
             2,
-            &["polymeter.toml:11:", "POLYMETER_NOT_SET is not set"],
+            &["polymeter.toml:12:", "POLYMETER_NOT_SET is not set"],
         ),
         (
             "no credentials",
             good.clone() + &vault("unlock-credential = \"vault\""),
             2,
-            &["polymeter.toml:11:", "$CREDENTIALS_DIRECTORY is not set"],
+            &["polymeter.toml:12:", "$CREDENTIALS_DIRECTORY is not set"],
         ),
         (
             "no vault file",
             good.clone() + "[vault]\nfile = \"absent.vault\"\nunlock-file = \"vault.unlock\"\n",
             2,
-            &["polymeter.toml:11:", "absent.vault cannot be read", "vault init"],
+            &["polymeter.toml:12:", "absent.vault cannot be read", "vault init"],
         ),
         (
             "no PKCS#11 library",
             good.clone()
                 + "[vault]\npkcs11 = \"absent.so\"\ntoken = \"t\"\nunlock-file = \"vault.unlock\"\n",
             2,
-            &["polymeter.toml:11:", "absent.so cannot be used as a PKCS#11 library"],
+            &["polymeter.toml:12:", "absent.so cannot be used as a PKCS#11 library"],
         ),
         (
             "no region",
             good.clone() + "region = \"a b\"\n",
             2,
-            &["polymeter.toml:10:", "region `a b` must be 1 to 32 letters"],
+            &["polymeter.toml:11:", "region `a b` must be 1 to 32 letters"],
         ),
         (
             "two drivers of a name",
-            good.clone() + &driver("dlt645-2007", "dlt645.wasm", "OTHER", all),
+            good.clone() + &driver("dlt645-2007", "dlt645.pmdriver", "OTHER", all),
             2,
-            &["polymeter.toml:11:", "already stands in line 6", "another name"],
+            &["polymeter.toml:12:", "already stands in line 6", "another name"],
         ),
         (
             "two drivers of a vendor",
-            good.clone() + &driver("b", "dlt645.wasm", "DLT645", all),
+            good.clone() + &driver("b", "dlt645.pmdriver", "DLT645", all),
             2,
-            &["polymeter.toml:13:", "already has the driver in line 8", "one driver per vendor"],
+            &["polymeter.toml:14:", "already has the driver in line 8", "one driver per vendor"],
         ),
         (
             "two lines of a name",

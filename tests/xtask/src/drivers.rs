@@ -1,18 +1,45 @@
-//! Builds every driver of the repository, and the guests that tests load, with the vendor's own tool.
+//! Builds, packs and signs every driver of the repository, and builds the guests that tests load, with
+//! the vendor's own tool.
+//!
+//! The key is a developer's: made once beside the packages, without a password, worth nothing
+//! elsewhere. Demo and tests pin it.
 
 use anyhow::{Context, Result};
+use polymeter_package::Role;
+use polymeter_sdk::keys;
 use std::path::{Path, PathBuf};
 
-/// Where the components go, from the workspace's root.
+/// Where components and packages go, from the workspace's root.
 pub const OUT_DIR: &str = "target/drivers";
+/// The two files of the key in there, without their ends.
+const DEVELOPER: &str = "developer";
 
-/// Every folder below `drivers/`, then the guests of the conformance tests.
+/// Every folder below `drivers/`, then the guests of the conformance tests. What has a `driver.toml`
+/// and a README becomes a signed package.
 pub fn build_all(root: &Path) -> Result<()> {
+    let out_dir = root.join(OUT_DIR);
+    let key = developer_key(&out_dir)?;
     for manifest in manifests(root)? {
-        let component = polymeter_sdk::build(&manifest, &root.join(OUT_DIR))?;
-        println!("driver {}", component.strip_prefix(root).unwrap_or(&component).display());
+        let mut made = polymeter_sdk::build(&manifest, &out_dir)?;
+        let project = manifest.parent().context("a manifest lies in a folder")?;
+        if ["driver.toml", "README.md"].iter().all(|name| project.join(name).is_file()) {
+            made = polymeter_sdk::pack(project, &out_dir)?;
+            keys::sign(&made, Role::Vendor, &key)?;
+        }
+        println!("driver {}", made.strip_prefix(root).unwrap_or(&made).display());
     }
     Ok(())
+}
+
+fn developer_key(folder: &Path) -> Result<polymeter_package::SecretKey> {
+    let stem = folder.join(DEVELOPER);
+    let secret = stem.with_extension("key");
+    if !secret.is_file() {
+        std::fs::create_dir_all(folder)
+            .with_context(|| format!("creating {}", folder.display()))?;
+        keys::generate(&stem, None)?;
+    }
+    keys::read(&secret, || anyhow::bail!("the developer's key has no password"))
 }
 
 fn manifests(root: &Path) -> Result<Vec<PathBuf>> {

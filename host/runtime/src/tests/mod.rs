@@ -4,6 +4,7 @@
 mod bench;
 mod containment;
 mod load;
+mod manifest;
 mod money;
 mod old_contract;
 mod reading;

@@ -1,11 +1,14 @@
 //! `decode --driver NAME HEX...`: captured bytes explained by the driver that would have sent them.
 //!
-//! Invariant: needs no configuration, no line and no key; the driver is granted nothing that acts.
+//! Invariant: needs no configuration, no line and no key; the driver is granted nothing that acts, so
+//! nobody asks who signed it.
 
 use super::{Failure, print_json};
 use crate::api::values::{self, MeasurementJson};
 use crate::app;
 use crate::config::Config;
+use polymeter_package::limits::COMPONENT_BYTES;
+use polymeter_package::{EXTENSION, Sealed};
 use polymeter_runtime::Explanation;
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -32,7 +35,7 @@ impl Explained {
     }
 }
 
-/// `folder` is where components lie when no configuration names the driver.
+/// `folder` is where packages lie when no configuration names the driver.
 pub async fn run(
     config: &Path,
     folder: Option<PathBuf>,
@@ -40,10 +43,9 @@ pub async fn run(
     words: &[String],
 ) -> Result<(), Failure> {
     let frame = bytes(words)?;
-    let component = find(config, folder, name)?;
-    let wasm = std::fs::read(&component)
-        .map_err(Failure::while_doing(format!("reading {}", component.display())))?;
-    let driver = app::load_unconfigured(name, &wasm).await?;
+    let file = find(config, folder, name)?;
+    let package = Sealed::read_file(&file, COMPONENT_BYTES)?.open_unchecked()?;
+    let driver = app::load_unconfigured(&package).await?;
     let explanation = driver.decode(&frame).await?;
     print_json(&Explained::new(name, &explanation))
 }
@@ -61,12 +63,12 @@ fn bytes(words: &[String]) -> Result<Vec<u8>, Failure> {
     }
 }
 
-/// The component of a configured driver, else NAME.wasm in the folder of drivers.
+/// The package of a configured driver, else NAME.pmdriver in the folder of drivers.
 pub(super) fn find(config: &Path, folder: Option<PathBuf>, name: &str) -> Result<PathBuf, Failure> {
     if folder.is_none() && config.is_file() {
         let config = Config::read(config)?;
         if let Some(entry) = config.drivers.iter().find(|entry| entry.config.name == name) {
-            return Ok(entry.component.clone());
+            return Ok(entry.package.clone());
         }
     }
     let plain = !name.is_empty()
@@ -75,9 +77,9 @@ pub(super) fn find(config: &Path, folder: Option<PathBuf>, name: &str) -> Result
         return Err(Failure::Usage(format!("`{name}` is not the name of a driver")));
     }
     let folder = folder.unwrap_or_else(default_folder);
-    let component = folder.join(format!("{name}.wasm"));
-    if component.is_file() {
-        return Ok(component);
+    let package = folder.join(format!("{name}.{EXTENSION}"));
+    if package.is_file() {
+        return Ok(package);
     }
     let known = known_in(&folder);
     let known = if known.is_empty() { "no drivers".to_owned() } else { known.join(", ") };
@@ -98,7 +100,7 @@ fn known_in(folder: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
     let mut names: Vec<String> = entries
         .map(|entry| entry.path())
-        .filter(|path| path.extension().is_some_and(|extension| extension == "wasm"))
+        .filter(|path| path.extension().is_some_and(|extension| extension == EXTENSION))
         .filter_map(|path| path.file_stem().map(|stem| stem.to_string_lossy().into_owned()))
         .collect();
     names.sort();

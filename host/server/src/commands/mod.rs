@@ -11,6 +11,7 @@ pub mod decode;
 pub mod driver;
 pub mod ledger;
 pub mod openapi;
+pub mod package;
 pub mod read;
 pub mod replay;
 pub mod scan;
@@ -22,6 +23,7 @@ pub mod vault;
 use crate::app::{App, AppError};
 use crate::config::{Config, Problems};
 use polymeter_domain::SaleId;
+use polymeter_package::PackageError;
 use polymeter_runtime::CallError;
 use polymeter_service::{Actor, ServiceError};
 use std::path::Path;
@@ -44,6 +46,9 @@ pub enum Failure {
     },
     #[error(transparent)]
     App(#[from] AppError),
+    /// Says itself which file and why.
+    #[error(transparent)]
+    Package(#[from] PackageError),
     #[error(transparent)]
     Service(#[from] ServiceError),
     #[error("the driver could not explain it")]
@@ -74,6 +79,7 @@ impl Failure {
             Failure::Wrong(_)
             | Failure::Failed { .. }
             | Failure::App(_)
+            | Failure::Package(_)
             | Failure::Service(_)
             | Failure::Call(_) => 1,
         }

@@ -6,6 +6,8 @@ use super::Failure;
 use super::decode::find;
 use crate::app;
 use crate::config::Config;
+use polymeter_package::Sealed;
+use polymeter_package::limits::COMPONENT_BYTES;
 use polymeter_runtime::transcript::Transcript;
 use polymeter_runtime::{Driver, replay};
 use std::path::{Path, PathBuf};
@@ -49,19 +51,16 @@ async fn load(config: &Path, folder: Option<PathBuf>, name: &str) -> Result<Arc<
     if folder.is_none() && config.is_file() {
         let config = Config::read(config)?;
         if let Some(entry) = config.drivers.iter().find(|entry| entry.config.name == name) {
-            let wasm = std::fs::read(&entry.component)
-                .map_err(Failure::while_doing(format!("reading {}", entry.component.display())))?;
+            let package = app::open_package(entry, &entry.package)?;
             let runtime = app::runtime(&config)?;
             return runtime
-                .load(entry.config.clone(), &wasm)
+                .load_package(entry.config.clone(), &package)
                 .await
                 .map_err(Failure::while_doing(format!("loading {name}")));
         }
     }
     let file = Path::new(name);
-    let component = if file.is_file() { file.to_owned() } else { find(config, folder, name)? };
-    let wasm = std::fs::read(&component)
-        .map_err(Failure::while_doing(format!("reading {}", component.display())))?;
-    let stem = component.file_stem().map(|stem| stem.to_string_lossy().into_owned());
-    Ok(app::load_unconfigured(&stem.unwrap_or_default(), &wasm).await?)
+    let file = if file.is_file() { file.to_owned() } else { find(config, folder, name)? };
+    let package = Sealed::read_file(&file, COMPONENT_BYTES)?.open_unchecked()?;
+    Ok(app::load_unconfigured(&package).await?)
 }

@@ -1,6 +1,6 @@
 //! From the file's shape to a [`Config`]: what a type cannot say. All problems are collected.
 
-use super::{Config, DriverEntry, Problem, Problems, VaultEntry, raw};
+use super::{Config, DriverEntry, Pins, Problem, Problems, VaultEntry, raw};
 use jiff::tz::TimeZone;
 use polymeter_domain::{Currency, Region, VendorCode};
 use polymeter_package::problem::line_at;
@@ -21,7 +21,8 @@ pub fn check(file: &Path, text: &str, raw: raw::File) -> Result<Config, Problems
     let mut checker = Checker { file, text, problems: Vec::new() };
     let time_zone = checker.time_zone(&raw.site.time_zone);
     let currency = checker.currency(&raw.site.currency);
-    let drivers = checker.drivers(&raw);
+    let pins = checker.pins(&raw.vendor);
+    let drivers = checker.drivers(&raw, &pins);
     let lines = checker.lines(&raw.line);
     let vault = raw.vault.as_ref().and_then(|vault| checker.vault(vault));
     let database = checker.beside(&raw.database.path);
@@ -33,6 +34,7 @@ pub fn check(file: &Path, text: &str, raw: raw::File) -> Result<Config, Problems
             time_zone,
             currency,
             drivers,
+            pins,
             lines,
             vault,
         }),
@@ -101,7 +103,7 @@ impl Checker<'_> {
         }
     }
 
-    fn vendor(&mut self, code: &Spanned<String>) -> Option<VendorCode> {
+    pub(super) fn vendor(&mut self, code: &Spanned<String>) -> Option<VendorCode> {
         match VendorCode::new(code.get_ref()) {
             Ok(vendor) => Some(vendor),
             Err(error) => {
@@ -123,17 +125,17 @@ impl Checker<'_> {
         }
     }
 
-    fn drivers(&mut self, raw: &raw::File) -> Vec<DriverEntry> {
+    fn drivers(&mut self, raw: &raw::File, pins: &Pins) -> Vec<DriverEntry> {
         let mut names = HashMap::new();
         let mut vendors = HashMap::new();
         let mut found = Vec::new();
         for driver in &raw.driver {
             self.unique(&mut names, "driver", &driver.name);
-            let component = self.beside(driver.component.get_ref());
-            if !component.is_file() {
-                let fix = "build it, or mend the path (relative to this file)".to_owned();
-                let what = format!("no component file {}", component.display());
-                self.problem(&driver.component, what, fix);
+            let package = self.beside(driver.package.get_ref());
+            if !package.is_file() {
+                let fix = "mend the path (relative to this file)".to_owned();
+                let what = format!("no package {}", package.display());
+                self.problem(&driver.package, what, fix);
             }
             let Some(vendor) = self.vendor(&driver.vendor) else { continue };
             let region = driver.region.as_ref().and_then(|region| self.region(region));
@@ -146,6 +148,7 @@ impl Checker<'_> {
                 self.problem(&driver.vendor, what, fix);
             }
             found.push(DriverEntry {
+                trust: pins.trust(&vendor, driver.allow_unsigned),
                 config: DriverConfig {
                     name: driver.name.get_ref().clone(),
                     vendor: Some(vendor),
@@ -153,7 +156,7 @@ impl Checker<'_> {
                     grants: driver.grant.iter().copied().map(capability).collect(),
                     limits: limits(&driver.limits),
                 },
-                component,
+                package,
                 is_enabled: driver.enabled,
                 candidate: driver.candidate.as_ref().map(|it| self.candidate(it, &raw.line)),
                 line: line_at(self.text, driver.name.span().start),

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use toml_edit::{ArrayOfTables, DocumentMut, Item, Table, value};
 
 /// The key of a driver's file.
-const PACKAGE: &str = "component";
+const PACKAGE: &str = "package";
 
 /// One change of one `[[driver]]`.
 #[derive(Debug)]

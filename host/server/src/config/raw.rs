@@ -15,6 +15,8 @@ pub struct File {
     #[serde(default)]
     pub driver: Vec<Driver>,
     #[serde(default)]
+    pub vendor: Vec<Vendor>,
+    #[serde(default)]
     pub line: Vec<Line>,
     pub vault: Option<Vault>,
 }
@@ -49,12 +51,14 @@ pub struct Site {
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Driver {
     pub name: Spanned<String>,
-    pub component: Spanned<PathBuf>,
+    pub package: Spanned<PathBuf>,
     pub vendor: Spanned<String>,
     pub region: Option<Spanned<String>>,
     pub grant: Vec<Grant>,
     #[serde(default = "yes")]
     pub enabled: bool,
+    #[serde(default)]
+    pub allow_unsigned: bool,
     #[serde(default)]
     pub limits: Limits,
     pub candidate: Option<Candidate>,
@@ -79,6 +83,15 @@ pub struct Candidate {
     pub latency_factor: Option<u32>,
     pub latency_samples: Option<u32>,
     pub latency_slack_ms: Option<u64>,
+}
+
+/// Whose signature makes a package good for the meters of a vendor.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Vendor {
+    pub code: Spanned<String>,
+    pub signer: Spanned<Vec<Spanned<String>>>,
+    pub counter_signer: Option<Spanned<String>>,
 }
 
 #[derive(Debug, Clone, Copy, Deserialize)]

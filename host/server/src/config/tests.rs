@@ -5,7 +5,7 @@ use super::*;
 /// The problems of `text`, one per line, with the folder cut off.
 fn problems(text: &str) -> String {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    std::fs::write(folder.path().join("driver.wasm"), b"x").expect("a file");
+    std::fs::write(folder.path().join("driver.pmdriver"), b"x").expect("a file");
     let file = folder.path().join("polymeter.toml");
     match Config::parse(&file, text) {
         Ok(_) => String::new(),
@@ -29,7 +29,7 @@ fn a_whole_file_is_taken() {
 listen = "127.0.0.1:8645"
 [[driver]]
 name = "dlt645-2007"
-component = "driver.wasm"
+package = "driver.pmdriver"
 vendor = "DLT645"
 grant = ["line", "vault", "log"]
 [driver.limits]
@@ -97,22 +97,21 @@ fn missing_keys_and_wrong_types_name_their_line() {
 
 #[test]
 fn names_are_unique_and_files_exist() {
-    let driver = |name: &str, vendor: &str, component: &str| {
+    let driver = |name: &str, vendor: &str, package: &str| {
         format!(
-            "[[driver]]\nname = \"{name}\"\nvendor = \"{vendor}\"\ncomponent = \
-             \"{component}\"\ngrant = []\n"
+            "[[driver]]\nname = \"{name}\"\nvendor = \"{vendor}\"\npackage = \
+             \"{package}\"\ngrant = []\n"
         )
     };
     check(
-        &(driver("a", "ACREL", "driver.wasm") + &driver("a", "ACREL", "gone.wasm")),
+        &(driver("a", "ACREL", "driver.pmdriver") + &driver("a", "ACREL", "gone.pmdriver")),
         "polymeter.toml:9: driver `a` already stands in line 4; give one of them another name\n\
-         polymeter.toml:11: no component file gone.wasm; build it, or mend the path (relative to \
-         this file)\n\
+         polymeter.toml:11: no package gone.pmdriver; mend the path (relative to this file)\n\
          polymeter.toml:10: vendor ACREL already has the driver in line 5; leave one driver per \
          vendor",
     );
     check(
-        &driver("a", "acrel", "driver.wasm"),
+        &driver("a", "acrel", "driver.pmdriver"),
         "polymeter.toml:5: vendor code `acrel` must be 1 to 16 capital letters, digits or `-`, \
          e.g. ACREL; \
          write the code that the driver's description names",
@@ -120,6 +119,37 @@ fn names_are_unique_and_files_exist() {
     check(
         "[[line]]\nname = \"a\"\ntcp = \"h:1\"\n[[line]]\nname = \"a\"\ntcp = \"h:2\"\n",
         "polymeter.toml:7: line `a` already stands in line 4; give one of them another name",
+    );
+}
+
+#[test]
+fn signers_are_keys_and_two_people() {
+    // Made for this test; nobody has the secret halves.
+    const KEY: &str = "RWR6yBYEL0sP2Dh8ctVX1WyRwG8L9WSS6jzfkEgYSaa8nquD0jQBRQoX";
+    let vendor = |signer: &str, more: &str| {
+        format!("[[vendor]]\ncode = \"ACREL\"\nsigner = [{signer}]\n{more}")
+    };
+    let key = format!("\"{KEY}\"");
+    check(&vendor(&key, ""), "");
+    check(
+        &vendor("\"RWhello\"", ""),
+        "polymeter.toml:5: `RWhello` is no public key of minisign; write the line of the .pub file \
+         that begins with RW",
+    );
+    check(
+        &vendor("", ""),
+        "polymeter.toml:5: vendor ACREL has no signer; write its public keys, e.g. signer = \
+         [\"RW...\"]",
+    );
+    check(
+        &vendor(&key, &format!("counter-signer = {key}\n")),
+        "polymeter.toml:6: the counter-signer of ACREL is its signer too; name a key of your own: \
+         two signatures are two people's",
+    );
+    check(
+        &(vendor(&key, "") + &vendor(&key, "")),
+        "polymeter.toml:7: vendor ACREL already stands in line 4; write all its keys into one \
+         signer = [...]",
     );
 }
 

@@ -3,6 +3,7 @@
 use crate::commands::Failure;
 use meter_sim::{Endpoint, Simulator};
 use polymeter_domain::{MeterAddress, VendorCode};
+use polymeter_package::PublicKey;
 use polymeter_runtime::Driver;
 use polymeter_vault::{
     Cost, KeyFile, KeyId, Kind, Label, Secret, Use, generated_passphrase, write_private,
@@ -204,17 +205,18 @@ pub async fn write(
          path = \"polymeter.db\"\n\n[site]\ntime-zone = \"Asia/Shanghai\"\ncurrency = \"CNY\"\n\n\
          [vault]\nfile = \"{VAULT}\"\nunlock-file = \"{UNLOCK}\"\n"
     );
+    let signer = developer_key(drivers)?;
     for (name, vendor, grant) in DRIVERS {
-        let component = drivers.join(format!("{name}.wasm"));
-        let component = component.canonicalize().map_err(Failure::while_doing(format!(
+        let package = drivers.join(format!("{name}.pmdriver"));
+        let package = package.canonicalize().map_err(Failure::while_doing(format!(
             "looking for {} (cargo xtask drivers builds it; --drivers names another folder)",
-            component.display()
+            package.display()
         )))?;
-        let component = toml::Value::from(component.display().to_string());
+        let package = toml::Value::from(package.display().to_string());
         let _ = write!(
             text,
-            "\n[[driver]]\nname = \"{name}\"\ncomponent = {component}\nvendor = \"{vendor}\"\n\
-             grant = {grant}\n"
+            "\n[[driver]]\nname = \"{name}\"\npackage = {package}\nvendor = \"{vendor}\"\n\
+             grant = {grant}\n\n[[vendor]]\ncode = \"{vendor}\"\nsigner = [\"{signer}\"]\n"
         );
     }
     for (name, endpoint) in simulator.endpoints() {
@@ -252,4 +254,14 @@ fn make_vault(folder: &Path) -> Result<(), Failure> {
     };
     let id = KeyId { vendor, region: None, label };
     vault.add(id, Kind::TripleDes, Use::Anything, key).map_err(failed())
+}
+
+/// The key beside the packages, which signed them when they were built.
+fn developer_key(drivers: &Path) -> Result<PublicKey, Failure> {
+    let file = drivers.join("developer.pub");
+    let text = std::fs::read_to_string(&file).map_err(Failure::while_doing(format!(
+        "reading {} (cargo xtask drivers makes it; --drivers names another folder)",
+        file.display()
+    )))?;
+    PublicKey::parse(&text).map_err(Failure::while_doing(format!("reading {}", file.display())))
 }

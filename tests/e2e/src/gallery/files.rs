@@ -2,7 +2,7 @@
 //! self-description that goes wrong, before it serves.
 
 use super::Row;
-use super::wild::{Wild, entry};
+use super::wild::{IMPORTS, Wild, entry, package};
 use crate::{program, run as run_program};
 use anyhow::{Context, Result, ensure};
 use std::path::Path;
@@ -31,9 +31,11 @@ pub async fn run() -> Result<Vec<Row>> {
 /// `check-config` refuses it with exit code 2 and the sentence, beside a driver that is fine, and
 /// without the bad one the same configuration is good.
 async fn refused(folder: &Path, case: &Case) -> Result<()> {
-    let file = folder.join(format!("{}.wasm", case.name));
-    std::fs::write(&file, &case.bytes)?;
-    let good = program::drivers()?.join("acrel-adf400l.wasm");
+    let file = folder.join(format!("{}.pmdriver", case.name));
+    // A component that imports nothing says so; whatever else is wrong with it is seen before.
+    let imports = if case.name == "no-driver" { "" } else { IMPORTS };
+    std::fs::write(&file, package(case.vendor, &case.bytes, imports)?)?;
+    let good = program::drivers()?.join("acrel-adf400l.pmdriver");
     let head = "[server]\nlisten = \"127.0.0.1:0\"\n[database]\npath = \"x.db\"\n\
                 [site]\ntime-zone = \"Asia/Shanghai\"\ncurrency = \"CNY\"\n";
     let good = format!("{head}{}", entry("acrel-adf400l", "ACREL", &good)?);
@@ -95,7 +97,7 @@ fn cases(wild: &Wild) -> Result<Vec<Case>> {
             "carries a name section of 3 MiB",
             "refused by the size of its file",
             custom(whole.clone(), "component-name", &vec![0x61; 3 << 20]),
-            "over the limit component-bytes",
+            "raise limits.component-bytes",
         ),
         case(
             "cut-short",

@@ -4,6 +4,7 @@
 
 use crate::program;
 use anyhow::{Context, Result, ensure};
+use polymeter_package::{Parts, Sealed};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use tokio::io::AsyncReadExt;
@@ -52,8 +53,8 @@ impl Wild {
     /// A `[[driver]]` of the configuration, its file written.
     pub fn driver(&self, vendor: &str, region: &str, limits: &str) -> Result<String> {
         let name = vendor.to_lowercase();
-        let path = self.folder.join(format!("{name}.wasm"));
-        std::fs::write(&path, self.bytes(vendor)?)?;
+        let path = self.folder.join(format!("{name}.pmdriver"));
+        std::fs::write(&path, package(vendor, &self.bytes(vendor)?, IMPORTS)?)?;
         let mut text = entry(&name, vendor, &path)?;
         if !region.is_empty() {
             text += &format!("region = \"{region}\"\n");
@@ -71,12 +72,26 @@ impl Wild {
     }
 }
 
-/// A `[[driver]]` that is granted everything.
+/// What the hostile driver imports, as its `driver.toml` would say.
+pub const IMPORTS: &str = "\"line\", \"vault\", \"log\"";
+
+/// A component in an unsigned package whose `driver.toml` is right: the hostility lies elsewhere.
+pub fn package(vendor: &str, component: &[u8], imports: &str) -> Result<Vec<u8>> {
+    let manifest = format!(
+        "name = \"hostile\"\nversion = \"0.1.0\"\ncontract = \"1.1.0\"\nmodels = [\"any\"]\n\
+         imports = [{imports}]\nproof = \"purchase-count\"\npurse = \"money\"\n\
+         [[vendor]]\ncode = \"{vendor}\"\nname-en = \"Hostile\"\nname-zh = \"Hostile\"\n"
+    );
+    let parts = Parts { manifest, component: component.to_vec(), ..Parts::default() };
+    Ok(Sealed::pack("hostile.pmdriver", parts)?.to_bytes())
+}
+
+/// A `[[driver]]` that is granted everything, signed or not.
 pub fn entry(name: &str, vendor: &str, file: &std::path::Path) -> Result<String> {
     let file = file.to_str().context("a path that is text")?;
     Ok(format!(
-        "[[driver]]\nname = \"{name}\"\nvendor = \"{vendor}\"\ncomponent = \"{file}\"\n\
-         grant = [\"line\", \"vault\", \"log\"]\n"
+        "[[driver]]\nname = \"{name}\"\nvendor = \"{vendor}\"\npackage = \"{file}\"\n\
+         grant = [\"line\", \"vault\", \"log\"]\nallow-unsigned = true\n"
     ))
 }
 

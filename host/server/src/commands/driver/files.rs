@@ -4,6 +4,7 @@ use super::{client, tell};
 use crate::api::drivers::Changed;
 use crate::api::system::Driver;
 use crate::app;
+use crate::commands::package::facts;
 use crate::commands::{Failure, print_json};
 use crate::config::{Config, Edit};
 use crate::control::ControlError;
@@ -11,7 +12,8 @@ use serde_json::json;
 use std::path::Path;
 
 pub async fn inspect(config: &Path, name: &str) -> Result<(), Failure> {
-    let drivers = app::load_drivers(&Config::read(config)?).await?;
+    let config = Config::read(config)?;
+    let drivers = app::load_drivers(&config).await?;
     let names: Vec<&str> = drivers.iter().map(|driver| driver.name()).collect();
     let Some(driver) = drivers.iter().find(|driver| driver.name() == name) else {
         let known = names.join(", ");
@@ -19,7 +21,12 @@ pub async fn inspect(config: &Path, name: &str) -> Result<(), Failure> {
             "no driver `{name}` in the configuration; it has: {known}"
         )));
     };
-    print_json(&Driver::from(driver.as_ref()))
+    let entry = config.drivers.iter().find(|entry| entry.config.name == name);
+    let package = match entry {
+        Some(entry) => Some(facts(&app::open_package(entry, &entry.package)?)?),
+        None => None,
+    };
+    print_json(&json!({ "driver": Driver::from(driver.as_ref()), "package": package }))
 }
 
 /// Writes `enabled = true` into a driver's table.

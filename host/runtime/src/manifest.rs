@@ -1,0 +1,124 @@
+//! A component held to the `driver.toml` it came with: it imports what the file says, and describes
+//! itself as the file does.
+//!
+//! Invariant: what an admin reads in a package before loading it is what the loaded driver is.
+//! Not here: reading and judging the package (`polymeter_package`).
+
+use crate::contract::PACKAGE;
+use crate::description::{Description, Parameter};
+use crate::driver::Driver;
+use crate::engine::Runtime;
+use crate::error::LoadError;
+use crate::limits::Limits;
+use crate::load::{self, Capability, DriverConfig};
+use polymeter_package::{Manifest, Package, Parameter as Declared};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+impl Runtime {
+    /// The component of a package that was judged already: its manifest against its imports, these
+    /// against the grant, then as [`Runtime::load`], then its manifest against what it describes.
+    pub async fn load_package(
+        &self,
+        config: DriverConfig,
+        package: &Package,
+    ) -> Result<Arc<Driver>, LoadError> {
+        let name = config.name.clone();
+        let refuse = |what: String| LoadError::NotAsManifest { driver: name.clone(), what };
+        let face = load::face(&config, &package.component)?;
+        hold_imports(&package.manifest, &face.imports).map_err(refuse)?;
+        let driver = self.load(config, &package.component).await?;
+        hold_description(&package.manifest, driver.description()).map_err(refuse)?;
+        Ok(driver)
+    }
+}
+
+/// What a component imports, read without compiling it, and without asking for any grant.
+pub fn imports(name: &str, component: &[u8]) -> Result<Vec<String>, LoadError> {
+    let config = DriverConfig {
+        name: name.to_owned(),
+        vendor: None,
+        region: None,
+        grants: vec![Capability::Line, Capability::Vault, Capability::Log],
+        limits: Limits { component_bytes: component.len(), ..Limits::default() },
+    };
+    load::face(&config, component).map(|face| face.imports)
+}
+
+/// Both ways: an import that is not declared, and one that is declared and not there.
+fn hold_imports(manifest: &Manifest, imports: &[String]) -> Result<(), String> {
+    let types = format!("{PACKAGE}types@");
+    let found: BTreeSet<&str> =
+        imports.iter().map(String::as_str).filter(|import| !import.starts_with(&types)).collect();
+    let declared: Vec<String> = manifest
+        .imports
+        .iter()
+        .map(|import| format!("{PACKAGE}{import}@{}", manifest.contract))
+        .collect();
+    let declared: BTreeSet<&str> = declared.iter().map(String::as_str).collect();
+    if let Some(more) = found.difference(&declared).next() {
+        return Err(format!("the component imports {more}, its imports do not name that"));
+    }
+    if let Some(less) = declared.difference(&found).next() {
+        return Err(format!("its imports name {less}, the component does not import that"));
+    }
+    Ok(())
+}
+
+fn hold_description(manifest: &Manifest, said: &Description) -> Result<(), String> {
+    let differ = |key: &str, declared: String, said: String| {
+        Err(format!("its {key} is {declared}, the component says {said}"))
+    };
+    if !manifest.is_for(&said.vendor_code) {
+        let codes: Vec<&str> = manifest.vendors.iter().map(|it| it.code.as_str()).collect();
+        return differ("vendor", codes.join(" or "), said.vendor_code.to_string());
+    }
+    if manifest.version.to_string() != said.version {
+        return differ("version", manifest.version.to_string(), said.version.clone());
+    }
+    if manifest.models != said.models {
+        return differ("models", format!("{:?}", manifest.models), format!("{:?}", said.models));
+    }
+    if manifest.proof != said.proof {
+        return differ("proof", manifest.proof.name().to_owned(), said.proof.name().to_owned());
+    }
+    if manifest.purse != said.purse {
+        return differ("purse", format!("{:?}", manifest.purse), format!("{:?}", said.purse));
+    }
+    let names = |parameters: BTreeSet<&str>| -> String {
+        parameters.into_iter().collect::<Vec<_>>().join(", ")
+    };
+    let declared: BTreeSet<&str> = manifest.parameters.iter().map(|it| it.name.as_str()).collect();
+    let described: BTreeSet<&str> = said.parameters.iter().map(|it| it.name.as_str()).collect();
+    if declared != described {
+        return differ("list of parameters", names(declared), names(described));
+    }
+    for declared in &manifest.parameters {
+        let described = said.parameters.iter().find(|it| it.name == declared.name);
+        if let Some(what) = described.and_then(|described| difference(declared, described)) {
+            return Err(format!("parameter {}: {what}", declared.name));
+        }
+    }
+    Ok(())
+}
+
+fn difference(declared: &Declared, described: &Parameter) -> Option<String> {
+    let titles = (&declared.title_en, &declared.title_zh);
+    let bounds = (declared.minimum, declared.maximum);
+    let (key, declared, described) = if titles != (&described.title_en, &described.title_zh) {
+        let said = (&described.title_en, &described.title_zh);
+        ("title", format!("{titles:?}"), format!("{said:?}"))
+    } else if bounds != (described.minimum, described.maximum) {
+        let said = (described.minimum, described.maximum);
+        ("range", format!("{bounds:?}"), format!("{said:?}"))
+    } else if declared.unit != described.unit {
+        ("unit", declared.unit.0.to_string(), described.unit.0.to_string())
+    } else if declared.default != described.default {
+        ("default", format!("{:?}", declared.default), format!("{:?}", described.default))
+    } else if declared.writable != described.writable {
+        ("writable", declared.writable.to_string(), described.writable.to_string())
+    } else {
+        return None;
+    };
+    Some(format!("its {key} is {declared}, the component says {described}"))
+}
