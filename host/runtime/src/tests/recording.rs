@@ -167,20 +167,24 @@ async fn a_package_without_a_transcript_for_a_function_does_not_serve() {
     assert!(matches!(error, LoadError::BadTranscript { .. }), "{error}");
 }
 
-/// The drivers of this tree do in their sandbox what their transcripts say, and every function that
-/// the host may call has one.
+/// The drivers of this tree, whatever their language, do in their sandbox what their transcripts say,
+/// and every function that the host may call has one.
 #[tokio::test]
 async fn shipped_drivers_do_what_their_transcripts_say() {
-    for (name, code) in [("dlt645-2007", "DLT645"), ("acrel-adf400l", "ACREL")] {
-        let folder = format!("drivers/{name}");
-        let files = transcripts(&folder);
+    for (folder, code) in [
+        ("drivers/dlt645-2007", "DLT645"),
+        ("drivers/acrel-adf400l", "ACREL"),
+        ("vendor-examples/acme-c", "ACME"),
+    ] {
+        let name = folder.rsplit('/').next().unwrap_or(folder);
+        let files = transcripts(folder);
         assert!(files.len() > 20, "{folder} has {} transcripts", files.len());
         let config = DriverConfig {
             name: name.to_owned(),
             vendor: Some(VendorCode::new(code).expect("a code")),
             ..config(ample())
         };
-        let driver = runtime().load(config, &guest(&folder)).await.expect("loads");
+        let driver = runtime().load(config, &guest(folder)).await.expect("loads");
         let texts = || files.iter().map(|(file, text)| (file.as_str(), text.as_str()));
         let coverage = check_transcripts(&driver, texts()).await;
         let coverage = coverage.unwrap_or_else(|error| panic!("{}", chain(&error)));
