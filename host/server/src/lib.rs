@@ -12,6 +12,7 @@ pub mod config;
 pub mod control;
 pub mod demo;
 pub mod drivers;
+pub mod metrics;
 pub mod registers;
 pub mod session;
 pub mod ui;

@@ -136,8 +136,30 @@ enum DriverCommand {
     },
     /// Have the running program read the configuration anew, without a restart.
     Reload,
-    /// Write `enabled = true` for a configured driver, and reload.
-    Enable { name: String },
+    /// Check a .pmdriver file as serve would, and put it into the folder of drivers.
+    Install {
+        file: PathBuf,
+        /// Where the package names several.
+        #[arg(long, value_name = "CODE")]
+        vendor: Option<String>,
+        /// Take a package that no pinned key has signed.
+        #[arg(long)]
+        allow_unsigned: bool,
+        /// Take a version older than one that is installed.
+        #[arg(long)]
+        allow_downgrade: bool,
+    },
+    /// Write `enabled = true` for a configured driver, or with --vendor a table for an installed one,
+    /// and reload.
+    Enable {
+        name: String,
+        /// The vendor code of its meters.
+        #[arg(long, value_name = "CODE", requires = "grant")]
+        vendor: Option<String>,
+        /// What it may use: line, vault, log.
+        #[arg(long, value_delimiter = ',', requires = "vendor")]
+        grant: Vec<String>,
+    },
     /// Write `enabled = false` for a configured driver, and reload; its meters wait.
     Disable { name: String },
     /// Try a package beside the driver that serves: shadow, then canary, and back by itself.
@@ -227,7 +249,13 @@ async fn drivers(config: &Path, command: DriverCommand) -> Result<(), commands::
             commands::package::verify(config, &file, &wanted).await
         }
         DriverCommand::Reload => driver::reload(config).await,
-        DriverCommand::Enable { name } => driver::enable(config, &name).await,
+        DriverCommand::Install { file, vendor, allow_unsigned, allow_downgrade } => {
+            let consent = driver::Consent { vendor, allow_unsigned, allow_downgrade };
+            driver::install(config, &file, consent).await
+        }
+        DriverCommand::Enable { name, vendor, grant } => {
+            driver::enable(config, &name, &driver::New { vendor, grants: grant }).await
+        }
         DriverCommand::Disable { name } => driver::disable(config, &name).await,
         DriverCommand::Upgrade { name, package, shadow_lines, canary } => {
             driver::upgrade(config, &name, &package, shadow_lines, canary).await

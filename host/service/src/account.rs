@@ -8,7 +8,7 @@
 use crate::audit::{self, Act, Actor};
 use crate::clock::UnixMs;
 use crate::customer::Customer;
-use crate::driver::Kind;
+use crate::driver::{Kind, fault_of_delivery};
 use crate::error::{Result, ServiceError, invalid};
 use crate::meter::{self, AccountState, Meter, Reach};
 use crate::{Service, to_the_end};
@@ -65,7 +65,8 @@ async fn open(
         Purchase { count: PurchaseCount::new(0), credit: Credit { quantity, amount: 0 } };
     let opening = Opening { customer: customer.number, purchase };
     let moment = service.clock().moment();
-    let delivery = reach.pick.driver.open(&mut lease, &reach.meter.device, moment, &opening).await;
+    let act = reach.pick.driver.open(&mut lease, &reach.meter.device, moment, &opening);
+    let delivery = service.change_device(&reach.pick, act, fault_of_delivery).await;
     service.keep_failure(&reach).await;
     let (state, count, detail, result) = judge(delivery, begin);
     let at = service.clock().at();

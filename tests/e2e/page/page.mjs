@@ -104,7 +104,7 @@ try {
   await page.goto(new URL("/ledger", url).href);
   expect((await page.locator("main").innerText()).includes("0.00"), "the trial balance is zero");
   await look("ledger");
-  for (const [name, at] of [["customers", "/customers"], ["meters", "/meters"], ["new-meter", "/meters/new"], ["new-customer", "/customers/new"], ["system", "/system"]]) {
+  for (const [name, at] of [["customers", "/customers"], ["meters", "/meters"], ["new-meter", "/meters/new"], ["new-customer", "/customers/new"], ["system", "/system"], ["drivers", "/drivers"], ["driver", "/drivers/dlt645-2007"], ["driver-reload", "/drivers-reload"]]) {
     await page.goto(new URL(at, url).href);
     await look(name);
   }

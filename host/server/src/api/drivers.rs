@@ -10,7 +10,8 @@ use crate::app::App;
 use crate::config::CandidateEntry;
 use crate::drivers::{DriversError, Report};
 use axum::extract::{Path, State};
-use axum::http::StatusCode;
+use axum::http::{StatusCode, header};
+use axum::response::IntoResponse;
 use axum::routing::{get as read, post};
 use axum::{Extension, Json, Router};
 use polymeter_service::{Actor, Edition, Progress, Rollout, Slot};
@@ -273,9 +274,18 @@ async fn upgrade(
     Ok(Json(app.drivers.upgrade(&name, &candidate, &who.0).await?.into()))
 }
 
+/// Drivers, trials and lines in numbers, in Prometheus' text format.
+#[utoipa::path(get, path = "/metrics", tag = "system", responses(
+    (status = 200, description = "Text format 0.0.4", body = String, content_type = "text/plain"),
+))]
+pub async fn metrics(State(app): State<App>) -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], crate::metrics::text(&app))
+}
+
 /// What operators and commands share.
 pub fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
+        .routes(routes!(metrics))
         .routes(routes!(list))
         .routes(routes!(get))
         .routes(routes!(reload))
@@ -290,5 +300,6 @@ pub fn control_router(app: &App) -> Router {
         .route("/control/drivers/{name}/upgrade", post(upgrade))
         .route("/control/meters/{serial_number}/trace", read(super::conversations::of_serial))
         .layer(Extension(Actor::System))
+        .layer(axum::middleware::from_fn(super::error::finish))
         .with_state(app.clone())
 }

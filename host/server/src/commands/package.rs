@@ -48,7 +48,7 @@ pub async fn verify(config: &Path, file: &Path, wanted: &Wanted) -> Result<(), F
 }
 
 /// The pins of the configuration for the package's vendor, or the keys that were named.
-fn trust(config: &Path, sealed: &Sealed, wanted: &Wanted) -> Result<Trust, Failure> {
+pub(super) fn trust(config: &Path, sealed: &Sealed, wanted: &Wanted) -> Result<Trust, Failure> {
     // Only its vendors are read here, to know which pins it has to stand up to.
     let manifest = sealed.clone().open_unchecked()?.manifest;
     let vendor = match (&wanted.vendor, manifest.vendors.as_slice()) {

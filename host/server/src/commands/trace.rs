@@ -1,11 +1,11 @@
 //! `driver trace METER`: the last calls to a meter as transcripts, the newest last. The program that
 //! serves is asked; where none does, what it left on disk is shown.
 
-use super::driver::segment;
 use super::{Failure, open};
 use crate::api::conversations::Trace;
 use crate::config::Config;
 use crate::control::{Client, ControlError};
+use crate::ui::view::segment;
 use std::path::Path;
 
 pub async fn run(config: &Path, serial_number: &str, last: u32) -> Result<(), Failure> {

@@ -6,11 +6,12 @@
 mod conversations;
 mod counter;
 mod customers;
+mod drivers;
 mod meters;
 mod office;
 mod sales;
 mod session;
-mod view;
+pub mod view;
 
 use crate::app::{App, chain};
 use crate::session::{Caller, NotLetIn};
@@ -55,6 +56,10 @@ fn guarded() -> Router<App> {
         .route("/customers/new", get(customers::new_form).post(customers::add))
         .route("/ledger", get(office::ledger))
         .route("/system", get(office::system))
+        .route("/drivers", get(drivers::list))
+        .route("/drivers-reload", get(drivers::confirm_reload).post(drivers::reload))
+        .route("/drivers/{name}", get(drivers::show))
+        .route("/drivers/{name}/{act}", get(drivers::confirm).post(drivers::act))
 }
 
 pub fn router(app: &App) -> Router {

@@ -1,4 +1,4 @@
-//! The back office: the trial balance, and what the configuration has put in place.
+//! The back office: the trial balance, and the lines. Drivers have pages of their own.
 
 use super::{Head, PageResult, render, view};
 use crate::api;
@@ -19,7 +19,6 @@ struct LedgerPage {
 #[template(path = "system.html")]
 struct SystemPage {
     head: Head,
-    drivers: Vec<api::system::Driver>,
     lines: Vec<api::system::Line>,
 }
 
@@ -41,7 +40,6 @@ pub async fn system(State(app): State<App>, caller: Caller) -> PageResult {
     let service = &app.service;
     Ok(render(&SystemPage {
         head: Head::new(&caller, "system"),
-        drivers: service.drivers().iter().map(|it| it.as_ref().into()).collect(),
         lines: service.lines().iter().map(Into::into).collect(),
     }))
 }

@@ -263,6 +263,16 @@ impl SaleRow {
     }
 }
 
+/// A name as one part of an address: any printable character may stand in a driver's name.
+pub fn segment(name: &str) -> String {
+    let kept = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    let part = |byte: u8| match kept(byte) {
+        true => char::from(byte).to_string(),
+        false => format!("%{byte:02X}"),
+    };
+    name.bytes().map(part).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

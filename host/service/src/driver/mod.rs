@@ -14,6 +14,8 @@ pub use change::{Change, Fitting};
 pub use compare::Difference;
 pub use rollout::{Plan, Progress, Stage, Thresholds};
 
+pub(crate) use calls::{fault_of_control, fault_of_delivery};
+
 use polymeter_domain::{MeterId, VendorCode};
 use polymeter_runtime::Driver;
 use std::collections::BTreeMap;
@@ -106,6 +108,16 @@ pub(crate) enum Kind {
 pub(crate) struct Pick {
     pub driver: Arc<Driver>,
     pub part: Part,
+}
+
+impl Pick {
+    /// The same act by the current version.
+    pub fn by_current(self) -> Pick {
+        match self.part {
+            Part::Canary { current, .. } => Pick { driver: current, part: Part::Alone },
+            Part::Alone | Part::Shadowed(_) | Part::Measured(_) => self,
+        }
+    }
 }
 
 /// What the act means to a rollout.

@@ -9,7 +9,7 @@ use super::store::{self, Step, StoredSale};
 use crate::Service;
 use crate::audit::{self, Act, Actor};
 use crate::crash_point::crash_point;
-use crate::driver::Kind;
+use crate::driver::{Kind, fault_of_delivery};
 use crate::error::{Result, ServiceError, chain};
 use crate::limits::AUTOMATIC_ATTEMPTS;
 use crate::meter::Reach;
@@ -66,6 +66,14 @@ impl Drop for Claim {
     }
 }
 
+/// A first attempt is by whichever version the registry picks. One that provably never arrived was not
+/// begun, and the next is by the version that has been proved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Version {
+    Picked,
+    Current,
+}
+
 /// Whether the state that an attempt ended in may be tried again without a person.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Next {
@@ -78,8 +86,9 @@ enum Next {
 pub(super) async fn deliver(service: Service, claim: Claim) {
     let sale_id = claim.sale_id();
     let work = async {
-        for _ in 0..AUTOMATIC_ATTEMPTS {
-            match attempt(&service, sale_id).await {
+        for nth in 0..AUTOMATIC_ATTEMPTS {
+            let by = if nth == 0 { Version::Picked } else { Version::Current };
+            match attempt(&service, sale_id, by).await {
                 Ok(Next::Again) => {}
                 Ok(Next::Nothing) => return,
                 Err(error) => {
@@ -95,12 +104,12 @@ pub(super) async fn deliver(service: Service, claim: Claim) {
     drop(claim);
 }
 
-async fn attempt(service: &Service, sale_id: SaleId) -> Result<Next> {
+async fn attempt(service: &Service, sale_id: SaleId, by: Version) -> Result<Next> {
     let sale = store::record(service.reader(), sale_id).await?;
     if sale.state != Sale::Reserved {
         return Ok(Next::Nothing);
     }
-    let (reach, purchase) = match prepare(service, &sale).await {
+    let (reach, purchase) = match prepare(service, &sale, by).await {
         Ok(ready) => ready,
         Err(error) => {
             stay(service, &sale, chain(&error)).await?;
@@ -121,7 +130,8 @@ async fn attempt(service: &Service, sale_id: SaleId) -> Result<Next> {
     crash_point("after-dispatch");
     let moment = service.clock().moment();
     let device = &reach.meter.device;
-    let delivery = reach.pick.driver.sell(&mut lease, device, moment, &customer, purchase).await;
+    let act = reach.pick.driver.sell(&mut lease, device, moment, &customer, purchase);
+    let delivery = service.change_device(&reach.pick, act, fault_of_delivery).await;
     service.keep_failure(&reach).await;
     crash_point("after-sell");
     drop(lease);
@@ -137,8 +147,11 @@ async fn attempt(service: &Service, sale_id: SaleId) -> Result<Next> {
 
 /// Asks the device for its count before anything is dispatched: a device that does not answer this
 /// is not sent a sale.
-async fn prepare(service: &Service, sale: &StoredSale) -> Result<(Reach, Purchase)> {
-    let reach = service.reach(sale.meter_id, Kind::Change).await?;
+async fn prepare(service: &Service, sale: &StoredSale, by: Version) -> Result<(Reach, Purchase)> {
+    let mut reach = service.reach(sale.meter_id, Kind::Change).await?;
+    if by == Version::Current {
+        reach.pick = reach.pick.by_current();
+    }
     let mut lease = reach.line.lease(Priority::Sale).await.map_err(ServiceError::Line)?;
     let evidence = ask_count(service, &reach, &mut lease).await?;
     drop(lease);

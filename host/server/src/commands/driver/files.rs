@@ -8,6 +8,8 @@ use crate::commands::package::facts;
 use crate::commands::{Failure, print_json};
 use crate::config::{Config, Edit};
 use crate::control::ControlError;
+use polymeter_domain::VendorCode;
+use polymeter_runtime::Capability;
 use serde_json::json;
 use std::path::Path;
 
@@ -29,9 +31,37 @@ pub async fn inspect(config: &Path, name: &str) -> Result<(), Failure> {
     print_json(&json!({ "driver": Driver::from(driver.as_ref()), "package": package }))
 }
 
-/// Writes `enabled = true` into a driver's table.
-pub async fn enable(config: &Path, name: &str) -> Result<(), Failure> {
-    change(config, &Edit::Enabled { name, is_enabled: true }).await
+/// What a driver that is installed and not yet configured is enabled with.
+#[derive(Debug, Default)]
+pub struct New {
+    pub vendor: Option<String>,
+    pub grants: Vec<String>,
+}
+
+/// Writes `enabled = true` into a driver's table, or with a vendor a new table for the newest
+/// installed package of that name.
+pub async fn enable(file: &Path, name: &str, new: &New) -> Result<(), Failure> {
+    let Some(vendor) = &new.vendor else {
+        return change(file, &Edit::Enabled { name, is_enabled: true }).await;
+    };
+    let config = Config::read(file)?;
+    if config.drivers.iter().any(|entry| entry.config.name == name) {
+        return Err(Failure::Usage(format!(
+            "`{name}` is configured already: leave --vendor and --grant out to enable it"
+        )));
+    }
+    let vendor = VendorCode::new(vendor).map_err(|error| Failure::Usage(error.to_string()))?;
+    let grants = new.grants.iter().map(|grant| {
+        let unknown = || Failure::Usage(format!("there is no `{grant}` to grant"));
+        Capability::from_name(grant).ok_or_else(unknown)
+    });
+    let grants = grants.collect::<Result<Vec<Capability>, Failure>>()?;
+    let Some(package) = super::install::newest_of(&config, name)? else {
+        let hint = "`polymeter driver install FILE` brings one";
+        return Err(Failure::Usage(format!("no package of `{name}` is installed: {hint}")));
+    };
+    let edit = Edit::New { name, package: &package, vendor: &vendor, grants: &grants };
+    change(file, &edit).await
 }
 
 /// Writes `enabled = false`; the meters of its vendor wait until it is back.

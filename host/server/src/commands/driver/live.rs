@@ -5,6 +5,7 @@ use crate::api::drivers::{Changed, Upgrade};
 use crate::commands::Failure;
 use crate::config::Config;
 use crate::control::Client;
+use crate::ui::view;
 use serde_json::json;
 use std::path::{Path, PathBuf};
 
@@ -27,25 +28,15 @@ pub async fn upgrade(
         .map_err(|error| Failure::Usage(format!("no package {}: {error}", package.display())))?;
     let asked = serde_json::to_value(Upgrade { package, shadow_lines, canary })
         .map_err(Failure::while_doing("asking for the upgrade"))?;
-    ask(config, &format!("/control/drivers/{}/upgrade", segment(name)), &asked).await
+    ask(config, &format!("/control/drivers/{}/upgrade", view::segment(name)), &asked).await
 }
 
 pub async fn promote(config: &Path, name: &str) -> Result<(), Failure> {
-    ask(config, &format!("/api/v1/drivers/{}/promotion", segment(name)), &json!({})).await
+    ask(config, &format!("/api/v1/drivers/{}/promotion", view::segment(name)), &json!({})).await
 }
 
 pub async fn rollback(config: &Path, name: &str) -> Result<(), Failure> {
-    ask(config, &format!("/api/v1/drivers/{}/rollback", segment(name)), &json!({})).await
-}
-
-/// A name as one part of an address: any printable character may stand in a driver's name.
-pub(in crate::commands) fn segment(name: &str) -> String {
-    let kept = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
-    let part = |byte: u8| match kept(byte) {
-        true => char::from(byte).to_string(),
-        false => format!("%{byte:02X}"),
-    };
-    name.bytes().map(part).collect()
+    ask(config, &format!("/api/v1/drivers/{}/rollback", view::segment(name)), &json!({})).await
 }
 
 async fn ask(config: &Path, route: &str, body: &serde_json::Value) -> Result<(), Failure> {

@@ -5,12 +5,13 @@
 //! do without says what it left undone.
 
 mod files;
+mod install;
 mod list;
 mod live;
 
-pub use files::{disable, enable, inspect};
+pub use files::{New, disable, enable, inspect};
+pub use install::{Consent, install};
 pub use list::list;
-pub(super) use live::segment;
 pub use live::{promote, reload, rollback, upgrade};
 
 use super::Failure;
