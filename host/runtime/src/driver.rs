@@ -17,7 +17,7 @@ use crate::limits::Limits;
 use crate::load::{Capability, DriverConfig, Face};
 use crate::outcome::{Claim, Ended, SetOutcome, Verdict};
 use crate::search::{self, Way};
-use crate::session::{Callee, Instances, Session};
+use crate::session::{Act, Callee, Session};
 use crate::state::State;
 use crate::watch::{Watch, Watched};
 use polymeter_domain::{
@@ -28,6 +28,7 @@ use polymeter_transcript::Request;
 use polymeter_transport::LineLease;
 use std::convert::Infallible;
 use std::sync::Arc;
+use wasmtime::Engine;
 use wasmtime::component::{Component, HasSelf, InstancePre, Linker};
 
 /// The device a call is about.
@@ -71,7 +72,7 @@ pub struct Opening {
 
 /// A loaded driver. Calls may run at the same time; each takes the line it may use.
 pub struct Driver {
-    pub(crate) callee: Callee,
+    pub(crate) callee: Arc<Callee>,
     face: Face,
     pub(crate) exports: Exports,
     description: Description,
@@ -102,16 +103,20 @@ impl Driver {
             offered: CONTRACT,
             detail: format!("{error:#}"),
         };
-        let linked = linker(&shared, &config.grants)
+        let linked = linker(component.engine(), &config.grants)
             .and_then(|linker| linker.instantiate_pre(component))
             .map_err(misfit)?;
         let exports = Exports::find(&config.name, &face, &linked)?;
-        let callee = Callee::new(config, linked, shared);
+        let callee = Arc::new(Callee::new(config, linked, shared));
         let description = describe(&callee, &exports).await?;
         let label = format!("{} {}", callee.name(), description.version);
         let _ = callee.label.set(label.into());
         let ways = search::told(&callee, &exports).await?;
         Ok(Driver { callee, face, exports, description, ways })
+    }
+
+    pub(crate) fn callee(&self) -> &Arc<Callee> {
+        &self.callee
     }
 
     pub fn name(&self) -> &str {
@@ -162,7 +167,7 @@ impl Driver {
             let said = meter.call_probe(&mut session.store, &call).await?;
             session.said(said)
         };
-        self.callee.call(Instances::Fresh, Some(line), ask, convert::identity).await.answer
+        self.callee.call(Act::Look, Some(line), ask, convert::identity).await.answer
     }
 
     pub async fn read(
@@ -182,7 +187,7 @@ impl Driver {
             let said = meter.call_read(store, &call).await?;
             session.said(said)
         };
-        self.callee.call(Instances::MayBeWarm, Some(line), ask, convert::snapshot).await.answer
+        self.callee.call(Act::LookWarm, Some(line), ask, convert::snapshot).await.answer
     }
 
     /// What the device remembers, of purchase `count` if one is asked about.
@@ -202,7 +207,7 @@ impl Driver {
             let said = purse.call_check(&mut session.store, &call, count).await?;
             session.said(said)
         };
-        self.callee.call(Instances::Fresh, Some(line), ask, convert::evidence).await.answer
+        self.callee.call(Act::Look, Some(line), ask, convert::evidence).await.answer
     }
 
     /// A captured frame explained; touches no line.
@@ -216,7 +221,7 @@ impl Driver {
             };
             frames.call_decode(store, frame).await
         };
-        self.callee.call(Instances::MayBeWarm, None, ask, convert::explanation).await.answer
+        self.callee.call(Act::LookWarm, None, ask, convert::explanation).await.answer
     }
 
     pub async fn open(
@@ -295,7 +300,7 @@ impl Driver {
         };
         let heard_before = line.bytes_heard();
         self.callee
-            .call(Instances::Fresh, Some(&mut *line), ask, convert::control)
+            .call(Act::Change, Some(&mut *line), ask, convert::control)
             .await
             .if_heard(line.bytes_heard() > heard_before, self.name())
             .judge(self.name())
@@ -324,7 +329,7 @@ impl Driver {
         };
         let heard_before = line.bytes_heard();
         self.callee
-            .call(Instances::Fresh, Some(&mut *line), ask, convert::set)
+            .call(Act::Change, Some(&mut *line), ask, convert::set)
             .await
             .if_heard(line.bytes_heard() > heard_before, self.name())
             .judge(self.name())
@@ -353,7 +358,7 @@ impl Driver {
         };
         let heard_before = line.bytes_heard();
         let ended: Ended<Claim<Receipt>> =
-            self.callee.call(Instances::Fresh, Some(&mut *line), ask, convert::receipt).await;
+            self.callee.call(Act::Change, Some(&mut *line), ask, convert::receipt).await;
         let ended = ended.if_heard(line.bytes_heard() > heard_before, self.name());
         let verdict: Verdict<Receipt> = ended.judge(self.name());
         verdict.into()
@@ -381,8 +386,7 @@ async fn describe(callee: &Callee, exports: &Exports) -> Result<Description, Loa
         let info = exports.info.load(&mut session.store, &session.instance)?;
         Ok(Ok::<_, Infallible>(Ok(info.call_describe(&mut session.store).await?)))
     };
-    let described =
-        callee.call(Instances::Fresh, None, ask, |said| Description::check(said?)).await;
+    let described = callee.call(Act::Look, None, ask, |said| Description::check(said?)).await;
     let description = described.answer.map_err(|error| undescribed(callee.name(), error))?;
     if let Some(configured) = &callee.config.vendor
         && description.vendor_code != *configured
@@ -465,8 +469,8 @@ impl Exports {
 }
 
 /// The granted imports and no other: what was refused at load is also not there.
-fn linker(shared: &Shared, grants: &[Capability]) -> wasmtime::Result<Linker<State>> {
-    let mut linker = Linker::new(&shared.engine);
+fn linker(engine: &Engine, grants: &[Capability]) -> wasmtime::Result<Linker<State>> {
+    let mut linker = Linker::new(engine);
     types::add_to_linker::<State, HasSelf<State>>(&mut linker, |state| state)?;
     let granted = |capability| grants.contains(&capability);
     if granted(Capability::Line) {

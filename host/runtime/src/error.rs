@@ -2,7 +2,7 @@
 //!
 //! Invariant: each is a sentence that names the driver, what is wrong and what to do about it.
 
-use crate::limits::{Knob, Spent};
+use crate::limits::{Knob, OutOfRange, Spent};
 use polymeter_transcript::{Difference, Function, ParseError};
 
 /// Why a component does not become a driver.
@@ -10,22 +10,34 @@ use polymeter_transcript::{Difference, Function, ParseError};
 pub enum LoadError {
     #[error("the engine for drivers does not start: {detail}")]
     Engine { detail: String },
+    #[error("the cache of native code is refused: {what}")]
+    Cache { what: String },
+    #[error("driver {driver}: limit {beyond}: change {} of [[driver]] {driver}", beyond.knob.config_key())]
+    LimitOutOfRange { driver: String, beyond: OutOfRange },
     #[error(
-        "driver {driver}: limit {limit} = {asked} must be from {least} to {most}: change {config_key}"
+        "driver {driver} has {used} {what}, over the limit {name} of {limit}: raise {config_key} \
+         of [[driver]] {driver} if it is meant to be so large"
     )]
-    LimitOutOfRange {
+    TooLarge {
         driver: String,
-        limit: &'static str,
-        asked: u128,
-        least: u128,
-        most: u128,
+        used: usize,
+        what: &'static str,
+        name: &'static str,
+        limit: u64,
         config_key: &'static str,
     },
     #[error(
-        "driver {driver} has {used} bytes, over the limit component-bytes of {limit}: raise \
-         limits.component-bytes of [[driver]] {driver} if it is meant to be so large"
+        "driver {driver} has more than {most} {what}, which no compiler of drivers makes: ask its \
+         vendor how it was built"
     )]
-    TooLarge { driver: String, used: usize, limit: usize },
+    Misshapen { driver: String, what: &'static str, most: usize },
+    #[error("driver {driver} was not compiled: the compiler broke: {what}")]
+    Compiler { driver: String, what: String },
+    #[error(
+        "driver {driver} was not compiled: limit {limit} of {used} is spent: raise {config_key} of \
+         [[driver]] {driver} if it is meant to need so much"
+    )]
+    CompilerLimit { driver: String, limit: &'static str, used: u64, config_key: &'static str },
     #[error("driver {driver} is no component, or is cut short or damaged: {detail}")]
     Garbled { driver: String, detail: String },
     #[error("driver {driver} is a core module, not a component: build it with polymeter-sdk build")]
@@ -108,6 +120,14 @@ pub enum CallError {
     Driver { driver: String, code: u16, detail: String, device_code: Option<String> },
     #[error("{driver} trapped: {detail}")]
     Trap { driver: String, detail: String },
+    /// Not called at all. `more_seconds` is what is left of the quarantine.
+    #[error(
+        "{driver} is in quarantine ({reason}) and is not called for another {more_seconds} s: see \
+         polymeter driver logs {driver}; polymeter driver release {driver} ends it at once; the \
+         limit traps ({} of [[driver]] {driver}) says how many it may have",
+        Knob::Traps.config_key()
+    )]
+    Quarantined { driver: String, reason: String, more_seconds: u64 },
     #[error(
         "{driver}: limit {limit} is spent ({used}): raise {config_key} of [[driver]] {driver} if \
          that is meant"
@@ -126,19 +146,6 @@ impl CallError {
             driver: driver.to_owned(),
             limit: knob.name(),
             used,
-            config_key: knob.config_key(),
-        }
-    }
-}
-
-impl LoadError {
-    pub(crate) fn out_of_range(driver: &str, knob: Knob, asked: u128, most: u128) -> Self {
-        Self::LimitOutOfRange {
-            driver: driver.to_owned(),
-            limit: knob.name(),
-            asked,
-            least: 1,
-            most,
             config_key: knob.config_key(),
         }
     }

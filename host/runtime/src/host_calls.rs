@@ -4,6 +4,7 @@
 //! them traps on bad input: the driver is told, in the contract's codes.
 
 use crate::bindings::polymeter::driver::{line, log, types, vault};
+use crate::journal::LogLevel;
 use crate::state::State;
 use polymeter_transport::LineError;
 use polymeter_vault::{Derivation, KeyName, Message, Refused, Scope, Vault};
@@ -151,14 +152,21 @@ impl log::Host for State {
         if level == log::Level::Error {
             self.keep_last_words(&message);
         }
-        let Some(line) = self.log_line(&message) else { return Ok(()) };
+        let level = match level {
+            log::Level::Trace => LogLevel::Trace,
+            log::Level::Debug => LogLevel::Debug,
+            log::Level::Info => LogLevel::Info,
+            log::Level::Warn => LogLevel::Warn,
+            log::Level::Error => LogLevel::Error,
+        };
+        let Some(line) = self.log_line(level, &message) else { return Ok(()) };
         let driver = &*self.driver;
         match level {
-            log::Level::Trace => tracing::trace!(driver, "{line}"),
-            log::Level::Debug => tracing::debug!(driver, "{line}"),
-            log::Level::Info => tracing::info!(driver, "{line}"),
-            log::Level::Warn => tracing::warn!(driver, "{line}"),
-            log::Level::Error => tracing::error!(driver, "{line}"),
+            LogLevel::Trace => tracing::trace!(driver, "{line}"),
+            LogLevel::Debug => tracing::debug!(driver, "{line}"),
+            LogLevel::Info => tracing::info!(driver, "{line}"),
+            LogLevel::Warn => tracing::warn!(driver, "{line}"),
+            LogLevel::Error => tracing::error!(driver, "{line}"),
         }
         Ok(())
     }

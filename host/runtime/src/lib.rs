@@ -5,17 +5,23 @@
 //! value, and whether a byte left the host is the host's own observation, never the driver's claim.
 //! `wasmtime` is named in this crate and in no other.
 //! Not here: bytes on a line (transport), what a sale's ending means (domain), signatures and
-//! packages, the cache of compiled code.
+//! packages.
 
 mod bindings;
+mod cache;
 mod carried;
+mod compile;
+mod compile_worker;
 mod contract;
 mod convert;
 mod description;
 mod driver;
 mod engine;
+mod engines;
 mod error;
+mod health;
 mod host_calls;
+mod journal;
 pub mod limits;
 mod load;
 mod manifest;
@@ -32,11 +38,15 @@ mod watch;
 #[cfg(test)]
 mod tests;
 
+pub use compile::{Compile, Worker};
+pub use compile_worker::compile_worker;
 pub use description::{Abilities, Description, Parameter};
 pub use driver::{Device, Driver, Explanation, Identity, Moment, Opening};
-pub use engine::Runtime;
+pub use engine::{Metrics, Options, Runtime};
 pub use error::{CallError, LoadError};
-pub use limits::Limits;
+pub use health::{Health, LastTrap, Latency, Standing, TrapKind};
+pub use journal::{LogLevel, LogLine};
+pub use limits::{Knob, Limits, OutOfRange};
 pub use load::{Capability, DriverConfig};
 pub use manifest::imports;
 pub use outcome::SetOutcome;

@@ -4,11 +4,12 @@
 //! the admin. Not here: signatures and packages.
 
 use crate::contract::{self, Outside, PACKAGE, SECTION};
+use crate::engines::Shape;
 use crate::error::LoadError;
-use crate::limits::{CALLS, Knob, Limits, MEMORY_BYTES_MOST};
+use crate::limits::{Knob, Limits, MODULES_MOST, NESTING_MOST};
 use polymeter_domain::{Region, VendorCode};
 use polymeter_vault::Scope;
-use wasmparser::{Encoding, Parser, Payload};
+use wasmparser::{Encoding, Instance, KnownCustom, Parser, Payload};
 
 /// The import interfaces an admin may grant, by their config names "line", "vault", "log".
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -60,11 +61,12 @@ impl DriverConfig {
 pub(crate) struct Face {
     pub(crate) imports: Vec<String>,
     pub(crate) contract: String,
+    pub(crate) shape: Shape,
 }
 
 /// The face of `component`, if its contract is offered and all its imports are allowed and granted.
 pub(crate) fn face(config: &DriverConfig, component: &[u8]) -> Result<Face, LoadError> {
-    let outside = outside(config, component)?;
+    let (outside, shape) = outside(config, component)?;
     contract::refuse_other(&config.name, &outside)?;
     for import in &outside.imports {
         allow(config, import)?;
@@ -73,20 +75,14 @@ pub(crate) fn face(config: &DriverConfig, component: &[u8]) -> Result<Face, Load
         contract::refuse_other_name(&config.name, export)?;
     }
     let contract = contract::agreed(&config.name, &outside)?;
-    Ok(Face { imports: outside.imports, contract })
+    Ok(Face { imports: outside.imports, contract, shape })
 }
 
 /// Reads every section header of the file, so a file that is cut short is refused here and not deep
 /// in the compiler.
-fn outside(config: &DriverConfig, component: &[u8]) -> Result<Outside, LoadError> {
+fn outside(config: &DriverConfig, component: &[u8]) -> Result<(Outside, Shape), LoadError> {
     let driver = || config.name.clone();
-    if component.len() > config.limits.component_bytes {
-        return Err(LoadError::TooLarge {
-            driver: driver(),
-            used: component.len(),
-            limit: config.limits.component_bytes,
-        });
-    }
+    within(config, Knob::ComponentBytes, "bytes", component.len())?;
     let garbled = |error: wasmparser::BinaryReaderError| LoadError::Garbled {
         driver: driver(),
         detail: error.to_string(),
@@ -97,14 +93,15 @@ fn outside(config: &DriverConfig, component: &[u8]) -> Result<Outside, LoadError
         return Err(LoadError::Garbled { driver: driver(), detail });
     }
     let mut outside = Outside::default();
-    let mut depth = 0_usize;
+    let mut measure = Measure::default();
     for payload in Parser::new(0).parse_all(component) {
-        match payload.map_err(garbled)? {
+        let payload = payload.map_err(garbled)?;
+        let depth = measure.depth;
+        measure.take(config, &payload)?;
+        match payload {
             Payload::Version { encoding: Encoding::Module, .. } if depth == 0 => {
                 return Err(LoadError::CoreModule { driver: driver() });
             }
-            Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
-            Payload::End(_) => depth = depth.saturating_sub(1),
             Payload::ComponentImportSection(section) if depth == 0 => {
                 for import in section {
                     outside.imports.push(import.map_err(garbled)?.name.name.to_owned());
@@ -118,10 +115,88 @@ fn outside(config: &DriverConfig, component: &[u8]) -> Result<Outside, LoadError
             Payload::CustomSection(section) if depth == 0 && section.name() == SECTION => {
                 outside.contracts.push(section.data().to_vec());
             }
+            Payload::InstanceSection(section) => {
+                for instance in section {
+                    if let Instance::Instantiate { .. } = instance.map_err(garbled)? {
+                        measure.shape.modules = measure.shape.modules.saturating_add(1);
+                    }
+                }
+            }
             _ => {}
         }
     }
-    Ok(outside)
+    Ok((outside, measure.shape))
+}
+
+/// How large a component is in ways that its bytes do not show.
+#[derive(Debug, Default)]
+struct Measure {
+    depth: usize,
+    parts: usize,
+    name_bytes: usize,
+    shape: Shape,
+}
+
+impl Measure {
+    fn take(&mut self, config: &DriverConfig, payload: &Payload<'_>) -> Result<(), LoadError> {
+        match payload {
+            Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => {
+                self.depth += 1;
+                self.parts += 1;
+                sane(config, "components within components", self.depth, NESTING_MOST)?;
+                sane(config, "modules and components", self.parts, MODULES_MOST)?;
+            }
+            Payload::End(_) => self.depth = self.depth.saturating_sub(1),
+            Payload::MemorySection(section) => {
+                self.shape.memories = self.shape.memories.saturating_add(section.count());
+            }
+            Payload::TableSection(section) => {
+                self.shape.tables = self.shape.tables.saturating_add(section.count());
+            }
+            Payload::CustomSection(section) => {
+                if let KnownCustom::Name(_) | KnownCustom::ComponentName(_) = section.as_known() {
+                    self.name_bytes = self.name_bytes.saturating_add(section.data().len());
+                    within(config, Knob::NameBytes, "bytes of names", self.name_bytes)?;
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+/// Whether the file keeps a limit that the admin may raise.
+fn within(
+    config: &DriverConfig,
+    knob: Knob,
+    what: &'static str,
+    used: usize,
+) -> Result<(), LoadError> {
+    let limit = config.limits.get(knob);
+    if u64::try_from(used).is_ok_and(|used| used <= limit) {
+        return Ok(());
+    }
+    Err(LoadError::TooLarge {
+        driver: config.name.clone(),
+        used,
+        what,
+        name: knob.name(),
+        limit,
+        config_key: knob.config_key(),
+    })
+}
+
+/// Whether the file is built as a driver may be, whoever built it.
+fn sane(
+    config: &DriverConfig,
+    what: &'static str,
+    used: usize,
+    most: usize,
+) -> Result<(), LoadError> {
+    if used <= most {
+        return Ok(());
+    }
+    Err(LoadError::Misshapen { driver: config.name.clone(), what, most })
 }
 
 fn allow(config: &DriverConfig, import: &str) -> Result<(), LoadError> {
@@ -149,30 +224,8 @@ fn allow(config: &DriverConfig, import: &str) -> Result<(), LoadError> {
     }
 }
 
-/// Limits at which a driver could never run, or that the pool could not keep.
+/// Limits at which a driver could never run, or that no engine could keep.
 pub(crate) fn check_limits(config: &DriverConfig) -> Result<(), LoadError> {
-    let Limits {
-        component_bytes,
-        memory_bytes,
-        cpu_ticks,
-        wall,
-        result_bytes,
-        concurrent_calls,
-        ..
-    } = config.limits;
-    // usize fits u128 on every target.
-    let wide = |value: usize| u128::try_from(value).unwrap_or(u128::MAX);
-    for (knob, asked, most) in [
-        (Knob::ComponentBytes, wide(component_bytes), wide(MEMORY_BYTES_MOST)),
-        (Knob::MemoryBytes, wide(memory_bytes), wide(MEMORY_BYTES_MOST)),
-        (Knob::CpuTicks, u128::from(cpu_ticks), u128::from(u32::MAX)),
-        (Knob::Wall, wall.as_millis(), u128::from(u32::MAX)),
-        (Knob::ResultBytes, wide(result_bytes), wide(MEMORY_BYTES_MOST)),
-        (Knob::ConcurrentCalls, wide(concurrent_calls), wide(CALLS)),
-    ] {
-        if asked == 0 || asked > most {
-            return Err(LoadError::out_of_range(&config.name, knob, asked, most));
-        }
-    }
-    Ok(())
+    let driver = config.name.clone();
+    config.limits.check().map_err(|beyond| LoadError::LimitOutOfRange { driver, beyond })
 }

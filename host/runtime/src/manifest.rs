@@ -40,7 +40,11 @@ pub fn imports(name: &str, component: &[u8]) -> Result<Vec<String>, LoadError> {
         vendor: None,
         region: None,
         grants: vec![Capability::Line, Capability::Vault, Capability::Log],
-        limits: Limits { component_bytes: component.len(), ..Limits::default() },
+        limits: Limits {
+            component_bytes: component.len(),
+            name_bytes: component.len(),
+            ..Limits::default()
+        },
     };
     load::face(&config, component).map(|face| face.imports)
 }

@@ -11,7 +11,7 @@ use crate::driver::{Driver, Exports};
 use crate::error::{CallError, LoadError};
 use crate::limits::PLAYED_TRANSCRIPTS;
 use crate::recording::{broken_off, verdict};
-use crate::session::{Instances, Session};
+use crate::session::{Act, Session};
 use crate::watch::Stage;
 use polymeter_transcript::{Difference, Function, Outcome, Player, Request, Transcript};
 use std::collections::BTreeMap;
@@ -50,7 +50,7 @@ pub async fn replay(driver: &Driver, transcript: &Transcript) -> Result<(), Diff
         session.store.data_mut().stage = None;
         Ok(Ok::<_, Infallible>(performed?))
     };
-    let ended = driver.callee.call(Instances::Fresh, None, ask, Ok).await;
+    let ended = driver.callee.call(Act::Look, None, ask, Ok).await;
     let Performed { outcome, error } = ended.answer.unwrap_or_else(|error| Performed {
         outcome: broken_off(&error),
         error: Some(error.to_string()),

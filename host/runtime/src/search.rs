@@ -10,7 +10,7 @@ use crate::convert::{self, Checked, list, text, value};
 use crate::driver::{Driver, Exports, Identity, Moment, undescribed};
 use crate::error::{CallError, LoadError};
 use crate::limits::{NAME_BYTES, PARAMETERS, SEARCH, STEP_TIME, TEXT_BYTES};
-use crate::session::{Callee, Instances, Session};
+use crate::session::{Act, Callee, Session};
 use crate::text::printable;
 use polymeter_domain::{MeterAddress, Value};
 use polymeter_transport::{LineLease, LineSettings};
@@ -111,7 +111,7 @@ impl Driver {
         };
         let done = from.map_or(0, |position| position.done);
         self.callee
-            .call(Instances::Fresh, Some(line), ask, |said| step(said, done, questions))
+            .call(Act::Look, Some(line), ask, |said| step(said, done, questions))
             .await
             .answer
     }
@@ -167,7 +167,7 @@ pub(crate) async fn told(callee: &Callee, exports: &Exports) -> Result<Vec<Way>,
         let bus = bus.load(&mut session.store, &session.instance)?;
         Ok(Ok::<_, Infallible>(bus.call_ways(&mut session.store).await?))
     };
-    let told = callee.call(Instances::Fresh, None, ask, ways).await;
+    let told = callee.call(Act::Look, None, ask, ways).await;
     told.answer.map_err(|error| undescribed(callee.name(), error))
 }
 

@@ -8,10 +8,13 @@ use crate::bindings::exports::polymeter::driver::{frames, meter};
 use crate::bindings::polymeter::driver::types;
 use crate::carried::Carried;
 use crate::convert::{Checked, detail, device_code};
-use crate::engine::{HANDLES, Shared};
+use crate::engine::Shared;
 use crate::error::CallError;
+use crate::health::{Admission, Ending, Record, TrapKind};
+use crate::journal::Journal;
 use crate::limits::{
-    DETAIL_BYTES, Knob, Limits, Spent, WARM_CALLS, WARM_INSTANCES_PER_DRIVER, WARM_TIME,
+    COMPLAINT_INTERVAL, DETAIL_BYTES, Knob, Limits, WARM_CALLS, WARM_INSTANCES_PER_DRIVER,
+    WARM_TIME,
 };
 use crate::load::DriverConfig;
 use crate::outcome::Ended;
@@ -21,18 +24,22 @@ use polymeter_transcript::{Outcome, Request};
 use polymeter_transport::LineLease;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use wasmtime::Store;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 use wasmtime::component::{Instance, InstancePre};
+use wasmtime::{Store, Trap};
 
 /// A component, linked and ready to be called.
 pub(crate) struct Callee {
     pub(crate) config: DriverConfig,
     pub(crate) linked: InstancePre<State>,
+    pub(crate) record: Record,
+    pub(crate) journal: Arc<Journal>,
     name: Arc<str>,
     /// Name and version, for recordings; known once it has described itself.
     pub(crate) label: OnceLock<Arc<str>>,
     shared: Arc<Shared>,
+    /// When it was last said that calls wait.
+    complained: Mutex<Option<Instant>>,
     /// One permit per call of this driver.
     permits: Semaphore,
     warm: Mutex<Vec<Warm>>,
@@ -55,11 +62,36 @@ struct Warm {
     _place: OwnedSemaphorePermit,
 }
 
-/// Whether a call may use an instance that answered another call before.
+/// What kind of call it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Instances {
-    Fresh,
-    MayBeWarm,
+pub(crate) enum Act {
+    /// Changes nothing; may use an instance that answered another call before.
+    LookWarm,
+    /// Changes nothing, in a fresh instance.
+    Look,
+    /// Changes the device, in a fresh instance.
+    Change,
+}
+
+/// Why a call brought no answer, and what that means for the driver's record.
+struct Broken {
+    error: CallError,
+    /// What broke the instance, if that speaks against the driver.
+    trap: Option<TrapKind>,
+}
+
+/// A call that runs. Dropped before its end it counts as cancelled.
+struct Running<'a> {
+    record: &'a Record,
+    has_ended: bool,
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        if !self.has_ended {
+            self.record.cancelled();
+        }
+    }
 }
 
 impl Session {
@@ -90,6 +122,9 @@ impl Callee {
         shared: Arc<Shared>,
     ) -> Self {
         Self {
+            record: Record::new(config.limits.traps),
+            journal: Arc::new(Journal::new(&config.limits, Instant::now())),
+            complained: Mutex::default(),
             name: config.name.as_str().into(),
             label: OnceLock::new(),
             permits: Semaphore::new(config.limits.concurrent_calls),
@@ -112,22 +147,86 @@ impl Callee {
     /// begins when an instance is free.
     pub(crate) async fn call<W, E, T>(
         &self,
-        instances: Instances,
-        mut line: Option<&mut LineLease>,
+        act: Act,
+        line: Option<&mut LineLease>,
         ask: impl AsyncFnOnce(&mut Session) -> wasmtime::Result<Result<W, E>>,
         convert: impl FnOnce(W) -> Checked<T>,
     ) -> Ended<T>
     where
         E: Into<Own>,
     {
-        // Both are never closed, so both are only ever waited for.
-        let _of_driver = self.permits.acquire().await;
+        if let Err(error) = self.admitted().await {
+            return Ended { answer: Err(error), sent: false };
+        }
+        self.record.begin();
+        let mut running = Running { record: &self.record, has_ended: false };
+        let _of_driver = self.turn().await;
+        // Never closed, so only ever waited for.
         let _of_engine = self.shared.calls.acquire().await;
-        let deadline = tokio::time::Instant::now() + self.limits().wall;
+        let began = Instant::now();
+        let (answer, sent) = self.run(act, line, ask, convert).await;
+        running.has_ended = true;
+        self.note(act, began, &answer);
+        Ended { answer: answer.map_err(|broken| broken.error), sent }
+    }
 
-        let mut session = match self.session(instances).await {
+    /// Waits while the driver rests; refuses at once while it is in quarantine.
+    async fn admitted(&self) -> Result<(), CallError> {
+        loop {
+            match self.record.admit(Instant::now()) {
+                Admission::Now => return Ok(()),
+                Admission::After(rest) => tokio::time::sleep(rest).await,
+                Admission::Refused { more, reason } => {
+                    return Err(CallError::Quarantined {
+                        driver: self.name().to_owned(),
+                        reason,
+                        more_seconds: more.as_secs() + 1,
+                    });
+                }
+            }
+        }
+    }
+
+    /// The right to run one more call of this driver.
+    async fn turn(&self) -> Option<SemaphorePermit<'_>> {
+        if let Ok(permit) = self.permits.try_acquire() {
+            return Some(permit);
+        }
+        self.record.limit_hit(Knob::ConcurrentCalls);
+        self.tell_waiting(Instant::now());
+        // Never closed, so only ever waited for.
+        self.permits.acquire().await.ok()
+    }
+
+    fn tell_waiting(&self, now: Instant) {
+        let mut complained = self.complained.lock().unwrap_or_else(PoisonError::into_inner);
+        if complained.is_some_and(|last| now.duration_since(last) < COMPLAINT_INTERVAL) {
+            return;
+        }
+        *complained = Some(now);
+        let (driver, limit) = (self.name(), self.limits().concurrent_calls);
+        let (name, key) = (Knob::ConcurrentCalls.name(), Knob::ConcurrentCalls.config_key());
+        tracing::warn!(
+            driver,
+            "as many of its calls run as {name} of {limit} allows, others wait: raise {key} if \
+             that is meant"
+        );
+    }
+
+    async fn run<W, E, T>(
+        &self,
+        act: Act,
+        mut line: Option<&mut LineLease>,
+        ask: impl AsyncFnOnce(&mut Session) -> wasmtime::Result<Result<W, E>>,
+        convert: impl FnOnce(W) -> Checked<T>,
+    ) -> (Result<T, Broken>, bool)
+    where
+        E: Into<Own>,
+    {
+        let deadline = tokio::time::Instant::now() + self.limits().wall;
+        let mut session = match self.session(act).await {
             Ok(session) => session,
-            Err(error) => return Ended { answer: Err(error), sent: false },
+            Err(broken) => return (Err(broken), false),
         };
         let sent_before = line.as_ref().map_or(0, |line| line.bytes_sent());
         let on_line = line.as_ref().filter(|_| self.shared.recordings.is_on());
@@ -142,16 +241,7 @@ impl Callee {
             *line = lease;
             sent = line.bytes_sent() > sent_before;
         }
-        let dropped = state.log_lines_dropped();
-        if dropped > 0 {
-            let (driver, limit) = (self.name(), self.limits().log_lines);
-            let key = Knob::LogLines.config_key();
-            tracing::warn!(
-                driver,
-                dropped,
-                "it wrote more than {limit} log lines in one call: raise {key} if that is meant"
-            );
-        }
+        self.tell_dropped_lines(state);
         let answer = match answer {
             Err(_) => {
                 let wall_ms = self.limits().wall.as_millis();
@@ -160,18 +250,61 @@ impl Callee {
             }
             Ok(Err(error)) => Err(self.broken(state, Some(&error))),
             Ok(Ok(Err(own))) => Err(self.failed(state, own.into())),
-            Ok(Ok(Ok(answer))) => convert(answer)
-                .map_err(|what| CallError::BadResult { driver: self.name().to_owned(), what }),
+            Ok(Ok(Ok(answer))) => convert(answer).map_err(|what| Broken {
+                error: CallError::BadResult { driver: self.name().to_owned(), what },
+                trap: None,
+            }),
         };
-        self.keep_recording(state, sent, answer.as_ref().err());
-        if answer.is_ok() && instances == Instances::MayBeWarm {
+        let error = answer.as_ref().err().map(|broken| &broken.error);
+        self.keep_recording(state, sent, error);
+        if answer.is_ok() && act == Act::LookWarm {
             self.keep(session);
         }
-        Ended { answer, sent }
+        (answer, sent)
     }
 
-    async fn session(&self, instances: Instances) -> Result<Session, CallError> {
-        if instances == Instances::MayBeWarm {
+    /// Into the record; a person is called when the driver is put into quarantine.
+    fn note<T>(&self, act: Act, began: Instant, answer: &Result<T, Broken>) {
+        let now = Instant::now();
+        let text;
+        let ending = match answer {
+            Ok(_) => Ending::Answered,
+            Err(Broken { trap: None, .. }) => Ending::Failed,
+            Err(Broken { trap: Some(kind), error }) => {
+                text = error.to_string();
+                Ending::Trapped(*kind, &text)
+            }
+        };
+        let took = now.saturating_duration_since(began);
+        if let Some(reason) = self.record.end(now, took, act == Act::Change, &ending) {
+            let driver = self.name();
+            tracing::error!(
+                driver,
+                reason,
+                "in quarantine: its calls are answered at once and send nothing; see polymeter \
+                 driver logs, and release it when it is mended"
+            );
+        }
+    }
+
+    fn tell_dropped_lines(&self, state: &State) {
+        let Some((lines, knob)) = state.log_lines_dropped() else { return };
+        self.record.limit_hit(knob);
+        self.record.log_lines_dropped(lines);
+        if let Some(dropped) = self.journal.dropped(Instant::now(), lines) {
+            let (driver, limit) = (self.name(), self.limits().get(knob));
+            let (name, key) = (knob.name(), knob.config_key());
+            tracing::warn!(
+                driver,
+                dropped,
+                "it writes more into the log than {name} of {limit} allows: raise {key} if that is \
+                 meant"
+            );
+        }
+    }
+
+    async fn session(&self, act: Act) -> Result<Session, Broken> {
+        if act == Act::LookWarm {
             let mut warm = self.warm.lock().unwrap_or_else(PoisonError::into_inner);
             while let Some(Warm { session, _place }) = warm.pop() {
                 if !session.is_worn() {
@@ -184,11 +317,12 @@ impl Callee {
             self.config.scope(),
             Arc::clone(&self.shared.vault),
             self.limits().clone(),
+            Arc::clone(&self.journal),
         );
-        let mut store = Store::new(&self.shared.engine, state);
+        let mut store = Store::new(self.linked.engine(), state);
         store.limiter(|state| state);
         store.set_hostcall_fuel(self.limits().result_bytes);
-        store.set_max_component_handles(HANDLES);
+        store.set_max_component_handles(self.limits().handles);
         store.epoch_deadline_callback(|mut context| context.data_mut().at_tick());
         store.set_epoch_deadline(1);
         // Start functions are guest code; they have no line to wait for, so the epoch bounds them.
@@ -229,37 +363,79 @@ impl Callee {
     }
 
     /// The guest did not come back with an answer.
-    fn broken(&self, state: &mut State, error: Option<&wasmtime::Error>) -> CallError {
+    fn broken(&self, state: &mut State, error: Option<&wasmtime::Error>) -> Broken {
         let text = error.map(|error| format!("{:#}", error.root_cause())).unwrap_or_default();
-        // The type is private to wasmtime; a test pins the words.
+        let limits = self.limits();
+        // These two are private to wasmtime; tests pin the words.
         if text.contains("fuel allocated for hostcalls has been exhausted") {
-            let limit = self.limits().result_bytes;
+            let limit = limits.result_bytes;
             state.spend(Knob::ResultBytes, || format!("more than {limit} bytes at once"));
+        } else if text.contains("store handle limit exceeded") {
+            let limit = limits.handles;
+            state.spend(Knob::Handles, || format!("{limit} of {limit} handles"));
+        } else if error.and_then(|error| error.downcast_ref()) == Some(&Trap::StackOverflow) {
+            let limit = limits.stack_bytes;
+            state.spend(Knob::StackBytes, || format!("{limit} of {limit} bytes"));
         }
         if let Some(spent) = state.spent.take() {
-            return CallError::limit(self.name(), spent);
+            self.record.limit_hit(spent.knob);
+            let trap = speaks_against_driver(spent.knob).then_some(TrapKind::Limit);
+            return Broken { error: CallError::limit(self.name(), spent), trap };
         }
         let detail = match state.last_words.take() {
             Some(words) => format!("{words} ({text})"),
             None => text,
         };
-        CallError::Trap {
-            driver: self.name().to_owned(),
-            detail: printable(&detail, 2 * DETAIL_BYTES),
+        Broken {
+            error: CallError::Trap {
+                driver: self.name().to_owned(),
+                detail: printable(&detail, 2 * DETAIL_BYTES),
+            },
+            trap: Some(error.map_or(TrapKind::Other, TrapKind::of)),
         }
     }
 
     /// The driver says itself that it could not. If a limit bit, that is the reason.
-    fn failed(&self, state: &mut State, own: Own) -> CallError {
-        match state.spent.take() {
-            Some(Spent { knob, used }) => CallError::limit(self.name(), Spent { knob, used }),
+    fn failed(&self, state: &mut State, own: Own) -> Broken {
+        let error = match state.spent.take() {
+            Some(spent) => {
+                self.record.limit_hit(spent.knob);
+                CallError::limit(self.name(), spent)
+            }
             None => CallError::Driver {
                 driver: self.name().to_owned(),
                 code: own.0.code,
                 detail: detail(&own.0.detail),
                 device_code: own.0.device_code.map(|code| device_code(&code)),
             },
-        }
+        };
+        Broken { error, trap: None }
+    }
+}
+
+/// Whether an instance that broke over this limit is the driver's fault. A slow or talkative device
+/// can use up time, frames and bytes of a driver that does nothing wrong.
+fn speaks_against_driver(knob: Knob) -> bool {
+    match knob {
+        Knob::MemoryBytes
+        | Knob::StackBytes
+        | Knob::TableElements
+        | Knob::Handles
+        | Knob::CpuTicks
+        | Knob::ResultBytes => true,
+        Knob::ComponentBytes
+        | Knob::NameBytes
+        | Knob::CompileCpuSeconds
+        | Knob::CompileMemoryBytes
+        | Knob::Wall
+        | Knob::Exchanges
+        | Knob::LineBytes
+        | Knob::LogLines
+        | Knob::LogLineBytes
+        | Knob::LogLinesPerSecond
+        | Knob::LogBytesPerSecond
+        | Knob::ConcurrentCalls
+        | Knob::Traps => false,
     }
 }
 

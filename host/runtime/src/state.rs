@@ -3,6 +3,7 @@
 //! Invariant: budgets are per call and are set anew by [`State::begin`]; only the memory is counted
 //! over the life of the instance, because memory cannot shrink.
 
+use crate::journal::{Journal, LogLevel};
 use crate::limits::{DETAIL_BYTES, Knob, Limits, Spent, TICK};
 use crate::recording::Recorder;
 use crate::text::printable;
@@ -20,6 +21,7 @@ pub(crate) struct State {
     pub(crate) scope: Option<Scope>,
     pub(crate) vault: Arc<Vault>,
     pub(crate) limits: Limits,
+    journal: Arc<Journal>,
     /// Lent for the length of one call.
     pub(crate) lease: Option<LineLease>,
     /// Writes the call down.
@@ -37,7 +39,11 @@ pub(crate) struct State {
     exchanges: u32,
     line_bytes: usize,
     log_lines: u32,
+    log_lines_dropped: u32,
+    /// The limit that the last of them met, or a line that was cut.
+    log_limit: Option<Knob>,
     memory_bytes: usize,
+    table_elements: usize,
 }
 
 impl State {
@@ -46,12 +52,14 @@ impl State {
         scope: Option<Scope>,
         vault: Arc<Vault>,
         limits: Limits,
+        journal: Arc<Journal>,
     ) -> Self {
         Self {
             driver,
             scope,
             vault,
             limits,
+            journal,
             lease: None,
             recorder: Recorder::default(),
             stage: None,
@@ -62,7 +70,10 @@ impl State {
             exchanges: 0,
             line_bytes: 0,
             log_lines: 0,
+            log_lines_dropped: 0,
+            log_limit: None,
             memory_bytes: 0,
+            table_elements: 0,
         }
     }
 
@@ -76,6 +87,8 @@ impl State {
         self.exchanges = 0;
         self.line_bytes = 0;
         self.log_lines = 0;
+        self.log_lines_dropped = 0;
+        self.log_limit = None;
     }
 
     /// The first limit wins; the text says what was used when it bit.
@@ -120,19 +133,39 @@ impl State {
         Ok(())
     }
 
-    /// A line for the log, cut and escaped; `None` where this call has written enough.
-    pub(crate) fn log_line(&mut self, message: &str) -> Option<String> {
-        self.log_lines = self.log_lines.saturating_add(1);
-        (self.log_lines <= self.limits.log_lines)
-            .then(|| printable(message, self.limits.log_line_bytes))
+    /// A line for the log, cut and escaped; `None` where this call, or the driver in this second,
+    /// has written enough.
+    pub(crate) fn log_line(&mut self, level: LogLevel, message: &str) -> Option<String> {
+        let line = printable(message, self.limits.log_line_bytes);
+        let passed = if self.log_lines < self.limits.log_lines {
+            self.journal.write(Instant::now(), level, &line)
+        } else {
+            Err(Knob::LogLines)
+        };
+        match passed {
+            Ok(()) => {
+                self.log_lines += 1;
+                if message.len() > self.limits.log_line_bytes {
+                    self.log_limit.get_or_insert(Knob::LogLineBytes);
+                }
+                Some(line)
+            }
+            Err(knob) => {
+                self.log_lines_dropped = self.log_lines_dropped.saturating_add(1);
+                self.log_limit = Some(knob);
+                None
+            }
+        }
     }
 
     pub(crate) fn keep_last_words(&mut self, message: &str) {
         self.last_words = Some(printable(message, DETAIL_BYTES));
     }
 
-    pub(crate) fn log_lines_dropped(&self) -> u32 {
-        self.log_lines.saturating_sub(self.limits.log_lines)
+    /// How many lines of this call were dropped, and the limit that the last of them met; none and
+    /// a limit where lines were only cut.
+    pub(crate) fn log_lines_dropped(&self) -> Option<(u32, Knob)> {
+        self.log_limit.map(|knob| (self.log_lines_dropped, knob))
     }
 
     /// Called at the first tick after the guest was entered or resumed, and then at every tick. A
@@ -188,11 +221,23 @@ impl ResourceLimiter for State {
         desired: usize,
         maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
+        let elements = desired.saturating_sub(current);
+        let (used, limit) = (self.table_elements, self.limits.table_elements);
+        // The pool's own bound comes here as a maximum, so the limit is looked at first.
+        if used.saturating_add(elements) > limit {
+            self.spend(Knob::TableElements, || {
+                format!("{used} of {limit} elements, and {elements} more asked for")
+            });
+            return Ok(false);
+        }
         if maximum.is_some_and(|maximum| desired > maximum) {
             return Ok(false);
         }
-        let elements = desired.saturating_sub(current);
-        Ok(self.grow(elements.saturating_mul(size_of::<usize>())))
+        let has_room = self.grow(elements.saturating_mul(size_of::<usize>()));
+        if has_room {
+            self.table_elements = used.saturating_add(elements);
+        }
+        Ok(has_room)
     }
 }
 
@@ -201,7 +246,8 @@ mod tests {
     use super::*;
 
     fn state(limits: Limits) -> State {
-        State::new("test".into(), None, Arc::default(), limits)
+        let journal = Arc::new(Journal::new(&limits, Instant::now()));
+        State::new("test".into(), None, Arc::default(), limits, journal)
     }
 
     #[test]
@@ -254,10 +300,26 @@ mod tests {
     #[test]
     fn log_lines_are_cut_counted_and_escaped() {
         let mut state = state(Limits { log_lines: 2, log_line_bytes: 6, ..Limits::default() });
-        assert_eq!(state.log_line("a\nb").as_deref(), Some("a\\nb"));
-        assert_eq!(state.log_line("abcdefgh").as_deref(), Some("abcdef…"));
-        assert_eq!(state.log_line("c"), None);
-        assert_eq!(state.log_line("d"), None);
-        assert_eq!(state.log_lines_dropped(), 2);
+        let mut log = |message| state.log_line(LogLevel::Info, message);
+        assert_eq!(log("a\nb").as_deref(), Some("a\\nb"));
+        assert_eq!(log("abcdefgh").as_deref(), Some("abcdef…"));
+        assert_eq!(log("c"), None);
+        assert_eq!(log("d"), None);
+        assert_eq!(state.log_lines_dropped(), Some((2, Knob::LogLines)));
+        assert_eq!(state.journal.lines().len(), 2);
+        state.begin(None);
+        assert_eq!(state.log_lines_dropped(), None);
+    }
+
+    #[test]
+    fn table_elements_are_summed_too() {
+        let mut state = state(Limits { table_elements: 10, ..Limits::default() });
+        let mut table = |from, to| state.table_growing(from, to, None).expect("an answer");
+        assert!(table(0, 6));
+        assert!(!table(0, 5), "a second table, 11 together");
+        assert!(table(0, 4));
+        let spent = state.spent.expect("named");
+        assert_eq!(spent.knob, Knob::TableElements);
+        assert_eq!(spent.used, "6 of 10 elements, and 5 more asked for");
     }
 }

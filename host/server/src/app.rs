@@ -10,7 +10,9 @@ use jiff::tz::TimeZone;
 use polymeter_domain::{Currency, LocalTime};
 use polymeter_ledger::{Database, LedgerError};
 use polymeter_package::{Package, PackageError, Sealed};
-use polymeter_runtime::{Capability, Driver, DriverConfig, Limits, LoadError, Runtime, Vault};
+use polymeter_runtime::{
+    Capability, Compile, Driver, DriverConfig, Limits, LoadError, Options, Runtime, Vault, Worker,
+};
 use polymeter_service::{Clock, Fitting, Parts, Service, ServiceError, UnixMs};
 use polymeter_transport::Line;
 use std::path::Path;
@@ -29,6 +31,8 @@ pub struct App {
 pub enum AppError {
     #[error("the driver engine did not start")]
     Engine(#[source] Box<LoadError>),
+    #[error("this program does not find itself")]
+    Program(#[source] std::io::Error),
     #[error("{0}")]
     Drivers(Problems),
     #[error("{0}")]
@@ -87,7 +91,13 @@ pub async fn load_fittings(config: &Config) -> Result<Vec<Fitting>, AppError> {
 
 /// An engine whose vault is the configured one.
 pub fn runtime(config: &Config) -> Result<Runtime, AppError> {
-    Runtime::new(vault::open(config)?).map_err(engine)
+    let options = Options::apart(vault::open(config)?, worker()?, &config.code_folder());
+    Runtime::new(options).map_err(engine)
+}
+
+/// This program, which is its own compiler in a process apart.
+fn worker() -> Result<Worker, AppError> {
+    Worker::this_program().map_err(AppError::Program)
 }
 
 fn engine(error: LoadError) -> AppError {
@@ -104,7 +114,9 @@ pub fn open_package(entry: &DriverEntry, file: &Path) -> Result<Package, Package
 pub async fn load_unconfigured(package: &Package) -> Result<Arc<Driver>, AppError> {
     let name = package.manifest.name.clone();
     let refused = |error| AppError::Driver { name: name.clone(), source: Box::new(error) };
-    let runtime = Runtime::new(Vault::default()).map_err(engine)?;
+    let vault = Vault::default();
+    let options = Options { vault, compile: Compile::Apart(worker()?), cache: None };
+    let runtime = Runtime::new(options).map_err(engine)?;
     let config = DriverConfig {
         name: name.clone(),
         vendor: None,

@@ -32,6 +32,8 @@ pub struct Config {
     pub file: PathBuf,
     pub listen: SocketAddr,
     pub database: PathBuf,
+    /// Where installed drivers and their native code lie.
+    pub drivers_folder: PathBuf,
     pub time_zone: TimeZone,
     pub currency: Currency,
     pub drivers: Vec<DriverEntry>,
@@ -57,6 +59,11 @@ pub struct DriverEntry {
 }
 
 impl Config {
+    /// For native code; nobody but this program's user may have a hand in it.
+    pub fn code_folder(&self) -> PathBuf {
+        self.drivers_folder.join("cache")
+    }
+
     /// Reads and checks `file`; every problem found is in the error, not only the first.
     pub fn read(file: &Path) -> Result<Config, Problems> {
         Config::parse(file, &read_text(file)?)

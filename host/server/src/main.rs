@@ -220,8 +220,16 @@ fn is_package(what: &str) -> bool {
     Path::new(what).extension().is_some_and(|extension| extension == polymeter_package::EXTENSION)
 }
 
+fn main() -> ExitCode {
+    // Before anything else: this process may have been started to compile one component.
+    if let Some(ended) = polymeter_runtime::compile_worker(std::env::args_os()) {
+        return ended;
+    }
+    serve_or_command()
+}
+
 #[tokio::main]
-async fn main() -> ExitCode {
+async fn serve_or_command() -> ExitCode {
     let arguments = Arguments::parse();
     let quiet = !matches!(arguments.command, Command::Serve | Command::Demo { once: false, .. });
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()

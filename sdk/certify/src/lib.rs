@@ -36,7 +36,7 @@ use chance::Chance;
 use device::Program;
 use polymeter_domain::VendorCode;
 use polymeter_package::Manifest;
-use polymeter_runtime::{Capability, Driver, DriverConfig, Limits, Runtime, Vault};
+use polymeter_runtime::{Capability, Driver, DriverConfig, Limits, Options, Runtime, Vault};
 use polymeter_vault::Secret;
 use settings::{KeyShape, Settings};
 use sha2::{Digest, Sha256};
@@ -216,7 +216,8 @@ async fn load(
         grants: grants.collect::<Result<_>>()?,
         limits: with_head_room(wanted(manifest)),
     };
-    let runtime = Runtime::new(vault)?;
+    // The vendor's own component on the vendor's own machine; a host compiles it apart.
+    let runtime = Runtime::new(Options::in_process(vault))?;
     Ok(runtime.load(config, &project.component).await?)
 }
 
@@ -252,6 +253,8 @@ fn with_head_room(limits: Limits) -> Limits {
         line_bytes: limits.line_bytes / 2,
         log_lines: limits.log_lines / 2,
         result_bytes: limits.result_bytes / 2,
+        // A trap is a finding, and the cases after it are to be seen too.
+        traps: 1_000_000,
         ..limits
     }
 }

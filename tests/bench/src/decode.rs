@@ -4,7 +4,7 @@
 use crate::ratio::{Comparison, compare};
 use anyhow::{Context, Result, ensure};
 use polymeter_domain::VendorCode;
-use polymeter_runtime::{Driver, DriverConfig, Limits, Runtime, Vault};
+use polymeter_runtime::{Driver, DriverConfig, Limits, Options, Runtime, Vault};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
@@ -85,5 +85,5 @@ async fn load(root: &Path) -> Result<Arc<Driver>> {
         grants: crate::all_grants(),
         limits: Limits::default(),
     };
-    Ok(Runtime::new(Vault::default())?.load(config, &component).await?)
+    Ok(Runtime::new(Options::in_process(Vault::default()))?.load(config, &component).await?)
 }

@@ -5,7 +5,7 @@ use crate::ratio::{Comparison, compare};
 use anyhow::{Result, ensure};
 use meter_sim::{Adf400lPlan, BusKind, BusPlan, Endpoint, Meters, Plan, Simulator};
 use polymeter_domain::{LocalTime, MeterAddress, VendorCode};
-use polymeter_runtime::{Device, DriverConfig, Limits, Moment, Runtime, Vault};
+use polymeter_runtime::{Device, DriverConfig, Limits, Moment, Options, Runtime, Vault};
 use polymeter_transport::{Line, LineSettings, Priority};
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -32,7 +32,8 @@ pub async fn run(root: &Path, rounds: usize) -> Result<Comparison> {
         grants: crate::all_grants(),
         limits: Limits::default(),
     };
-    let driver = Runtime::new(Vault::default())?.load(config, &component).await?;
+    let driver =
+        Runtime::new(Options::in_process(Vault::default()))?.load(config, &component).await?;
     let line = Line::spawn(LineSettings {
         name: "bench".to_owned(),
         endpoint: polymeter_transport::Endpoint::Tcp { address: address.to_string() },

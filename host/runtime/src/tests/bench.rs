@@ -1,6 +1,6 @@
 //! What the tests have in common: one engine, the misbehaving driver, a line and its far end.
 
-use crate::{Capability, Device, Driver, DriverConfig, Limits, Moment, Runtime, Vault};
+use crate::{Capability, Device, Driver, DriverConfig, Limits, Moment, Options, Runtime, Vault};
 use polymeter_domain::{
     Credit, CustomerNumber, LocalTime, MeterAddress, Purchase, PurchaseCount, Quantity, VendorCode,
 };
@@ -23,7 +23,7 @@ pub(super) fn runtime() -> Runtime {
     let start = || {
         let key = Secret::new(b"0123456789abcdef".to_vec());
         let vault = Vault::default().with(vendor(), "master", Kind::TripleDes, key);
-        Runtime::new(vault.expect("a key")).expect("an engine")
+        Runtime::new(Options::in_process(vault.expect("a key"))).expect("an engine")
     };
     RUNTIME.get_or_init(start).clone()
 }
@@ -60,9 +60,11 @@ pub(super) fn guest(folder: &str) -> Vec<u8> {
     std::fs::read(out_dir.join(name).with_extension("wasm")).expect("the component")
 }
 
-/// Limits that no innocent call meets, however busy the machine.
+/// Limits that no innocent call meets, however busy the machine; and no quarantine, for one driver
+/// here does many bad things on purpose.
 pub(super) fn ample() -> Limits {
-    Limits { cpu_ticks: 1_000, wall: Duration::from_secs(60), ..Limits::default() }
+    let wall = Duration::from_secs(60);
+    Limits { cpu_ticks: 1_000, wall, traps: 1_000, ..Limits::default() }
 }
 
 pub(super) fn config(limits: Limits) -> DriverConfig {

@@ -40,7 +40,6 @@ async fn traps_cost_one_call_and_say_what_happened() {
     for (behaviour, words) in [
         ("panic", "asked to panic"),
         ("send-then-panic", "after sending"),
-        ("deep", "call stack exhausted"),
         // The guest's own stack of 64 KiB lies at the bottom of its memory and ends first.
         ("recursion", "out of bounds memory access"),
     ] {
@@ -51,6 +50,16 @@ async fn traps_cost_one_call_and_say_what_happened() {
         assert_eq!(driver, "misbehaving");
         assert!(detail.contains(words), "{behaviour}: {detail}");
     }
+}
+
+#[tokio::test]
+async fn the_limit_of_the_stack_bites() {
+    let error = ending(ample(), FarEnd::Silent, "deep").await;
+    assert_eq!(error, limit("stack-bytes", "524288 of 524288 bytes", "limits.stack-bytes"));
+    // Another stack is another engine.
+    let limits = Limits { stack_bytes: 64 << 10, ..ample() };
+    let error = ending(limits, FarEnd::Silent, "deep").await;
+    assert_eq!(error, limit("stack-bytes", "65536 of 65536 bytes", "limits.stack-bytes"));
 }
 
 #[tokio::test]
@@ -195,7 +204,7 @@ async fn the_limits_of_the_log_bite() {
     let log = logged(Limits { log_lines: 3, ..ample() }, "log-flood").await;
     assert_eq!(log.matches("again\\u{1b}[31m").count(), 3, "escaped, and three of them: {log}");
     assert!(log.contains("driver=\"misbehaving\""), "{log}");
-    assert!(log.contains("more than 3 log lines in one call: raise limits.log-lines"), "{log}");
+    assert!(log.contains("than log-lines of 3 allows: raise limits.log-lines if"), "{log}");
     assert!(log.contains("dropped=99997"), "{log}");
 
     let log = logged(Limits { log_line_bytes: 12, ..ample() }, "log-long").await;

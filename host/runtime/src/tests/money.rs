@@ -62,7 +62,7 @@ async fn a_failure_is_unknown_exactly_when_a_byte_left() {
     for (limits, behaviour, unknown, words) in [
         (ample(), "panic", false, "asked to panic"),
         (ample(), "send-then-panic", true, "after sending"),
-        (ample(), "deep", false, "call stack exhausted"),
+        (ample(), "deep", false, "limits.stack-bytes"),
         (cpu(), "loop", false, "limits.cpu-ticks"),
         (cpu(), "send-then-loop", true, "limits.cpu-ticks"),
         (wall(), "wait-forever", false, "limits.wall-ms"),

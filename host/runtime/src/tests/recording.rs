@@ -6,7 +6,7 @@ use super::bench::{
 };
 use crate::transcript::{Function, Transcript};
 use crate::{
-    DriverConfig, Limits, LoadError, Moment, Recording, RecordingEnd, Runtime, Vault,
+    DriverConfig, Limits, LoadError, Moment, Options, Recording, RecordingEnd, Runtime, Vault,
     check_transcripts, replay,
 };
 use polymeter_domain::{Delivery, VendorCode};
@@ -122,7 +122,7 @@ async fn what_the_vault_gives_is_evidence_and_a_key_is_never_there() {
 
 #[tokio::test]
 async fn a_flood_of_reads_does_not_push_out_a_sale() {
-    let runtime = Runtime::new(Vault::default()).expect("an engine");
+    let runtime = Runtime::new(Options::in_process(Vault::default())).expect("an engine");
     let driver = runtime.load(config(ample()), component()).await.expect("loads");
     let line = line(FarEnd::Silent).await;
     let mut lease = lease(&line).await;
@@ -144,7 +144,7 @@ async fn a_flood_of_reads_does_not_push_out_a_sale() {
 #[tokio::test]
 async fn recording_can_be_switched_off() {
     // A runtime of its own: the switch is the whole runtime's.
-    let runtime = Runtime::new(Vault::default()).expect("an engine");
+    let runtime = Runtime::new(Options::in_process(Vault::default())).expect("an engine");
     let driver = runtime.load(config(ample()), component()).await.expect("loads");
     let line = line(FarEnd::Silent).await;
     let mut lease = lease(&line).await;

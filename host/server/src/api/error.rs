@@ -139,6 +139,11 @@ fn of_call(cause: &CallError) -> (StatusCode, &'static str, &'static str) {
         CallError::Driver { code: 9, .. } | CallError::Unable { .. } => {
             (StatusCode::UNPROCESSABLE_ENTITY, "device-unable", "The device cannot do that")
         }
+        CallError::Quarantined { .. } => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "driver-in-quarantine",
+            "The driver is in quarantine after several traps",
+        ),
         CallError::Driver { .. }
         | CallError::Trap { .. }
         | CallError::Limit { .. }

@@ -26,11 +26,13 @@ pub fn check(file: &Path, text: &str, raw: raw::File) -> Result<Config, Problems
     let lines = checker.lines(&raw.line);
     let vault = raw.vault.as_ref().and_then(|vault| checker.vault(vault));
     let database = checker.beside(&raw.database.path);
+    let drivers_folder = checker.beside(&raw.drivers.folder);
     match (time_zone, currency) {
         (Some(time_zone), Some(currency)) if checker.problems.is_empty() => Ok(Config {
             file: file.to_owned(),
             listen: raw.server.listen,
             database,
+            drivers_folder,
             time_zone,
             currency,
             drivers,
@@ -154,7 +156,7 @@ impl Checker<'_> {
                     vendor: Some(vendor),
                     region,
                     grants: driver.grant.iter().copied().map(capability).collect(),
-                    limits: limits(&driver.limits),
+                    limits: self.limits(&driver.limits),
                 },
                 package,
                 is_enabled: driver.enabled,
@@ -163,6 +165,17 @@ impl Checker<'_> {
             });
         }
         found
+    }
+
+    fn limits(&mut self, asked: &raw::Limits) -> Limits {
+        let mut limits = Limits::default();
+        for (raw::LimitName(knob), value) in asked {
+            if let Err(error) = limits.set(*knob, *value.get_ref()) {
+                let fix = "change it, or leave the key out".to_owned();
+                self.problem(value, error.to_string(), fix);
+            }
+        }
+        limits
     }
 
     fn lines(&mut self, lines: &[raw::Line]) -> Vec<LineSettings> {
@@ -249,21 +262,5 @@ fn capability(grant: raw::Grant) -> Capability {
         raw::Grant::Line => Capability::Line,
         raw::Grant::Vault => Capability::Vault,
         raw::Grant::Log => Capability::Log,
-    }
-}
-
-fn limits(raw: &raw::Limits) -> Limits {
-    let own = Limits::default();
-    Limits {
-        component_bytes: raw.component_bytes.unwrap_or(own.component_bytes),
-        memory_bytes: raw.memory_bytes.unwrap_or(own.memory_bytes),
-        cpu_ticks: raw.cpu_ticks.unwrap_or(own.cpu_ticks),
-        wall: raw.wall_ms.map_or(own.wall, Duration::from_millis),
-        exchanges: raw.exchanges.unwrap_or(own.exchanges),
-        line_bytes: raw.line_bytes.unwrap_or(own.line_bytes),
-        log_lines: raw.log_lines.unwrap_or(own.log_lines),
-        log_line_bytes: raw.log_line_bytes.unwrap_or(own.log_line_bytes),
-        result_bytes: raw.result_bytes.unwrap_or(own.result_bytes),
-        concurrent_calls: raw.concurrent_calls.unwrap_or(own.concurrent_calls),
     }
 }

@@ -1,6 +1,9 @@
 //! The file's shape as serde reads it. Everything here is checked again by meaning in `checks`.
 
-use serde::Deserialize;
+use polymeter_runtime::Knob;
+use serde::de::Error;
+use serde::{Deserialize, Deserializer};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use toml::Spanned;
@@ -12,6 +15,8 @@ pub struct File {
     pub server: Server,
     pub database: Database,
     pub site: Site,
+    #[serde(default)]
+    pub drivers: Drivers,
     #[serde(default)]
     pub driver: Vec<Driver>,
     #[serde(default)]
@@ -45,6 +50,18 @@ pub struct Database {
 pub struct Site {
     pub time_zone: Spanned<String>,
     pub currency: Spanned<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Drivers {
+    pub folder: PathBuf,
+}
+
+impl Default for Drivers {
+    fn default() -> Self {
+        Drivers { folder: PathBuf::from("drivers") }
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -103,19 +120,18 @@ pub enum Grant {
 }
 
 /// Absent means the runtime's own limit.
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct Limits {
-    pub component_bytes: Option<usize>,
-    pub memory_bytes: Option<usize>,
-    pub cpu_ticks: Option<u64>,
-    pub wall_ms: Option<u64>,
-    pub exchanges: Option<u32>,
-    pub line_bytes: Option<usize>,
-    pub log_lines: Option<u32>,
-    pub log_line_bytes: Option<usize>,
-    pub result_bytes: Option<usize>,
-    pub concurrent_calls: Option<usize>,
+pub type Limits = BTreeMap<LimitName, Spanned<u64>>;
+
+/// A key under `[driver.limits]`: whatever limit the runtime has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct LimitName(pub Knob);
+
+impl<'de> Deserialize<'de> for LimitName {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        let knob = Knob::from_name(&name);
+        knob.map(LimitName).ok_or_else(|| D::Error::unknown_field(&name, Knob::NAMES))
+    }
 }
 
 #[derive(Debug, Deserialize)]

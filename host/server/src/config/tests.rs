@@ -68,10 +68,38 @@ fn unknown_keys_are_refused_with_the_nearest_known_one() {
     );
     check(
         "[[driver]]\nname = \"d\"\n[driver.limits]\nmemory = 1\n",
-        "polymeter.toml:6: unknown key `memory`; remove it; known here: component-bytes, \
-         memory-bytes, cpu-ticks, wall-ms, exchanges, line-bytes, log-lines, log-line-bytes, \
-         result-bytes, concurrent-calls",
+        &format!(
+            "polymeter.toml:6: unknown key `memory`; remove it; known here: {}",
+            polymeter_runtime::Knob::NAMES.join(", ")
+        ),
     );
+}
+
+#[test]
+fn every_limit_of_the_runtime_has_its_key() {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("driver.wasm"), b"x").expect("a file");
+    for knob in polymeter_runtime::Knob::ALL {
+        let (least, most) = knob.range();
+        let text = |value: u64| {
+            format!(
+                "{HEAD}[[driver]]\nname = \"d\"\nvendor = \"D\"\ncomponent = \"driver.wasm\"\n\
+                 grant = []\n[driver.limits]\n{} = {value}\n",
+                knob.name()
+            )
+        };
+        let file = folder.path().join("polymeter.toml");
+        let config = Config::parse(&file, &text(least)).expect("taken");
+        let limits = config.drivers.first().map(|driver| driver.config.limits.get(*knob));
+        assert_eq!(limits, Some(least), "{knob:?}");
+        let refused = Config::parse(&file, &text(most + 1)).expect_err("beyond").to_string();
+        let sentence = format!(
+            "{} = {} must be from {least} to {most}; change it, or leave the key out",
+            knob.name(),
+            most + 1
+        );
+        assert!(refused.ends_with(&sentence), "{refused}");
+    }
 }
 
 #[test]

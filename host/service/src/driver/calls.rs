@@ -23,9 +23,10 @@ use tokio::time::Instant;
 /// Where the driver itself broke, and not the device or the line.
 fn fault_of(error: &CallError) -> Option<String> {
     match error {
-        CallError::Trap { .. } | CallError::Limit { .. } | CallError::BadResult { .. } => {
-            Some(error.to_string())
-        }
+        CallError::Trap { .. }
+        | CallError::Limit { .. }
+        | CallError::BadResult { .. }
+        | CallError::Quarantined { .. } => Some(error.to_string()),
         CallError::Driver { .. } | CallError::Unable { .. } => None,
     }
 }

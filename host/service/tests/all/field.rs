@@ -7,7 +7,7 @@ use meter_sim::{
 };
 use polymeter_domain::{Currency, FlatPrice, MeterAddress, MeterId, Money, SaleId, VendorCode};
 use polymeter_ledger::Database;
-use polymeter_runtime::{Capability, Driver, DriverConfig, Limits, Runtime, Vault};
+use polymeter_runtime::{Capability, Driver, DriverConfig, Limits, Options, Runtime, Vault};
 use polymeter_service::{Actor, Edition, Fitting, NewMeter, Parts, SaleRequest, SaleView, Service};
 use polymeter_transport::{Endpoint, Line, LineSettings};
 use polymeter_vault::{Kind, Secret};
@@ -59,7 +59,8 @@ async fn driver() -> Arc<Driver> {
                 grants: vec![Capability::Line, Capability::Vault, Capability::Log],
                 limits: Limits::default(),
             };
-            let runtime = Runtime::new(vault.expect("a key")).expect("an engine");
+            let runtime =
+                Runtime::new(Options::in_process(vault.expect("a key"))).expect("an engine");
             runtime.load(config, &component).await.expect("the driver loads")
         })
         .await
