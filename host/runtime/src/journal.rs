@@ -160,9 +160,9 @@ mod tests {
         let journal = journal(10, 100, now);
         let write = |after: Duration, text: &str| journal.write(now + after, LogLevel::Info, text);
         for _ in 0..10 {
-            assert_eq!(write(0 * MS, "x"), Ok(()));
+            assert_eq!(write(Duration::ZERO, "x"), Ok(()));
         }
-        assert_eq!(write(0 * MS, "x"), Err(Knob::LogLinesPerSecond));
+        assert_eq!(write(Duration::ZERO, "x"), Err(Knob::LogLinesPerSecond));
         assert_eq!(write(99 * MS, "x"), Err(Knob::LogLinesPerSecond));
         assert_eq!(write(100 * MS, "x"), Ok(()), "a tenth of a second is one line");
         let long = "x".repeat(101);
