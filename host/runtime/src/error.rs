@@ -3,7 +3,7 @@
 //! Invariant: each is a sentence that names the driver, what is wrong and what to do about it.
 
 use crate::limits::{Knob, OutOfRange, Spent};
-use polymeter_transcript::{Difference, Function, ParseError};
+use polymeter_transcript::{Difference, ParseError};
 
 /// Why a component does not become a driver.
 #[derive(Debug, thiserror::Error)]
@@ -91,10 +91,15 @@ pub enum LoadError {
     )]
     OtherVendor { driver: String, says: String, configured: String },
     #[error(
-        "driver {driver}: {function} has no transcript: add one that calls it, so that it is seen \
-         to work before it serves"
+        "driver {driver}: no transcript of its package calls {functions}: add one for each, so that \
+         it is seen to work before it serves"
     )]
-    NoTranscript { driver: String, function: Function },
+    NoTranscript { driver: String, functions: String },
+    #[error(
+        "driver {driver}: playing its transcripts takes longer than {seconds} s: take those out that \
+         wait or run on for long"
+    )]
+    LongTranscripts { driver: String, seconds: u64 },
     #[error("driver {driver}: more than {most} transcripts")]
     TooManyTranscripts { driver: String, most: usize },
     #[error("driver {driver}: a transcript cannot be read")]

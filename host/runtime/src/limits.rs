@@ -135,6 +135,8 @@ pub(crate) const RECORDINGS_PER_METER: usize = 16;
 pub(crate) const RECORDINGS_BYTES_PER_CLASS: usize = 8 << 20;
 /// Transcripts that one package may bring.
 pub(crate) const PLAYED_TRANSCRIPTS: usize = 4_096;
+/// What playing all of them may take. One takes a millisecond, of an interpreted driver some dozens.
+pub(crate) const REHEARSAL_TIME: Duration = Duration::from_secs(120);
 
 /// Traps further apart than this do not add up.
 pub const TRAP_WINDOW: Duration = Duration::from_secs(600);

@@ -1,8 +1,8 @@
-//! A component held to the `driver.toml` it came with: it imports what the file says, and describes
-//! itself as the file does.
+//! A component held to the package it came in: it imports what `driver.toml` says, describes itself
+//! as that file does, and does what the transcripts say.
 //!
 //! Invariant: what an admin reads in a package before loading it is what the loaded driver is.
-//! Not here: reading and judging the package (`polymeter_package`).
+//! Not here: reading and judging the package (`polymeter_package`), playing (rehearsal).
 
 use crate::contract::PACKAGE;
 use crate::description::{Description, Parameter};
@@ -11,13 +11,15 @@ use crate::engine::Runtime;
 use crate::error::LoadError;
 use crate::limits::Limits;
 use crate::load::{self, Capability, DriverConfig};
+use crate::rehearsal::rehearse;
 use polymeter_package::{Manifest, Package, Parameter as Declared};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 impl Runtime {
     /// The component of a package that was judged already: its manifest against its imports, these
-    /// against the grant, then as [`Runtime::load`], then its manifest against what it describes.
+    /// against the grant, then as [`Runtime::load`], then its manifest against what it describes, then
+    /// its own transcripts against what it does.
     pub async fn load_package(
         &self,
         config: DriverConfig,
@@ -29,6 +31,7 @@ impl Runtime {
         hold_imports(&package.manifest, &face.imports).map_err(refuse)?;
         let driver = self.load(config, &package.component).await?;
         hold_description(&package.manifest, driver.description()).map_err(refuse)?;
+        rehearse(&driver, package).await?;
         Ok(driver)
     }
 }

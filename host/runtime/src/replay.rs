@@ -1,26 +1,21 @@
 //! A transcript played against the component: the driver must do, in its sandbox, exactly what
 //! stands there.
 //!
-//! Invariant: a play touches no line; what it finds is the first difference. Not here: the order of
-//! the steps (polymeter-transcript), playing natively (the SDK's).
+//! Invariant: a play touches no line and counts nowhere, neither in the driver's health nor among its
+//! recordings; what it finds is the first difference. Not here: the order of the steps
+//! (polymeter-transcript), which transcripts are played (rehearsal), playing natively (the SDK's).
 
 use crate::bindings::polymeter::driver::types;
 use crate::carried::Carried;
 use crate::convert::{self, Checked};
 use crate::driver::{Driver, Exports};
-use crate::error::{CallError, LoadError};
-use crate::limits::PLAYED_TRANSCRIPTS;
+use crate::error::CallError;
 use crate::recording::{broken_off, verdict};
 use crate::session::{Act, Session};
 use crate::watch::Stage;
 use polymeter_transcript::{Difference, Function, Outcome, Player, Request, Transcript};
-use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError};
-
-/// How many transcripts were played for each function.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Coverage(pub BTreeMap<Function, usize>);
 
 /// What the driver answered, and what the host would find wrong with it.
 struct Performed {
@@ -50,7 +45,7 @@ pub async fn replay(driver: &Driver, transcript: &Transcript) -> Result<(), Diff
         session.store.data_mut().stage = None;
         Ok(Ok::<_, Infallible>(performed?))
     };
-    let ended = driver.callee.call(Act::Look, None, ask, Ok).await;
+    let ended = driver.callee.understudy().call(Act::Look, None, ask, Ok).await;
     let Performed { outcome, error } = ended.answer.unwrap_or_else(|error| Performed {
         outcome: broken_off(&error),
         error: Some(error.to_string()),
@@ -71,52 +66,6 @@ pub async fn replay(driver: &Driver, transcript: &Transcript) -> Result<(), Diff
         return Err(differs(transcript.result_line, problem));
     }
     Ok(())
-}
-
-/// Plays a package's own transcripts, each `(name, text)`. Every function that the host may call
-/// must have one.
-pub async fn check_transcripts<'a>(
-    driver: &Driver,
-    transcripts: impl IntoIterator<Item = (&'a str, &'a str)>,
-) -> Result<Coverage, LoadError> {
-    let name = || driver.name().to_owned();
-    let mut coverage = Coverage::default();
-    let mut parsed = Vec::new();
-    for (file, text) in transcripts {
-        if parsed.len() >= PLAYED_TRANSCRIPTS {
-            return Err(LoadError::TooManyTranscripts { driver: name(), most: PLAYED_TRANSCRIPTS });
-        }
-        let transcript = Transcript::parse(file, text)
-            .map_err(|source| LoadError::BadTranscript { driver: name(), source })?;
-        *coverage.0.entry(transcript.request.function()).or_default() += 1;
-        parsed.push(transcript);
-    }
-    if let Some(function) = Function::ALL
-        .into_iter()
-        .find(|it| driver.may_be_asked(*it) && !coverage.0.contains_key(it))
-    {
-        return Err(LoadError::NoTranscript { driver: name(), function });
-    }
-    for transcript in &parsed {
-        replay(driver, transcript)
-            .await
-            .map_err(|source| LoadError::Differs { driver: name(), source })?;
-    }
-    Ok(coverage)
-}
-
-impl Driver {
-    /// Whether the host would ever call it.
-    fn may_be_asked(&self, function: Function) -> bool {
-        let abilities = self.abilities();
-        match function.interface() {
-            "purse" => abilities.purse,
-            "supply" => abilities.supply,
-            "settings" => abilities.settings,
-            "frames" => abilities.frames,
-            _ => true,
-        }
-    }
 }
 
 impl Exports {

@@ -135,6 +135,14 @@ impl Callee {
         }
     }
 
+    /// The same component with a record, a journal and turns of its own: for calls that say nothing
+    /// about how the driver is doing.
+    pub(crate) fn understudy(&self) -> Callee {
+        let limits = Limits { traps: u32::MAX, ..self.limits().clone() };
+        let config = DriverConfig { limits, ..self.config.clone() };
+        Callee::new(config, self.linked.clone(), Arc::clone(&self.shared))
+    }
+
     pub(crate) fn name(&self) -> &str {
         &self.name
     }

@@ -6,6 +6,7 @@ use anyhow::{Context, Result, ensure};
 use e2e::money::{applied, meter_credit};
 use e2e::{ASKED_BEFORE_SALE, METERS, Program, Site};
 use meter_sim::{Fault, FaultKind, On};
+use polymeter_package::limits::COMPONENT_BYTES;
 use polymeter_package::{Parts, Role, Sealed, SecretKey};
 use serde_json::Value;
 use std::os::unix::fs::PermissionsExt;
@@ -59,10 +60,17 @@ fn component_importing(import: &str) -> Vec<u8> {
     bytes
 }
 
-/// A package of that component with the manifest of the DL/T 645 driver.
+/// A package of that component with the manifest and the transcripts of the DL/T 645 driver.
 fn packed(component: &[u8], edit: impl Fn(String) -> String) -> Result<Sealed> {
     let face = std::fs::read_to_string(e2e::root().join("drivers/dlt645-2007/driver.toml"))?;
-    let parts = Parts { manifest: edit(face), component: component.to_vec(), ..Parts::default() };
+    let built = e2e::drivers()?.join("dlt645-2007.pmdriver");
+    let transcripts = Sealed::read_file(&built, COMPONENT_BYTES)?.open_unchecked()?.transcripts;
+    let parts = Parts {
+        manifest: edit(face),
+        component: component.to_vec(),
+        transcripts,
+        ..Parts::default()
+    };
     Ok(Sealed::pack("test.pmdriver", parts)?)
 }
 
@@ -81,6 +89,14 @@ async fn a_package_is_what_its_pinned_signer_made() -> Result<()> {
     let good = packed(&whole, |face| face)?.sign(Role::Vendor, &secret)?.to_bytes();
     let greedy = packed(&whole, |face| face.replace(", \"vault\"]", "]"))?;
     let older = packed(&whole, |face| face.replace("0.1.0", "0.0.9"))?;
+    let silent = packed(&whole, |face| face)?.open_unchecked()?;
+    let silent = Parts {
+        manifest: std::fs::read_to_string(e2e::root().join("drivers/dlt645-2007/driver.toml"))?,
+        component: silent.component,
+        ..Parts::default()
+    };
+    let silent = Sealed::pack("test.pmdriver", silent)?;
+    std::fs::write(at("silent.pmdriver"), silent.sign(Role::Vendor, &secret)?.to_bytes())?;
     let mut changed = good.clone();
     let middle = changed.get_mut(good.len() / 2).context("a byte")?;
     *middle ^= 1;
@@ -109,6 +125,7 @@ async fn a_package_is_what_its_pinned_signer_made() -> Result<()> {
             &["imports polymeter:driver/vault@1.1.0, its imports do not name that"],
         ),
         ("older.pmdriver", &pinned, 1, &["its version is 0.0.9, the component says 0.1.0"]),
+        ("silent.pmdriver", &pinned, 1, &["no transcript of its package calls info.describe, "]),
     ] {
         let words = ["driver", "verify", &at(file), "--signer", signer];
         check(&words, &run(&config, &words).await?, code, texts)?;

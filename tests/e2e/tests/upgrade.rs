@@ -5,7 +5,7 @@ use anyhow::{Context, Result, ensure};
 use e2e::money::{applied, meter_credit, until_settled};
 use e2e::{Api, METERS, Site};
 use polymeter_package::limits::COMPONENT_BYTES;
-use polymeter_package::{Parts, Role, Sealed, SecretKey};
+use polymeter_package::{Parts, Role, Sealed, SecretKey, Transcript};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 
@@ -58,11 +58,16 @@ fn repack(component: Vec<u8>, version: &str, imports: &str) -> Result<Sealed> {
     ensure!(manifest.contains(&own), "no {own} in the driver's manifest");
     ensure!(manifest.contains(IMPORTS), "no {IMPORTS} in the driver's manifest");
     let manifest = manifest.replacen(IMPORTS, imports, 1);
+    let was = format!("version={}", built.manifest.version);
+    let described = |mut transcript: Transcript| {
+        transcript.text = transcript.text.replace(&was, &format!("version={version}"));
+        transcript
+    };
     let parts = Parts {
         manifest: manifest.replacen(&own, &format!("version = \"{version}\""), 1),
         component,
         readme: built.readme,
-        transcripts: built.transcripts,
+        transcripts: built.transcripts.into_iter().map(described).collect(),
         licences: built.licences,
     };
     let key = std::fs::read_to_string(e2e::drivers()?.join("developer.key"))?;

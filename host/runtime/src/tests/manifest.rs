@@ -4,7 +4,7 @@ use super::bench::{ample, component, config, runtime};
 use crate::LoadError;
 use polymeter_package::{Package, Parts, Sealed};
 
-const MANIFEST: &str = r#"name = "misbehaving"
+pub(super) const MANIFEST: &str = r#"name = "misbehaving"
 version = "0.1.0"
 contract = "1.1.0"
 models = ["any"]

@@ -9,3 +9,4 @@ mod money;
 mod old_contract;
 mod reading;
 mod recording;
+mod rehearsal;
