@@ -8,10 +8,13 @@
 /// Whether the top bit of the top byte is a sign (DL/T 645-2007, combined and signed items).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sign {
+    /// All bits are digits.
     None,
+    /// Set: the number is below zero. The other seven bits are digits.
     TopBit,
 }
 
+/// Why bytes are no number, or a number does not go into bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BcdError {
     /// A nibble above 9.
@@ -36,6 +39,17 @@ const BYTES_MAX: usize = 9;
 
 /// The number that stands in `bytes`, low pair first. `None`: all bytes are FF, which a meter sends
 /// for what it does not measure (phases B and C of a single-phase meter). No bytes are 0.
+///
+/// ```
+/// use polymeter_codec::bcd::{BcdError, Sign, decode};
+///
+/// // XXXXXX.XX kWh: 1.86 kWh is the mantissa 186 at scale -2.
+/// assert_eq!(decode(&[0x86, 0x01, 0x00, 0x00], Sign::None), Ok(Some(186)));
+/// // XX.XXXX kW, the top bit its sign: -0.1234 kW.
+/// assert_eq!(decode(&[0x34, 0x12, 0x80], Sign::TopBit), Ok(Some(-1234)));
+/// assert_eq!(decode(&[0xFF; 3], Sign::None), Ok(None));
+/// assert_eq!(decode(&[0x0A], Sign::None), Err(BcdError::NotDecimal));
+/// ```
 pub fn decode(bytes: &[u8], sign: Sign) -> Result<Option<i64>, BcdError> {
     if bytes.len() > BYTES_MAX {
         return Err(BcdError::TooWide);
@@ -62,6 +76,14 @@ pub fn decode(bytes: &[u8], sign: Sign) -> Result<Option<i64>, BcdError> {
 }
 
 /// Writes `number` into all of `out`, low pair first, with leading zeros.
+///
+/// ```
+/// use polymeter_codec::bcd::encode;
+///
+/// let mut bytes = [0; 3];
+/// assert_eq!(encode(1250, &mut bytes), Ok(()));
+/// assert_eq!(bytes, [0x50, 0x12, 0x00]);
+/// ```
 pub fn encode(number: u64, out: &mut [u8]) -> Result<(), BcdError> {
     let mut rest = number;
     for byte in out.iter_mut() {
@@ -72,6 +94,11 @@ pub fn encode(number: u64, out: &mut [u8]) -> Result<(), BcdError> {
 }
 
 /// 0 to 99 of one byte; `None` where a nibble is not a digit.
+///
+/// ```
+/// assert_eq!(polymeter_codec::bcd::pair(0x42), Some(42));
+/// assert_eq!(polymeter_codec::bcd::pair(0x4A), None);
+/// ```
 pub fn pair(byte: u8) -> Option<u8> {
     let (tens, ones) = (byte >> 4, byte & 0x0F);
     if tens > 9 || ones > 9 {

@@ -4,20 +4,45 @@
 //! asked for by `at_least` are never zero.
 
 /// The answer of a decoder to the bytes that have come so far.
+///
+/// ```
+/// use polymeter_codec::{Decoded, dlt645};
+///
+/// // Noise, then a frame of which the end has not come yet.
+/// let mut bytes = vec![0x00, 0xFE, 0x68, 0x01, 0, 0, 0, 0, 0, 0x68, 0xD1, 0x01, 0x35];
+/// if let Decoded::Garbled { skip } = dlt645::decode(&bytes) {
+///     bytes.drain(..skip);
+/// }
+/// assert!(matches!(dlt645::decode(&bytes), Decoded::NeedMore { at_least: 13 }));
+/// bytes.extend([0xD8, 0x16]);
+/// assert!(matches!(dlt645::decode(&bytes), Decoded::Frame { used: 13, .. }));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Decoded<T> {
     /// A whole frame begins at the first byte and takes `used` of them.
-    Frame { frame: T, used: usize },
+    Frame {
+        /// What was decoded.
+        frame: T,
+        /// How many bytes it takes, from the first one on; never 0.
+        used: usize,
+    },
     /// All bytes so far may be the beginning of a frame: it takes `at_least` bytes in total, more
     /// than there are.
-    NeedMore { at_least: usize },
+    NeedMore {
+        /// Bytes in total, those that are there included.
+        at_least: usize,
+    },
     /// The first `skip` bytes are not a frame: drop them, at least one, and ask again.
-    Garbled { skip: usize },
+    Garbled {
+        /// How many bytes to drop; never 0 where there are any.
+        skip: usize,
+    },
 }
 
 /// The buffer given to an encoder is too short; `needed` bytes would do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NoRoom {
+    /// The length of the whole frame in bytes.
     pub needed: usize,
 }
 

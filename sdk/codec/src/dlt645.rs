@@ -8,6 +8,28 @@
 //! an address of decimal digits or wildcards; 33H is taken off its data and put back by `encode`.
 //!
 //! Not here: what a data identifier means, and whether a reply answers a question (the driver).
+//!
+//! ```
+//! use polymeter_codec::Decoded;
+//! use polymeter_codec::dlt645::{Address, Data, FRAME_BYTES_MAX, Frame, control, decode};
+//!
+//! // A question for the total of active energy, 00010000H.
+//! let question = Frame {
+//!     address: "000000000186".parse()?,
+//!     control: control::READ,
+//!     data: Data::new(&0x0001_0000_u32.to_le_bytes())?,
+//! };
+//! let mut bytes = [0; FRAME_BYTES_MAX];
+//! let length = question.encode(&mut bytes)?;
+//! assert_eq!(bytes[..10], [0x68, 0x86, 0x01, 0, 0, 0, 0, 0x68, 0x11, 4]);
+//! // 33H is added to the data on the wire.
+//! assert_eq!(bytes[10..14], [0x33, 0x33, 0x34, 0x33]);
+//!
+//! let Decoded::Frame { frame, used } = decode(&bytes[..length]) else { panic!("a whole frame") };
+//! assert_eq!((frame, used), (question, length));
+//! assert_eq!(frame.data_identifier(), Some(0x0001_0000));
+//! # Ok::<(), Box<dyn core::error::Error>>(())
+//! ```
 
 use crate::bcd;
 use crate::{Decoded, NoRoom};
@@ -15,11 +37,17 @@ use core::fmt;
 
 /// Control codes (DL/T 645-2007, 5.2.4; C=03H from its 2013 prepayment extension).
 pub mod control {
+    /// Security: proof of identity, purchases, and more that is sealed by the meter's keys.
     pub const AUTHENTICATE: u8 = 0x03;
+    /// Read the data of an identifier.
     pub const READ: u8 = 0x11;
+    /// Ask the one meter on the line for its address.
     pub const READ_ADDRESS: u8 = 0x13;
+    /// Write the data of an identifier; a password and an operator code stand before it.
     pub const WRITE: u8 = 0x14;
+    /// Set energy, demand and their records to zero.
     pub const CLEAR_METER: u8 = 0x1A;
+    /// Open and close the relay, alarm, protection of supply.
     pub const RELAY: u8 = 0x1C;
     /// Set in what comes from a meter.
     pub const REPLY: u8 = 0x80;
@@ -31,6 +59,7 @@ pub mod control {
 
 /// A frame without wake-up bytes and with all the data that L can count.
 pub const FRAME_BYTES_MAX: usize = OVERHEAD + DATA_BYTES_MAX;
+/// What the one length byte L can count.
 pub const DATA_BYTES_MAX: usize = 255;
 /// 68, address, 68, C, L before the data; CS, 16 after it.
 const OVERHEAD: usize = HEADER + 2;
@@ -43,6 +72,17 @@ const OFFSET: u8 = 0x33;
 
 /// Six bytes as on the wire, low pair of digits first. Each is two decimal digits or AA, which
 /// stands for any two and may stand only above the digits (a shortened address).
+///
+/// ```
+/// use polymeter_codec::dlt645::Address;
+///
+/// let meter: Address = "201800000186".parse()?;
+/// assert_eq!(meter.to_wire(), [0x86, 0x01, 0x00, 0x00, 0x18, 0x20]);
+/// let shortened: Address = "0186".parse()?;
+/// assert_eq!(shortened.to_string(), "AAAAAAAA0186");
+/// assert!(shortened.matches(meter) && !shortened.is_one_meter());
+/// # Ok::<(), polymeter_codec::dlt645::NotAnAddress>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Address([u8; 6]);
 
@@ -52,6 +92,7 @@ impl Address {
     /// Obeyed by all, answered by none.
     pub const BROADCAST: Address = Address([0x99; 6]);
 
+    /// `None` for a byte that is neither two digits nor AA, and for digits above an AA.
     pub fn from_wire(bytes: [u8; 6]) -> Option<Address> {
         let digits = bytes.iter().take_while(|byte| **byte != 0xAA);
         let (count, decimal) = digits.fold((0_usize, true), |(count, decimal), byte| {
@@ -61,6 +102,7 @@ impl Address {
         (decimal && wildcards_only).then_some(Address(bytes))
     }
 
+    /// The six bytes, low pair of digits first.
     pub fn to_wire(self) -> [u8; 6] {
         self.0
     }
@@ -138,9 +180,19 @@ pub struct Data {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TooLong;
 
+impl fmt::Display for TooLong {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a frame has at most 255 bytes of data")
+    }
+}
+
+impl core::error::Error for TooLong {}
+
 impl Data {
+    /// No data: L is 0.
     pub const EMPTY: Data = Data { bytes: [0; DATA_BYTES_MAX], length: 0 };
 
+    /// A copy of `bytes`, without the 33H of the wire.
     pub fn new(bytes: &[u8]) -> Result<Data, TooLong> {
         let mut data = Data::EMPTY;
         data.length = u8::try_from(bytes.len()).map_err(|_| TooLong)?;
@@ -148,6 +200,7 @@ impl Data {
         Ok(data)
     }
 
+    /// The bytes, without the 33H of the wire.
     pub fn as_slice(&self) -> &[u8] {
         self.bytes.get(..usize::from(self.length)).unwrap_or_default()
     }
@@ -170,8 +223,11 @@ impl Eq for Data {}
 /// One frame, its data without the 33H.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Frame {
+    /// The meter that is asked, or that answers.
     pub address: Address,
+    /// One of [`control`], with its bits REPLY, ERROR and MORE.
     pub control: u8,
+    /// What L counts, without the 33H.
     pub data: Data,
 }
 
@@ -213,6 +269,18 @@ impl Frame {
 ///
 /// A false start whose length reaches into silence answers `NeedMore` for ever: when the line has
 /// fallen quiet, drop [`false_start`] bytes and ask again.
+///
+/// ```
+/// use polymeter_codec::{Decoded, dlt645};
+///
+/// // A meter's no: C = D1H, its error word 02H (no such data).
+/// let heard = [0xFE, 0x68, 0x86, 0x01, 0, 0, 0, 0, 0x68, 0xD1, 0x01, 0x35, 0x5E, 0x16];
+/// let Decoded::Frame { frame, used } = dlt645::decode(&heard) else { panic!("a whole frame") };
+/// assert_eq!(used, heard.len());
+/// assert_eq!(frame.address.to_string(), "000000000186");
+/// assert!(frame.control & dlt645::control::ERROR != 0);
+/// assert_eq!(frame.data.as_slice(), [0x02]);
+/// ```
 pub fn decode(bytes: &[u8]) -> Decoded<Frame> {
     let woken = bytes.iter().take_while(|byte| **byte == WAKE_UP).count();
     let start = bytes.get(woken..).unwrap_or_default();
@@ -246,6 +314,13 @@ pub fn decode(bytes: &[u8]) -> Decoded<Frame> {
 
 /// How many bytes to drop so that `bytes` begins with the next start byte after the present one, or
 /// with nothing. At least one unless there are none.
+///
+/// ```
+/// use polymeter_codec::dlt645::false_start;
+///
+/// assert_eq!(false_start(&[0xFE, 0x68, 0x01, 0x68, 0x86]), 3);
+/// assert_eq!(false_start(&[0x68]), 1);
+/// ```
 pub fn false_start(bytes: &[u8]) -> usize {
     let woken = bytes.iter().take_while(|byte| **byte == WAKE_UP).count();
     let past = woken.saturating_add(1);

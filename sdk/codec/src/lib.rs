@@ -15,7 +15,8 @@
     clippy::panic,
     clippy::string_slice,
     clippy::unreachable,
-    clippy::unwrap_used
+    clippy::unwrap_used,
+    missing_docs
 )]
 
 mod decoded;

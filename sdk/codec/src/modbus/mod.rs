@@ -9,8 +9,31 @@
 //! functions, Modbus TCP.
 //!
 //! Sources: MODBUS Application Protocol V1.1b3 ("AP") and MODBUS over Serial Line V1.02 ("SL").
+//!
+//! ```
+//! use polymeter_codec::Decoded;
+//! use polymeter_codec::modbus::{FRAME_BYTES_MAX, Reply, Request, Unit, decode_reply};
+//!
+//! let unit = Unit::new(1).expect("a device's address");
+//! let question = Request::ReadHolding { start: 0x0000, count: 1 };
+//! let mut bytes = [0; FRAME_BYTES_MAX];
+//! let length = question.encode(unit, &mut bytes)?;
+//! assert_eq!(bytes[..length], [0x01, 0x03, 0x00, 0x00, 0x00, 0x01, 0x84, 0x0A]);
+//!
+//! let heard = [0x01, 0x03, 0x02, 0x12, 0x34, 0xB5, 0x33];
+//! let Decoded::Frame { frame, used } = decode_reply(&question, &heard) else { panic!("whole") };
+//! assert_eq!(used, question.reply_bytes());
+//! question.is_answered_by(unit, &frame)?;
+//! let Reply::Read { values, .. } = frame.pdu else { panic!("a yes") };
+//! assert_eq!(values.bytes(), [0x12, 0x34]);
+//! # Ok::<(), Box<dyn core::error::Error>>(())
+//! ```
 
-use crate::{Decoded, NoRoom};
+mod decode;
+
+pub use decode::{decode_captured, decode_reply};
+
+use crate::NoRoom;
 
 /// AP 6.3 and 6.4: quantity of registers 1 to 125 (7DH).
 pub const REGISTERS_READ_MAX: u16 = 125;
@@ -21,10 +44,13 @@ pub const FRAME_BYTES_MAX: usize = 256;
 /// SL 2.2: devices are 1 to 247; 0 is the broadcast, 248 to 255 are reserved.
 pub const UNIT_MAX: u8 = 247;
 
-/// AP 6.3, 6.4, 6.6 and 6.12.
+/// Function code of reading holding registers (AP 6.3).
 pub const READ_HOLDING: u8 = 0x03;
+/// Function code of reading input registers (AP 6.4).
 pub const READ_INPUT: u8 = 0x04;
+/// Function code of writing one holding register (AP 6.6).
 pub const WRITE_SINGLE: u8 = 0x06;
+/// Function code of writing several holding registers (AP 6.12).
 pub const WRITE_MULTIPLE: u8 = 0x10;
 /// AP 7: a reply with this bit set in its function code is an exception.
 const EXCEPTION: u8 = 0x80;
@@ -39,6 +65,13 @@ const READ_REPLY_BYTES: usize = 5;
 const WRITE_REQUEST_BYTES: usize = 9;
 
 /// The address of one device on a serial line, 1 to 247.
+///
+/// ```
+/// use polymeter_codec::modbus::Unit;
+///
+/// assert_eq!(Unit::new(247).map(Unit::get), Some(247));
+/// assert!(Unit::new(0).is_none() && Unit::new(248).is_none());
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Unit(u8);
 
@@ -48,12 +81,21 @@ impl Unit {
         (1..=UNIT_MAX).contains(&unit).then_some(Self(unit))
     }
 
+    /// As on the wire.
     pub fn get(self) -> u8 {
         self.0
     }
 }
 
 /// Whole registers as they stand on the wire: 16 bits each, high byte first (AP 4.2).
+///
+/// ```
+/// use polymeter_codec::modbus::Registers;
+///
+/// let registers = Registers::new(&[0x12, 0x34, 0x00, 0x01]).expect("two registers");
+/// assert_eq!(registers.count(), 2);
+/// assert!(Registers::new(&[0x12, 0x34, 0x00]).is_none());
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Registers<'a>(&'a [u8]);
 
@@ -64,10 +106,12 @@ impl<'a> Registers<'a> {
         (fits && bytes.len().is_multiple_of(2)).then_some(Self(bytes))
     }
 
+    /// The bytes on the wire, twice [`count`](Self::count).
     pub fn bytes(self) -> &'a [u8] {
         self.0
     }
 
+    /// How many registers, 0 to 125.
     pub fn count(self) -> u16 {
         u16::try_from(self.0.len() / 2).unwrap_or(REGISTERS_READ_MAX)
     }
@@ -76,10 +120,34 @@ impl<'a> Registers<'a> {
 /// What a master asks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Request<'a> {
-    ReadHolding { start: u16, count: u16 },
-    ReadInput { start: u16, count: u16 },
-    WriteSingle { register: u16, value: u16 },
-    WriteMultiple { start: u16, values: Registers<'a> },
+    /// Function 03.
+    ReadHolding {
+        /// The first register.
+        start: u16,
+        /// How many, 1 to 125.
+        count: u16,
+    },
+    /// Function 04.
+    ReadInput {
+        /// The first register.
+        start: u16,
+        /// How many, 1 to 125.
+        count: u16,
+    },
+    /// Function 06.
+    WriteSingle {
+        /// Which register.
+        register: u16,
+        /// What it shall hold.
+        value: u16,
+    },
+    /// Function 10H.
+    WriteMultiple {
+        /// The first register.
+        start: u16,
+        /// What they shall hold, 1 to 123 of them.
+        values: Registers<'a>,
+    },
 }
 
 /// What a device answers.
@@ -87,20 +155,30 @@ pub enum Request<'a> {
 pub enum Reply<'a> {
     /// To a read, by function 03 or 04.
     Read {
+        /// 03 or 04.
         function: u8,
+        /// What the registers hold.
         values: Registers<'a>,
     },
+    /// To function 06: the question itself, come back.
     WroteSingle {
+        /// Which register.
         register: u16,
+        /// What it holds now.
         value: u16,
     },
+    /// To function 10H.
     WroteMultiple {
+        /// The first register that was written.
         start: u16,
+        /// How many were.
         count: u16,
     },
     /// The device's no: the function it was asked, and why not (AP 7, table of exception codes).
     Exception {
+        /// Without the exception bit.
         function: u8,
+        /// 01 illegal function, 02 illegal address, 03 illegal value, 04 device failure, and more.
         code: u8,
     },
 }
@@ -108,11 +186,15 @@ pub enum Reply<'a> {
 /// One captured frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Captured<'a> {
+    /// What a master asked.
     Request(Request<'a>),
+    /// What a device answered.
     Reply(Reply<'a>),
     /// A single write and the echo that answers it are the same bytes (AP 6.6).
     SingleWrite {
+        /// Which register.
         register: u16,
+        /// What it shall hold, or holds.
         value: u16,
     },
 }
@@ -120,7 +202,9 @@ pub enum Captured<'a> {
 /// A frame: whose it is, and what it says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Adu<P> {
+    /// The unit asked, or answering; a captured one may be the broadcast or reserved.
     pub unit: u8,
+    /// [`Request`], [`Reply`] or [`Captured`].
     pub pdu: P,
 }
 
@@ -129,14 +213,19 @@ pub struct Adu<P> {
 pub enum Unencodable {
     /// Not 1 to `max` registers.
     Count {
+        /// Registers that were to be read or written.
         count: u16,
+        /// The most that one frame may carry.
         max: u16,
     },
     /// Runs past register FFFFH.
     PastEnd {
+        /// The first register.
         start: u16,
+        /// How many from there.
         count: u16,
     },
+    /// The buffer is too short.
     Room(NoRoom),
 }
 
@@ -164,9 +253,28 @@ impl core::error::Error for Unencodable {
 /// Why an intact reply is not the answer to what was asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mismatch {
-    Unit { asked: u8, came: u8 },
-    Function { asked: u8, came: u8 },
-    Count { asked: u16, came: u16 },
+    /// Of another device.
+    Unit {
+        /// The unit that was asked.
+        asked: u8,
+        /// The unit that replied.
+        came: u8,
+    },
+    /// To another function.
+    Function {
+        /// The function code that was asked.
+        asked: u8,
+        /// The one that the reply answers, without the exception bit.
+        came: u8,
+    },
+    /// With another number of registers.
+    Count {
+        /// Registers that were asked for.
+        asked: u16,
+        /// Registers that the reply holds.
+        came: u16,
+    },
+    /// Another register, value, start or count than was written.
     Echo,
 }
 
@@ -188,6 +296,7 @@ impl core::fmt::Display for Mismatch {
 impl core::error::Error for Mismatch {}
 
 impl Request<'_> {
+    /// The function code: 03, 04, 06 or 10H.
     pub fn function(&self) -> u8 {
         match self {
             Self::ReadHolding { .. } => READ_HOLDING,
@@ -284,25 +393,19 @@ impl Reply<'_> {
 
 /// CRC-16/MODBUS: polynomial 8005H reflected, preset FFFFH (SL 6.2.2). It stands on the wire low
 /// byte first (SL 2.5.1.2).
+///
+/// ```
+/// use polymeter_codec::modbus::crc16;
+///
+/// // The check value of this CRC.
+/// assert_eq!(crc16(b"123456789"), 0x4B37);
+/// ```
 pub fn crc16(bytes: &[u8]) -> u16 {
     bytes.iter().fold(0xFFFF, |crc, byte| {
         (0..8).fold(crc ^ u16::from(*byte), |crc, _| {
             if crc & 1 == 1 { (crc >> 1) ^ 0xA001 } else { crc >> 1 }
         })
     })
-}
-
-/// A reply to `request`, of any unit. While the bytes may still become that reply, more are asked
-/// for; an intact reply to another question is given out too, so that the caller can say what came
-/// ([`Request::is_answered_by`]), but never waited for.
-pub fn decode_reply<'a>(request: &Request<'_>, bytes: &'a [u8]) -> Decoded<Adu<Reply<'a>>> {
-    resync(bytes, |bytes| reply_at(request, bytes))
-}
-
-/// A captured frame of which nobody knows the question. Where a request and a reply are both
-/// possible, the CRC is the judge.
-pub fn decode_captured(bytes: &[u8]) -> Decoded<Adu<Captured<'_>>> {
-    resync(bytes, captured_at)
 }
 
 fn in_range(start: u16, count: u16, max: u16) -> Result<(), Unencodable> {
@@ -328,172 +431,4 @@ fn seal<'b>(
     }
     *crc = crc16(room).to_le_bytes();
     Ok(needed)
-}
-
-/// Decodes at the first byte; where nothing can begin there, says how far off the next possible
-/// beginning is. Looks at no more than one frame's worth of beginnings, so the work is bounded.
-fn resync<'a, T>(bytes: &'a [u8], at: impl Fn(&'a [u8]) -> Decoded<T>) -> Decoded<T> {
-    let answer = at(bytes);
-    if !matches!(answer, Decoded::Garbled { .. }) {
-        return answer;
-    }
-    let begins = |skip: &usize| {
-        bytes.get(*skip..).is_some_and(|rest| !matches!(at(rest), Decoded::Garbled { .. }))
-    };
-    let limit = bytes.len().min(FRAME_BYTES_MAX);
-    Decoded::Garbled { skip: (1..limit).find(begins).unwrap_or(limit) }
-}
-
-/// Not the beginning of a frame.
-const NOT_HERE: usize = 1;
-
-fn reply_at<'a>(request: &Request<'_>, bytes: &'a [u8]) -> Decoded<Adu<Reply<'a>>> {
-    let asked = request.function();
-    let expected = match *bytes {
-        [] | [_] => return Decoded::NeedMore { at_least: EXCEPTION_BYTES },
-        [_, function, ..] if function == asked | EXCEPTION => EXCEPTION_BYTES,
-        [_, function] if function == asked => {
-            return Decoded::NeedMore { at_least: EXCEPTION_BYTES };
-        }
-        [_, function, third, ..] if function == asked && reads(asked) => {
-            let length = READ_REPLY_BYTES.saturating_add(usize::from(third));
-            if length == request.reply_bytes() { length } else { 0 }
-        }
-        [_, function, ..] if function == asked => TWO_WORD_BYTES,
-        _ => 0,
-    };
-    match (sealed_reply(bytes), bytes.len() < expected) {
-        // Another question's reply has to be whole already: nobody waits for it.
-        (Decoded::NeedMore { .. }, false) => Decoded::Garbled { skip: NOT_HERE },
-        (answer, _) => answer,
-    }
-}
-
-fn reads(function: u8) -> bool {
-    matches!(function, READ_HOLDING | READ_INPUT)
-}
-
-/// A reply by its own account of its length.
-fn sealed_reply(bytes: &[u8]) -> Decoded<Adu<Reply<'_>>> {
-    let [_, function, ..] = *bytes else {
-        return Decoded::NeedMore { at_least: EXCEPTION_BYTES };
-    };
-    match (function, bytes.get(2)) {
-        (READ_HOLDING | READ_INPUT, None) => Decoded::NeedMore { at_least: EXCEPTION_BYTES },
-        (READ_HOLDING | READ_INPUT, Some(byte_count)) => {
-            if *byte_count == 0 || !byte_count.is_multiple_of(2) {
-                return Decoded::Garbled { skip: NOT_HERE };
-            }
-            let length = READ_REPLY_BYTES.saturating_add(usize::from(*byte_count));
-            unseal(bytes, length, |body| {
-                let values = Registers::new(body.get(3..)?)?;
-                Some(Reply::Read { function, values })
-            })
-        }
-        (WRITE_SINGLE, _) => unseal(bytes, TWO_WORD_BYTES, |body| {
-            let (register, value) = two_words(body)?;
-            Some(Reply::WroteSingle { register, value })
-        }),
-        (WRITE_MULTIPLE, _) => unseal(bytes, TWO_WORD_BYTES, |body| {
-            let (start, count) = two_words(body)?;
-            let possible = (1..=REGISTERS_WRITTEN_MAX).contains(&count);
-            possible.then_some(Reply::WroteMultiple { start, count })
-        }),
-        (function, _) if function > EXCEPTION => unseal(bytes, EXCEPTION_BYTES, |body| {
-            let [_, function, code] = *body else { return None };
-            Some(Reply::Exception { function: function & !EXCEPTION, code })
-        }),
-        _ => Decoded::Garbled { skip: NOT_HERE },
-    }
-}
-
-/// A request by its own account of its length. Single writes are left to the caller, who cannot
-/// tell them from their echo.
-fn sealed_request(bytes: &[u8]) -> Decoded<Adu<Request<'_>>> {
-    let [_, function, ..] = *bytes else {
-        return Decoded::NeedMore { at_least: TWO_WORD_BYTES };
-    };
-    match function {
-        READ_HOLDING | READ_INPUT => unseal(bytes, TWO_WORD_BYTES, |body| {
-            let (start, count) = two_words(body)?;
-            let possible = (1..=REGISTERS_READ_MAX).contains(&count);
-            possible.then_some(if function == READ_HOLDING {
-                Request::ReadHolding { start, count }
-            } else {
-                Request::ReadInput { start, count }
-            })
-        }),
-        WRITE_MULTIPLE => {
-            let Some(byte_count) = bytes.get(6) else {
-                return Decoded::NeedMore { at_least: WRITE_REQUEST_BYTES };
-            };
-            let length = WRITE_REQUEST_BYTES.saturating_add(usize::from(*byte_count));
-            unseal(bytes, length, |body| {
-                let (head, values) = body.split_at_checked(7)?;
-                let (start, count) = two_words(head.get(..6)?)?;
-                let values = Registers::new(values)?;
-                let possible = (1..=REGISTERS_WRITTEN_MAX).contains(&count);
-                let agrees = possible && values.count() == count;
-                agrees.then_some(Request::WriteMultiple { start, values })
-            })
-        }
-        _ => Decoded::Garbled { skip: NOT_HERE },
-    }
-}
-
-fn captured_at(bytes: &[u8]) -> Decoded<Adu<Captured<'_>>> {
-    let request = wrap(sealed_request(bytes), Captured::Request);
-    if let Decoded::Frame { .. } = request {
-        return request;
-    }
-    let reply = wrap(sealed_reply(bytes), |reply| match reply {
-        Reply::WroteSingle { register, value } => Captured::SingleWrite { register, value },
-        Reply::Read { .. } | Reply::WroteMultiple { .. } | Reply::Exception { .. } => {
-            Captured::Reply(reply)
-        }
-    });
-    match (&reply, &request) {
-        (Decoded::Frame { .. }, _) | (_, Decoded::Garbled { .. }) => reply,
-        (Decoded::Garbled { .. }, _) => request,
-        (Decoded::NeedMore { at_least: one }, Decoded::NeedMore { at_least: other }) => {
-            Decoded::NeedMore { at_least: *one.min(other) }
-        }
-        (Decoded::NeedMore { .. }, Decoded::Frame { .. }) => request,
-    }
-}
-
-fn wrap<P, Q>(decoded: Decoded<Adu<P>>, pdu: impl Fn(P) -> Q) -> Decoded<Adu<Q>> {
-    match decoded {
-        Decoded::Frame { frame, used } => {
-            Decoded::Frame { frame: Adu { unit: frame.unit, pdu: pdu(frame.pdu) }, used }
-        }
-        Decoded::NeedMore { at_least } => Decoded::NeedMore { at_least },
-        Decoded::Garbled { skip } => Decoded::Garbled { skip },
-    }
-}
-
-/// Checks the CRC of the first `length` bytes and lets `parse` read what stands before it, from the
-/// unit on.
-fn unseal<'a, P>(
-    bytes: &'a [u8],
-    length: usize,
-    parse: impl Fn(&'a [u8]) -> Option<P>,
-) -> Decoded<Adu<P>> {
-    if length > FRAME_BYTES_MAX {
-        return Decoded::Garbled { skip: NOT_HERE };
-    }
-    let Some(frame) = bytes.get(..length) else {
-        return Decoded::NeedMore { at_least: length };
-    };
-    let sealed = frame.split_last_chunk().filter(|(body, crc)| crc16(body).to_le_bytes() == **crc);
-    match sealed.and_then(|(body, _)| Some((*body.first()?, parse(body)?))) {
-        Some((unit, pdu)) => Decoded::Frame { frame: Adu { unit, pdu }, used: length },
-        None => Decoded::Garbled { skip: NOT_HERE },
-    }
-}
-
-/// The two words after unit and function, where nothing else follows.
-fn two_words(body: &[u8]) -> Option<(u16, u16)> {
-    let [_, _, a, b, c, d] = *body else { return None };
-    Some((u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d])))
 }
