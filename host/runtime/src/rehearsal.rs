@@ -80,7 +80,7 @@ fn missing(driver: &Driver, coverage: &Coverage) -> Option<String> {
 }
 
 /// Each play is bounded by the driver's own limits, all of them together by `time`.
-async fn play(
+pub(crate) async fn play(
     driver: &Driver,
     transcripts: &[Transcript],
     time: Duration,

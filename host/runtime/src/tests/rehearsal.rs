@@ -3,12 +3,14 @@
 
 use super::bench::{ample, component, config, old_component, runtime};
 use super::recording::{chain, sold, transcripts};
+use crate::rehearsal::play;
 use crate::{DriverConfig, Limits, LoadError, Options, Runtime, Standing, Vault};
 use polymeter_domain::VendorCode;
 use polymeter_package::{
     Ending, Package, Parts, Role, Sealed, SecretKey, Transcript, Trust, Verdict,
 };
 use std::path::Path;
+use std::time::Duration;
 
 const FOLDER: &str = "tests/conformance/contract-1-0";
 
@@ -137,4 +139,13 @@ async fn what_is_played_counts_nowhere() {
     for line in ["", "bench"] {
         assert!(driver.recent(line, "panic", usize::MAX).is_empty());
     }
+}
+
+#[tokio::test]
+async fn all_plays_together_have_a_bounded_time() {
+    let driver = super::bench::driver(ample()).await;
+    let text = "source: synthetic\ncall: describe\nresult: error code=9 no\n";
+    let transcript = crate::transcript::Transcript::parse("t", text).expect("reads");
+    let error = play(&driver, &[transcript], Duration::ZERO).await.expect_err("no time");
+    assert!(matches!(error, LoadError::LongTranscripts { seconds: 0, .. }), "{error}");
 }
