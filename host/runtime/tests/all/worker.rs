@@ -73,7 +73,7 @@ async fn a_compiler_that_breaks_is_a_sentence() {
         ("echo memory allocation of 9 bytes failed >&2; kill -ABRT $$", "compile-memory-bytes"),
         ("kill -XCPU $$", "limit compile-cpu-seconds of 1 is spent: raise"),
         ("exec sleep 100", "limit compile-cpu-seconds of 1 is spent: raise"),
-        ("echo it fits nowhere >&2; exit 3", "does not fit contract 1.0.0: it fits nowhere"),
+        ("echo it fits nowhere >&2; exit 3", "does not fit contract 1.1.0: it fits nowhere"),
     ] {
         let runtime = beside(&folder.path().join("cache"), shell(command));
         let loaded = runtime.load(config("broken", limits.clone()), component()).await;
@@ -104,7 +104,7 @@ async fn what_the_compiler_refuses_is_told_as_before() {
     // A body of the wrong type passes the parser and fails the compiler.
     let bad = wat::parse_str("(component (core module (func (result i32))))").expect("text");
     let error = refusal("bad", ample(), &contracted(&bad)).await;
-    assert!(error.starts_with("driver bad does not fit contract 1.0.0: "), "{error}");
+    assert!(error.starts_with("driver bad does not fit contract 1.1.0: "), "{error}");
     let error = refusal("bad", ample(), &contracted(b"\0asm\x0d\0\x01\0")).await;
     assert!(error.contains("does not export polymeter:driver/info@1.0.0"), "{error}");
 }
