@@ -65,6 +65,11 @@ impl PublicKey {
         KeyId::new(self.0.keynum())
     }
 
+    /// Whether `signature`, the text of a `.minisig` file, is this key's of `text`.
+    pub fn has_signed(&self, text: &str, signature: &str) -> bool {
+        Signature::adopt(signature).is_ok_and(|signature| signature.is_of(text, self))
+    }
+
     /// The text of a `.pub` file.
     pub fn to_file(&self) -> String {
         format!("untrusted comment: minisign public key {}\n{self}\n", self.id())
@@ -131,6 +136,12 @@ impl SecretKey {
         minisign::PublicKey::from_secret_key(&self.0).map(PublicKey).map_err(|_| BadKey::Secret)
     }
 
+    /// The text of a `.minisig` file for a text that lies beside it. `comment` is shown to people and
+    /// covered by the signature.
+    pub fn sign_text(&self, text: &str, comment: &str) -> Result<String, BadKey> {
+        Ok(self.sign(text, comment)?.text().to_owned())
+    }
+
     /// `comment` is shown to people and covered by the signature.
     pub(crate) fn sign(&self, data: &str, comment: &str) -> Result<Signature, BadKey> {
         let wrong = |error: minisign::PError| BadKey::NotMade(error.to_string());
@@ -151,7 +162,7 @@ fn without_checksum(text: &str) -> Option<minisign::SecretKey> {
     if is_such { minisign::SecretKey::from_bytes(&bytes).ok() } else { None }
 }
 
-/// A signature of `contents`.
+/// A signature of `contents`, or of a text that is no package.
 #[derive(Clone)]
 pub(crate) struct Signature {
     parsed: SignatureBox,

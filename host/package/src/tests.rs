@@ -439,4 +439,12 @@ fn debians_own_programs_agree() {
     worked(&run("tar", &["xf", "acme.pmdriver"]));
     let verify = ["-Vm", "contents", "-x", "contents.minisig", "-p", "their.pub"];
     worked(&minisign(&verify, folder.path()));
+
+    // The same for a text that is no package.
+    let signature = secret.sign_text("a report\n", "seven cases passed").expect("signs");
+    assert!(theirs.has_signed("a report\n", &signature));
+    assert!(!theirs.has_signed("a report", &signature));
+    std::fs::write(at("report"), "a report\n").expect("written");
+    std::fs::write(at("report.minisig"), signature).expect("written");
+    worked(&minisign(&["-Vm", "report", "-p", "their.pub"], folder.path()));
 }

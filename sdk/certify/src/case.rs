@@ -36,11 +36,15 @@ pub struct Play {
 /// A case as the report has it.
 #[derive(Debug, Clone, Serialize)]
 pub struct Case {
+    /// The call, the device, and what was done to which answer.
     pub name: String,
+    /// Nothing was wrong with what the driver did and said.
     pub passed: bool,
-    /// What the driver said, and what was true.
+    /// What the driver said.
     pub said: String,
+    /// What the simulator says is true.
     pub truth: String,
+    /// What was wrong, a sentence each.
     pub complaints: Vec<String>,
 }
 

@@ -91,7 +91,14 @@ impl Ended<'_> {
             | Answer::Set(SetOutcome::Unknown(text) | SetOutcome::NotSent(text)) => text,
             _ => return None,
         };
-        let marks = [" trapped: ", ": limit ", " returned ", " claims success"];
+        // The last two: the host did not believe the driver.
+        let marks = [
+            " trapped: ",
+            ": limit ",
+            " returned ",
+            " claims success",
+            " reports a refusal, but nothing came back",
+        ];
         marks.iter().any(|mark| text.contains(mark)).then(|| text.clone())
     }
 

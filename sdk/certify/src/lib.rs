@@ -13,6 +13,8 @@
 //! - `check` tells the truth afterwards;
 //! - a used instance answers as a fresh one, and the same call twice is answered alike.
 
+#![deny(missing_docs)]
+
 mod act;
 mod case;
 mod chance;
@@ -36,7 +38,7 @@ use chance::Chance;
 use device::Program;
 use polymeter_domain::VendorCode;
 use polymeter_package::Manifest;
-use polymeter_runtime::{Capability, Driver, DriverConfig, Limits, Options, Runtime, Vault};
+use polymeter_runtime::{Capability, Driver, DriverConfig, Knob, Limits, Options, Runtime, Vault};
 use polymeter_vault::Secret;
 use settings::{KeyShape, Settings};
 use sha2::{Digest, Sha256};
@@ -44,7 +46,6 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
-use std::time::Duration;
 
 /// What is certified.
 #[derive(Debug, Clone)]
@@ -53,12 +54,14 @@ pub struct Project {
     pub folder: PathBuf,
     /// What `{target}` stands for in `[certify]`.
     pub target: PathBuf,
+    /// What driver.toml says.
     pub manifest: Manifest,
+    /// The bytes of the component, as `polymeter-sdk build` wrote them.
     pub component: Vec<u8>,
 }
 
 /// Loads the component as a host does, holds it to its driver.toml, and plays the project's transcripts
-/// against it; how many those were.
+/// against it; how many those were. [`certify`] shows how a project is opened.
 pub fn test(project: &Project) -> Result<usize> {
     let executor = tokio::runtime::Runtime::new().context("the executor")?;
     executor.block_on(async {
@@ -81,6 +84,25 @@ fn vendor(manifest: &Manifest) -> Result<&VendorCode> {
 }
 
 /// Runs the whole suite, or the part that is chosen.
+///
+/// ```no_run
+/// use polymeter_certify::{Choice, Project, certify};
+/// use polymeter_package::Manifest;
+/// use std::path::Path;
+///
+/// let folder = Path::new("acme").canonicalize()?;
+/// let face = folder.join("driver.toml");
+/// let project = Project {
+///     target: folder.join("target"),
+///     manifest: Manifest::parse(&face, &std::fs::read_to_string(&face)?)?,
+///     component: std::fs::read(folder.join("target/drivers/acme.wasm"))?,
+///     folder,
+/// };
+/// let choice = Choice { only: Some("sell 1".to_owned()), faults: None };
+/// let report = certify(&project, 20_260_302, &choice)?;
+/// assert!(report.is_good(), "{}", report.summary());
+/// # Ok::<(), anyhow::Error>(())
+/// ```
 pub fn certify(project: &Project, seed: u64, choice: &Choice) -> Result<Report> {
     let executor = tokio::runtime::Runtime::new().context("the executor")?;
     executor.block_on(certified(project, seed, choice))
@@ -214,7 +236,7 @@ async fn load(
         vendor: Some(vendor.clone()),
         region: None,
         grants: grants.collect::<Result<_>>()?,
-        limits: with_head_room(wanted(manifest)),
+        limits: with_head_room(wanted(manifest)?),
     };
     // The vendor's own component on the vendor's own machine; a host compiles it apart.
     let runtime = Runtime::new(Options::in_process(vault))?;
@@ -223,25 +245,14 @@ async fn load(
 
 /// The host's defaults, and what driver.toml wants instead. A name that this SDK does not know is one
 /// for a host that does.
-fn wanted(manifest: &Manifest) -> Limits {
+fn wanted(manifest: &Manifest) -> Result<Limits> {
     let mut limits = Limits::default();
     for (name, value) in &manifest.limits {
-        let size = usize::try_from(*value).unwrap_or(usize::MAX);
-        let count = u32::try_from(*value).unwrap_or(u32::MAX);
-        match name.as_str() {
-            "component-bytes" => limits.component_bytes = size,
-            "memory-bytes" => limits.memory_bytes = size,
-            "cpu-ticks" => limits.cpu_ticks = *value,
-            "wall-ms" => limits.wall = Duration::from_millis(*value),
-            "exchanges" => limits.exchanges = count,
-            "line-bytes" => limits.line_bytes = size,
-            "log-lines" => limits.log_lines = count,
-            "result-bytes" => limits.result_bytes = size,
-            "concurrent-calls" => limits.concurrent_calls = size,
-            _ => {}
+        if let Some(knob) = Knob::from_name(name) {
+            limits.set(knob, *value).context("[limits] of driver.toml")?;
         }
     }
-    limits
+    Ok(limits)
 }
 
 /// Half of what is counted, three quarters of the memory. Time is left whole: this machine may be a

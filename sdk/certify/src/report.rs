@@ -12,21 +12,30 @@ const SHOWN: usize = 10;
 pub struct Report {
     /// Of this shape; a change of meaning makes it 2.
     pub format: u32,
+    /// Its name in driver.toml.
     pub driver: String,
+    /// Its version there.
     pub version: String,
+    /// The version of the contract that it was built for.
     pub contract: String,
     /// SHA-256 of the component, in hex.
     pub component: String,
+    /// The version of the SDK that certified.
     pub sdk: String,
+    /// Makes the same cases again.
     pub seed: u64,
     /// Cases were left out, by choice of who ran it: this certifies nothing.
     pub partial: bool,
+    /// How many cases passed.
     pub passed: usize,
+    /// How many failed.
     pub failed: usize,
+    /// All of them, in the order in which they were made up.
     pub cases: Vec<Case>,
 }
 
 impl Report {
+    /// There were cases, and none failed.
     pub fn is_good(&self) -> bool {
         self.failed == 0 && self.passed > 0
     }
@@ -36,6 +45,7 @@ impl Report {
         self.failed = self.cases.len() - self.passed;
     }
 
+    /// For machines, with a newline at its end.
     pub fn to_json(&self) -> serde_json::Result<String> {
         serde_json::to_string_pretty(self).map(|text| text + "\n")
     }

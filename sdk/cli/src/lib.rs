@@ -3,6 +3,23 @@
 //!
 //! Not here: arguments of the command line (main), the form of packages and keys
 //! (`polymeter_package`).
+//!
+//! ```no_run
+//! use polymeter_package::Role;
+//! use polymeter_sdk::{Language, build, keys, new, pack};
+//! use std::path::Path;
+//!
+//! let project = new(Path::new("."), "acme", Language::Rust, None)?;
+//! let out_dir = project.join("target/drivers");
+//! build(&project, &out_dir)?;
+//! let package = pack(&project, &out_dir)?;
+//! keys::generate(Path::new("acme"), None)?;
+//! let key = keys::read(Path::new("acme.key"), || anyhow::bail!("it has no password"))?;
+//! keys::sign(&package, Role::Vendor, &key)?;
+//! # Ok::<(), anyhow::Error>(())
+//! ```
+
+#![deny(missing_docs)]
 
 mod build;
 #[cfg(feature = "certify")]

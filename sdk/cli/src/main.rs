@@ -65,6 +65,9 @@ enum Command {
         /// At most so many faults.
         #[arg(long)]
         faults: Option<usize>,
+        /// Sign the report with this secret key; not for a part of the cases.
+        #[arg(long, value_name = "FILE.key", conflicts_with_all = ["only", "faults"])]
+        key: Option<PathBuf>,
     },
     /// Make a key pair, NAME.key and NAME.pub, in minisign's form.
     Keygen {
@@ -110,9 +113,12 @@ fn main() -> anyhow::Result<ExitCode> {
             let played = polymeter_sdk::test(&project, &out_dir)?;
             println!("{played} transcripts agree in WASM");
         }
-        Command::Certify { project, out_dir, seed, only, faults } => {
+        Command::Certify { project, out_dir, seed, only, faults, key } => {
             let choice = Choice { only, faults };
-            let (report, path) = polymeter_sdk::certify(&project, &out_dir, seed, &choice)?;
+            // First, so that nobody waits for a password that is typed wrong.
+            let key = key.map(|key| keys::read(&key, || keys::password(false))).transpose()?;
+            let (report, path) =
+                polymeter_sdk::certify(&project, &out_dir, seed, &choice, key.as_ref())?;
             print!("{}", report.summary());
             println!("report: {}", path.display());
             if !report.is_good() {

@@ -12,8 +12,11 @@ pub const FACE: &str = "driver.toml";
 /// What a driver is written in: `[build] language` of driver.toml, Rust where it says nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Language {
+    /// `rust`: a library crate, built for wasm32-unknown-unknown.
     Rust,
+    /// `c`: built with clang and wasi-libc.
     C,
+    /// `python`: built with componentize-py.
     Python,
 }
 
@@ -43,7 +46,9 @@ impl Language {
 pub struct Project {
     /// Absolute.
     pub folder: PathBuf,
+    /// What driver.toml says.
     pub manifest: Manifest,
+    /// What the driver is written in.
     pub language: Language,
     /// Where the language's own tools put things: cargo's target folder, else `target` in the project.
     pub target: PathBuf,

@@ -4,7 +4,8 @@
 //! The key is a developer's: made once beside the packages, without a password, worth nothing
 //! elsewhere. Demo and tests pin it.
 
-use anyhow::{Context, Result};
+use crate::guests;
+use anyhow::{Context, Result, ensure};
 use polymeter_package::Role;
 use polymeter_sdk::keys;
 use std::path::{Path, PathBuf};
@@ -14,12 +15,23 @@ pub const OUT_DIR: &str = "target/drivers";
 /// The two files of the key in there, without their ends.
 const DEVELOPER: &str = "developer";
 
-/// Every folder below `drivers/`, then the guests of the conformance tests. What has a `driver.toml`
-/// and a README becomes a signed package.
+/// Every folder below `drivers/`, then the guests of the conformance tests.
 pub fn build_all(root: &Path) -> Result<()> {
+    build(root, &[])
+}
+
+/// Those of these names, examples in other languages too, or all of Rust where there is none. What
+/// has a `driver.toml` and a README becomes a signed package.
+pub fn build(root: &Path, names: &[String]) -> Result<()> {
     let out_dir = root.join(OUT_DIR);
+    let (examples, names): (Vec<&str>, Vec<&str>) =
+        names.iter().map(String::as_str).partition(|name| guests::EXAMPLES.contains(name));
+    guests::build(root, &out_dir, &examples)?;
+    if names.is_empty() && !examples.is_empty() {
+        return Ok(());
+    }
     let key = developer_key(&out_dir)?;
-    for manifest in manifests(root)? {
+    for manifest in chosen(manifests(root)?, &names)? {
         let mut made = polymeter_sdk::build(&manifest, &out_dir)?;
         let project = manifest.parent().context("a manifest lies in a folder")?;
         if ["driver.toml", "README.md"].iter().all(|name| project.join(name).is_file()) {
@@ -40,6 +52,21 @@ fn developer_key(folder: &Path) -> Result<polymeter_package::SecretKey> {
         keys::generate(&stem, None)?;
     }
     keys::read(&secret, || anyhow::bail!("the developer's key has no password"))
+}
+
+fn chosen(manifests: Vec<PathBuf>, names: &[&str]) -> Result<Vec<PathBuf>> {
+    let is_in = |manifest: &PathBuf, name: &&str| {
+        manifest.parent().is_some_and(|folder| folder.ends_with(name))
+    };
+    for name in names {
+        ensure!(
+            manifests.iter().any(|manifest| is_in(manifest, name)),
+            "there is no driver {name} below drivers or tests/conformance"
+        );
+    }
+    let wanted =
+        |manifest: &PathBuf| names.is_empty() || names.iter().any(|name| is_in(manifest, name));
+    Ok(manifests.into_iter().filter(wanted).collect())
 }
 
 fn manifests(root: &Path) -> Result<Vec<PathBuf>> {

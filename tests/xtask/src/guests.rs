@@ -15,7 +15,7 @@ const PYTHON: &str = "target/python";
 const COMPONENTIZE_PY: &str = "componentize-py==0.25.1";
 
 /// Folders below `vendor-examples/`.
-const EXAMPLES: &[&str] = &["acme-c", "acme-python"];
+pub const EXAMPLES: &[&str] = &["acme-c", "acme-python"];
 
 /// Installs what is missing: Debian's clang and wasi-libc, componentize-py.
 pub fn set_up(root: &Path) -> Result<()> {
@@ -45,10 +45,10 @@ fn has_builtins() -> Result<bool> {
     Ok(Path::new(String::from_utf8_lossy(&output.stdout).trim()).is_file())
 }
 
-/// The components of all examples, `<name>.wasm` in `out_dir`.
-pub fn build(root: &Path, out_dir: &Path) -> Result<()> {
+/// The components of these examples, `<name>.wasm` in `out_dir`.
+pub fn build(root: &Path, out_dir: &Path, names: &[&str]) -> Result<()> {
     let tools = root.join(PYTHON).join("bin");
-    for name in EXAMPLES {
+    for name in names {
         let project = root.join("vendor-examples").join(name);
         let component = out_dir.join(format!("{name}.wasm"));
         let sources = [project.join("src"), project.join("driver.toml")];

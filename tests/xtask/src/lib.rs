@@ -58,7 +58,7 @@ pub fn test(arguments: &[String]) -> Result<()> {
 pub fn examples() -> Result<()> {
     let root = root();
     guests::set_up(&root)?;
-    guests::build(&root, &root.join(drivers::OUT_DIR))
+    guests::build(&root, &root.join(drivers::OUT_DIR), guests::EXAMPLES)
 }
 
 /// Plays the hostile drivers against the program as it is built now.
@@ -75,8 +75,11 @@ pub fn gallery(write: bool) -> Result<()> {
     run(&mut gallery)
 }
 
+/// Formatting and clippy; the vendor's example in Rust is a workspace of its own.
 pub fn lint() -> Result<()> {
     cargo(&["fmt", "--all", "--check"])?;
+    let example = root().join("vendor-examples/acme-rust");
+    run(cargo_command(&["fmt", "--check"]).current_dir(example))?;
     cargo(&["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"])
 }
 
@@ -105,10 +108,15 @@ pub fn bench(quick: bool) -> Result<()> {
     run(bench.current_dir(&root))
 }
 
-/// The cargo that runs us, in the workspace's root.
 fn cargo(arguments: &[&str]) -> Result<()> {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    run(Command::new(cargo).args(arguments).current_dir(root()))
+    run(&mut cargo_command(arguments))
+}
+
+/// The cargo that runs us, in the workspace's root.
+fn cargo_command(arguments: &[&str]) -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.args(arguments).current_dir(root());
+    command
 }
 
 fn run(command: &mut Command) -> Result<()> {

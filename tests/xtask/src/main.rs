@@ -23,8 +23,11 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
-    /// Build every driver into target/drivers.
-    Drivers,
+    /// Build every driver into target/drivers, or those that are named.
+    Drivers {
+        /// Folders below drivers, tests/conformance or, for other languages, vendor-examples.
+        names: Vec<String>,
+    },
     /// Build the vendor examples in C and Python into target/drivers.
     Examples,
     /// Check formatting, then clippy with warnings as errors.
@@ -49,7 +52,7 @@ fn main() -> anyhow::Result<()> {
     match Arguments::parse().command {
         Command::Demo { arguments } => xtask::demo(&arguments),
         Command::Test { arguments } => xtask::test(&arguments),
-        Command::Drivers => xtask::drivers::build_all(&xtask::root()),
+        Command::Drivers { names } => xtask::drivers::build(&xtask::root(), &names),
         Command::Examples => xtask::examples(),
         Command::Lint => xtask::lint(),
         Command::Tidy => xtask::tidy::run(&xtask::root()),

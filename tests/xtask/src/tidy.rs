@@ -190,21 +190,29 @@ fn readme_complaints(readme: &str) -> Vec<String> {
 /// The examples speak one protocol in several languages: transcripts and the protocol's page are the
 /// same in all of them, and so is the simulator of those that have it in Python.
 fn example_complaints(files: &[File]) -> Vec<String> {
-    let shared = |path: &str| path.contains("/transcripts/") || path.ends_with("/simulator.py");
+    const LANGUAGES: &[&str] = &["c", "python", "rust"];
+    const SIMULATED_IN_PYTHON: &[&str] = &["c", "python"];
     let page =
         |text: &str| text.split_once("\n## The HALO protocol").map(|(_, page)| page.to_owned());
     let mut complaints = Vec::new();
     for file in files {
-        let Some(name) = file.path.strip_prefix("vendor-examples/acme-python/") else { continue };
-        let path = format!("vendor-examples/acme-c/{name}");
-        let other = files.iter().find(|other| other.path == path).map(|other| &other.text);
-        let same = match name {
-            "README.md" => other.is_some_and(|text| page(text) == page(&file.text)),
-            name if shared(&format!("/{name}")) => other == Some(&file.text),
-            _ => true,
+        let Some(path) = file.path.strip_prefix("vendor-examples/acme-") else { continue };
+        let Some((own, name)) = path.split_once('/') else { continue };
+        let sharing = match name {
+            "simulator.py" => SIMULATED_IN_PYTHON,
+            name if name == "README.md" || name.starts_with("transcripts/") => LANGUAGES,
+            _ => continue,
         };
-        if !same {
-            complaints.push(format!("{}: not the same as {path}", file.path));
+        for language in sharing.iter().filter(|language| **language != own) {
+            let path = format!("vendor-examples/acme-{language}/{name}");
+            let other = files.iter().find(|other| other.path == path).map(|other| &other.text);
+            let same = match name {
+                "README.md" => other.is_some_and(|text| page(text) == page(&file.text)),
+                _ => other == Some(&file.text),
+            };
+            if !same {
+                complaints.push(format!("{}: not the same as {path}", file.path));
+            }
         }
     }
     complaints
@@ -275,23 +283,29 @@ mod tests {
 
     #[test]
     fn examples_in_several_languages_are_one_example() {
-        let check = |c: &str, python: &str, expected: usize| {
-            let file = |language: &str, (name, text): (&str, &str)| File {
+        // The texts of one file in C, Python and Rust; a language without one has no such file.
+        let check = |name: &str, texts: [&str; 3], expected: usize| {
+            let examples = ["c", "python", "rust"].into_iter().zip(texts);
+            let file = |(language, text): (&str, &str)| File {
                 path: format!("vendor-examples/acme-{language}/{name}"),
                 text: text.to_owned(),
             };
-            let (c, python) = (c.split_once('='), python.split_once('='));
-            let files = [c.map(|it| file("c", it)), python.map(|it| file("python", it))];
-            let files: Vec<File> = files.into_iter().flatten().collect();
-            assert_eq!(example_complaints(&files).len(), expected);
+            let files: Vec<File> =
+                examples.filter(|(_, text)| !text.is_empty()).map(file).collect();
+            assert_eq!(example_complaints(&files).len(), expected, "{name} {texts:?}");
         };
-        check("transcripts/ok/a.transcript=1", "transcripts/ok/a.transcript=1", 0);
-        check("transcripts/ok/a.transcript=1", "transcripts/ok/a.transcript=2", 1);
-        check("simulator.py=1", "simulator.py=2", 1);
-        check("", "transcripts/ok/a.transcript=1", 1);
-        check("README.md=C\n## The HALO protocol\n1", "README.md=P\n## The HALO protocol\n1", 0);
-        check("README.md=C\n## The HALO protocol\n1", "README.md=P\n## The HALO protocol\n2", 1);
-        check("driver.toml=1", "driver.toml=2", 0);
+        check("transcripts/ok/a.transcript", ["1", "1", "1"], 0);
+        check("transcripts/ok/a.transcript", ["1", "2", "1"], 4);
+        check("transcripts/ok/a.transcript", ["1", "1", "2"], 4);
+        check("transcripts/ok/a.transcript", ["", "1", "1"], 2);
+        check("transcripts/ok/a.transcript", ["1", "1", ""], 2);
+        check("simulator.py", ["1", "1", ""], 0);
+        check("simulator.py", ["1", "2", ""], 2);
+        let page = |own: &str, page: &str| format!("{own}\n## The HALO protocol\n{page}");
+        let (c, python, rust) = (page("C", "1"), page("P", "1"), page("R", "1"));
+        check("README.md", [&c, &python, &rust], 0);
+        check("README.md", [&c, &python, &page("R", "2")], 4);
+        check("driver.toml", ["1", "2", "3"], 0);
     }
 
     #[test]

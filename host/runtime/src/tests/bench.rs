@@ -6,8 +6,6 @@ use polymeter_domain::{
 };
 use polymeter_transport::{Endpoint, Line, LineLease, LineSettings, Priority};
 use polymeter_vault::{Kind, Secret};
-use std::path::Path;
-use std::process::Command;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -31,33 +29,13 @@ pub(super) fn runtime() -> Runtime {
 /// The misbehaving driver.
 pub(super) fn component() -> &'static [u8] {
     static COMPONENT: OnceLock<Vec<u8>> = OnceLock::new();
-    COMPONENT.get_or_init(|| guest("tests/conformance/misbehaving"))
+    COMPONENT.get_or_init(|| guests::component("misbehaving"))
 }
 
 /// The driver that was built against the frozen folder `wit/1.0.0`.
 pub(super) fn old_component() -> &'static [u8] {
     static COMPONENT: OnceLock<Vec<u8>> = OnceLock::new();
-    COMPONENT.get_or_init(|| guest("tests/conformance/contract-1-0"))
-}
-
-/// A guest in this folder of the tree, built by the vendor's own command. As a process, because no
-/// crate of the host may depend on the SDK.
-pub(super) fn guest(folder: &str) -> Vec<u8> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let out_dir = root.join("target/drivers-test");
-    let manifest = root.join(folder).join("Cargo.toml");
-    let name = folder.rsplit('/').next().unwrap_or(folder);
-    let built = Command::new(env!("CARGO"))
-        .current_dir(&root)
-        .args(["run", "--quiet", "--bin", "polymeter-sdk", "--", "build"])
-        .arg("--manifest-path")
-        .arg(&manifest)
-        .arg("--out-dir")
-        .arg(&out_dir)
-        .output()
-        .expect("cargo starts");
-    assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
-    std::fs::read(out_dir.join(name).with_extension("wasm")).expect("the component")
+    COMPONENT.get_or_init(|| guests::component("contract-1-0"))
 }
 
 /// Limits that no innocent call meets, however busy the machine; and no quarantine, for one driver

@@ -1,8 +1,8 @@
 //! Every call is written down, and what was written replays.
 
 use super::bench::{
-    FarEnd, ample, component, config, customer, device, driver, guest, lease, line, moment,
-    purchase, runtime,
+    FarEnd, ample, component, config, customer, device, driver, lease, line, moment, purchase,
+    runtime,
 };
 use crate::transcript::{Function, Transcript};
 use crate::{
@@ -184,7 +184,7 @@ async fn shipped_drivers_do_what_their_transcripts_say() {
             vendor: Some(VendorCode::new(code).expect("a code")),
             ..config(ample())
         };
-        let driver = runtime().load(config, &guest(folder)).await.expect("loads");
+        let driver = runtime().load(config, &guests::component(name)).await.expect("loads");
         let texts = || files.iter().map(|(file, text)| (file.as_str(), text.as_str()));
         let coverage = check_transcripts(&driver, texts()).await;
         let coverage = coverage.unwrap_or_else(|error| panic!("{}", chain(&error)));

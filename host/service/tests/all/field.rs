@@ -11,8 +11,7 @@ use polymeter_runtime::{Capability, Driver, DriverConfig, Limits, Options, Runti
 use polymeter_service::{Actor, Edition, Fitting, NewMeter, Parts, SaleRequest, SaleView, Service};
 use polymeter_transport::{Endpoint, Line, LineSettings};
 use polymeter_vault::{Kind, Secret};
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tempfile::TempDir;
@@ -30,24 +29,12 @@ pub struct Field {
     _folder: TempDir,
 }
 
-/// The driver as it is shipped: built and encoded once, by the tool that vendors use. A child process,
-/// because `host` may not depend on `sdk`.
+/// The driver as it is shipped.
 async fn driver() -> Arc<Driver> {
     static DRIVER: OnceCell<Arc<Driver>> = OnceCell::const_new();
     DRIVER
         .get_or_init(|| async {
-            let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-            let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-            let built = Command::new(cargo)
-                .current_dir(&root)
-                .args(["run", "-q", "-p", "polymeter-sdk", "--", "build"])
-                .args(["--manifest-path", "drivers/dlt645-2007/Cargo.toml"])
-                .args(["--out-dir", "target/drivers"])
-                .status()
-                .expect("cargo starts");
-            assert!(built.success(), "the driver builds");
-            let component = std::fs::read(root.join("target/drivers/dlt645-2007.wasm"))
-                .expect("the driver was written");
+            let component = guests::component("dlt645-2007");
             let vendor = VendorCode::new("DLT645").expect("a code");
             // The simulated meters' public test key.
             let key = Secret::from_hex(b"00112233445566778899AABBCCDDEEFF").expect("hex");
