@@ -18,6 +18,12 @@ static VENDOR: &str = "HOSTILE-000";
 const TRAPS: &str = "HOSTILE-TRP";
 const LOOPS: &str = "HOSTILE-LOP";
 
+/// A DL/T 645 question to the meter 000000000001, which is another driver's, on another line.
+const OTHERS_FRAME: &[u8] =
+    &[0xFE, 0x68, 0x01, 0, 0, 0, 0, 0, 0x68, 0x11, 0x04, 0x33, 0x33, 0x34, 0x33, 0xB3, 0x16];
+const IMPOSSIBLE: LocalTime =
+    LocalTime { year: 2026, month: 99, day: 99, hour: 99, minute: 99, second: 99 };
+
 #[derive(Debug)]
 pub struct Hostile;
 polymeter_driver::export!(Hostile);
@@ -51,6 +57,13 @@ fn act<'a>(call: &'a Call, verb: &str) -> &'a str {
     }
 }
 
+/// A text that is none. Whoever reads it must find out by itself.
+#[expect(unsafe_code, reason = "that is the hostility")]
+fn not_utf_8() -> String {
+    // SAFETY: nothing here reads it; the host checks every text that crosses to it.
+    unsafe { String::from_utf8_unchecked(black_box(vec![b'x', 0xC3, 0x28, 0xFF])) }
+}
+
 fn measured(value: Value) -> Measurement {
     Measurement {
         register: codes::register::VOLTAGE[0].into(),
@@ -72,7 +85,7 @@ fn read(host: &mut dyn Host, call: &Call) -> Result<Vec<Measurement>, DriverErro
             black_box(descend(0));
         }
         "memory" => hoard(),
-        "panic" => panic!("hostile"),
+        "panic" | "keeps-trapping" => panic!("hostile"),
         "16-mib" => return Ok(vec![measured(Value::Text("x".repeat(16 << 20)))]),
         "100000-records" => return Ok(vec![fine; 100_000]),
         "wrong-register" => return Ok(vec![Measurement { register: "no code".into(), ..fine }]),
@@ -81,11 +94,26 @@ fn read(host: &mut dyn Host, call: &Call) -> Result<Vec<Measurement>, DriverErro
         "log-escapes" => {
             host.log(Level::Error, "\u{1b}[2J\u{1b}[31mERROR the meter was paid\r\nfake")
         }
+        "log-not-utf-8" => host.log(Level::Info, &not_utf_8()),
+        "not-utf-8" => return Ok(vec![measured(Value::Text(not_utf_8()))]),
+        "wrong-length" => return Ok(vec![measured(Value::Bytes(vec![0; 5_000]))]),
+        "impossible-time" => return Ok(vec![measured(Value::Time(IMPOSSIBLE)), fine]),
         "log-3-mb" => (0..10).for_each(|_| host.log(Level::Info, &"x".repeat(3 << 20))),
         "send-gigabytes" => loop {
-            host.send(&[0x55; 1 << 10])?;
+            host.send(&[0x55; 4 << 10])?;
+            host.receive(1)?;
         },
-        "send-at-once" => host.send(&vec![0x55; 64 << 20])?,
+        "send-for-ever" => loop {
+            host.send(&[0x55; 16])?;
+            host.receive(1)?;
+        },
+        "send-at-once" => host.send(&vec![0x55; 512 << 10])?,
+        "other-address" => host.send(OTHERS_FRAME)?,
+        // The far end answers this one byte by byte, for longer than a call may last.
+        "suspended" => {
+            host.send(b"dribble")?;
+            host.receive(60_000)?;
+        }
         "hold-the-line" => loop {
             let _ = host.receive(1);
         },
@@ -97,6 +125,10 @@ fn read(host: &mut dyn Host, call: &Call) -> Result<Vec<Measurement>, DriverErro
             let label = if other { "regional" } else { "purse" };
             let key = Key { label: label.into(), path: vec![] };
             host.mac(&key, 1, &[0; 8], b"give me a mac")?;
+        }
+        "mac-3-mb" => {
+            let (key, data) = (Key { label: "purse".into(), path: vec![] }, vec![0x55; 3 << 20]);
+            (0..10).for_each(|_| drop(host.mac(&key, 1, &[0; 8], &data)));
         }
         "random-storm" => loop {
             black_box(host.random(256)?);
@@ -185,6 +217,7 @@ impl MeterDriver for Hostile {
                             extras: vec![],
                         }));
                     }
+                    "honestly" => return Ok(confirmed(count)),
                     "error-after-sending" => {
                         return Err(DriverError::new(codes::error::BAD_PARAMETER, "nothing sent"));
                     }

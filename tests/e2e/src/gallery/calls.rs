@@ -2,215 +2,34 @@
 //! program, with real drivers and their meters beside it.
 
 use super::Row;
+use super::cases::{Asked, CASES, Case, OTHER_ADDRESS, OTHER_REGION, SEND_AT_ONCE};
 use super::wild::{LINE, Wild};
-use crate::money::{applied, meter_credit};
+use crate::money::{applied, meter_credit, until_settled};
 use crate::{Api, METERS, Program, Site};
 use anyhow::{Context, Result, ensure};
 use reqwest::Method;
 use serde_json::json;
 use std::path::PathBuf;
-
-/// What is asked of the driver, and what must come of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Asked {
-    /// The reading fails, and the program's log says this.
-    Read(&'static str),
-    /// The reading succeeds nevertheless.
-    ReadAnyway,
-    /// The sale ends in this state, and its history or the log says this.
-    Sell(&'static str, &'static str),
-}
-
-struct Case {
-    act: &'static str,
-    does: &'static str,
-    ends: &'static str,
-    asked: Asked,
-}
-
-const fn case(act: &'static str, does: &'static str, ends: &'static str, asked: Asked) -> Case {
-    Case { act, does, ends, asked }
-}
-
-const CPU: &str = "the call ends by the limit cpu-ticks";
-const UNRESOLVED: &str = "the sale is unresolved, nothing is posted";
-const RESERVED: &str = "no byte left: the sale stays reserved, nothing is posted";
-
-const OTHER_REGION: &str = "other-regions-key";
-
-const CASES: &[Case] = &[
-    case("loop", "computes for ever", CPU, Asked::Read("limit cpu-ticks is spent")),
-    case("recursion", "calls itself for ever", "the call ends in a trap", Asked::Read("trapped")),
-    case("panic", "panics in a reading", "the call ends in a trap", Asked::Read("trapped")),
-    case(
-        "memory",
-        "takes all memory",
-        "the call ends by the limit memory-bytes",
-        Asked::Read("limit memory-bytes is spent"),
-    ),
-    case(
-        "16-mib",
-        "returns a text of 16 MiB",
-        "the call ends by the limit result-bytes",
-        Asked::Read("limit result-bytes is spent"),
-    ),
-    case(
-        "100000-records",
-        "returns 100 000 records",
-        "the call ends by the limit result-bytes",
-        Asked::Read("limit result-bytes is spent"),
-    ),
-    case(
-        "wrong-register",
-        "returns a register that is none",
-        "the reading is refused, with what was returned",
-        Asked::Read("as a register no code"),
-    ),
-    case(
-        "huge-numbers",
-        "returns numbers of a scale that nothing has",
-        "they are kept as they are, digit by digit",
-        Asked::ReadAnyway,
-    ),
-    case(
-        "log-flood",
-        "writes 100 000 lines into the log",
-        "the first hundred are kept, the others counted",
-        Asked::ReadAnyway,
-    ),
-    case(
-        "log-escapes",
-        "writes ANSI escapes and forged lines into the log",
-        "they are escaped; the log stays one line",
-        Asked::ReadAnyway,
-    ),
-    case(
-        "log-3-mb",
-        "writes ten lines of 3 MB into the log",
-        "the call ends by the limit result-bytes",
-        Asked::Read("limit result-bytes is spent"),
-    ),
-    case(
-        "send-gigabytes",
-        "sends frames for ever",
-        "the call ends by the limit exchanges or line-bytes",
-        Asked::Read("is spent"),
-    ),
-    case(
-        "send-at-once",
-        "sends 64 MiB in one frame",
-        "the call ends by a limit before a byte leaves",
-        Asked::Read("is spent"),
-    ),
-    case(
-        "hold-the-line",
-        "listens for ever",
-        "the call ends by the limit wall-ms, the line is free again",
-        Asked::Read("is spent"),
-    ),
-    case("import-storm", "calls an import for ever", CPU, Asked::Read("limit cpu-ticks is spent")),
-    case(
-        "random-storm",
-        "asks for random bytes for ever",
-        CPU,
-        Asked::Read("limit cpu-ticks is spent"),
-    ),
-    case(
-        "other-vendors-key",
-        "asks for a MAC under another vendor's key",
-        "the vault has no such key for it",
-        Asked::Read("no key"),
-    ),
-    case(
-        OTHER_REGION,
-        "asks for a MAC under its own vendor's key of another region",
-        "the vault has no such key for it",
-        Asked::Read("no key"),
-    ),
-    case(
-        "claim-without-sending",
-        "claims a sale without sending a byte",
-        RESERVED,
-        Asked::Sell("reserved", "no byte left the host"),
-    ),
-    case(
-        "refuse-without-sending",
-        "reports a refusal without asking the meter",
-        RESERVED,
-        Asked::Sell("reserved", "no byte left the host"),
-    ),
-    case(
-        "never-receive",
-        "sends a frame, never listens, claims success",
-        UNRESOLVED,
-        Asked::Sell("unresolved", "nothing came back on the line"),
-    ),
-    case(
-        "sell-panic",
-        "panics in the middle of a sale",
-        UNRESOLVED,
-        Asked::Sell("unresolved", "trapped"),
-    ),
-    case(
-        "sell-loop",
-        "computes for ever in the middle of a sale",
-        UNRESOLVED,
-        Asked::Sell("unresolved", "limit cpu-ticks is spent"),
-    ),
-    case(
-        "sell-memory",
-        "takes all memory in the middle of a sale",
-        UNRESOLVED,
-        Asked::Sell("unresolved", "limit memory-bytes is spent"),
-    ),
-    case(
-        "sell-hold-the-line",
-        "listens for ever in the middle of a sale",
-        UNRESOLVED,
-        Asked::Sell("unresolved", "is spent"),
-    ),
-    case(
-        "lie-about-the-count",
-        "confirms another purchase count than was asked",
-        UNRESOLVED,
-        Asked::Sell("unresolved", ""),
-    ),
-    case(
-        "impossible-balance",
-        "confirms with a balance in a unit that is none",
-        UNRESOLVED,
-        Asked::Sell("unresolved", "a credit of quantity 77"),
-    ),
-    case(
-        "error-after-sending",
-        "says that nothing was sent after a frame has left",
-        UNRESOLVED,
-        Asked::Sell("unresolved", ""),
-    ),
-];
+use std::time::{Duration, Instant};
 
 /// A short wall time, so that a driver that holds the line does not hold up the gallery; and CPU enough
 /// that another limit is met first where one should be, however busy the machine.
-const LIMITS: &str = "wall-ms = 4000\ncpu-ticks = 100";
+/// Quarantine has a row of its own and must end no other.
+const LIMITS: &str = "wall-ms = 4000\ncpu-ticks = 100\ntraps = 1000";
+/// Everything as it comes.
+const QUARANTINED_LIMITS: &str = "wall-ms = 4000";
+
+/// What every account and every sale of the hostile driver sends, once, before it misbehaves.
+const QUESTION: &[u8] = b"hostile";
+const PAID: &str = "10.00";
 
 fn vendor(number: usize) -> String {
     format!("HOSTILE-{number:03}")
 }
 
-impl Case {
-    /// The address that orders it from `tests/conformance/hostile`.
-    fn address(&self) -> String {
-        match self.asked {
-            Asked::Sell(..) => {
-                format!("sell:{}", self.act.strip_prefix("sell-").unwrap_or(self.act))
-            }
-            _ => format!("read:{}", self.act),
-        }
-    }
-}
-
 /// The running program and what is asked of it.
 struct Ground {
+    wild: Wild,
     site: Site,
     program: Program,
     api: Api,
@@ -220,17 +39,18 @@ struct Ground {
 pub async fn run() -> Result<Vec<Row>> {
     let folder = tempfile::tempdir()?;
     let wild = Wild::new(folder.path().to_owned()).await?;
-    let mut more = wild.line();
-    for number in 1..=CASES.len() {
-        let region = if CASES[number - 1].act == OTHER_REGION { "south" } else { "" };
-        more += &wild.driver(&vendor(number), region, LIMITS)?;
+    let quarantined = CASES.len() + 1;
+    let mut more = wild.line() + &wild.driver(&vendor(quarantined), "", QUARANTINED_LIMITS)?;
+    for (number, case) in CASES.iter().enumerate() {
+        let region = if case.act == OTHER_REGION { "south" } else { "" };
+        more += &wild.driver(&vendor(number + 1), region, LIMITS)?;
     }
     let regional =
         CASES.iter().position(|case| case.act == OTHER_REGION).context("no such case")?;
     let (site, program) = Site::with_more(&more, &[(&vendor(regional + 1), "north")]).await?;
     let log = site.config.with_extension("log");
     let api = site.api(&program);
-    let mut ground = Ground { site, program, api, log };
+    let mut ground = Ground { wild, site, program, api, log };
     let mut rows = Vec::new();
     for (number, case) in CASES.iter().enumerate() {
         let failure = ground.play(number + 1, case).await.err();
@@ -241,7 +61,14 @@ pub async fn run() -> Result<Vec<Row>> {
             failure: failure.map(|error| format!("{error:#}")),
         });
     }
-    ground.books().await?;
+    let failure = ground.quarantine(quarantined).await.err();
+    rows.push(Row {
+        driver: "keeps-trapping".to_owned(),
+        does: "panics whenever it reads a meter",
+        ends: "after three traps its calls are answered at once without it and a sale is not sent; \
+               once it is released that sale is delivered",
+        failure: failure.map(|error| format!("{error:#}")),
+    });
     Ok(rows)
 }
 
@@ -249,7 +76,9 @@ impl Ground {
     /// The row's own meter, the act, and then whether all the rest goes on.
     async fn play(&mut self, number: usize, case: &Case) -> Result<()> {
         let begins = std::fs::metadata(&self.log)?.len();
-        let meter_id = self.add_meter(number, case).await?;
+        self.wild.forget();
+        let sells = matches!(case.asked, Asked::Sell(..));
+        let meter_id = self.add_meter(number, &case.address(), sells).await?;
         match case.asked {
             Asked::Read(says) => {
                 let answer = self.read(&meter_id).await?;
@@ -257,35 +86,52 @@ impl Ground {
                 ensure!(answer.status.as_u16() != 500, "{}", answer.body);
                 self.logged(begins, says)?;
             }
-            Asked::ReadAnyway => {
+            Asked::ReadAnyway(says) => {
                 let answer = self.read(&meter_id).await?;
                 ensure!(answer.status.is_success(), "{}", answer.body);
+                let body = answer.body.to_string();
+                ensure!(
+                    body.contains(says) || self.logged(begins, says).is_ok(),
+                    "nothing of `{says}` in {body}"
+                );
             }
             Asked::Sell(state, says) => {
                 let sale = uuid::Uuid::now_v7().to_string();
-                let answer = self.api.sell(&sale, &meter_id, "10.00").await?;
+                let answer = self.api.sell(&sale, &meter_id, PAID).await?;
                 ensure!(answer.body["state"] == state, "the sale is {}", answer.body);
                 let history = self.api.get(&format!("/api/v1/sales/{sale}")).await?.to_string();
                 ensure!(
                     history.contains(says) || self.logged(begins, says).is_ok(),
                     "nothing of `{says}` in {history}"
                 );
+                // The account's question, and the sale's own: never a second one of a sale in doubt.
+                self.asked(if state == "reserved" { 1 } else { 2 }).await?;
+                let pending = self.credit(&meter_id, "credits_pending").await?;
+                ensure!(pending == PAID, "{pending} is in flight");
             }
         }
+        match case.act {
+            OTHER_ADDRESS => {
+                let heard = self.wild.heard();
+                ensure!(heard.ends_with(&[0xB3, 0x16]), "its own line had {heard:02x?}");
+            }
+            SEND_AT_ONCE => ensure!(self.wild.heard().is_empty(), "bytes left"),
+            _ => {}
+        }
+        let credit = self.credit(&meter_id, "credits_posted").await?;
+        ensure!(credit == "0.00", "{credit} was credited");
         self.log_is_clean(begins)?;
-        self.not_credited(&meter_id).await?;
         self.neighbours_are_served().await
     }
 
-    async fn add_meter(&self, number: usize, case: &Case) -> Result<String> {
-        let serial_number = format!("H-{number}");
+    async fn add_meter(&self, number: usize, address: &str, sells: bool) -> Result<String> {
         let new = json!({
-            "serial_number": serial_number, "vendor": vendor(number), "line": LINE,
-            "address": case.address(), "price_per_kwh": "0.52",
+            "serial_number": format!("H-{number}-{sells}"), "vendor": vendor(number), "line": LINE,
+            "address": address, "price_per_kwh": "0.52",
         });
         let meter = self.api.post("/api/v1/meters", new).await?;
         let meter_id = meter["meter_id"].as_str().context("no meter_id")?.to_owned();
-        if matches!(case.asked, Asked::Sell(..)) {
+        if sells {
             let customer = json!({
                 "number": format!("9{number:05}"), "name": "Nobody", "phone": "13800000000",
                 "premises": "Nowhere",
@@ -324,15 +170,33 @@ impl Ground {
         Ok(())
     }
 
-    /// The ledger has posted nothing for this meter; what a sale holds pending is no credit.
-    async fn not_credited(&self, meter_id: &str) -> Result<()> {
+    /// What the ledger says of the meter's credit in that column.
+    async fn credit(&self, meter_id: &str, column: &str) -> Result<String> {
         let balance = self.api.get("/api/v1/ledger/trial-balance").await?;
         ensure!(balance["difference"] == "0.00", "{balance}");
         let name = format!("meter-credit/{meter_id}");
         let lines = balance["lines"].as_array().context("no lines")?;
-        for line in lines.iter().filter(|line| line["account"] == name.as_str()) {
-            ensure!(line["credits_posted"] == "0.00", "it was credited: {line}");
+        let line = lines.iter().find(|line| line["account"] == name.as_str());
+        let Some(line) = line else { return Ok("0.00".to_owned()) };
+        Ok(line[column].as_str().with_context(|| format!("no {column} in {line}"))?.to_owned())
+    }
+
+    /// The far end heard the question that many times, and nothing else.
+    async fn asked(&self, times: usize) -> Result<()> {
+        let expected = QUESTION.repeat(times);
+        // What the program wrote is on its way at most for a moment.
+        for _ in 0..100 {
+            if self.wild.heard().len() >= expected.len() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
         }
+        let heard = self.wild.heard();
+        ensure!(
+            heard == expected,
+            "the meter heard `{}` instead of {times} questions",
+            String::from_utf8_lossy(&heard)
+        );
         Ok(())
     }
 
@@ -347,10 +211,10 @@ impl Ground {
             let answer = self.api.sell(&sale, &meter_id, "1.00").await?;
             ensure!(answer.body["state"] == "confirmed", "{}: {answer:?}", meter.serial_number);
         }
-        Ok(())
+        self.books().await
     }
 
-    /// The books and the meters agree at the end, to the fen.
+    /// The neighbours' books and meters agree, to the fen.
     async fn books(&self) -> Result<()> {
         for meter in METERS.iter().filter(|meter| meter.serial_number.ends_with("-1")) {
             let meter_id = self.site.meter_id(&self.api, meter).await?;
@@ -359,5 +223,40 @@ impl Ground {
             ensure!(posted == fen, "{}: {posted} posted, {fen} taken", meter.serial_number);
         }
         Ok(())
+    }
+    /// Another driver three times into a trap, then a sale by it, then the same sale after its release.
+    async fn quarantine(mut self, number: usize) -> Result<()> {
+        let trapping = self.add_meter(number, "read:keeps-trapping", false).await?;
+        self.wild.forget();
+        let selling = self.add_meter(number, "sell:honestly", true).await?;
+        for _ in 0..3 {
+            let answer = self.read(&trapping).await?;
+            ensure!(answer.status.as_u16() == 502, "{}: {}", answer.status, answer.body);
+        }
+        let began = Instant::now();
+        for meter_id in [&trapping, &selling] {
+            let answer = self.read(meter_id).await?;
+            let text = answer.body.to_string();
+            ensure!(answer.status.as_u16() == 503 && text.contains("is in quarantine"), "{text}");
+        }
+        let sale = uuid::Uuid::now_v7().to_string();
+        let answer = self.api.sell(&sale, &selling, PAID).await?;
+        ensure!(answer.body["state"] == "reserved", "the sale is {}", answer.body);
+        ensure!(began.elapsed() < Duration::from_secs(2), "not at once: {:?}", began.elapsed());
+        let history = self.api.get(&format!("/api/v1/sales/{sale}")).await?.to_string();
+        ensure!(history.contains("is in quarantine"), "{history}");
+        self.asked(1).await?;
+        self.neighbours_are_served().await?;
+
+        // Quarantine is not kept on disk; a program started anew has released every driver.
+        self.program.kill().await?;
+        self.program = Program::start(&self.site.config, None).await?;
+        self.api = self.site.api(&self.program);
+        let state = until_settled(&self.api, &sale, &selling, PAID).await?;
+        ensure!(state == "confirmed", "after its release the sale is {state}");
+        self.asked(2).await?;
+        let credit = self.credit(&selling, "credits_posted").await?;
+        ensure!(credit == PAID, "{credit} was posted");
+        self.neighbours_are_served().await
     }
 }

@@ -7,6 +7,8 @@ use crate::{program, run as run_program};
 use anyhow::{Context, Result, ensure};
 use std::path::Path;
 
+const HANDLE_LEAK: &str = "handle-leak";
+
 /// A file, what is wrong with it, and what the refusal must say.
 struct Case {
     name: &'static str,
@@ -33,7 +35,7 @@ pub async fn run() -> Result<Vec<Row>> {
 async fn refused(folder: &Path, case: &Case) -> Result<()> {
     let file = folder.join(format!("{}.pmdriver", case.name));
     // A component that imports nothing says so; whatever else is wrong with it is seen before.
-    let imports = if case.name == "no-driver" { "" } else { IMPORTS };
+    let imports = if ["no-driver", HANDLE_LEAK].contains(&case.name) { "" } else { IMPORTS };
     std::fs::write(&file, package(case.vendor, &case.bytes, imports)?)?;
     let good = program::drivers()?.join("acrel-adf400l.pmdriver");
     let head = "[server]\nlisten = \"127.0.0.1:0\"\n[database]\npath = \"x.db\"\n\
@@ -128,6 +130,13 @@ fn cases(wild: &Wild) -> Result<Vec<Case>> {
             "does not export polymeter:driver/info@1.1.0",
         ),
     ];
+    cases.push(case(
+        HANDLE_LEAK,
+        "makes resource handles for ever",
+        "refused by the limit handles",
+        leaking()?,
+        "limit handles is spent",
+    ));
     for (name, vendor, does, ends, sentence) in [
         (
             "trap-in-describe",
@@ -156,6 +165,28 @@ fn cases(wild: &Wild) -> Result<Vec<Case>> {
         sentence: "is for vendor HOSTILE-OTH",
     });
     Ok(cases)
+}
+
+/// Handles of a resource of its own, for ever: the contract lends a driver none that it could keep.
+fn leaking() -> Result<Vec<u8>> {
+    let component = wat::parse_str(
+        r#"(component
+          (type $held (resource (rep i32)))
+          (core func $new (canon resource.new $held))
+          (core module $m
+            (import "" "new" (func $new (param i32) (result i32)))
+            (func (export "nothing"))
+            (func $start (loop $again (drop (call $new (i32.const 1))) (br $again)))
+            (start $start))
+          (core instance $i (instantiate $m
+            (with "" (instance (export "new" (func $new))))))
+          (func $f (canon lift (core func $i "nothing")))
+          (instance $info (export "describe" (func $f)))
+          (instance $meter (export "probe" (func $f)) (export "read" (func $f)))
+          (export "polymeter:driver/info@1.1.0" (instance $info))
+          (export "polymeter:driver/meter@1.1.0" (instance $meter)))"#,
+    )?;
+    Ok(contract(component, "1.1.0"))
 }
 
 fn length(mut value: usize, out: &mut Vec<u8>) {

@@ -6,6 +6,7 @@
 //! Not here: how fast the neighbours are meanwhile (tests/bench measures that, see [`Wild`]).
 
 mod calls;
+mod cases;
 mod files;
 mod wild;
 

@@ -7,8 +7,11 @@ use anyhow::{Context, Result, ensure};
 use polymeter_package::{Parts, Sealed};
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use tokio::io::AsyncReadExt;
-use tokio::net::TcpListener;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
 
 /// What the code in the component reads like before it is written over.
 const CODE: &[u8] = b"HOSTILE-000";
@@ -22,7 +25,18 @@ pub struct Wild {
     folder: PathBuf,
     component: Vec<u8>,
     far_end: SocketAddr,
+    heard: Heard,
 }
+
+/// What came to the far end, of all connections, up to [`HEARD_BYTES_MOST`].
+type Heard = Arc<Mutex<Vec<u8>>>;
+const HEARD_BYTES_MOST: usize = 1 << 20;
+
+/// The question that the far end answers one byte at a time, so slowly and for so long that a call
+/// which waits for all of it ends first.
+const DRIBBLE: &[u8] = b"dribble";
+const DRIBBLE_PAUSE: Duration = Duration::from_millis(5);
+const DRIBBLE_TIME: Duration = Duration::from_secs(6);
 
 impl Wild {
     /// `folder` takes the components.
@@ -30,12 +44,23 @@ impl Wild {
         let component = std::fs::read(program::drivers()?.join("hostile.wasm"))?;
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let far_end = listener.local_addr()?;
+        let heard = Heard::default();
+        let ear = Arc::clone(&heard);
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(answer(stream));
+                tokio::spawn(answer(stream, Arc::clone(&ear)));
             }
         });
-        Ok(Wild { folder, component, far_end })
+        Ok(Wild { folder, component, far_end, heard })
+    }
+
+    /// What came to the far end since it was made or forgot.
+    pub fn heard(&self) -> Vec<u8> {
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub fn forget(&self) {
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
     /// The component under `vendor`, which has as many letters as every code here.
@@ -66,7 +91,7 @@ impl Wild {
     pub fn line(&self) -> String {
         format!(
             "[[line]]\nname = \"{LINE}\"\ntcp = \"{}\"\ninter-frame-ms = 0\nreply-timeout-ms = 100\n\
-             byte-timeout-ms = 20\ntotal-timeout-ms = 20000\n",
+             byte-timeout-ms = 200\ntotal-timeout-ms = 20000\n",
             self.far_end
         )
     }
@@ -95,11 +120,24 @@ pub fn entry(name: &str, vendor: &str, file: &std::path::Path) -> Result<String>
     ))
 }
 
-async fn answer(mut stream: tokio::net::TcpStream) {
+async fn answer(mut stream: TcpStream, heard: Heard) {
     let mut buffer = vec![0; 64 << 10];
-    while stream.read(&mut buffer).await.is_ok_and(|count| count > 0) {
-        if tokio::io::AsyncWriteExt::write_all(&mut stream, b"y").await.is_err() {
-            return;
+    while let Ok(count @ 1..) = stream.read(&mut buffer).await {
+        let came = buffer.get(..count).unwrap_or_default();
+        {
+            let mut heard = heard.lock().unwrap_or_else(PoisonError::into_inner);
+            let room = HEARD_BYTES_MOST.saturating_sub(heard.len());
+            heard.extend(came.iter().take(room));
+        }
+        let until = if came == DRIBBLE { Instant::now() + DRIBBLE_TIME } else { Instant::now() };
+        loop {
+            if stream.write_all(b"y").await.is_err() {
+                return;
+            }
+            // Whatever comes next ends a dribble.
+            if Instant::now() >= until || timeout(DRIBBLE_PAUSE, stream.readable()).await.is_ok() {
+                break;
+            }
         }
     }
 }
