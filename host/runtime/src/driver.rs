@@ -15,7 +15,7 @@ use crate::engine::Shared;
 use crate::error::{CallError, LoadError};
 use crate::limits::Limits;
 use crate::load::{Capability, DriverConfig, Face};
-use crate::outcome::{Claim, Ended, SetOutcome, Verdict};
+use crate::outcome::{Acted, Claim, Ended, SetOutcome};
 use crate::search::{self, Way};
 use crate::session::{Act, Callee, Session};
 use crate::state::State;
@@ -230,7 +230,7 @@ impl Driver {
         device: &Device,
         moment: Moment,
         opening: &Opening,
-    ) -> Delivery {
+    ) -> Acted<Delivery> {
         let call = call_of(device, moment);
         let opening = purse::Opening {
             customer_number: opening.customer.as_str().to_owned(),
@@ -251,7 +251,7 @@ impl Driver {
         moment: Moment,
         customer: &CustomerNumber,
         purchase: Purchase,
-    ) -> Delivery {
+    ) -> Acted<Delivery> {
         let call = call_of(device, moment);
         let order = purse::Order {
             customer_number: customer.as_str().to_owned(),
@@ -265,7 +265,12 @@ impl Driver {
     }
 
     /// Empties the purse and forgets the customer.
-    pub async fn clear(&self, line: &mut LineLease, device: &Device, moment: Moment) -> Delivery {
+    pub async fn clear(
+        &self,
+        line: &mut LineLease,
+        device: &Device,
+        moment: Moment,
+    ) -> Acted<Delivery> {
         let call = call_of(device, moment);
         self.deliver("clear", line, async |purse, session| {
             session.asked(|| Request::Clear(call.clone().carried()));
@@ -281,9 +286,10 @@ impl Driver {
         moment: Moment,
         command: SupplyCommand,
         valid_until: Option<LocalTime>,
-    ) -> ControlOutcome {
+    ) -> Acted<ControlOutcome> {
         let Some(exports) = &self.exports.supply else {
-            return ControlOutcome::NotSent(self.unable("control the supply").to_string());
+            let unable = self.unable("control the supply").to_string();
+            return Acted::unable(ControlOutcome::NotSent(unable));
         };
         let call = call_of(device, moment);
         let command = outward::command(command);
@@ -302,9 +308,7 @@ impl Driver {
         self.callee
             .call(Act::Change, Some(&mut *line), ask, convert::control)
             .await
-            .if_heard(line.bytes_heard() > heard_before, self.name())
-            .judge(self.name())
-            .into()
+            .acted(line.bytes_heard() > heard_before, self.name())
     }
 
     pub async fn set_parameters(
@@ -313,9 +317,10 @@ impl Driver {
         device: &Device,
         moment: Moment,
         parameters: &[(String, Value)],
-    ) -> SetOutcome {
+    ) -> Acted<SetOutcome> {
         let Some(exports) = &self.exports.settings else {
-            return SetOutcome::NotSent(self.unable("set parameters").to_string());
+            let unable = self.unable("set parameters").to_string();
+            return Acted::unable(SetOutcome::NotSent(unable));
         };
         let call = call_of(device, moment);
         let parameters = outward::extras(parameters);
@@ -331,9 +336,7 @@ impl Driver {
         self.callee
             .call(Act::Change, Some(&mut *line), ask, convert::set)
             .await
-            .if_heard(line.bytes_heard() > heard_before, self.name())
-            .judge(self.name())
-            .into()
+            .acted(line.bytes_heard() > heard_before, self.name())
     }
 
     /// What `open`, `sell` and `clear` have in common.
@@ -346,10 +349,10 @@ impl Driver {
             &mut Session,
         )
             -> wasmtime::Result<Result<types::SellOutcome, types::DriverError>>,
-    ) -> Delivery {
+    ) -> Acted<Delivery> {
         let exports = match self.purse(verb) {
             Ok(exports) => exports,
-            Err(unable) => return Delivery::NotSent(unable.to_string()),
+            Err(unable) => return Acted::unable(Delivery::NotSent(unable.to_string())),
         };
         let ask = async |session: &mut Session| {
             let purse = exports.load(&mut session.store, &session.instance)?;
@@ -359,9 +362,7 @@ impl Driver {
         let heard_before = line.bytes_heard();
         let ended: Ended<Claim<Receipt>> =
             self.callee.call(Act::Change, Some(&mut *line), ask, convert::receipt).await;
-        let ended = ended.if_heard(line.bytes_heard() > heard_before, self.name());
-        let verdict: Verdict<Receipt> = ended.judge(self.name());
-        verdict.into()
+        ended.acted(line.bytes_heard() > heard_before, self.name())
     }
 
     fn purse(&self, ability: &'static str) -> Result<&purse::GuestIndices, CallError> {

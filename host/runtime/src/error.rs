@@ -145,6 +145,17 @@ pub enum CallError {
 }
 
 impl CallError {
+    /// Where the driver itself broke, and not the device or the line.
+    pub fn is_fault(&self) -> bool {
+        match self {
+            CallError::Trap { .. }
+            | CallError::Limit { .. }
+            | CallError::BadResult { .. }
+            | CallError::Quarantined { .. } => true,
+            CallError::Driver { .. } | CallError::Unable { .. } => false,
+        }
+    }
+
     pub(crate) fn limit(driver: &str, spent: Spent) -> Self {
         let Spent { knob, used } = spent;
         Self::Limit {

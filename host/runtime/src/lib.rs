@@ -50,7 +50,7 @@ pub use journal::{LogLevel, LogLine};
 pub use limits::{Knob, Limits, OutOfRange};
 pub use load::{Capability, DriverConfig};
 pub use manifest::imports;
-pub use outcome::SetOutcome;
+pub use outcome::{Acted, SetOutcome};
 pub use polymeter_package::Proof;
 pub use polymeter_transcript as transcript;
 pub use polymeter_vault::Vault;

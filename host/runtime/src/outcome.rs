@@ -39,10 +39,40 @@ pub(crate) enum Verdict<T> {
     Unknown(String),
 }
 
+/// An act that may have changed a device: its ending, and apart from that what the driver itself did
+/// wrong. A device that says no and a line that stays silent are nobody's fault.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Acted<T> {
+    pub outcome: T,
+    pub fault: Option<String>,
+}
+
+impl<T> Acted<T> {
+    pub(crate) fn unable(outcome: T) -> Self {
+        Self { outcome, fault: None }
+    }
+}
+
 impl<T> Ended<Claim<T>> {
+    /// As the host judges it; `heard` as in [`Ended::if_heard`].
+    pub(crate) fn acted<O: From<Verdict<T>>>(self, heard: bool, driver: &str) -> Acted<O> {
+        let fault = self.fault(heard, driver);
+        Acted { outcome: self.if_heard(heard, driver).judge(driver).into(), fault }
+    }
+
+    fn fault(&self, heard: bool, driver: &str) -> Option<String> {
+        match &self.answer {
+            Err(error) => error.is_fault().then(|| error.to_string()),
+            Ok(Claim::Confirmed(_)) if !(self.sent && heard) => {
+                Some(format!("{driver} claims success that no device can have told it"))
+            }
+            Ok(Claim::Confirmed(_) | Claim::Refused(_) | Claim::Unknown(_)) => None,
+        }
+    }
+
     /// `heard`: the driver was handed at least one byte from the line. Where it was not, the device's
     /// yes or no is the driver's invention: a purchase left, and nobody knows what became of it.
-    pub(crate) fn if_heard(self, heard: bool, driver: &str) -> Self {
+    fn if_heard(self, heard: bool, driver: &str) -> Self {
         let answer = match self.answer {
             Ok(Claim::Confirmed(_)) if self.sent && !heard => Ok(Claim::Unknown(format!(
                 "{driver} claims success, but nothing came back on the line"
@@ -56,7 +86,7 @@ impl<T> Ended<Claim<T>> {
         Self { answer, sent: self.sent }
     }
 
-    pub(crate) fn judge(self, driver: &str) -> Verdict<T> {
+    fn judge(self, driver: &str) -> Verdict<T> {
         match (self.sent, self.answer) {
             (false, Ok(Claim::Confirmed(_))) => {
                 Verdict::NotSent(format!("{driver} claims success, but no byte left the host"))
@@ -140,6 +170,36 @@ mod tests {
         ] {
             let ended = Ended { answer: Ok(answer), sent }.if_heard(heard, "d");
             assert_eq!(ended.judge("d"), verdict);
+        }
+    }
+
+    #[test]
+    fn only_what_the_driver_did_is_its_fault() {
+        let d = || "d".to_owned();
+        let refusal = Refusal { code: 3, detail: "wrong MAC".to_owned(), device_code: None };
+        let silent = CallError::Driver {
+            driver: d(),
+            code: 1,
+            detail: "no reply".to_owned(),
+            device_code: None,
+        };
+        let quarantined =
+            CallError::Quarantined { driver: d(), reason: "3 traps".to_owned(), more_seconds: 9 };
+        for (answer, sent, heard, is_fault) in [
+            (Ok(Claim::Confirmed(7)), true, true, false),
+            (Ok(Claim::Confirmed(7)), true, false, true),
+            (Ok(Claim::Confirmed(7)), false, false, true),
+            (Ok(Claim::Refused(refusal)), true, true, false),
+            (Ok(Claim::Unknown("no reply".to_owned())), true, false, false),
+            (Err(silent.clone()), true, false, false),
+            (Err(silent), false, false, false),
+            (Err(CallError::Unable { driver: d(), ability: "sell" }), false, false, false),
+            (Err(CallError::Trap { driver: d(), detail: d() }), true, true, true),
+            (Err(CallError::BadResult { driver: d(), what: d() }), true, true, true),
+            (Err(quarantined), false, false, true),
+        ] {
+            let ended = Ended { answer, sent };
+            assert_eq!(ended.fault(heard, "d").is_some(), is_fault, "{ended:?} {heard}");
         }
     }
 

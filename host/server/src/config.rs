@@ -64,6 +64,11 @@ impl Config {
         self.drivers_folder.join("cache")
     }
 
+    /// For packages that `driver install` has taken.
+    pub fn installed_folder(&self) -> PathBuf {
+        self.drivers_folder.join("installed")
+    }
+
     /// Reads and checks `file`; every problem found is in the error, not only the first.
     pub fn read(file: &Path) -> Result<Config, Problems> {
         Config::parse(file, &read_text(file)?)

@@ -8,9 +8,10 @@
 
 use crate::app::{self, chain};
 use crate::config::{CandidateEntry, Config, DriverEntry, Edit, Problem, Problems};
-use polymeter_runtime::Runtime;
+use polymeter_runtime::{LogLine, Metrics, Runtime, Standing};
 use polymeter_service::{Actor, Change, Edition, Fitting, Service, ServiceError, Slot};
 use polymeter_transport::Line;
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 use tokio::sync::Mutex;
@@ -29,6 +30,9 @@ struct Inner {
     /// one after the other.
     in_force: Mutex<Config>,
 }
+
+/// In the audit trail.
+const RELEASED: &str = "driver-released";
 
 /// What a change came to.
 #[derive(Debug, Default)]
@@ -73,6 +77,7 @@ impl Drivers {
     ) -> Result<Report, DriversError> {
         let wanted = Config::read(&in_force.file)?;
         let mut notes = needs_restart(in_force, &wanted);
+        notes.extend(pins_changed(in_force, &wanted));
         let live = self.service().slots();
         let mut fittings = load(&self.inner.runtime, &wanted, &live).await?;
         notes.extend(self.candidates(&wanted, &live, &mut fittings).await?);
@@ -87,6 +92,7 @@ impl Drivers {
         }
         self.service().add_lines(new.iter().cloned().map(Line::spawn).collect())?;
         in_force.drivers = wanted.drivers;
+        in_force.pins = wanted.pins;
         in_force.lines.extend(new);
         for change in &changes {
             tracing::info!(
@@ -181,8 +187,10 @@ impl Drivers {
         if slot.candidate.is_some() {
             write(&in_force.file, &Edit::NoCandidate { name })?;
             let vendor = slot.current.vendor();
-            self.service().send_back(vendor, "rolled back by hand", actor).await?;
-            return self.reload_into(&mut in_force, actor).await;
+            let sent_back = self.service().send_back(vendor, "rolled back by hand", actor).await?;
+            let mut report = self.reload_into(&mut in_force, actor).await?;
+            report.changes.splice(0..0, sent_back);
+            return Ok(report);
         }
         let Some(previous) = slot.previous else {
             return Err(DriversError::Cannot(format!(
@@ -191,6 +199,50 @@ impl Drivers {
             )));
         };
         self.point_at(&mut in_force, name, &previous.file, actor).await
+    }
+
+    /// Ends the rest or quarantine of all versions of `name`.
+    pub async fn release(&self, name: &str, actor: &Actor) -> Result<Report, DriversError> {
+        let slot = self.slot(name)?;
+        let mut report = Report::default();
+        for edition in editions(&slot) {
+            let version = edition.version();
+            let detail = match edition.driver.health().standing {
+                Standing::Serving => continue,
+                Standing::Resting { .. } => format!("{version}, which rested after a trap"),
+                Standing::Quarantined { reason, .. } => {
+                    format!("{version}, which was in quarantine: {reason}")
+                }
+            };
+            edition.driver.release();
+            let object = format!("driver/{name}");
+            report.changes.push(Change { act: RELEASED, object, detail });
+        }
+        if report.changes.is_empty() {
+            report.notes.push(format!("{name} is called already: nothing held it back"));
+        }
+        for Change { act, detail, .. } in &report.changes {
+            tracing::info!(driver = name, act, detail, "released");
+            self.service().note_driver(act, name, detail, actor).await?;
+        }
+        Ok(report)
+    }
+
+    /// The last lines of all versions of `name`, each with the version that wrote it, oldest first.
+    pub fn log(&self, name: &str) -> Result<Vec<(String, LogLine)>, DriversError> {
+        let slot = self.slot(name)?;
+        let of = |edition: &Edition| {
+            let version = edition.version().to_owned();
+            edition.driver.log().into_iter().map(move |line| (version.clone(), line))
+        };
+        let mut lines: Vec<_> = editions(&slot).flat_map(of).collect();
+        lines.sort_by_key(|(_, line)| line.at);
+        Ok(lines)
+    }
+
+    /// Of everything that is loaded.
+    pub fn metrics(&self) -> Metrics {
+        self.inner.runtime.metrics()
     }
 
     pub fn slot(&self, name: &str) -> Result<Slot, DriversError> {
@@ -235,6 +287,11 @@ fn put_back(file: &Path, before: &str) {
     }
 }
 
+fn editions(slot: &Slot) -> impl Iterator<Item = &Edition> {
+    let candidate = slot.candidate.iter().map(|rollout| &rollout.edition);
+    candidate.chain([&slot.current]).chain(&slot.previous)
+}
+
 /// One version of a driver: as `live` has it, or loaded.
 async fn one(
     runtime: &Runtime,
@@ -245,10 +302,7 @@ async fn one(
     let package = app::open_package(entry, file).map_err(|error| chain(&error))?;
     let digest = package.digest.to_string();
     let settings = format!("{:?} {:?}", entry.config, entry.trust);
-    let known = live.iter().flat_map(|slot| {
-        let candidate = slot.candidate.iter().map(|rollout| &rollout.edition);
-        candidate.chain([&slot.current]).chain(&slot.previous)
-    });
+    let known = live.iter().flat_map(editions);
     let same = |it: &&Edition| it.digest == digest && it.settings == settings;
     if let Some(known) = known.into_iter().find(same) {
         return Ok(Edition { file: file.to_owned(), ..known.clone() });
@@ -289,6 +343,16 @@ fn refused(config: &Config, entry: &DriverEntry, line: usize, what: &str) -> Pro
     }
 }
 
+/// Pins are read anew with the drivers, each of which was just judged by them.
+fn pins_changed(in_force: &Config, wanted: &Config) -> Vec<String> {
+    let codes = in_force.pins.vendors().chain(wanted.pins.vendors()).collect::<BTreeSet<_>>();
+    let trust = |config: &Config, code| config.pins.trust(code, false);
+    let differ = codes.into_iter().filter(|code| trust(in_force, code) != trust(wanted, code));
+    differ
+        .map(|code| format!("[[vendor]] {code}: its pinned keys changed and are in force"))
+        .collect()
+}
+
 /// The changes that a running program cannot take, each in a sentence.
 fn needs_restart(in_force: &Config, wanted: &Config) -> Vec<String> {
     let mut left = Vec::new();
@@ -304,10 +368,20 @@ fn needs_restart(in_force: &Config, wanted: &Config) -> Vec<String> {
     if in_force.time_zone != wanted.time_zone || in_force.currency != wanted.currency {
         tell("site");
     }
-    let vault =
-        |config: &Config| config.vault.as_ref().map(|it| (it.store.clone(), it.unlock.clone()));
-    if vault(in_force) != vault(wanted) {
-        tell("vault");
+    if in_force.drivers_folder != wanted.drivers_folder {
+        tell("drivers.folder");
+    }
+    match (&in_force.vault, &wanted.vault) {
+        (None, None) => {}
+        (Some(old), Some(new)) => {
+            if old.store != new.store {
+                tell("the place of the keys in [vault]");
+            }
+            if old.unlock != new.unlock {
+                tell("what unlocks [vault]");
+            }
+        }
+        (None, Some(_)) | (Some(_), None) => tell("[vault]"),
     }
     for line in &in_force.lines {
         match wanted.lines.iter().find(|it| it.name == line.name) {

@@ -117,8 +117,12 @@ enum Command {
 
 #[derive(Debug, Subcommand)]
 enum DriverCommand {
-    /// What serves, with its state.
+    /// What serves: its state, calls, failures and traps.
     List,
+    /// The last lines that a driver wrote, and its last trap.
+    Logs { name: String },
+    /// End a driver's quarantine at once.
+    Release { name: String },
     /// A configured driver by its name, or a .pmdriver file: manifest, signatures, imports, as JSON.
     Inspect {
         #[arg(value_name = "NAME|FILE")]
@@ -274,6 +278,8 @@ async fn drivers(config: &Path, command: DriverCommand) -> Result<(), commands::
             driver::upgrade(config, &name, &package, shadow_lines, canary).await
         }
         DriverCommand::Trace { meter, last } => commands::trace::run(config, &meter, last).await,
+        DriverCommand::Logs { name } => driver::logs(config, &name).await,
+        DriverCommand::Release { name } => driver::release(config, &name).await,
         DriverCommand::Promote { name } => driver::promote(config, &name).await,
         DriverCommand::Rollback { name } => driver::rollback(config, &name).await,
     }

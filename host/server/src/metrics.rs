@@ -3,6 +3,8 @@
 //! Invariant: names and labels never change their meaning; a label holds no customer's data. Served on
 //! the control socket, and on the listening address to a live session only.
 
+mod health;
+
 use crate::app::App;
 use polymeter_service::{Edition, Slot};
 use std::fmt::Write;
@@ -12,21 +14,46 @@ struct Family {
     name: &'static str,
     kind: &'static str,
     help: &'static str,
-    /// Labels as they are written, and the value.
-    rows: Vec<(String, u64)>,
+    rows: Vec<Row>,
+}
+
+struct Row {
+    /// Behind the family's name: a histogram has rows of three names.
+    suffix: &'static str,
+    /// As they are written; empty where there are none.
+    labels: String,
+    value: String,
+}
+
+impl Row {
+    fn new(labels: String, value: u64) -> Row {
+        Row { suffix: "", labels, value: value.to_string() }
+    }
 }
 
 pub fn text(app: &App) -> String {
     let slots = app.service.slots();
     let mut text = String::new();
-    for family in drivers(&slots).into_iter().chain(trials(&slots)).chain(lines(app)) {
-        let Family { name, kind, help, rows } = family;
+    let families = [
+        drivers(&slots),
+        health::families(&slots),
+        health::runtime(&app.drivers.metrics()),
+        trials(&slots),
+        lines(app),
+    ];
+    families.iter().flatten().for_each(|family| family.write_to(&mut text));
+    text
+}
+
+impl Family {
+    fn write_to(&self, text: &mut String) {
+        let Family { name, kind, help, rows } = self;
         let _ = write!(text, "# HELP {name} {help}\n# TYPE {name} {kind}\n");
-        for (labels, value) in rows {
-            let _ = writeln!(text, "{name}{{{labels}}} {value}");
+        for Row { suffix, labels, value } in rows {
+            let labels = if labels.is_empty() { String::new() } else { format!("{{{labels}}}") };
+            let _ = writeln!(text, "{name}{suffix}{labels} {value}");
         }
     }
-    text
 }
 
 /// Every version that is loaded, with what it is for.
@@ -54,7 +81,9 @@ fn escaped(value: &str) -> String {
 
 fn drivers(slots: &[Slot]) -> Vec<Family> {
     let rows = |of: fn(&Edition) -> u64| {
-        editions(slots).map(|(role, edition)| (labels(role, edition), of(edition))).collect()
+        editions(slots)
+            .map(|(role, edition)| Row::new(labels(role, edition), of(edition)))
+            .collect()
     };
     vec![
         Family {
@@ -82,7 +111,10 @@ fn trials(slots: &[Slot]) -> Vec<Family> {
         name,
         kind: "counter",
         help,
-        rows: on_trial.iter().map(|(labels, it)| (labels.clone(), u64::from(of(it)))).collect(),
+        rows: on_trial
+            .iter()
+            .map(|(labels, it)| Row::new(labels.clone(), u64::from(of(it))))
+            .collect(),
     };
     vec![
         family(
@@ -111,7 +143,7 @@ fn lines(app: &App) -> Vec<Family> {
         help,
         rows: lines
             .iter()
-            .map(|line| (format!("line=\"{}\"", escaped(&line.settings().name)), of(line)))
+            .map(|line| Row::new(format!("line=\"{}\"", escaped(&line.settings().name)), of(line)))
             .collect(),
     };
     vec![

@@ -8,7 +8,7 @@
 use crate::audit::{self, Act, Actor};
 use crate::clock::UnixMs;
 use crate::customer::Customer;
-use crate::driver::{Kind, fault_of_delivery};
+use crate::driver::Kind;
 use crate::error::{Result, ServiceError, invalid};
 use crate::meter::{self, AccountState, Meter, Reach};
 use crate::{Service, to_the_end};
@@ -66,7 +66,7 @@ async fn open(
     let opening = Opening { customer: customer.number, purchase };
     let moment = service.clock().moment();
     let act = reach.pick.driver.open(&mut lease, &reach.meter.device, moment, &opening);
-    let delivery = service.change_device(&reach.pick, act, fault_of_delivery).await;
+    let delivery = service.change_device(&reach.pick, act).await;
     service.keep_failure(&reach).await;
     let (state, count, detail, result) = judge(delivery, begin);
     let at = service.clock().at();

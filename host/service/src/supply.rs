@@ -2,7 +2,7 @@
 //! of it, and how it ended after.
 
 use crate::audit::{self, Act, Actor};
-use crate::driver::{Kind, fault_of_control};
+use crate::driver::Kind;
 use crate::error::{Result, ServiceError};
 use crate::meter::Reach;
 use crate::reading::set_supply;
@@ -60,7 +60,7 @@ async fn control(
             let moment = service.clock().moment();
             let device = &reach.meter.device;
             let act = reach.pick.driver.control(&mut lease, device, moment, command, None);
-            let outcome = service.change_device(&reach.pick, act, fault_of_control).await;
+            let outcome = service.change_device(&reach.pick, act).await;
             service.keep_failure(&reach).await;
             Ok(outcome)
         }

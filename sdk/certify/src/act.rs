@@ -100,22 +100,22 @@ impl Scene {
             Act::Open { customer, purchase } => match number(customer) {
                 Ok(customer) => {
                     let opening = Opening { customer, purchase: *purchase };
-                    Answer::Delivery(driver.open(line, &device, moment, &opening).await)
+                    Answer::Delivery(driver.open(line, &device, moment, &opening).await.outcome)
                 }
                 Err(error) => made_up(driver, &error.to_string()),
             },
             Act::Sell { customer, purchase } => match number(customer) {
-                Ok(customer) => {
-                    Answer::Delivery(driver.sell(line, &device, moment, &customer, *purchase).await)
-                }
+                Ok(customer) => Answer::Delivery(
+                    driver.sell(line, &device, moment, &customer, *purchase).await.outcome,
+                ),
                 Err(error) => made_up(driver, &error.to_string()),
             },
-            Act::Clear => Answer::Delivery(driver.clear(line, &device, moment).await),
+            Act::Clear => Answer::Delivery(driver.clear(line, &device, moment).await.outcome),
             Act::Control { command } => {
-                Answer::Control(driver.control(line, &device, moment, *command, None).await)
+                Answer::Control(driver.control(line, &device, moment, *command, None).await.outcome)
             }
             Act::Set { values } => {
-                Answer::Set(driver.set_parameters(line, &device, moment, values).await)
+                Answer::Set(driver.set_parameters(line, &device, moment, values).await.outcome)
             }
         }
     }

@@ -2,13 +2,15 @@
 // the sale end, see its ledger lines, read, trip the supply. Every page is photographed at desktop and
 // phone width and must not scroll sideways; an error in the browser's console fails the run.
 //
-// Arguments: URL, operator, password, customer number, folder for the pictures.
+// Arguments: URL, operator, password, customer number, folder for the pictures; with "-" for the
+// customer nothing is sold, and each further argument NAME=PATH is a page to look
+// at, NAME=PATH=yes one whose question is answered with yes.
 // Not here: what the API answers (tests/e2e/tests/api.rs), money against the meter (crash.rs).
 
 import { chromium } from "playwright-core";
 import path from "node:path";
 
-const [url, operator, password, customer, folder] = process.argv.slice(2);
+const [url, operator, password, customer, folder, ...pages] = process.argv.slice(2);
 const DESKTOP = { width: 1280, height: 860 };
 const PHONE = { width: 360, height: 740 };
 
@@ -43,16 +45,20 @@ function expect(condition, what) {
   if (!condition) complaints.push(`not so: ${what}`);
 }
 
-try {
-  await page.goto(url);
-  await page.waitForURL("**/login");
-  await look("login");
-  await page.getByLabel("Name").fill(operator);
-  await page.getByLabel("Password").fill(password);
-  await page.keyboard.press("Enter");
-  await page.waitForURL((at) => at.pathname === "/");
-  await look("start");
+async function lookAt(pages) {
+  for (const [name, at, does] of pages) {
+    await page.goto(new URL(at, url).href);
+    await look(name);
+    const yes = page.getByRole("button", { name: /^Yes/ });
+    if (does === "yes") {
+      await yes.click();
+      await yes.waitFor({ state: "detached" });
+      await look(`${name}-done`);
+    }
+  }
+}
 
+async function sell() {
   // By keyboard alone from here to the confirmed sale: the search box has the focus.
   await page.keyboard.type(customer);
   const hit = page.locator("#results a.hit");
@@ -104,10 +110,20 @@ try {
   await page.goto(new URL("/ledger", url).href);
   expect((await page.locator("main").innerText()).includes("0.00"), "the trial balance is zero");
   await look("ledger");
-  for (const [name, at] of [["customers", "/customers"], ["meters", "/meters"], ["new-meter", "/meters/new"], ["new-customer", "/customers/new"], ["system", "/system"], ["drivers", "/drivers"], ["driver", "/drivers/dlt645-2007"], ["driver-reload", "/drivers-reload"]]) {
-    await page.goto(new URL(at, url).href);
-    await look(name);
-  }
+  await lookAt([["customers", "/customers"], ["meters", "/meters"], ["new-meter", "/meters/new"], ["new-customer", "/customers/new"], ["system", "/system"], ["drivers", "/drivers"], ["driver", "/drivers/dlt645-2007"], ["driver-reload", "/drivers-reload"]]);
+}
+
+try {
+  await page.goto(url);
+  await page.waitForURL("**/login");
+  await look("login");
+  await page.getByLabel("Name").fill(operator);
+  await page.getByLabel("Password").fill(password);
+  await page.keyboard.press("Enter");
+  await page.waitForURL((at) => at.pathname === "/");
+  await look("start");
+
+  await (customer === "-" ? lookAt(pages.map((page) => page.split("="))) : sell());
 } catch (error) {
   complaints.push(`${error.message} (at ${page.url()})`);
   await page.screenshot({ path: path.join(folder, "failed.png"), fullPage: true });

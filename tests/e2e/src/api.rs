@@ -70,6 +70,14 @@ impl Api {
         Ok(Answer { status, body })
     }
 
+    /// GET of a page or of metrics, which must succeed.
+    pub async fn text(&self, path: &str) -> Result<String> {
+        let request = self.client.get(format!("{}{path}", self.url)).bearer_auth(&self.token);
+        let response = request.send().await?;
+        ensure!(response.status().is_success(), "{path}: {}", response.status());
+        Ok(response.text().await?)
+    }
+
     /// GET that must succeed.
     pub async fn get(&self, path: &str) -> Result<Value> {
         Self::good(path, self.ask(Method::GET, path, None).await?)

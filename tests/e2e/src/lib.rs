@@ -9,6 +9,7 @@ pub mod gallery;
 pub mod money;
 mod program;
 mod site;
+pub mod wavering;
 
 pub use api::{Answer, Api};
 pub use program::{Program, binary, developer_key, drivers, root, run};

@@ -2,10 +2,13 @@
 //! site, looks at the pictures' presence and at the meter afterwards.
 
 use anyhow::{Context, Result, ensure};
-use e2e::{METERS, OPERATOR, PASSWORD, Site, root};
+use e2e::wavering::{self, DRIVER};
+use e2e::{METERS, OPERATOR, PASSWORD, Program, Site, root};
+use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use tokio::process::Command;
+use tokio::sync::OnceCell;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_clerk_sells_through_the_page() -> Result<()> {
@@ -16,21 +19,7 @@ async fn a_clerk_sells_through_the_page() -> Result<()> {
     for meter in METERS.iter().filter(|meter| meter.serial_number.ends_with("-1")) {
         let folder = pictures.join(meter.vendor);
         std::fs::create_dir_all(&folder)?;
-        let ran = Command::new("node")
-            .arg(&script)
-            .args([&program.url, OPERATOR, PASSWORD, meter.customer])
-            .arg(&folder)
-            .stdin(Stdio::null())
-            .output()
-            .await
-            .context("node did not start")?;
-        ensure!(
-            ran.status.success(),
-            "the page of {} (pictures in {}):\n{}",
-            meter.vendor,
-            folder.display(),
-            String::from_utf8_lossy(&ran.stderr)
-        );
+        run(script, &program, meter.customer, &folder, &[]).await?;
         let state = site.simulator.state(meter.address)?;
         ensure!(state.credited_fen == 5000, "the meter took {} fen", state.credited_fen);
         ensure!(folder.join("sale-phone.png").is_file(), "no picture was taken");
@@ -38,8 +27,68 @@ async fn a_clerk_sells_through_the_page() -> Result<()> {
     program.kill().await
 }
 
-/// The script with its one package beside it, in target so that the tree stays clean.
-async fn script() -> Result<PathBuf> {
+/// A driver on trial, and one that is in quarantine and signed by nobody.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_wrong_with_a_driver_is_seen() -> Result<()> {
+    let folder = root().join("target/screenshots/drivers");
+    std::fs::create_dir_all(&folder)?;
+    let script = script().await?;
+    let (site, program) = Site::new().await?;
+    let api = site.api(&program);
+    let meter_id = site.meter_id(&api, &METERS[0]).await?;
+    let other = wavering::version(&site, 3)?.display().to_string();
+    let upgrade = ["upgrade", DRIVER, &other, "--shadow-lines", "bus-serial", "--canary", "10"];
+    wavering::check(&site, &upgrade, 0, "candidate-began").await?;
+    api.post(&format!("/api/v1/meters/{meter_id}/readings"), json!({})).await?;
+    while wavering::serving(&api).await?["candidate"]["disagreements"] == 0 {
+        tokio::task::yield_now().await;
+    }
+    let of_driver = |act: &str| format!("/drivers/{DRIVER}{act}");
+    let on_trial = [("on-trial", of_driver("")), ("promote", of_driver("/promote"))];
+    run(script, &program, "-", &folder, &on_trial).await?;
+
+    wavering::check(&site, &["rollback", DRIVER], 0, "candidate-sent-back").await?;
+    wavering::quarantine(&site, &api, &meter_id).await?;
+    let held_back = [
+        ("all", "/drivers".to_owned()),
+        ("quarantined", of_driver("")),
+        ("release", of_driver("/release=yes")),
+    ];
+    run(script, &program, "-", &folder, &held_back).await?;
+    let standing = wavering::serving(&api).await?["health"]["standing"].clone();
+    ensure!(standing == "serving", "after the release it is {standing}");
+    program.kill().await
+}
+
+/// Sells to the meter of `customer`, or with "-" only looks at `pages`, each a picture's name and a path.
+async fn run(
+    script: &Path,
+    program: &Program,
+    customer: &str,
+    folder: &Path,
+    pages: &[(&str, String)],
+) -> Result<()> {
+    let ran = Command::new("node")
+        .arg(script)
+        .args([&program.url, OPERATOR, PASSWORD, customer])
+        .arg(folder)
+        .args(pages.iter().map(|(name, path)| format!("{name}={path}")))
+        .stdin(Stdio::null())
+        .output()
+        .await
+        .context("node did not start")?;
+    let said = String::from_utf8_lossy(&ran.stderr);
+    ensure!(ran.status.success(), "{customer} (pictures in {}):\n{said}", folder.display());
+    Ok(())
+}
+
+/// The script with its one package beside it, in target so that the tree stays clean; made once.
+async fn script() -> Result<&'static Path> {
+    static SCRIPT: OnceCell<PathBuf> = OnceCell::const_new();
+    Ok(SCRIPT.get_or_try_init(make_script).await?.as_path())
+}
+
+async fn make_script() -> Result<PathBuf> {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("page");
     let folder = root().join("target/page-test");
     std::fs::create_dir_all(&folder)?;

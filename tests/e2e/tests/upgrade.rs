@@ -3,85 +3,11 @@
 
 use anyhow::{Context, Result, ensure};
 use e2e::money::{applied, meter_credit, until_settled};
+use e2e::wavering::{DRIVER, MARK, check, driver, repack, serving, version};
 use e2e::{Api, METERS, Site};
-use polymeter_package::limits::COMPONENT_BYTES;
-use polymeter_package::{Parts, Role, Sealed, SecretKey, Transcript};
-use serde_json::{Value, json};
-use std::path::PathBuf;
-
-/// Stands in the component of the wavering driver before the version's last digit.
-const MARK: &[u8] = b"wavering driver version 9.0.";
-const DRIVER: &str = "dlt645-2007";
-const IMPORTS: &str = "imports = [\"line\", \"log\", \"vault\"]";
-
-/// What a command printed, and how it ended.
-struct Ended {
-    code: Option<i32>,
-    said: String,
-}
-
-/// `polymeter driver ...` beside the running program.
-async fn driver(site: &Site, words: &[&str]) -> Result<Ended> {
-    let config = site.config.to_str().context("a path that is text")?;
-    let output = e2e::run(["--config", config, "driver"].iter().chain(words)).await?;
-    let said = [output.stdout, output.stderr].concat();
-    Ok(Ended { code: output.status.code(), said: String::from_utf8_lossy(&said).into_owned() })
-}
-
-/// As [`driver`], with its ending and a text of what it printed.
-async fn check(site: &Site, words: &[&str], code: i32, text: &str) -> Result<()> {
-    let Ended { code: came, said } = driver(site, words).await?;
-    ensure!(came == Some(code), "{words:?} ended {came:?}: {said}");
-    ensure!(said.contains(text), "{words:?} said nothing of `{text}`: {said}");
-    Ok(())
-}
-
-/// Version 9.0.`digit` of the wavering driver, packed under the DL/T 645 driver's name with its
-/// transcripts, signed by the key that the site pins, beside the configuration.
-fn version(site: &Site, digit: u8) -> Result<PathBuf> {
-    let mut component = std::fs::read(e2e::drivers()?.join("wavering.wasm"))?;
-    let at = component.windows(MARK.len()).position(|bytes| bytes == MARK);
-    let at = at.context("the wavering driver has no mark")? + MARK.len();
-    *component.get_mut(at).context("the mark is cut")? = b'0' + digit;
-    let file = site.folder.path().join(format!("wavering-{digit}.pmdriver"));
-    repack(component, &format!("9.0.{digit}"), IMPORTS)?.write_file(&file)?;
-    Ok(file)
-}
-
-/// The DL/T 645 driver's package with another component and version, signed anew.
-fn repack(component: Vec<u8>, version: &str, imports: &str) -> Result<Sealed> {
-    let built = e2e::drivers()?.join(format!("{DRIVER}.pmdriver"));
-    let built = Sealed::read_file(&built, COMPONENT_BYTES)?.open_unchecked()?;
-    let manifest = e2e::root().join("drivers").join(DRIVER).join("driver.toml");
-    let manifest = std::fs::read_to_string(manifest)?;
-    let own = format!("version = \"{}\"", built.manifest.version);
-    ensure!(manifest.contains(&own), "no {own} in the driver's manifest");
-    ensure!(manifest.contains(IMPORTS), "no {IMPORTS} in the driver's manifest");
-    let manifest = manifest.replacen(IMPORTS, imports, 1);
-    let was = format!("version={}", built.manifest.version);
-    let described = |mut transcript: Transcript| {
-        transcript.text = transcript.text.replace(&was, &format!("version={version}"));
-        transcript
-    };
-    let parts = Parts {
-        manifest: manifest.replacen(&own, &format!("version = \"{version}\""), 1),
-        component,
-        readme: built.readme,
-        transcripts: built.transcripts.into_iter().map(described).collect(),
-        licences: built.licences,
-    };
-    let key = std::fs::read_to_string(e2e::drivers()?.join("developer.key"))?;
-    let key = SecretKey::parse(&key, None)?;
-    Ok(Sealed::pack("repacked.pmdriver", parts)?.sign(Role::Vendor, &key)?)
-}
-
-/// The DL/T 645 driver that serves, as the API tells it.
-async fn serving(api: &Api) -> Result<Value> {
-    let drivers = api.get("/api/v1/drivers").await?;
-    let drivers = drivers.as_array().context("no list")?;
-    let found = drivers.iter().find(|it| it["name"] == DRIVER);
-    Ok(found.with_context(|| format!("no {DRIVER} in {drivers:?}"))?.clone())
-}
+use meter_sim::{Fault, FaultKind, On};
+use polymeter_package::SecretKey;
+use serde_json::json;
 
 async fn sell_one(api: &Api, meter_id: &str) -> Result<()> {
     let sale = uuid::Uuid::now_v7().to_string();
@@ -139,7 +65,23 @@ async fn a_running_program_takes_a_changed_configuration_or_none_of_it() -> Resu
     std::fs::write(&site.config, good.replace("Asia/Shanghai", "UTC"))?;
     check(&site, &["reload"], 0, "site changed in the file and stays as it is until a restart")
         .await?;
+    let pin = format!("signer = [\"{}\"]", e2e::developer_key()?);
+    let (_, public) = SecretKey::generate(None)?;
+    let public = public.to_file();
+    let other = public.lines().last().context("no key")?;
+    let two = format!("signer = [\"{}\", \"{other}\"]", e2e::developer_key()?);
+    std::fs::write(&site.config, good.replacen(&pin, &two, 1).replace("vault.unlock", "other"))?;
+    let said = driver(&site, &["reload"]).await?.said;
+    for word in [
+        "[[vendor]] DLT645: its pinned keys changed and are in force",
+        "what unlocks [vault] changed in the file and stays as it is until a restart",
+    ] {
+        ensure!(said.contains(word), "the reload says nothing of `{word}`: {said}");
+    }
+    ensure!(!said.contains("[[vendor]] ACREL"), "{said}");
     std::fs::write(&site.config, &good)?;
+    check(&site, &["reload"], 0, "[[vendor]] DLT645").await?;
+    check(&site, &["reload"], 0, "nothing changed").await?;
     check(&site, &["enable", "nobody"], 2, "has no [[driver]] named `nobody`").await?;
     ensure!(std::fs::read_to_string(&site.config)? == good, "a refused command edits nothing");
 
@@ -170,7 +112,7 @@ async fn a_package_is_installed_enabled_and_sells_without_a_restart() -> Result<
     check(&site, &["install", &broken], 1, "does not match").await?;
     let component = std::fs::read(e2e::drivers()?.join("wavering.wasm"))?;
     let greedy = site.folder.path().join("greedy.pmdriver");
-    repack(component, "9.0.0", "imports = [\"line\", \"log\"]")?.write_file(&greedy)?;
+    repack(component, "9.0.0", "imports = [\"line\", \"log\"]", true)?.write_file(&greedy)?;
     let greedy = greedy.display().to_string();
     check(&site, &["install", &greedy], 1, "vault").await?;
     let (_, public) = SecretKey::generate(None)?;
@@ -183,6 +125,11 @@ async fn a_package_is_installed_enabled_and_sells_without_a_restart() -> Result<
     check(&site, &["reload"], 2, "is refused").await?;
     std::fs::write(&site.config, &text)?;
 
+    let elsewhere = format!("[drivers]\nfolder = \"elsewhere\"\n{text}");
+    std::fs::write(&site.config, elsewhere)?;
+    check(&site, &["install", &good], 0, "elsewhere/installed/dlt645-2007-9.0.0-").await?;
+    check(&site, &["reload"], 0, "drivers.folder changed in the file").await?;
+    std::fs::write(&site.config, &text)?;
     check(&site, &["install", &good], 0, "installed dlt645-2007 9.0.0 for DLT645, signed by")
         .await?;
     check(&site, &["install", &older], 2, "say --allow-downgrade if that is meant").await?;
@@ -281,6 +228,27 @@ async fn a_version_that_goes_wrong_is_sent_back_and_no_sale_is_lost() -> Result<
     ensure!(now["candidate"].is_null() && now["version"] != "9.0.4", "{now}");
     ensure!(applied(&site, meter)? == (sold, sold * 100), "{:?}", applied(&site, meter)?);
     ensure!(meter_credit(&api, &meter_id).await? == sold * 100);
+    program.kill().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_line_that_falls_silent_is_not_held_against_a_candidate() -> Result<()> {
+    let (site, program) = Site::new().await?;
+    let api = site.api(&program);
+    let meter = &METERS[0];
+    let meter_id = site.meter_id(&api, meter).await?;
+    put_on_trial(&site, 0, "canary = 100\ncanary-reads = 1")?;
+    check(&site, &["reload"], 0, "candidate-began").await?;
+    api.post(&format!("/api/v1/meters/{meter_id}/readings"), json!({})).await?;
+    for _ in 0..3 {
+        site.simulator.fault(meter.address, Fault::new(On::Sell, FaultKind::NoReply))?;
+        sell_one(&api, &meter_id).await?;
+        ensure!(site.simulator.state(meter.address)?.faults_waiting == 0, "the fault hit nothing");
+    }
+    let candidate = serving(&api).await?["candidate"].clone();
+    ensure!(candidate["stage"] == "canary-all" && candidate["faults"] == 0, "{candidate}");
+    ensure!(candidate["acts"].as_u64() >= Some(3), "{candidate}");
+    ensure!(applied(&site, meter)? == (3, 300), "{:?}", applied(&site, meter)?);
     program.kill().await
 }
 

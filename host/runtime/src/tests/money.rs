@@ -25,7 +25,7 @@ async fn sell(limits: Limits, behaviour: &str) -> Delivery {
     let driver = driver(limits).await;
     let mut line = answering().await;
     let device = device(behaviour);
-    driver.sell(&mut line, &device, moment(), &customer(), purchase()).await
+    driver.sell(&mut line, &device, moment(), &customer(), purchase()).await.outcome
 }
 
 #[tokio::test]
@@ -89,7 +89,8 @@ async fn an_answer_that_nobody_heard_is_no_answer() {
             (answering().await, behaviour.replace("send-then-", "deaf-then-")),
         ] {
             let device = device(&behaviour);
-            let delivery = driver.sell(&mut line, &device, moment(), &customer(), purchase()).await;
+            let delivery =
+                driver.sell(&mut line, &device, moment(), &customer(), purchase()).await.outcome;
             let Delivery::Unknown(why) = &delivery else { panic!("{behaviour}: {delivery:?}") };
             assert!(why.contains("nothing came back on the line"), "{behaviour}: {why}");
         }
@@ -102,7 +103,7 @@ async fn bytes_of_an_earlier_call_prove_nothing_about_this_one() {
     let mut line = silent().await;
     line.send(b"before").await.expect("sends");
     let claim = device("claim");
-    let delivery = driver.sell(&mut line, &claim, moment(), &customer(), purchase()).await;
+    let delivery = driver.sell(&mut line, &claim, moment(), &customer(), purchase()).await.outcome;
     assert_eq!(delivery, not_sent(" claims success, but no byte left the host"));
 }
 
@@ -112,7 +113,7 @@ async fn a_line_that_is_spent_sends_nothing() {
     let mut line = silent().await;
     let _elsewhere = line.take();
     let device = device("send-then-confirm");
-    let delivery = driver.sell(&mut line, &device, moment(), &customer(), purchase()).await;
+    let delivery = driver.sell(&mut line, &device, moment(), &customer(), purchase()).await.outcome;
     assert!(matches!(delivery, Delivery::NotSent(_)), "{delivery:?}");
 }
 
@@ -123,14 +124,15 @@ async fn the_same_rule_holds_for_every_act() {
     let opening = Opening { customer: customer(), purchase: purchase() };
     let no_byte = "misbehaving claims success, but no byte left the host".to_owned();
 
-    let opened = driver.open(&mut line, &device("claim"), moment(), &opening).await;
+    let opened = driver.open(&mut line, &device("claim"), moment(), &opening).await.outcome;
     assert_eq!(opened, Delivery::NotSent(no_byte.clone()));
-    let opened = driver.open(&mut line, &device("send-then-panic"), moment(), &opening).await;
+    let opened =
+        driver.open(&mut line, &device("send-then-panic"), moment(), &opening).await.outcome;
     assert!(matches!(opened, Delivery::Unknown(_)), "{opened:?}");
 
-    let cleared = driver.clear(&mut line, &device("claim"), moment()).await;
+    let cleared = driver.clear(&mut line, &device("claim"), moment()).await.outcome;
     assert_eq!(cleared, Delivery::NotSent(no_byte.clone()));
-    let cleared = driver.clear(&mut line, &device("send-then-error"), moment()).await;
+    let cleared = driver.clear(&mut line, &device("send-then-error"), moment()).await.outcome;
     assert!(matches!(cleared, Delivery::Unknown(_)), "{cleared:?}");
 
     for (behaviour, outcome) in [
@@ -140,7 +142,7 @@ async fn the_same_rule_holds_for_every_act() {
     ] {
         let device = device(behaviour);
         let command = SupplyCommand::Disconnect;
-        let ended = driver.control(&mut line, &device, moment(), command, None).await;
+        let ended = driver.control(&mut line, &device, moment(), command, None).await.outcome;
         assert_eq!(ended, outcome, "{behaviour}");
     }
     for (behaviour, outcome) in [
@@ -148,7 +150,8 @@ async fn the_same_rule_holds_for_every_act() {
         ("send-then-refuse", SetOutcome::Refused(refusal())),
         ("send-then-error", SetOutcome::Unknown("misbehaving: gave up".to_owned())),
     ] {
-        let ended = driver.set_parameters(&mut line, &device(behaviour), moment(), &[]).await;
+        let ended =
+            driver.set_parameters(&mut line, &device(behaviour), moment(), &[]).await.outcome;
         assert_eq!(ended, outcome, "{behaviour}");
     }
 }

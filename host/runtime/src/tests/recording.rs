@@ -27,7 +27,7 @@ pub(super) async fn sold(limits: Limits, behaviour: &str) -> (Delivery, Arc<Reco
     let mut lease = lease(&line).await;
     let (name, device, moment) =
         (lease.name().to_owned(), device(behaviour), Moment { nonce, ..moment() });
-    let delivery = driver.sell(&mut lease, &device, moment, &customer(), purchase()).await;
+    let delivery = driver.sell(&mut lease, &device, moment, &customer(), purchase()).await.outcome;
     let recent = driver.recent(&name, behaviour, usize::MAX);
     let recording = recent.into_iter().find(|it| it.id() == hex::encode(nonce));
     (delivery, recording.expect("a recording"))

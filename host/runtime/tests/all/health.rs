@@ -15,7 +15,8 @@ async fn three_traps_are_enough_and_a_sale_then_sends_nothing() {
     for trap in 1..=3 {
         let sold = driver
             .sell(&mut held, &device("send-then-panic"), moment(), &customer(), purchase())
-            .await;
+            .await
+            .outcome;
         assert!(matches!(sold, Delivery::Unknown(_)), "trap {trap}: {sold:?}");
     }
     let health = driver.health();
@@ -28,7 +29,8 @@ async fn three_traps_are_enough_and_a_sale_then_sends_nothing() {
     let began = std::time::Instant::now();
     let sold = driver
         .sell(&mut held, &device("send-then-other-count"), moment(), &customer(), purchase())
-        .await;
+        .await
+        .outcome;
     let Delivery::NotSent(why) = sold else { panic!("{sold:?}") };
     assert!(why.starts_with("misbehaving is in quarantine (3 traps within 10 min: "), "{why}");
     assert!(why.contains("polymeter driver release misbehaving ends it at once"), "{why}");

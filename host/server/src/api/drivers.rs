@@ -3,6 +3,7 @@
 //! Invariant: the same routes answer operators over HTTP and commands over the control socket; who
 //! asked stands in the audit trail. What names a file of this machine is on the control socket only.
 
+use super::driver_health::{self, Health};
 use super::error::{ApiError, Problem};
 use super::extract::{Asker, Body};
 use super::system::Driver;
@@ -28,6 +29,7 @@ pub struct ServingDriver {
     pub driver: Driver,
     #[serde(flatten)]
     pub origin: Origin,
+    pub health: Health,
     /// A version on trial.
     pub candidate: Option<Candidate>,
     /// The version that served before, ready for a rollback.
@@ -56,6 +58,7 @@ pub struct Version {
 pub struct Candidate {
     #[serde(flatten)]
     pub version: Version,
+    pub health: Health,
     /// `shadow`, `canary-reads`, `canary-all` or `ready`.
     pub stage: &'static str,
     pub shadow_lines: Vec<String>,
@@ -128,6 +131,7 @@ impl From<&Slot> for ServingDriver {
         ServingDriver {
             driver: slot.current.driver.as_ref().into(),
             origin: (&slot.current).into(),
+            health: slot.current.driver.health().into(),
             candidate: slot.candidate.as_deref().map(Candidate::from),
             previous: slot.previous.as_ref().map(Version::from),
         }
@@ -140,6 +144,7 @@ impl From<&Rollout> for Candidate {
         let ms = |took: std::time::Duration| u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
         Candidate {
             version: (&rollout.edition).into(),
+            health: rollout.edition.driver.health().into(),
             stage: progress.stage.name(),
             shadow_lines: rollout.plan.shadow_lines.clone(),
             canary: rollout.plan.canary_percent,
@@ -291,6 +296,8 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(reload))
         .routes(routes!(promote))
         .routes(routes!(roll_back))
+        .routes(routes!(driver_health::log))
+        .routes(routes!(driver_health::release))
 }
 
 /// What answers on the control socket, as the system.

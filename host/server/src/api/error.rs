@@ -118,15 +118,20 @@ impl From<ServiceError> for ApiError {
         let retry_after_s = match &error {
             ServiceError::TooManyLogins { retry_after_s } => Some(*retry_after_s),
             ServiceError::Line(LineError::Busy { .. }) => Some(1),
+            ServiceError::Device(CallError::Quarantined { more_seconds, .. }) => {
+                Some(*more_seconds)
+            }
             _ => None,
         };
         let cause = std::error::Error::source(&error).map(|_| chain(&error));
-        ApiError {
-            detail: error.to_string(),
-            cause,
-            retry_after_s,
-            ..ApiError::new(status, code, title, "")
-        }
+        let detail = match &error {
+            ServiceError::Device(CallError::Quarantined { driver, more_seconds, .. }) => format!(
+                "{driver} is in quarantine and is not called for another {more_seconds} s; an \
+                 operator may release it"
+            ),
+            error => error.to_string(),
+        };
+        ApiError { detail, cause, retry_after_s, ..ApiError::new(status, code, title, "") }
     }
 }
 
@@ -345,6 +350,17 @@ mod tests {
         );
         check(device(1), 504, "device-silent", "the meter did not answer");
         check(device(2), 502, "device-failed", "the meter did not answer");
+        let quarantined = CallError::Quarantined {
+            driver: "acme".to_owned(),
+            reason: "3 traps".to_owned(),
+            more_seconds: 290,
+        };
+        check(
+            ServiceError::Device(quarantined),
+            503,
+            "driver-in-quarantine",
+            "acme is in quarantine and is not called for another 290 s; an operator may release it",
+        );
         check(device(9), 422, "device-unable", "the meter did not answer");
         let unusable = "the line could not be used";
         check(

@@ -6,6 +6,7 @@
 pub mod auth;
 pub mod conversations;
 pub mod customers;
+pub mod driver_health;
 pub mod drivers;
 pub mod error;
 pub mod extract;

@@ -21,6 +21,11 @@ struct Pinned {
 }
 
 impl Pins {
+    /// The vendors of which keys are pinned.
+    pub fn vendors(&self) -> impl Iterator<Item = &VendorCode> {
+        self.0.keys()
+    }
+
     /// What a package for `vendor` has to show.
     pub fn trust(&self, vendor: &VendorCode, allow_unsigned: bool) -> Trust {
         let pinned = self.0.get(vendor);

@@ -83,7 +83,7 @@ fn every_limit_of_the_runtime_has_its_key() {
         let (least, most) = knob.range();
         let text = |value: u64| {
             format!(
-                "{HEAD}[[driver]]\nname = \"d\"\nvendor = \"D\"\ncomponent = \"driver.wasm\"\n\
+                "{HEAD}[[driver]]\nname = \"d\"\nvendor = \"D\"\npackage = \"driver.wasm\"\n\
                  grant = []\n[driver.limits]\n{} = {value}\n",
                 knob.name()
             )

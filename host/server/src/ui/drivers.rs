@@ -2,7 +2,9 @@
 //!
 //! Invariant: what changes a driver is asked about on a page of its own first, and done by POST.
 
+use super::view::Badge;
 use super::{Head, PageError, PageResult, render, view};
+use crate::api::driver_health::{Health, level, unix_ms};
 use crate::api::drivers::ServingDriver;
 use crate::app::App;
 use crate::drivers::DriversError;
@@ -10,7 +12,13 @@ use crate::session::Caller;
 use askama::Template;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Redirect};
-use polymeter_service::ServiceError;
+use jiff::tz::TimeZone;
+use polymeter_runtime::Standing;
+use polymeter_service::{Edition, ServiceError};
+use std::time::SystemTime;
+
+/// Of what a driver wrote, the newest; `polymeter driver logs` has all that is kept.
+const LINES_SHOWN: usize = 50;
 
 #[derive(Template)]
 #[template(path = "drivers.html")]
@@ -24,7 +32,27 @@ struct DriversPage {
 struct DriverPage {
     head: Head,
     driver: ServingDriver,
+    doings: Vec<Doing>,
+    lines: Vec<Line>,
     acts: Vec<Act>,
+}
+
+/// How one version is doing; times are the site's.
+struct Doing {
+    version: String,
+    is_candidate: bool,
+    badge: Badge,
+    until: Option<String>,
+    health: Health,
+    last_trap_at: Option<String>,
+}
+
+/// What a driver wrote.
+struct Line {
+    at: String,
+    version: String,
+    level: &'static str,
+    text: String,
 }
 
 #[derive(Template)]
@@ -34,6 +62,29 @@ struct ConfirmPage {
     /// Empty for an act on all of them.
     name: String,
     act: Act,
+}
+
+impl Doing {
+    fn new(edition: &Edition, is_candidate: bool, zone: &TimeZone) -> Doing {
+        let health = edition.driver.health();
+        let at = |at: SystemTime| view::time(unix_ms(at), zone);
+        let (badge, more) = match &health.standing {
+            Standing::Serving if is_candidate => (view::badge("busy", "On trial", "试运行"), None),
+            Standing::Serving => (view::badge("good", "Serving", "运行中"), None),
+            Standing::Resting { more } => (view::badge("warn", "Resting", "暂歇"), Some(*more)),
+            Standing::Quarantined { more, .. } => {
+                (view::badge("bad", "Quarantined", "已隔离"), Some(*more))
+            }
+        };
+        Doing {
+            version: edition.version().to_owned(),
+            is_candidate,
+            badge,
+            until: more.and_then(|more| SystemTime::now().checked_add(more)).map(at),
+            last_trap_at: health.last_trap.as_ref().map(|trap| at(trap.at)),
+            health: health.into(),
+        }
+    }
 }
 
 /// What an operator may do, as the page words it.
@@ -74,12 +125,25 @@ const ROLL_BACK: Act = Act {
     is_risky: true,
 };
 
-const ACTS: [Act; 3] = [RELOAD, PROMOTE, ROLL_BACK];
+const RELEASE: Act = Act {
+    name: "release",
+    label: "Release",
+    chinese: "解除隔离",
+    effect: "The driver is called again at once, and what led to its quarantine is forgotten. Do it \
+             when its reason is mended: one that goes on trapping leaves sales unresolved.",
+    is_risky: true,
+};
+
+const ACTS: [Act; 4] = [RELOAD, PROMOTE, ROLL_BACK, RELEASE];
 
 impl ServingDriver {
     /// The acts that mean something for it now.
     fn acts(&self) -> Vec<Act> {
         let mut acts = Vec::new();
+        let candidate = self.candidate.as_ref().map(|it| &it.health);
+        if [Some(&self.health), candidate].into_iter().flatten().any(Health::is_held_back) {
+            acts.push(RELEASE);
+        }
         if self.candidate.is_some() {
             acts.push(PROMOTE);
         }
@@ -98,9 +162,21 @@ pub async fn list(State(app): State<App>, caller: Caller) -> PageResult {
 }
 
 pub async fn show(State(app): State<App>, caller: Caller, Path(name): Path<String>) -> PageResult {
-    let driver = ServingDriver::from(&app.drivers.slot(&name)?);
+    let slot = app.drivers.slot(&name)?;
+    let driver = ServingDriver::from(&slot);
     let acts = driver.acts();
-    Ok(render(&DriverPage { head: Head::new(&caller, "drivers"), driver, acts }))
+    let zone = &app.time_zone;
+    let mut doings = vec![Doing::new(&slot.current, false, zone)];
+    doings.extend(slot.candidate.iter().map(|it| Doing::new(&it.edition, true, zone)));
+    let lines = app.drivers.log(&name)?.into_iter().rev().take(LINES_SHOWN);
+    let lines = lines.map(|(version, line)| Line {
+        at: view::time(unix_ms(line.at), zone),
+        version,
+        level: level(line.level),
+        text: line.text,
+    });
+    let (head, lines) = (Head::new(&caller, "drivers"), lines.collect());
+    Ok(render(&DriverPage { head, driver, doings, lines, acts }))
 }
 
 pub async fn confirm_reload(caller: Caller) -> PageResult {
@@ -133,6 +209,7 @@ pub async fn act(
     let done = match known(&act)? {
         PROMOTE => drivers.promote(&name, &actor).await,
         ROLL_BACK => drivers.roll_back(&name, &actor).await,
+        RELEASE => drivers.release(&name, &actor).await,
         _ => drivers.reload(&actor).await,
     };
     let back = format!("/drivers/{}", view::segment(&name));

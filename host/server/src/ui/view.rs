@@ -16,7 +16,7 @@ pub struct Badge {
     pub chinese: &'static str,
 }
 
-const fn badge(tone: &'static str, word: &'static str, chinese: &'static str) -> Badge {
+pub const fn badge(tone: &'static str, word: &'static str, chinese: &'static str) -> Badge {
     Badge { tone, word, chinese }
 }
 

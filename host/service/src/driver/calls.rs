@@ -12,8 +12,8 @@ use crate::Service;
 use crate::error::{Result, ServiceError};
 use crate::limits::{SHADOW_FACTOR, SHADOW_SLACK};
 use crate::meter::Reach;
-use polymeter_domain::{ControlOutcome, Delivery, Evidence, PurchaseCount, Snapshot};
-use polymeter_runtime::{CallError, Device};
+use polymeter_domain::{Evidence, PurchaseCount, Snapshot};
+use polymeter_runtime::{Acted, CallError, Device};
 use polymeter_transport::LineLease;
 use std::future::Future;
 use std::sync::Arc;
@@ -22,13 +22,7 @@ use tokio::time::Instant;
 
 /// Where the driver itself broke, and not the device or the line.
 fn fault_of(error: &CallError) -> Option<String> {
-    match error {
-        CallError::Trap { .. }
-        | CallError::Limit { .. }
-        | CallError::BadResult { .. }
-        | CallError::Quarantined { .. } => Some(error.to_string()),
-        CallError::Driver { .. } | CallError::Unable { .. } => None,
-    }
+    error.is_fault().then(|| error.to_string())
 }
 
 impl Service {
@@ -83,16 +77,15 @@ impl Service {
     pub(crate) async fn change_device<T>(
         &self,
         pick: &Pick,
-        act: impl Future<Output = T>,
-        fault_of: fn(&T) -> Option<String>,
+        act: impl Future<Output = Acted<T>>,
     ) -> T {
-        let Part::Canary { rollout, .. } = &pick.part else { return act.await };
         let began = Instant::now();
-        let ending = act.await;
-        let fault = fault_of(&ending);
-        let took = began.elapsed();
-        self.observe(rollout, Seen::Canary { is_read: false, took, fault }).await;
-        ending
+        let Acted { outcome, fault } = act.await;
+        if let Part::Canary { rollout, .. } = &pick.part {
+            let took = began.elapsed();
+            self.observe(rollout, Seen::Canary { is_read: false, took, fault }).await;
+        }
+        outcome
     }
 
     /// What the device remembers, by the picked version; where a candidate breaks over it, by the
@@ -118,23 +111,6 @@ impl Service {
             return answer.map_err(ServiceError::Device);
         }
         answer.map_err(ServiceError::Device)
-    }
-}
-
-/// An act that came to no answer of the device's. The reason may lie with the line; a version that is
-/// no worse than the current one stays below its threshold.
-pub(crate) fn fault_of_delivery(delivery: &Delivery) -> Option<String> {
-    match delivery {
-        Delivery::Confirmed(_) | Delivery::Refused(_) => None,
-        Delivery::NotSent(why) | Delivery::Unknown(why) => Some(why.clone()),
-    }
-}
-
-/// As [`fault_of_delivery`].
-pub(crate) fn fault_of_control(outcome: &ControlOutcome) -> Option<String> {
-    match outcome {
-        ControlOutcome::Confirmed(_) | ControlOutcome::Refused(_) => None,
-        ControlOutcome::NotSent(why) | ControlOutcome::Unknown(why) => Some(why.clone()),
     }
 }
 

@@ -90,16 +90,21 @@ impl Service {
         self.write_down(vec![Change { act: ASKED, object, detail }], actor).await
     }
 
-    /// Takes the candidate of a vendor away, for a reason. `false`: there is none.
-    pub async fn send_back(&self, vendor: &VendorCode, why: &str, actor: &Actor) -> Result<bool> {
+    /// Takes the candidate of a vendor away, for a reason. `None`: there is none.
+    pub async fn send_back(
+        &self,
+        vendor: &VendorCode,
+        why: &str,
+        actor: &Actor,
+    ) -> Result<Option<Change>> {
         let Some(rollout) = self.registry().slot(vendor).and_then(|slot| slot.candidate) else {
-            return Ok(false);
+            return Ok(None);
         };
         rollout.lock().is_over = true;
         self.withdraw(&rollout);
         let change = Change::of_candidate(SENT_BACK, &rollout.edition, why);
-        self.write_down(vec![change], actor).await?;
-        Ok(true)
+        self.write_down(vec![change.clone()], actor).await?;
+        Ok(Some(change))
     }
 
     /// An act on a driver that changes no slot, e.g. the end of its quarantine.

@@ -14,8 +14,6 @@ pub use change::{Change, Fitting};
 pub use compare::Difference;
 pub use rollout::{Plan, Progress, Stage, Thresholds};
 
-pub(crate) use calls::{fault_of_control, fault_of_delivery};
-
 use polymeter_domain::{MeterId, VendorCode};
 use polymeter_runtime::Driver;
 use std::collections::BTreeMap;

@@ -9,7 +9,7 @@ use super::store::{self, Step, StoredSale};
 use crate::Service;
 use crate::audit::{self, Act, Actor};
 use crate::crash_point::crash_point;
-use crate::driver::{Kind, fault_of_delivery};
+use crate::driver::Kind;
 use crate::error::{Result, ServiceError, chain};
 use crate::limits::AUTOMATIC_ATTEMPTS;
 use crate::meter::Reach;
@@ -131,7 +131,7 @@ async fn attempt(service: &Service, sale_id: SaleId, by: Version) -> Result<Next
     let moment = service.clock().moment();
     let device = &reach.meter.device;
     let act = reach.pick.driver.sell(&mut lease, device, moment, &customer, purchase);
-    let delivery = service.change_device(&reach.pick, act, fault_of_delivery).await;
+    let delivery = service.change_device(&reach.pick, act).await;
     service.keep_failure(&reach).await;
     crash_point("after-sell");
     drop(lease);

@@ -21,11 +21,6 @@ pub struct Consent {
     pub allow_downgrade: bool,
 }
 
-/// Below the folder of the configuration.
-fn folder(config: &Config) -> PathBuf {
-    config.file.parent().unwrap_or(Path::new("")).join("drivers").join("installed")
-}
-
 pub async fn install(file: &Path, from: &Path, consent: Consent) -> Result<(), Failure> {
     let config = Config::read(file)?;
     let sealed = Sealed::read_file(from, COMPONENT_BYTES)?;
@@ -34,7 +29,7 @@ pub async fn install(file: &Path, from: &Path, consent: Consent) -> Result<(), F
     trust.allow_unsigned = consent.allow_unsigned;
     let opened = sealed.clone().open(&trust)?;
     let Manifest { name, version, imports, .. } = &opened.manifest;
-    let folder = folder(&config);
+    let folder = config.installed_folder();
     if !consent.allow_downgrade
         && let Some(newer) = newest(&folder, name)?.filter(|(newest, _)| newest > version)
     {
@@ -82,7 +77,7 @@ fn relative(config: &Config, path: &Path) -> String {
 
 /// The newest installed version of a driver, and its file.
 pub(super) fn newest_of(config: &Config, name: &str) -> Result<Option<PathBuf>, Failure> {
-    Ok(newest(&folder(config), name)?.map(|(_, file)| file))
+    Ok(newest(&config.installed_folder(), name)?.map(|(_, file)| file))
 }
 
 /// A file that cannot be read as a package is nobody's version: it is passed over, and said.

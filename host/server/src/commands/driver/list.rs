@@ -1,13 +1,18 @@
 //! `driver list`: what serves, or where nobody serves what the configuration would serve.
 
 use super::client;
+use super::logs::local;
+use crate::api::driver_health::Health;
 use crate::app;
 use crate::commands::Failure;
 use crate::config::Config;
 use crate::control::ControlError;
+use jiff::tz::TimeZone;
 use serde_json::Value;
 use std::io::IsTerminal;
 use std::path::Path;
+
+const UNSIGNED: &str = "UNSIGNED";
 
 /// One line of the table.
 struct Row {
@@ -16,6 +21,8 @@ struct Row {
     version: String,
     vendor: String,
     signer: Option<String>,
+    /// Calls, failures, traps; empty where it does not run.
+    counts: [String; 3],
     rest: String,
 }
 
@@ -27,12 +34,15 @@ pub async fn list(file: &Path) -> Result<(), Failure> {
         version: String::new(),
         vendor: entry.config.vendor.as_ref().map(ToString::to_string).unwrap_or_default(),
         signer: Some(String::new()),
+        counts: Default::default(),
         rest: String::new(),
     });
     let disabled: Vec<Row> = disabled.collect();
     let mut rows = match client(&config).get::<Value>("/api/v1/drivers").await {
         Ok(drivers) => {
-            drivers.as_array().into_iter().flatten().flat_map(serving).collect::<Vec<Row>>()
+            let zone = &config.time_zone;
+            let drivers = drivers.as_array().into_iter().flatten();
+            drivers.flat_map(|driver| serving(driver, zone)).collect::<Vec<Row>>()
         }
         Err(ControlError::NobodyServes(_)) => {
             println!("no `polymeter serve` is running: this is what it would serve");
@@ -50,7 +60,7 @@ fn text(of: &Value, key: &str) -> String {
 }
 
 /// A driver that serves, and beneath it the versions beside it.
-fn serving(driver: &Value) -> Vec<Row> {
+fn serving(driver: &Value, zone: &TimeZone) -> Vec<Row> {
     let name = text(driver, "name");
     let row = |of: &Value, state: String, rest: String| Row {
         name: name.clone(),
@@ -58,9 +68,13 @@ fn serving(driver: &Value) -> Vec<Row> {
         version: text(of, "version"),
         vendor: text(driver, "vendor"),
         signer: of["signer"].as_str().map(ToOwned::to_owned),
+        counts: health(of).map_or_else(Default::default, |it| {
+            [it.calls, it.failures, it.traps()].map(|count| count.to_string())
+        }),
         rest,
     };
-    let mut rows = vec![row(driver, "serving".to_owned(), String::new())];
+    let (state, reason) = standing(driver, zone);
+    let mut rows = vec![row(driver, state, reason)];
     let candidate = &driver["candidate"];
     if candidate.is_object() {
         let shown = format!(
@@ -71,12 +85,32 @@ fn serving(driver: &Value) -> Vec<Row> {
             candidate["acts"],
             candidate["faults"]
         );
-        rows.push(row(candidate, format!("candidate: {}", text(candidate, "stage")), shown));
+        let mut state = format!("candidate: {}", text(candidate, "stage"));
+        if health(candidate).is_some_and(|it| it.is_quarantined()) {
+            state = format!("candidate: {}", standing(candidate, zone).0);
+        }
+        rows.push(row(candidate, state, shown));
     }
     if driver["previous"].is_object() {
         rows.push(row(&driver["previous"], "previous".to_owned(), String::new()));
     }
     rows
+}
+
+fn health(of: &Value) -> Option<Health> {
+    serde_json::from_value(of["health"].clone()).ok()
+}
+
+/// What a driver is doing, and of a quarantine why.
+fn standing(of: &Value, zone: &TimeZone) -> (String, String) {
+    let Some(health) = health(of) else { return ("serving".to_owned(), String::new()) };
+    match &health.until {
+        Some(until) => {
+            let state = format!("{} until {}", health.standing, local(until, zone));
+            (state, health.reason.unwrap_or_default())
+        }
+        None => (health.standing, String::new()),
+    }
 }
 
 async fn idle(config: &Config) -> Result<Vec<Row>, Failure> {
@@ -89,24 +123,41 @@ async fn idle(config: &Config) -> Result<Vec<Row>, Failure> {
             version: fitting.current.version().to_owned(),
             vendor: fitting.current.vendor().to_string(),
             signer: fitting.current.signer.clone(),
+            counts: Default::default(),
             rest: String::new(),
         })
         .collect())
 }
 
 fn print(rows: &[Row]) {
+    const HEAD: [&str; 8] =
+        ["name", "vendor", "version", "state", "signer", "calls", "failures", "traps"];
+    let cells = |row: &Row| {
+        let signer = row.signer.clone().unwrap_or_else(|| UNSIGNED.to_owned());
+        let [calls, failures, traps] = row.counts.clone();
+        let Row { name, vendor, version, state, .. } = row;
+        let [name, vendor, version, state] = [name, vendor, version, state].map(Clone::clone);
+        [name, vendor, version, state, signer, calls, failures, traps]
+    };
+    let table: Vec<[String; 8]> = rows.iter().map(cells).collect();
+    let mut widths = HEAD.map(str::len);
+    for cells in &table {
+        for (width, cell) in widths.iter_mut().zip(cells) {
+            *width = cell.chars().count().max(*width);
+        }
+    }
     let is_terminal = std::io::stdout().is_terminal();
-    println!("{:<20} {:<10} {:<10} {:<24} {:<18}", "name", "vendor", "version", "state", "signer");
-    for row in rows {
-        let signer = match &row.signer {
-            Some(signer) => format!("{signer:<18}"),
-            None if is_terminal => format!("\x1b[1;31m{:<18}\x1b[0m", "UNSIGNED"),
-            None => format!("{:<18}", "UNSIGNED"),
-        };
-        let line = format!(
-            "{:<20} {:<10} {:<10} {:<24} {signer} {}",
-            row.name, row.vendor, row.version, row.state, row.rest
-        );
+    let line = |cells: &[String; 8], rest: &str| {
+        let padded = cells.iter().zip(widths).map(|(cell, width)| {
+            let padded = format!("{cell:<width$}");
+            let is_alarm = cell == UNSIGNED || cell.contains("quarantined");
+            if is_alarm && is_terminal { format!("\x1b[1;31m{padded}\x1b[0m") } else { padded }
+        });
+        let line = padded.collect::<Vec<_>>().join("  ") + "  " + rest;
         println!("{}", line.trim_end());
+    };
+    line(&HEAD.map(ToOwned::to_owned), "");
+    for (cells, row) in table.iter().zip(rows) {
+        line(cells, &row.rest);
     }
 }

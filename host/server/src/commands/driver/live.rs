@@ -1,4 +1,4 @@
-//! Commands that a running program does: reload, upgrade, promote, rollback.
+//! Commands that a running program does: reload, upgrade, promote, rollback, release.
 
 use super::tell;
 use crate::api::drivers::{Changed, Upgrade};
@@ -37,6 +37,11 @@ pub async fn promote(config: &Path, name: &str) -> Result<(), Failure> {
 
 pub async fn rollback(config: &Path, name: &str) -> Result<(), Failure> {
     ask(config, &format!("/api/v1/drivers/{}/rollback", view::segment(name)), &json!({})).await
+}
+
+/// Ends the quarantine of the driver `name`.
+pub async fn release(config: &Path, name: &str) -> Result<(), Failure> {
+    ask(config, &format!("/api/v1/drivers/{}/release", view::segment(name)), &json!({})).await
 }
 
 async fn ask(config: &Path, route: &str, body: &serde_json::Value) -> Result<(), Failure> {

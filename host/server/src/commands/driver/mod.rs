@@ -8,11 +8,13 @@ mod files;
 mod install;
 mod list;
 mod live;
+mod logs;
 
 pub use files::{New, disable, enable, inspect};
 pub use install::{Consent, install};
 pub use list::list;
-pub use live::{promote, reload, rollback, upgrade};
+pub use live::{promote, release, reload, rollback, upgrade};
+pub use logs::logs;
 
 use super::Failure;
 use crate::api::drivers::Changed;
