@@ -1,7 +1,7 @@
 //! Whose signature makes a package fit to be loaded.
 //!
-//! Invariant: with a pinned signer nothing but its signature of these very bytes passes, whatever
-//! else is allowed; without one, nothing passes unless the admin said `allow-unsigned`.
+//! Invariant: with a pinned signer no signature but its own, of these very bytes, passes; without a
+//! signature, or without a pinned signer, nothing passes unless the admin said `allow-unsigned`.
 
 use crate::error::{Flaw, Role};
 use crate::keys::{KeyId, PublicKey, Signature};
