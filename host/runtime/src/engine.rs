@@ -103,6 +103,12 @@ impl Runtime {
         &self.shared.recordings
     }
 
+    /// The least that a call could cost: a store made and dropped. For the bench alone.
+    #[doc(hidden)]
+    pub fn empty_store(&self) {
+        drop(std::hint::black_box(wasmtime::Store::new(&self.shared.engines.pooled, ())));
+    }
+
     /// Import set against grant, then compile, link, describe. Refuses with a sentence.
     pub async fn load(
         &self,

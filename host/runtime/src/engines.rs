@@ -38,7 +38,7 @@ pub(crate) struct Shape {
 type Ticked = Mutex<Vec<EngineWeak>>;
 
 pub(crate) struct Engines {
-    pooled: Engine,
+    pub(crate) pooled: Engine,
     /// By the stack that a call has.
     on_demand: Mutex<HashMap<usize, Engine>>,
     ticked: Arc<Ticked>,

@@ -1,74 +1,80 @@
 //! `cargo xtask bench`: measures the rows of the targets that the product has reached, side by side
 //! with a named reference in one run, and writes docs/benchmarks.md. Asserts nothing about time.
 
-mod decode;
-mod poll;
+mod far_end;
+mod figure;
+mod loading;
+mod polling;
 mod program;
 mod ratio;
 mod report;
+mod sandbox;
 mod sell;
 
-use anyhow::{Context, Result};
-use clap::Parser;
-use polymeter_runtime::Capability;
-use ratio::Comparison;
+use anyhow::{Context, Result, bail};
+use clap::{Parser, Subcommand};
+use figure::Row;
+use std::path::Path;
 
 #[derive(Parser)]
 struct Arguments {
     /// One round each; prints, but writes nothing.
-    #[arg(long)]
+    #[arg(long, global = true)]
     quick: bool,
+    #[command(subcommand)]
+    part: Option<Part>,
 }
 
-/// What the drivers are granted in a real configuration.
-fn all_grants() -> Vec<Capability> {
-    vec![Capability::Line, Capability::Vault, Capability::Log]
+/// A part writes its own section of the page and leaves the others as they are.
+#[derive(Subcommand)]
+enum Part {
+    /// The sandbox and polling: W1 to W8, P1 to P3, P5.
+    Runtime,
+    /// Whole sales: L1.
+    Sale,
+    #[command(hide = true)]
+    FarEnd { registers: String, delay_ms: u64 },
 }
 
-/// One row of the report.
-struct Row {
-    name: &'static str,
-    what: &'static str,
-    target: &'static str,
-    comparison: Comparison,
-}
-
-#[tokio::main]
-async fn main() -> Result<()> {
-    let arguments = Arguments::parse();
-    let rounds = if arguments.quick { 1 } else { 7 };
+/// The product runs on a runtime of all cores; the far end of the polling rows on one of its own.
+fn main() -> Result<()> {
+    let Arguments { quick, part } = Arguments::parse();
+    if let Some(Part::FarEnd { registers, delay_ms }) = part {
+        return far_end::run(&registers, delay_ms);
+    }
+    let rounds = if quick { 1 } else { 7 };
     let root = std::env::current_dir().context("the workspace's root")?;
-    let mut rows = Vec::new();
-    let mut add = |name, what, target, comparison: Comparison| {
-        let row = Row { name, what, target, comparison };
-        println!("{}", report::line(&row));
-        rows.push(row);
-    };
-    add("W1", decode::WHAT, "at most 6.0", decode::run(&root, rounds).await.context("W1")?);
-    add(
-        "P1",
-        poll::WHAT,
-        "at most 1.11 (speed at least 0.90)",
-        poll::run(&root, rounds).await.context("P1")?,
-    );
-    add(
-        "L1",
-        sell::WHAT_BARE,
-        "none set",
-        sell::against_bare(&root, rounds).await.context("L1 bare")?,
-    );
-    add(
-        "L1",
-        sell::WHAT_GROUP,
-        "at most 2.0 (speed at least 0.5)",
-        sell::against_group(&root, rounds).await.context("L1 group")?,
-    );
-    if arguments.quick {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        if !matches!(part, Some(Part::Sale)) {
+            let mut rows = Vec::new();
+            sandbox::run(&root, rounds, &mut rows).await?;
+            polling::run(&root, rounds, &mut rows).await?;
+            finish(&root, quick, report::RUNTIME, &rows)?;
+        }
+        if !matches!(part, Some(Part::Runtime)) {
+            let rows = sell::run(&root, rounds).await.context("L1")?;
+            finish(&root, quick, report::SALE, &rows)?;
+        }
+        Ok(())
+    })
+}
+
+fn finish(root: &Path, quick: bool, section: &str, rows: &[Row]) -> Result<()> {
+    for row in rows {
+        println!("{}", report::line(row));
+    }
+    if quick {
         return Ok(());
     }
-    let page = root.join("docs/benchmarks.md");
-    std::fs::write(&page, report::page(&rows))
-        .with_context(|| format!("writing {}", page.display()))?;
-    println!("wrote docs/benchmarks.md");
+    let path = root.join("docs/benchmarks.md");
+    let page = match std::fs::read_to_string(&path) {
+        Ok(page) => page,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+        Err(error) => bail!("reading {}: {error}", path.display()),
+    };
+    std::fs::write(&path, report::page(&page, section, rows))
+        .with_context(|| format!("writing {}", path.display()))?;
+    println!("wrote the section {section} of docs/benchmarks.md");
     Ok(())
 }

@@ -1,61 +1,110 @@
-//! The figures as a line for the terminal and as docs/benchmarks.md.
+//! The figures as a line for the terminal and as a section of docs/benchmarks.md.
+//!
+//! Invariant: a run replaces the sections that it measured, keeps the others to the letter, and
+//! never touches the remarks under a section, which people write.
 
-use crate::Row;
+use crate::figure::{Figure, Row};
 use std::fmt::Write as _;
 
+pub const RUNTIME: &str = "Drivers and lines";
+pub const SALE: &str = "Sales";
+const SECTIONS: [&str; 2] = [RUNTIME, SALE];
+/// What a person wrote about a section stands below this, to the next section.
+const REMARKS: &str = "### Remarks";
+
+const HEAD: &str = "# Benchmarks\n\n\
+    The tables are written by `cargo xtask bench` (`bench runtime`, `bench sale` for one of them); what stands under *Remarks* is written by hand.\n\
+    A ratio is the time of one operation of the product over that of a named reference, taken in turn in one run: the median over the rounds, with the least and the greatest.\n\
+    The reference is measured twice in each round, and a row whose control (second over first) is outside 0.95 to 1.05 is discarded.\n\
+    Speeds of the machine drift: only ratios of one run mean anything.\n";
+
 pub fn line(row: &Row) -> String {
-    let comparison = &row.comparison;
-    let verdict = if comparison.is_even() { "" } else { "  DISCARDED: the machine was too uneven" };
-    format!(
-        "{}  {}: {:.2}x (reference {}, product {}, control {:.3}; target {}){verdict}",
-        row.name,
-        row.what,
-        comparison.ratio(),
-        duration(comparison.reference_ns()),
-        duration(comparison.product_ns()),
-        comparison.control(),
-        row.target,
-    )
+    let Row { name, what, target, figure } = row;
+    let verdict = match figure.reached() {
+        Some(true) => "reached",
+        Some(false) => "NOT reached",
+        None => "",
+    };
+    match figure {
+        Figure::Ratio { comparison, .. } => {
+            let discarded =
+                if comparison.is_even() { "" } else { " DISCARDED: the machine was too uneven" };
+            format!(
+                "{name:<3} {what}: {:.2}x (reference {}, product {}, control {:.3}; target {target}) {verdict}{discarded}",
+                comparison.ratio(),
+                duration(comparison.reference_ns()),
+                duration(comparison.product_ns()),
+                comparison.control(),
+            )
+        }
+        Figure::Plain { text, .. } => {
+            format!("{name:<3} {what}: {text} (target {target}) {verdict}")
+        }
+        Figure::Missing { why } => format!("{name:<3} {what}: {why}"),
+    }
 }
 
-pub fn page(rows: &[Row]) -> String {
-    let mut page = String::from(
-        "# Benchmarks\n\n\
-         Written by `cargo xtask bench`; not edited by hand. Each row is the time of one operation of the product over that of a named\n\
-         reference, taken in turn in one run; the ratio is the median over the rounds, with the least and the greatest. The reference is measured twice in each round, and a row whose control\n\
-         (second over first) is outside 0.95 to 1.05 counts as discarded. Speeds of the machine drift: only the ratio means anything.\n\n",
-    );
-    let cores = std::thread::available_parallelism().map_or(0, usize::from);
-    let _ = writeln!(
-        page,
-        "Machine: {cores} cores, {}, {}.\n",
-        std::env::consts::ARCH,
-        std::env::consts::OS
-    );
-    page.push_str(
-        "| Row | What | Ratio | Least to greatest | Reference | Product | Control | Target |\n",
-    );
-    page.push_str("|---|---|---|---|---|---|---|---|\n");
-    for row in rows {
-        let comparison = &row.comparison;
-        let (least, greatest) = comparison.ratio_span();
-        let ratio = if comparison.is_even() {
-            format!("{:.2}x", comparison.ratio())
-        } else {
-            format!("{:.2}x, discarded", comparison.ratio())
-        };
-        let _ = writeln!(
-            page,
-            "| {} | {} | {ratio} | {least:.2} to {greatest:.2} | {} | {} | {:.3} | {} |",
-            row.name,
-            row.what,
-            duration(comparison.reference_ns()),
-            duration(comparison.product_ns()),
-            comparison.control(),
-            row.target,
-        );
+/// `page` with `section` measured anew.
+pub fn page(page: &str, section: &str, rows: &[Row]) -> String {
+    let mut new = HEAD.to_owned();
+    for name in SECTIONS {
+        let old = section_of(page, name);
+        let remarks = old.and_then(|old| old.find(REMARKS).map(|at| &old[at..]));
+        if name == section {
+            let _ = write!(new, "\n## {name}\n\n{}", table(rows));
+            if let Some(remarks) = remarks {
+                let _ = write!(new, "\n{}\n", remarks.trim_end());
+            }
+        } else if let Some(old) = old {
+            let _ = write!(new, "\n## {name}\n{}\n", old.trim_end());
+        }
     }
-    page
+    new
+}
+
+/// What stands between the heading of `name` and the next section.
+fn section_of<'a>(page: &'a str, name: &str) -> Option<&'a str> {
+    let (_, rest) = page.split_once(&format!("\n## {name}\n"))?;
+    Some(rest.split("\n## ").next().unwrap_or(rest))
+}
+
+fn table(rows: &[Row]) -> String {
+    let cores = std::thread::available_parallelism().map_or(0, usize::from);
+    let (arch, os) = (std::env::consts::ARCH, std::env::consts::OS);
+    let mut table = format!("Machine: {cores} cores, {arch}, {os}.\n\n");
+    table.push_str(
+        "| Row | What | Figure | Least to greatest | Reference | Product | Control | Target | |\n",
+    );
+    table.push_str("|---|---|---|---|---|---|---|---|---|\n");
+    for row in rows {
+        let Row { name, what, target, figure } = row;
+        let verdict = match figure.reached() {
+            Some(true) => "reached",
+            Some(false) => "**not reached**",
+            None => "",
+        };
+        let _ = match figure {
+            Figure::Ratio { comparison, .. } => {
+                let (least, greatest) = comparison.ratio_span();
+                let discarded = if comparison.is_even() { "" } else { ", discarded" };
+                writeln!(
+                    table,
+                    "| {name} | {what} | {:.2}x{discarded} | {least:.2} to {greatest:.2} | {} | {} | {:.3} | {target} | {verdict} |",
+                    comparison.ratio(),
+                    duration(comparison.reference_ns()),
+                    duration(comparison.product_ns()),
+                    comparison.control(),
+                )
+            }
+            Figure::Plain { text, .. } => {
+                writeln!(table, "| {name} | {what} | {text} | | | | | {target} | {verdict} |")
+            }
+            Figure::Missing { why } => {
+                writeln!(table, "| {name} | {what} | {why} | | | | | {target} | |")
+            }
+        };
+    }
+    table
 }
 
 fn duration(ns: f64) -> String {
@@ -65,5 +114,29 @@ fn duration(ns: f64) -> String {
         format!("{:.2} µs", ns / 1e3)
     } else {
         format!("{:.2} ms", ns / 1e6)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rows(text: &str) -> Vec<Row> {
+        let figure = Figure::plain(text.to_owned(), true);
+        vec![Row { name: "W9", what: "a figure".into(), target: "some".into(), figure }]
+    }
+
+    #[test]
+    fn a_run_replaces_its_own_section_and_keeps_remarks() {
+        let first = page("", SALE, &rows("one"));
+        let both = page(&first, RUNTIME, &rows("two"));
+        assert!(both.contains("| one |") && both.contains("| two |"), "{both}");
+        assert!(both.find(RUNTIME) < both.find(SALE), "in their order");
+        let remarked = format!("{both}\n{REMARKS}\n\nTime goes to the disk.\n");
+        let again = page(&remarked, SALE, &rows("three"));
+        assert!(!again.contains("| one |") && again.contains("| three |"), "{again}");
+        assert!(again.contains("| two |"), "the other section stays");
+        assert_eq!(again.matches("Time goes to the disk.").count(), 1, "{again}");
+        assert_eq!(page(&again, SALE, &rows("three")), again, "nothing grows");
     }
 }

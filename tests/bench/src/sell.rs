@@ -4,6 +4,7 @@
 //! Two references: *bare* commits one row at a time; *group* is the best that one writer could do, the
 //! rows of 32 sales in each commit. Nothing here is asserted about time.
 
+use crate::figure::Row;
 use crate::program::Program;
 use crate::ratio::{Comparison, compare};
 use anyhow::{Result, ensure};
@@ -12,8 +13,8 @@ use sqlx::{Connection, Executor, SqliteConnection};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-pub const WHAT_BARE: &str = "whole sale over HTTP, 32 sellers / one bare durable SQLite commit";
-pub const WHAT_GROUP: &str =
+const WHAT_BARE: &str = "whole sale over HTTP, 32 sellers / one bare durable SQLite commit";
+const WHAT_GROUP: &str =
     "whole sale over HTTP, 32 sellers / the rows of one sale in group commits of 32";
 const SELLERS: usize = 32;
 const BARE_COMMITS: u32 = 1_000;
@@ -26,7 +27,15 @@ const ROWS_PER_SALE: u32 = 8;
 const INSERT_ROW: &str =
     "insert into entry (body) values ('a row of about the size of a transfer, with its ids')";
 
-pub async fn against_bare(root: &Path, rounds: usize) -> Result<Comparison> {
+/// Speed at least 0.5 of the group prototype (targets.md, L1) is a time of at most twice its own.
+pub async fn run(root: &Path, rounds: usize) -> Result<Vec<Row>> {
+    Ok(vec![
+        Row::ratio("L1", WHAT_BARE, None, against_bare(root, rounds).await?),
+        Row::ratio("L1", WHAT_GROUP, Some(2.0), against_group(root, rounds).await?),
+    ])
+}
+
+async fn against_bare(root: &Path, rounds: usize) -> Result<Comparison> {
     let folder = tempfile::tempdir_in(root.join("target"))?;
     let mut raw = raw(folder.path()).await?;
     let program = Program::start(root, SELLERS).await?;
@@ -40,7 +49,7 @@ pub async fn against_bare(root: &Path, rounds: usize) -> Result<Comparison> {
     compare(rounds, reference, async || sales(&program).await).await
 }
 
-pub async fn against_group(root: &Path, rounds: usize) -> Result<Comparison> {
+async fn against_group(root: &Path, rounds: usize) -> Result<Comparison> {
     let folder = tempfile::tempdir_in(root.join("target"))?;
     let mut raw = raw(folder.path()).await?;
     let program = Program::start(root, SELLERS).await?;

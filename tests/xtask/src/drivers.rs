@@ -15,7 +15,7 @@ pub const OUT_DIR: &str = "target/drivers";
 /// The two files of the key in there, without their ends.
 const DEVELOPER: &str = "developer";
 
-/// Every folder below `drivers/`, then the guests of the conformance tests.
+/// Every folder below `drivers/`, then the guests of the conformance tests and of the bench.
 pub fn build_all(root: &Path) -> Result<()> {
     build(root, &[])
 }
@@ -71,7 +71,7 @@ fn chosen(manifests: Vec<PathBuf>, names: &[&str]) -> Result<Vec<PathBuf>> {
 
 fn manifests(root: &Path) -> Result<Vec<PathBuf>> {
     let mut manifests = Vec::new();
-    for folder in ["drivers", "tests/conformance"] {
+    for folder in ["drivers", "tests/conformance", "tests/bench"] {
         let folder = root.join(folder);
         let entries =
             std::fs::read_dir(&folder).with_context(|| format!("reading {}", folder.display()))?;

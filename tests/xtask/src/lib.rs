@@ -84,7 +84,7 @@ pub fn lint() -> Result<()> {
 }
 
 /// Timings mean something only on optimised code, so this builds a release of everything first.
-pub fn bench(quick: bool) -> Result<()> {
+pub fn bench(arguments: &[String]) -> Result<()> {
     let root = root();
     set_up::wasm_target()?;
     set_up::npm()?;
@@ -101,11 +101,8 @@ pub fn bench(quick: bool) -> Result<()> {
         "--package",
         "bench",
     ])?;
-    let mut bench = Command::new(root.join("target/release/bench"));
-    if quick {
-        bench.arg("--quick");
-    }
-    run(bench.current_dir(&root))
+    set_up::bench_peers(&root);
+    run(Command::new(root.join("target/release/bench")).args(arguments).current_dir(&root))
 }
 
 fn cargo(arguments: &[&str]) -> Result<()> {

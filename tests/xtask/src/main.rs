@@ -42,9 +42,9 @@ enum Command {
     },
     /// Measure, and write docs/benchmarks.md.
     Bench {
-        /// Fewer rounds, for trying the harness; writes nothing.
-        #[arg(long)]
-        quick: bool,
+        /// `runtime` or `sale` for one section; --quick for one round each, which writes nothing.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
     },
 }
 
@@ -57,6 +57,6 @@ fn main() -> anyhow::Result<()> {
         Command::Lint => xtask::lint(),
         Command::Tidy => xtask::tidy::run(&xtask::root()),
         Command::Gallery { write } => xtask::gallery(write),
-        Command::Bench { quick } => xtask::bench(quick),
+        Command::Bench { arguments } => xtask::bench(&arguments),
     }
 }

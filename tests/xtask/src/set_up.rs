@@ -56,6 +56,34 @@ pub fn softhsm() -> Result<()> {
     apt_install(&["softhsm2"])
 }
 
+/// The programs that the bench holds us against. One that cannot be had is missing from the report,
+/// which says so.
+pub fn bench_peers(root: &std::path::Path) {
+    let libmodbus = Command::new("pkg-config").args(["--exists", "libmodbus"]).status();
+    if !libmodbus.is_ok_and(|status| status.success())
+        && let Err(error) = apt_install(&["libmodbus-dev", "pkg-config"])
+    {
+        eprintln!("libmodbus will be missing: {error:#}");
+    }
+    let python = root.join("target/bench-python");
+    let steps: [(&str, &[&str]); 2] = [
+        ("python3", &["-m", "venv", "target/bench-python"]),
+        ("target/bench-python/bin/pip", &["install", "--quiet", "pymodbus==3.16.1"]),
+    ];
+    if python.join("bin/pymodbus.simulator").is_file() {
+        return;
+    }
+    for (program, arguments) in steps {
+        // Relative programs are looked up before the folder is changed.
+        let program = if program.contains('/') { root.join(program) } else { program.into() };
+        let done = Command::new(program).args(arguments).current_dir(root).status();
+        if !done.is_ok_and(|status| status.success()) {
+            eprintln!("pymodbus will be missing: `{}` failed", arguments.join(" "));
+            return;
+        }
+    }
+}
+
 pub(crate) fn apt_install(packages: &[&str]) -> Result<()> {
     let names = packages.join(" ");
     if !found("apt-get") {

@@ -1,15 +1,14 @@
 //! W1: one DL/T 645 reply with five values, decoded by the driver in its sandbox and by the same source
 //! built as a native library.
 
-use crate::ratio::{Comparison, compare};
+use crate::figure::Row;
+use crate::loading;
+use crate::ratio::compare;
 use anyhow::{Context, Result, ensure};
-use polymeter_domain::VendorCode;
-use polymeter_runtime::{Driver, DriverConfig, Limits, Options, Runtime, Vault};
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Instant;
 
-pub const WHAT: &str =
+const WHAT: &str =
     "decode of one DL/T 645 frame with 5 values, driver in WASM / same source as a native library";
 /// A reply to DI 0001FF00: forward active energy, total and four tariffs.
 /// Synthetic, from DL/T 645-2007: 12.34, 1.00, 2.00, 3.34 and 6.00 kWh of meter 000000000001.
@@ -19,7 +18,7 @@ const DATA: [u8; 24] = [
 ];
 const ITERATIONS: u32 = 20_000;
 
-fn frame() -> Vec<u8> {
+pub fn frame() -> Vec<u8> {
     let mut frame = vec![0x68, 0x01, 0, 0, 0, 0, 0, 0x68, 0x91, 24];
     frame.extend(DATA.map(|byte| byte.wrapping_add(0x33)));
     frame.push(frame.iter().fold(0_u8, |sum, byte| sum.wrapping_add(*byte)));
@@ -27,8 +26,9 @@ fn frame() -> Vec<u8> {
     frame
 }
 
-pub async fn run(root: &Path, rounds: usize) -> Result<Comparison> {
-    let driver = load(root).await?;
+pub async fn run(root: &Path, rounds: usize) -> Result<Row> {
+    let runtime = loading::runtime()?;
+    let driver = loading::driver(&runtime, root, "dlt645-2007").await?;
     let frame = frame();
     let explained = driver.decode(&frame).await?;
     ensure!(
@@ -72,18 +72,6 @@ pub async fn run(root: &Path, rounds: usize) -> Result<Comparison> {
         }
         Ok(begun.elapsed() / ITERATIONS)
     };
-    compare(rounds, reference, product).await
-}
-
-/// The DL/T 645 driver as the product loads it.
-async fn load(root: &Path) -> Result<Arc<Driver>> {
-    let component = std::fs::read(root.join("target/drivers/dlt645-2007.wasm"))?;
-    let config = DriverConfig {
-        name: "dlt645-2007".to_owned(),
-        vendor: Some(VendorCode::new("DLT645")?),
-        region: None,
-        grants: crate::all_grants(),
-        limits: Limits::default(),
-    };
-    Ok(Runtime::new(Options::in_process(Vault::default()))?.load(config, &component).await?)
+    let comparison = compare(rounds, reference, product).await?;
+    Ok(Row::ratio("W1", WHAT, Some(6.0), comparison))
 }
