@@ -14,9 +14,6 @@ use wasmtime::component::HasData;
 /// A player that outlives the store in which it plays.
 pub(crate) type Stage = Arc<Mutex<Player<Arc<Transcript>>>>;
 
-/// `line-error.code`.
-const SILENT: u16 = 1;
-
 /// The imports of a driver as its linker sees them.
 pub(crate) struct Watch;
 
@@ -32,16 +29,16 @@ fn played(stage: &Stage) -> MutexGuard<'_, Player<Arc<Transcript>>> {
     stage.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// As the driver hears it; a call that was cut off ends here.
+/// A call that was cut off ends where it did.
+fn cut_off() -> wasmtime::Error {
+    wasmtime::Error::msg("the transcript ends here")
+}
+
 fn line_answer<T>(answer: Result<T, Fault>) -> Answer<T, line::LineError> {
-    match answer {
+    match answer.map_err(Fault::on_line) {
         Ok(answer) => Ok(Ok(answer)),
-        Err(Fault::CutOff) => Err(wasmtime::Error::msg("the transcript ends here")),
-        Err(Fault::Refused { code, detail }) => {
-            let otherwise = if code == SILENT { "no answer" } else { "refused by the transcript" };
-            let detail = if detail.is_empty() { otherwise.to_owned() } else { detail };
-            Ok(Err(line::LineError { code, detail }))
-        }
+        Err(Some((code, detail))) => Ok(Err(line::LineError { code, detail })),
+        Err(None) => Err(cut_off()),
     }
 }
 
@@ -101,15 +98,11 @@ impl Watched<'_> {
             return Ok(answer);
         };
         let answer = played(&stage).vault(&act);
-        match answer {
+        match answer.map_err(Fault::of_vault) {
             Ok(Content::Plain(bytes)) => Ok(Ok(bytes)),
             Ok(masked @ Content::Masked { .. }) => self.unmask(&stage, act, &masked),
-            Err(Fault::CutOff) => Err(wasmtime::Error::msg("the transcript ends here")),
-            Err(Fault::Refused { code, detail }) => {
-                let otherwise = || "refused in the transcript".to_owned();
-                let detail = if detail.is_empty() { otherwise() } else { detail };
-                Ok(Err(vault::VaultError { code, detail }))
-            }
+            Err(Some((code, detail))) => Ok(Err(vault::VaultError { code, detail })),
+            Err(None) => Err(cut_off()),
         }
     }
 

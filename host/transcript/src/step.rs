@@ -49,6 +49,29 @@ pub enum Fault {
     CutOff,
 }
 
+impl Fault {
+    /// Code and words as a driver hears them from its line; `None`: the call was cut off.
+    pub fn on_line(self) -> Option<(u16, String)> {
+        let is_silence = matches!(self, Fault::Refused { code: SILENT, .. });
+        self.heard(if is_silence { "no answer" } else { "refused by the transcript" })
+    }
+
+    /// As [`Fault::on_line`], from the vault.
+    pub fn of_vault(self) -> Option<(u16, String)> {
+        self.heard("refused in the transcript")
+    }
+
+    fn heard(self, otherwise: &str) -> Option<(u16, String)> {
+        match self {
+            Fault::CutOff => None,
+            Fault::Refused { code, detail } if detail.is_empty() => {
+                Some((code, otherwise.to_owned()))
+            }
+            Fault::Refused { code, detail } => Some((code, detail)),
+        }
+    }
+}
+
 /// What the vault is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum VaultAct {

@@ -134,26 +134,20 @@ impl<'a> Player<'a> {
                 Err(VaultError { code: codes::vault::error::NOT_GRANTED, detail })
             }
             Err(fault) => {
-                let (code, detail) = heard(fault, "refused in the transcript");
+                let (code, detail) = fault.of_vault().unwrap_or_else(cut_off);
                 Err(VaultError { code, detail })
             }
         }
     }
 }
 
-/// Code and words of a fault. A call cannot be cut off here; the driver hears that the line is down.
-fn heard(fault: Fault, otherwise: &str) -> (u16, String) {
-    match fault {
-        Fault::Refused { code, detail } if detail.is_empty() => (code, otherwise.to_owned()),
-        Fault::Refused { code, detail } => (code, detail),
-        Fault::CutOff => (codes::line::DOWN, "cut off in the transcript".to_owned()),
-    }
+/// A call cannot be cut off here; the driver hears that the line is down.
+fn cut_off() -> (u16, String) {
+    (codes::line::DOWN, "cut off in the transcript".to_owned())
 }
 
 fn line_error(fault: Fault) -> LineError {
-    let silent = matches!(fault, Fault::Refused { code: codes::line::SILENT, .. });
-    let otherwise = if silent { "no answer" } else { "refused by the transcript" };
-    let (code, detail) = heard(fault, otherwise);
+    let (code, detail) = fault.on_line().unwrap_or_else(cut_off);
     LineError { code, detail }
 }
 
