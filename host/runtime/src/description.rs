@@ -9,6 +9,7 @@ use crate::limits::{MODELS, NAME_BYTES, PARAMETERS};
 use crate::text::printable;
 use polymeter_domain::{Quantity, Unit, Value, VendorCode};
 use polymeter_package::Proof;
+use polymeter_transcript::Function;
 use std::collections::BTreeSet;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,6 +48,19 @@ pub struct Abilities {
     pub frames: bool,
     /// It can search a line.
     pub bus: bool,
+}
+
+impl Abilities {
+    /// Whether the interface of `function` is among them; those of every driver always are.
+    pub(crate) fn has(self, function: Function) -> bool {
+        match function.interface() {
+            "purse" => self.purse,
+            "supply" => self.supply,
+            "settings" => self.settings,
+            "frames" => self.frames,
+            _ => true,
+        }
+    }
 }
 
 impl Description {

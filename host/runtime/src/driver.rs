@@ -3,16 +3,15 @@
 //! Invariant: every act that changes a device runs in a fresh instance and its ending is judged by
 //! what the host saw leave; only `read` and `decode` may be answered by a warm one.
 
-use crate::bindings::exports::polymeter::driver::{
-    bus, frames, info, meter, purse, settings, supply,
-};
+use crate::bindings::exports::polymeter::driver::purse;
 use crate::bindings::polymeter::driver::{line, log, types, vault};
 use crate::carried::Carried;
-use crate::contract::{CONTRACT, PACKAGE};
+use crate::contract::CONTRACT;
 use crate::convert::{self, outward};
 use crate::description::{Abilities, Description};
 use crate::engine::Shared;
 use crate::error::{CallError, LoadError};
+use crate::exports::Exports;
 use crate::limits::Limits;
 use crate::load::{Capability, DriverConfig, Face};
 use crate::outcome::{Acted, Claim, Ended, SetOutcome};
@@ -29,7 +28,7 @@ use polymeter_transport::LineLease;
 use std::convert::Infallible;
 use std::sync::Arc;
 use wasmtime::Engine;
-use wasmtime::component::{Component, HasSelf, InstancePre, Linker};
+use wasmtime::component::{Component, HasSelf, Linker};
 
 /// The device a call is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,17 +78,6 @@ pub struct Driver {
     pub(crate) ways: Vec<Way>,
 }
 
-/// Where the functions are in the component; `None` for an interface that it does not export.
-pub(crate) struct Exports {
-    pub(crate) info: info::GuestIndices,
-    pub(crate) meter: meter::GuestIndices,
-    pub(crate) purse: Option<purse::GuestIndices>,
-    pub(crate) supply: Option<supply::GuestIndices>,
-    pub(crate) settings: Option<settings::GuestIndices>,
-    pub(crate) frames: Option<frames::GuestIndices>,
-    pub(crate) bus: Option<bus::GuestIndices>,
-}
-
 impl Driver {
     /// Links with the granted imports only, finds the exports, and asks the driver what it is.
     pub(crate) async fn new(
@@ -132,13 +120,8 @@ impl Driver {
     }
 
     pub fn abilities(&self) -> Abilities {
-        Abilities {
-            purse: self.exports.purse.is_some() && self.description.purse.is_some(),
-            supply: self.exports.supply.is_some(),
-            settings: self.exports.settings.is_some(),
-            frames: self.exports.frames.is_some(),
-            bus: self.exports.bus.is_some(),
-        }
+        let exported = self.exports.abilities();
+        Abilities { purse: exported.purse && self.description.purse.is_some(), ..exported }
     }
 
     /// What the component imports, by full name, e.g. "polymeter:driver/line@1.0.0".
@@ -415,57 +398,6 @@ impl std::fmt::Debug for Driver {
             .field("face", &self.face)
             .field("description", &self.description)
             .finish_non_exhaustive()
-    }
-}
-
-impl Exports {
-    /// `info` and `meter` are required. An interface that is there but lacks a function is an error
-    /// and not a missing ability.
-    fn find(driver: &str, face: &Face, linked: &InstancePre<State>) -> Result<Exports, LoadError> {
-        let has = |name: &str| linked.component().get_export_index(None, name).is_some();
-        let misfit = |error: wasmtime::Error| LoadError::Misfit {
-            driver: driver.to_owned(),
-            offered: CONTRACT,
-            detail: format!("{error:#}"),
-        };
-        // In the driver's own version of the contract; the linker finds it under ours as well.
-        for interface in ["info", "meter"] {
-            let interface = format!("{PACKAGE}{interface}@{}", face.contract);
-            if !has(&interface) {
-                return Err(LoadError::MissingExport { driver: driver.to_owned(), interface });
-            }
-        }
-        macro_rules! optional {
-            ($interface:ident) => {
-                has(&format!("{PACKAGE}{}@{}", stringify!($interface), face.contract))
-                    .then(|| $interface::GuestIndices::new(linked))
-                    .transpose()
-                    .map_err(misfit)?
-            };
-        }
-        Ok(Exports {
-            info: info::GuestIndices::new(linked).map_err(misfit)?,
-            meter: meter::GuestIndices::new(linked).map_err(misfit)?,
-            purse: optional!(purse),
-            supply: optional!(supply),
-            settings: optional!(settings),
-            frames: optional!(frames),
-            bus: optional!(bus),
-        })
-    }
-
-    /// Loading an interface compares its functions' types, so a wrong one is told at load and not at
-    /// the first sale.
-    fn check(&self, session: &mut Session) -> wasmtime::Result<()> {
-        let Session { store, instance, .. } = session;
-        self.info.load(&mut *store, instance)?;
-        self.meter.load(&mut *store, instance)?;
-        self.purse.as_ref().map(|found| found.load(&mut *store, instance)).transpose()?;
-        self.supply.as_ref().map(|found| found.load(&mut *store, instance)).transpose()?;
-        self.settings.as_ref().map(|found| found.load(&mut *store, instance)).transpose()?;
-        self.frames.as_ref().map(|found| found.load(&mut *store, instance)).transpose()?;
-        self.bus.as_ref().map(|found| found.load(&mut *store, instance)).transpose()?;
-        Ok(())
     }
 }
 

@@ -19,6 +19,7 @@ mod driver;
 mod engine;
 mod engines;
 mod error;
+mod exports;
 mod health;
 mod host_calls;
 mod journal;

@@ -73,7 +73,7 @@ fn parsed<'a>(
 fn missing(driver: &Driver, coverage: &Coverage) -> Option<String> {
     let missing: Vec<String> = Function::ALL
         .into_iter()
-        .filter(|it| driver.may_be_asked(*it) && !coverage.0.contains_key(it))
+        .filter(|it| driver.abilities().has(*it) && !coverage.0.contains_key(it))
         .map(|it| it.to_string())
         .collect();
     (!missing.is_empty()).then(|| missing.join(", "))
@@ -97,18 +97,4 @@ pub(crate) async fn play(
             .map_err(|source| LoadError::Differs { driver: name(), source })?;
     }
     Ok(())
-}
-
-impl Driver {
-    /// Whether the host would ever call it.
-    fn may_be_asked(&self, function: Function) -> bool {
-        let abilities = self.abilities();
-        match function.interface() {
-            "purse" => abilities.purse,
-            "supply" => abilities.supply,
-            "settings" => abilities.settings,
-            "frames" => abilities.frames,
-            _ => true,
-        }
-    }
 }

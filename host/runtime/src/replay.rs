@@ -8,12 +8,13 @@
 use crate::bindings::polymeter::driver::types;
 use crate::carried::Carried;
 use crate::convert::{self, Checked};
-use crate::driver::{Driver, Exports};
+use crate::driver::Driver;
 use crate::error::CallError;
+use crate::exports::Exports;
 use crate::recording::{broken_off, verdict};
 use crate::session::{Act, Session};
 use crate::watch::Stage;
-use polymeter_transcript::{Difference, Function, Outcome, Player, Request, Transcript};
+use polymeter_transcript::{Difference, Outcome, Player, Request, Transcript};
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -33,7 +34,7 @@ pub async fn replay(driver: &Driver, transcript: &Transcript) -> Result<(), Diff
     };
     let request = transcript.request.clone();
     let function = request.function();
-    if !driver.exports.has(function) {
+    if !driver.exports.abilities().has(function) {
         let problem = format!("{} does not export {function}", driver.name());
         return Err(differs(transcript.request_line, problem));
     }
@@ -68,18 +69,6 @@ pub async fn replay(driver: &Driver, transcript: &Transcript) -> Result<(), Diff
     Ok(())
 }
 
-impl Exports {
-    fn has(&self, function: Function) -> bool {
-        match function.interface() {
-            "purse" => self.purse.is_some(),
-            "supply" => self.supply.is_some(),
-            "settings" => self.settings.is_some(),
-            "frames" => self.frames.is_some(),
-            _ => true,
-        }
-    }
-}
-
 /// Makes the call.
 async fn perform(
     exports: &Exports,
@@ -88,7 +77,7 @@ async fn perform(
 ) -> wasmtime::Result<Performed> {
     let Session { store, instance, .. } = session;
     let instance = &*instance;
-    /// An interface that [`Exports::has`].
+    /// An interface that is known to be exported.
     macro_rules! interface {
         ($name:ident) => {
             exports

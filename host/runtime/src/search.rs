@@ -7,8 +7,9 @@
 
 use crate::bindings::exports::polymeter::driver::bus;
 use crate::convert::{self, Checked, list, text, value};
-use crate::driver::{Driver, Exports, Identity, Moment, undescribed};
+use crate::driver::{Driver, Identity, Moment, undescribed};
 use crate::error::{CallError, LoadError};
+use crate::exports::Exports;
 use crate::limits::{NAME_BYTES, PARAMETERS, SEARCH, STEP_TIME, TEXT_BYTES};
 use crate::session::{Act, Callee, Session};
 use crate::text::printable;
