@@ -4,7 +4,7 @@
 //! The key is a developer's: made once beside the packages, without a password, worth nothing
 //! elsewhere. Demo and tests pin it.
 
-use crate::guests;
+use crate::examples;
 use anyhow::{Context, Result, ensure};
 use polymeter_package::Role;
 use polymeter_sdk::keys;
@@ -25,8 +25,8 @@ pub fn build_all(root: &Path) -> Result<()> {
 pub fn build(root: &Path, names: &[String]) -> Result<()> {
     let out_dir = root.join(OUT_DIR);
     let (examples, names): (Vec<&str>, Vec<&str>) =
-        names.iter().map(String::as_str).partition(|name| guests::EXAMPLES.contains(name));
-    guests::build(root, &out_dir, &examples)?;
+        names.iter().map(String::as_str).partition(|name| examples::EXAMPLES.contains(name));
+    examples::build(root, &out_dir, &examples)?;
     if names.is_empty() && !examples.is_empty() {
         return Ok(());
     }

@@ -4,7 +4,7 @@
 //! that it was made of is not made again, because an interpreter in one takes half a minute.
 
 use crate::set_up::{self, found};
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::SystemTime;
@@ -26,14 +26,7 @@ pub fn set_up(root: &Path) -> Result<()> {
     if found(root.join(PYTHON).join("bin/componentize-py")) {
         return Ok(());
     }
-    println!("installing {COMPONENTIZE_PY} into {PYTHON}");
-    run(Command::new("python3").args(["-m", "venv"]).arg(root.join(PYTHON)))?;
-    run(Command::new(root.join(PYTHON).join("bin/pip")).args([
-        "install",
-        "--quiet",
-        "--disable-pip-version-check",
-        COMPONENTIZE_PY,
-    ]))
+    set_up::pip_install(root, PYTHON, COMPONENTIZE_PY)
 }
 
 /// The compiler's own library for wasm, which is a package of its own.
@@ -84,15 +77,6 @@ fn modified(path: &Path) -> Result<SystemTime> {
     std::fs::metadata(path)
         .and_then(|metadata| metadata.modified())
         .with_context(|| format!("looking at {}", path.display()))
-}
-
-fn run(command: &mut Command) -> Result<()> {
-    let name = command.get_program().display().to_string();
-    let status = command.status().with_context(|| format!("{name} did not start"))?;
-    if !status.success() {
-        bail!("{name} ended with {status}");
-    }
-    Ok(())
 }
 
 #[cfg(test)]

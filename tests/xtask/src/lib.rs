@@ -5,8 +5,8 @@
 
 pub mod contract;
 pub mod drivers;
+pub mod examples;
 pub mod floors;
-pub mod guests;
 pub mod set_up;
 pub mod tidy;
 
@@ -57,8 +57,8 @@ pub fn test(arguments: &[String]) -> Result<()> {
 /// The vendor examples whose language is not Rust, and what they need.
 pub fn examples() -> Result<()> {
     let root = root();
-    guests::set_up(&root)?;
-    guests::build(&root, &root.join(drivers::OUT_DIR), guests::EXAMPLES)
+    examples::set_up(&root)?;
+    examples::build(&root, &root.join(drivers::OUT_DIR), examples::EXAMPLES)
 }
 
 /// Plays the hostile drivers against the program as it is built now.

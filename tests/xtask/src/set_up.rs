@@ -3,13 +3,14 @@
 //! it says what to do.
 
 use anyhow::{Context, Result, bail};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 /// The target that drivers are built for.
 pub fn wasm_target() -> Result<()> {
     let target = polymeter_sdk::TARGET;
     let sysroot = output(Command::new("rustc").args(["--print", "sysroot"]))?;
-    if std::path::Path::new(sysroot.trim()).join("lib/rustlib").join(target).is_dir() {
+    if Path::new(sysroot.trim()).join("lib/rustlib").join(target).is_dir() {
         return Ok(());
     }
     println!("adding the Rust target {target}");
@@ -58,30 +59,28 @@ pub fn softhsm() -> Result<()> {
 
 /// The programs that the bench holds us against. One that cannot be had is missing from the report,
 /// which says so.
-pub fn bench_peers(root: &std::path::Path) {
+pub fn bench_peers(root: &Path) {
     let libmodbus = Command::new("pkg-config").args(["--exists", "libmodbus"]).status();
     if !libmodbus.is_ok_and(|status| status.success())
         && let Err(error) = apt_install(&["libmodbus-dev", "pkg-config"])
     {
         eprintln!("libmodbus will be missing: {error:#}");
     }
-    let python = root.join("target/bench-python");
-    let steps: [(&str, &[&str]); 2] = [
-        ("python3", &["-m", "venv", "target/bench-python"]),
-        ("target/bench-python/bin/pip", &["install", "--quiet", "pymodbus==3.16.1"]),
-    ];
-    if python.join("bin/pymodbus.simulator").is_file() {
-        return;
+    let python = "target/bench-python";
+    if !root.join(python).join("bin/pymodbus.simulator").is_file()
+        && let Err(error) = pip_install(root, python, "pymodbus==3.16.1")
+    {
+        eprintln!("pymodbus will be missing: {error:#}");
     }
-    for (program, arguments) in steps {
-        // Relative programs are looked up before the folder is changed.
-        let program = if program.contains('/') { root.join(program) } else { program.into() };
-        let done = Command::new(program).args(arguments).current_dir(root).status();
-        if !done.is_ok_and(|status| status.success()) {
-            eprintln!("pymodbus will be missing: `{}` failed", arguments.join(" "));
-            return;
-        }
-    }
+}
+
+/// A package of PyPI into an environment of its own below `root`, never into the system's Python.
+pub(crate) fn pip_install(root: &Path, environment: &str, package: &str) -> Result<()> {
+    println!("installing {package} into {environment}");
+    let environment = root.join(environment);
+    crate::run(Command::new("python3").args(["-m", "venv"]).arg(&environment))?;
+    let install = ["install", "--quiet", "--disable-pip-version-check", package];
+    crate::run(Command::new(environment.join("bin/pip")).args(install))
 }
 
 pub(crate) fn apt_install(packages: &[&str]) -> Result<()> {
