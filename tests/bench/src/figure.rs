@@ -29,10 +29,6 @@ pub enum Figure {
 }
 
 impl Figure {
-    pub fn plain(text: String, reached: bool) -> Figure {
-        Figure::Plain { text, reached: Some(reached) }
-    }
-
     /// Whether the target was reached; `None` where there is none, or the run says nothing.
     pub fn reached(&self) -> Option<bool> {
         match self {
@@ -54,6 +50,18 @@ impl Row {
     ) -> Row {
         let target = at_most.map_or("none set".to_owned(), |most| format!("at most {most}"));
         Row { name, what: what.to_owned(), target, figure: Figure::Ratio { comparison, at_most } }
+    }
+
+    /// `reached`: `None` where the run says nothing.
+    pub fn plain(
+        name: &'static str,
+        what: impl Into<String>,
+        target: &str,
+        text: String,
+        reached: impl Into<Option<bool>>,
+    ) -> Row {
+        let figure = Figure::Plain { text, reached: reached.into() };
+        Row { name, what: what.into(), target: target.to_owned(), figure }
     }
 
     pub fn missing(name: &'static str, what: String, package: &str) -> Row {

@@ -122,8 +122,7 @@ mod tests {
     use super::*;
 
     fn rows(text: &str) -> Vec<Row> {
-        let figure = Figure::plain(text.to_owned(), true);
-        vec![Row { name: "W9", what: "a figure".into(), target: "some".into(), figure }]
+        vec![Row::plain("W9", "a figure", "some", text.to_owned(), true)]
     }
 
     #[test]

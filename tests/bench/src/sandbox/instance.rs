@@ -2,7 +2,7 @@
 //! dropped.
 
 use crate::far_end::FarEnd;
-use crate::figure::{Figure, Row};
+use crate::figure::Row;
 use crate::loading;
 use crate::polling::product::{MOMENT, device, line};
 use crate::ratio::compare;
@@ -48,14 +48,12 @@ pub async fn run(root: &Path, rounds: usize) -> Result<[Row; 2]> {
             Some(30.0),
             comparison,
         ),
-        Row {
-            name: "W5",
-            what: "the same: in time".into(),
-            target: "about 25 µs".into(),
-            figure: Figure::Plain {
-                text: format!("{took_us:.1} µs"),
-                reached: even.then_some(took_us <= 25.0),
-            },
-        },
+        Row::plain(
+            "W5",
+            "the same: in time",
+            "about 25 µs",
+            format!("{took_us:.1} µs"),
+            even.then_some(took_us <= 25.0),
+        ),
     ])
 }

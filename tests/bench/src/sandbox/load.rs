@@ -1,7 +1,7 @@
 //! W6: loading a driver whose native code lies sealed in the cache, over compiling it; both link it
 //! and ask it what it is.
 
-use crate::figure::{Figure, Row};
+use crate::figure::Row;
 use crate::loading;
 use crate::ratio::compare;
 use anyhow::{Result, ensure};
@@ -56,11 +56,12 @@ pub async fn run(root: &Path, rounds: usize) -> Result<[Row; 2]> {
             Some(0.01),
             comparison,
         ),
-        Row {
-            name: "W6",
-            what: format!("{SITE} drivers from the cache"),
-            target: "at most 20 ms".into(),
-            figure: Figure::plain(format!("{site_ms:.1} ms"), site_ms <= 20.0),
-        },
+        Row::plain(
+            "W6",
+            format!("{SITE} drivers from the cache"),
+            "at most 20 ms",
+            format!("{site_ms:.1} ms"),
+            site_ms <= 20.0,
+        ),
     ])
 }

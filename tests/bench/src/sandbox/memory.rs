@@ -1,7 +1,7 @@
 //! W7: what a driver costs that waits for its line: resident memory of a thousand of them.
 
 use crate::far_end::FarEnd;
-use crate::figure::{Figure, Row};
+use crate::figure::Row;
 use crate::loading;
 use crate::polling::product::{MOMENT, device, line};
 use anyhow::{Context, Result};
@@ -46,18 +46,20 @@ pub async fn run(root: &Path) -> Result<[Row; 2]> {
     let each_kib = after.saturating_sub(before) / u64::from(LINKS) / 1024;
     let all_mib = after / (1 << 20);
     Ok([
-        Row {
-            name: "W7",
-            what: "resident memory of a driver that waits for its line, mean of 1,000".into(),
-            target: "at most 48 KiB".into(),
-            figure: Figure::plain(format!("{each_kib} KiB"), each_kib <= 48),
-        },
-        Row {
-            name: "W7",
-            what: "the whole process with 1,000 links and as many waiting drivers".into(),
-            target: "at most 96 MiB".into(),
-            figure: Figure::plain(format!("{all_mib} MiB"), all_mib <= 96),
-        },
+        Row::plain(
+            "W7",
+            "resident memory of a driver that waits for its line, mean of 1,000",
+            "at most 48 KiB",
+            format!("{each_kib} KiB"),
+            each_kib <= 48,
+        ),
+        Row::plain(
+            "W7",
+            "the whole process with 1,000 links and as many waiting drivers",
+            "at most 96 MiB",
+            format!("{all_mib} MiB"),
+            all_mib <= 96,
+        ),
     ])
 }
 

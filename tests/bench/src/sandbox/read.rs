@@ -2,17 +2,18 @@
 //! steps natively on the same line. And what a fresh instance adds to a warm one.
 
 use crate::far_end::FarEnd;
-use crate::figure::{Figure, Row};
+use crate::figure::Row;
 use crate::loading;
 use crate::polling::product::{MOMENT, device, line};
 use crate::ratio::compare;
 use anyhow::{Context, Result};
 use driver_bench::{EXCHANGE, REPLY, REQUEST};
-use polymeter_transport::{Line, Priority};
+use polymeter_transport::{Line, LineLease, Priority};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 const READS: u32 = 3_000;
+
 pub async fn run(root: &Path, rounds: usize) -> Result<Vec<Row>> {
     let registers = crate::polling::product::registers().await?;
     let far_end = FarEnd::start(&registers, Duration::ZERO).await?;
@@ -22,37 +23,13 @@ pub async fn run(root: &Path, rounds: usize) -> Result<Vec<Row>> {
     let (meter, line) = (device("1")?, line(far_end.address));
     let exchange = device(EXCHANGE)?;
 
-    let product = async || {
-        let begun = Instant::now();
-        for _ in 0..READS {
-            let mut lease = line.lease(Priority::RoutineRead).await?;
-            std::hint::black_box(driver.read(&mut lease, &meter, MOMENT).await?);
-        }
-        Ok(begun.elapsed() / READS)
-    };
-    let warm = async || {
-        let begun = Instant::now();
-        for _ in 0..READS {
-            let mut lease = line.lease(Priority::RoutineRead).await?;
-            std::hint::black_box(guest.read(&mut lease, &exchange, MOMENT).await?);
-        }
-        Ok(begun.elapsed() / READS)
-    };
-    let fresh = async || {
-        let begun = Instant::now();
-        for _ in 0..READS {
-            let mut lease = line.lease(Priority::RoutineRead).await?;
-            std::hint::black_box(guest.probe(&mut lease, &exchange, MOMENT).await?);
-        }
-        Ok(begun.elapsed() / READS)
-    };
-    let native = async || {
-        let begun = Instant::now();
-        for _ in 0..READS {
-            std::hint::black_box(natively(&line).await?);
-        }
-        Ok(begun.elapsed() / READS)
-    };
+    let product =
+        async || timed(&line, async |lease| Ok(driver.read(lease, &meter, MOMENT).await?)).await;
+    let warm =
+        async || timed(&line, async |lease| Ok(guest.read(lease, &exchange, MOMENT).await?)).await;
+    let fresh =
+        async || timed(&line, async |lease| Ok(guest.probe(lease, &exchange, MOMENT).await?)).await;
+    let native = async || timed(&line, natively).await;
     let comparison = compare(rounds, native, product).await?;
     let recordings = runtime.recordings();
     let recording = compare(
@@ -76,15 +53,13 @@ pub async fn run(root: &Path, rounds: usize) -> Result<Vec<Row>> {
             Some(2.6),
             comparison,
         ),
-        Row {
-            name: "W4",
-            what: "the same: added to a read".into(),
-            target: "at most 1.5 µs".into(),
-            figure: Figure::Plain {
-                text: format!("{added_us:.2} µs"),
-                reached: even.then_some(added_us <= 1.5),
-            },
-        },
+        Row::plain(
+            "W4",
+            "the same: added to a read",
+            "at most 1.5 µs",
+            format!("{added_us:.2} µs"),
+            even.then_some(added_us <= 1.5),
+        ),
         Row::ratio("", "whole read, recorded as a transcript / not recorded", None, recording),
         Row::ratio(
             "",
@@ -95,9 +70,21 @@ pub async fn run(root: &Path, rounds: usize) -> Result<Vec<Row>> {
     ])
 }
 
-/// The least that anybody has to do for a read: lease, send, receive, check, take the values out.
-async fn natively(line: &Line) -> Result<Vec<u16>> {
-    let mut lease = line.lease(Priority::RoutineRead).await?;
+/// The time of one of many exchanges, each with a lease of its own.
+async fn timed<T>(
+    line: &Line,
+    exchange: impl AsyncFn(&mut LineLease) -> Result<T>,
+) -> Result<Duration> {
+    let begun = Instant::now();
+    for _ in 0..READS {
+        let mut lease = line.lease(Priority::RoutineRead).await?;
+        std::hint::black_box(exchange(&mut lease).await?);
+    }
+    Ok(begun.elapsed() / READS)
+}
+
+/// The least that anybody has to do for a read: send, receive, check, take the values out.
+async fn natively(lease: &mut LineLease) -> Result<Vec<u16>> {
     lease.send(&REQUEST).await?;
     let mut reply = Vec::with_capacity(REPLY);
     while reply.len() < REPLY {
