@@ -4,8 +4,9 @@
 //! them traps on bad input: the driver is told, in the contract's codes.
 
 use crate::bindings::polymeter::driver::{line, log, types, vault};
-use crate::journal::LogLevel;
+use crate::carried::Carried;
 use crate::state::State;
+use polymeter_transcript::Level;
 use polymeter_transport::LineError;
 use polymeter_vault::{Derivation, KeyName, Message, Refused, Scope, Vault};
 use std::time::Instant;
@@ -152,21 +153,15 @@ impl log::Host for State {
         if level == log::Level::Error {
             self.keep_last_words(&message);
         }
-        let level = match level {
-            log::Level::Trace => LogLevel::Trace,
-            log::Level::Debug => LogLevel::Debug,
-            log::Level::Info => LogLevel::Info,
-            log::Level::Warn => LogLevel::Warn,
-            log::Level::Error => LogLevel::Error,
-        };
+        let level: Level = level.carried();
         let Some(line) = self.log_line(level, &message) else { return Ok(()) };
         let driver = &*self.driver;
         match level {
-            LogLevel::Trace => tracing::trace!(driver, "{line}"),
-            LogLevel::Debug => tracing::debug!(driver, "{line}"),
-            LogLevel::Info => tracing::info!(driver, "{line}"),
-            LogLevel::Warn => tracing::warn!(driver, "{line}"),
-            LogLevel::Error => tracing::error!(driver, "{line}"),
+            Level::Trace => tracing::trace!(driver, "{line}"),
+            Level::Debug => tracing::debug!(driver, "{line}"),
+            Level::Info => tracing::info!(driver, "{line}"),
+            Level::Warn => tracing::warn!(driver, "{line}"),
+            Level::Error => tracing::error!(driver, "{line}"),
         }
         Ok(())
     }

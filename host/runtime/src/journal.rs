@@ -4,6 +4,7 @@
 //! is already cut and escaped (text). Not here: the log that the process writes (host_calls).
 
 use crate::limits::{COMPLAINT_INTERVAL, Knob, LOG_RING_BYTES, LOG_RING_LINES, Limits};
+use polymeter_transcript::Level;
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
@@ -12,18 +13,9 @@ use std::time::{Duration, Instant, SystemTime};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogLine {
     pub at: SystemTime,
-    pub level: LogLevel,
+    pub level: Level,
     /// Control characters are escaped.
     pub text: String,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum LogLevel {
-    Trace,
-    Debug,
-    Info,
-    Warn,
-    Error,
 }
 
 /// One driver's lines.
@@ -93,7 +85,7 @@ impl Journal {
     }
 
     /// Keeps the line; otherwise says which limit is spent.
-    pub(crate) fn write(&self, now: Instant, level: LogLevel, text: &str) -> Result<(), Knob> {
+    pub(crate) fn write(&self, now: Instant, level: Level, text: &str) -> Result<(), Knob> {
         let mut inner = self.inner();
         inner.lines.fill(now);
         inner.bytes.fill(now);
@@ -158,7 +150,7 @@ mod tests {
     fn lines_and_bytes_pass_at_their_rate() {
         let now = Instant::now();
         let journal = journal(10, 100, now);
-        let write = |after: Duration, text: &str| journal.write(now + after, LogLevel::Info, text);
+        let write = |after: Duration, text: &str| journal.write(now + after, Level::Info, text);
         for _ in 0..10 {
             assert_eq!(write(Duration::ZERO, "x"), Ok(()));
         }
@@ -179,7 +171,7 @@ mod tests {
         let now = Instant::now();
         let journal = journal(0, 100, now);
         let later = now + Duration::from_secs(100);
-        assert_eq!(journal.write(later, LogLevel::Info, "x"), Err(Knob::LogLinesPerSecond));
+        assert_eq!(journal.write(later, Level::Info, "x"), Err(Knob::LogLinesPerSecond));
     }
 
     #[test]
@@ -187,14 +179,14 @@ mod tests {
         let now = Instant::now();
         let journal = journal(1_000_000, 64 << 20, now);
         for number in 0..LOG_RING_LINES + 3 {
-            journal.write(now, LogLevel::Info, &format!("line {number}")).expect("room");
+            journal.write(now, Level::Info, &format!("line {number}")).expect("room");
         }
         let lines = journal.lines();
         assert_eq!(lines.len(), LOG_RING_LINES);
         assert_eq!(lines.first().map(|line| line.text.as_str()), Some("line 3"));
         let long = "x".repeat(LOG_RING_BYTES / 2);
         for _ in 0..3 {
-            journal.write(now, LogLevel::Warn, &long).expect("room");
+            journal.write(now, Level::Warn, &long).expect("room");
         }
         assert_eq!(journal.lines().len(), 2, "and no more bytes than the ring may have");
     }

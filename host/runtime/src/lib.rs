@@ -47,7 +47,7 @@ pub use driver::{Device, Driver, Explanation, Identity, Moment, Opening};
 pub use engine::{Metrics, Options, Runtime};
 pub use error::{CallError, LoadError};
 pub use health::{Health, LastTrap, Latency, Standing, TrapKind};
-pub use journal::{LogLevel, LogLine};
+pub use journal::LogLine;
 pub use limits::{Knob, Limits, OutOfRange};
 pub use load::{Capability, DriverConfig};
 pub use manifest::imports;

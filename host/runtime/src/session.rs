@@ -345,6 +345,9 @@ impl Callee {
 
     /// Of a driver that is only looked at there is nothing to keep.
     fn keep_recording(&self, state: &mut State, sent: bool, error: Option<&CallError>) {
+        if !state.recorder.is_on() {
+            return;
+        }
         let Some(vendor) = self.config.vendor.clone() else { return };
         let driver = Arc::clone(self.label.get().unwrap_or(&self.name));
         let limits = self.limits();

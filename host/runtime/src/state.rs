@@ -3,11 +3,12 @@
 //! Invariant: budgets are per call and are set anew by [`State::begin`]; only the memory is counted
 //! over the life of the instance, because memory cannot shrink.
 
-use crate::journal::{Journal, LogLevel};
+use crate::journal::Journal;
 use crate::limits::{DETAIL_BYTES, Knob, Limits, Spent, TICK};
 use crate::recording::Recorder;
 use crate::text::printable;
 use crate::watch::Stage;
+use polymeter_transcript::Level;
 use polymeter_transport::LineLease;
 use polymeter_vault::{Scope, Vault};
 use std::sync::Arc;
@@ -135,7 +136,7 @@ impl State {
 
     /// A line for the log, cut and escaped; `None` where this call, or the driver in this second,
     /// has written enough.
-    pub(crate) fn log_line(&mut self, level: LogLevel, message: &str) -> Option<String> {
+    pub(crate) fn log_line(&mut self, level: Level, message: &str) -> Option<String> {
         let line = printable(message, self.limits.log_line_bytes);
         let passed = if self.log_lines < self.limits.log_lines {
             self.journal.write(Instant::now(), level, &line)
@@ -300,7 +301,7 @@ mod tests {
     #[test]
     fn log_lines_are_cut_counted_and_escaped() {
         let mut state = state(Limits { log_lines: 2, log_line_bytes: 6, ..Limits::default() });
-        let mut log = |message| state.log_line(LogLevel::Info, message);
+        let mut log = |message| state.log_line(Level::Info, message);
         assert_eq!(log("a\nb").as_deref(), Some("a\\nb"));
         assert_eq!(log("abcdefgh").as_deref(), Some("abcdef…"));
         assert_eq!(log("c"), None);

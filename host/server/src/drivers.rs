@@ -302,9 +302,8 @@ async fn one(
     let package = app::open_package(entry, file).map_err(|error| chain(&error))?;
     let digest = package.digest.to_string();
     let settings = format!("{:?} {:?}", entry.config, entry.trust);
-    let known = live.iter().flat_map(editions);
-    let same = |it: &&Edition| it.digest == digest && it.settings == settings;
-    if let Some(known) = known.into_iter().find(same) {
+    let mut known = live.iter().flat_map(editions);
+    if let Some(known) = known.find(|it| it.is_of(&digest, &settings)) {
         return Ok(Edition { file: file.to_owned(), ..known.clone() });
     }
     let signer = package.verdict.signer().map(|key| key.to_string());

@@ -5,7 +5,8 @@ use crate::bench::{
     FarEnd, ample, customer, device, driver, lease, line, moment, purchase, silent,
 };
 use polymeter_domain::Delivery;
-use polymeter_runtime::{CallError, LogLevel, Standing, TrapKind};
+use polymeter_runtime::transcript::Level;
+use polymeter_runtime::{CallError, Standing, TrapKind};
 
 #[tokio::test]
 async fn three_traps_are_enough_and_a_sale_then_sends_nothing() {
@@ -85,6 +86,6 @@ async fn its_last_lines_are_kept() {
     let lines = driver.log();
     assert_eq!(lines.len(), 100, "what one call may write");
     let first = lines.first().expect("a line");
-    assert_eq!((first.level, first.text.as_str()), (LogLevel::Info, "again\\u{1b}[31m"));
+    assert_eq!((first.level, first.text.as_str()), (Level::Info, "again\\u{1b}[31m"));
     assert_eq!(driver.health().log_lines_dropped, 99_900);
 }

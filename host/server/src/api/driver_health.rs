@@ -10,7 +10,7 @@ use super::values;
 use crate::app::App;
 use axum::Json;
 use axum::extract::{Path, State};
-use polymeter_runtime::{LogLevel, Standing};
+use polymeter_runtime::Standing;
 use polymeter_service::UnixMs;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -122,16 +122,6 @@ pub fn unix_ms(at: SystemTime) -> UnixMs {
     UnixMs(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }
 
-pub fn level(level: LogLevel) -> &'static str {
-    match level {
-        LogLevel::Trace => "trace",
-        LogLevel::Debug => "debug",
-        LogLevel::Info => "info",
-        LogLevel::Warn => "warn",
-        LogLevel::Error => "error",
-    }
-}
-
 /// The last lines that a driver wrote, oldest first; its candidate's among them.
 #[utoipa::path(get, path = "/api/v1/drivers/{name}/log", tag = "drivers",
     params(("name" = String, Path, description = "Its name in the configuration")), responses(
@@ -147,7 +137,7 @@ pub async fn log(
     let lines = lines.map(|(version, line)| LogLine {
         at: time(line.at),
         version,
-        level: level(line.level).to_owned(),
+        level: line.level.name().to_owned(),
         text: line.text,
     });
     Ok(Json(lines.collect()))

@@ -4,7 +4,7 @@
 
 use super::view::Badge;
 use super::{Head, PageError, PageResult, render, view};
-use crate::api::driver_health::{Health, level, unix_ms};
+use crate::api::driver_health::{Health, unix_ms};
 use crate::api::drivers::ServingDriver;
 use crate::app::App;
 use crate::drivers::DriversError;
@@ -172,7 +172,7 @@ pub async fn show(State(app): State<App>, caller: Caller, Path(name): Path<Strin
     let lines = lines.map(|(version, line)| Line {
         at: view::time(unix_ms(line.at), zone),
         version,
-        level: level(line.level),
+        level: line.level.name(),
         text: line.text,
     });
     let (head, lines) = (Head::new(&caller, "drivers"), lines.collect());

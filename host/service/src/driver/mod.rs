@@ -44,7 +44,12 @@ impl Edition {
 
     /// The same code with the same settings.
     pub fn is_same(&self, other: &Edition) -> bool {
-        self.digest == other.digest && self.settings == other.settings
+        self.is_of(&other.digest, &other.settings)
+    }
+
+    /// What loading that code with those settings would give.
+    pub fn is_of(&self, digest: &str, settings: &str) -> bool {
+        self.digest == digest && self.settings == settings
     }
 }
 
