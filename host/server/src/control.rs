@@ -104,11 +104,6 @@ impl Client {
         self.json("POST", route, body.to_string().into_bytes()).await
     }
 
-    pub async fn text(&self, route: &str) -> Result<String, ControlError> {
-        let (_, body) = self.ask("GET", route, Vec::new()).await?;
-        Ok(String::from_utf8_lossy(&body).into_owned())
-    }
-
     async fn json<T: DeserializeOwned>(
         &self,
         method: &str,
