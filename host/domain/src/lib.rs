@@ -1,5 +1,5 @@
-//! The vocabulary and the rules: ids, money, credit, the Sale machine, supply, readings, the flat
-//! tariff. Pure values and pure functions.
+//! The vocabulary and the rules: ids, money, credit, the Sale machine, supply, readings,
+//! tariffs. Pure values and pure functions.
 //!
 //! Invariant: no async, clock, randomness, logging, I/O or serde; money and energy are integers.
 //! Not here: how any of it is stored (ledger, service), sent (runtime) or shown (server).

@@ -1,4 +1,4 @@
-//! What energy costs. Today one flat price per meter.
+//! One price per kWh, as meters have it today.
 
 use crate::Money;
 
