@@ -10,6 +10,36 @@ pub struct Decimal {
     pub scale: i8,
 }
 
+impl Decimal {
+    /// Digits after which a 64-bit float still has every one (IEEE 754 binary64, `DBL_DIG`).
+    const DIGITS_OF_A_FLOAT: u32 = 15;
+
+    /// "1.86" as 186 x 10^-2, every digit kept. `None` beyond 64 bits or 18 decimals, and for any other
+    /// spelling: no sign but `-`, no exponent, no spaces.
+    pub fn parse(text: &str) -> Option<Decimal> {
+        let (whole, fraction) = match text.split_once('.') {
+            Some((_, "")) => return None,
+            Some(parts) => parts,
+            None => (text, ""),
+        };
+        let digits = whole.strip_prefix('-').unwrap_or(whole);
+        let is_plain = |digits: &str| digits.bytes().all(|digit| digit.is_ascii_digit());
+        if digits.is_empty() || !is_plain(digits) || !is_plain(fraction) || fraction.len() > 18 {
+            return None;
+        }
+        let mantissa = format!("{whole}{fraction}").parse().ok()?;
+        let scale = i8::try_from(fraction.len()).ok()?.checked_neg()?;
+        Some(Decimal { mantissa, scale })
+    }
+
+    /// Whether a program that keeps numbers as floats gives it back with the same digits.
+    pub fn survives_a_float(self) -> bool {
+        let digits = self.mantissa.unsigned_abs().checked_ilog10().map_or(1, |log| log + 1);
+        let zeros = u32::try_from(self.scale).unwrap_or(0);
+        self.scale >= -18 && digits + zeros <= Self::DIGITS_OF_A_FLOAT
+    }
+}
+
 /// "1.86", "-0.05", "1200": every digit that was measured, none that was not. Scales beyond
 /// what a device could mean are shown as a power of ten.
 impl fmt::Display for Decimal {
@@ -138,6 +168,41 @@ mod tests {
             (i64::MIN, -1, "-922337203685477580.8"),
         ] {
             assert_eq!(Decimal { mantissa, scale }.to_string(), shown);
+        }
+    }
+
+    #[test]
+    fn decimals_are_parsed_as_they_are_shown() {
+        for text in ["1.86", "-0.05", "0", "007", "9223372036854775807", "1.860"] {
+            let parsed = Decimal::parse(text).map(|it| it.to_string());
+            assert_eq!(parsed.as_deref(), Some(text.trim_start_matches("00")), "{text}");
+        }
+        let beyond = format!("0.{}", "1".repeat(19));
+        for wrong in ["", "-", ".5", "5.", "1e3", "+1", " 1", "1,5", "9223372036854775808", &beyond]
+        {
+            assert_eq!(Decimal::parse(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn fifteen_digits_survive_a_float() {
+        for (mantissa, scale, survives) in [
+            (0, 0, true),
+            (999_999_999_999_999, -2, true),
+            (-999_999_999_999_999, 0, true),
+            (1_000_000_000_000_000, 0, false),
+            (i64::MIN, -18, false),
+            (1, 14, true),
+            (1, 15, false),
+            (1, 127, false),
+            (1, -18, true),
+            (1, -19, false),
+        ] {
+            assert_eq!(
+                Decimal { mantissa, scale }.survives_a_float(),
+                survives,
+                "{mantissa}e{scale}"
+            );
         }
     }
 

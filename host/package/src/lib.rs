@@ -26,7 +26,7 @@ mod tests;
 
 pub use error::{Flaw, PackageError, Role};
 pub use keys::{BadKey, KeyId, PublicKey, SecretKey};
-pub use manifest::{DeviceError, Manifest, Parameter, ParameterKind, Proof, Vendor};
+pub use manifest::{DeviceError, Manifest, Meaning, Parameter, ParameterKind, Proof, Vendor};
 pub use member::Ending;
 pub use package::{Digest, Licence, Package, Parts, Sealed, SignError, Transcript};
 pub use problem::{Problem, Problems};

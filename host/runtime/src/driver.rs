@@ -23,10 +23,11 @@ use polymeter_domain::{
     ControlOutcome, CustomerNumber, Delivery, Evidence, LocalTime, Measurement, MeterAddress,
     Purchase, PurchaseCount, Receipt, Snapshot, SupplyCommand, Value,
 };
+use polymeter_package::{Manifest, Meaning, Parameter};
 use polymeter_transcript::Request;
 use polymeter_transport::LineLease;
 use std::convert::Infallible;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use wasmtime::Engine;
 use wasmtime::component::{Component, HasSelf, Linker};
 
@@ -75,6 +76,8 @@ pub struct Driver {
     face: Face,
     pub(crate) exports: Exports,
     description: Description,
+    /// Of the package that it came in, once it was held to it.
+    manifest: OnceLock<Manifest>,
     pub(crate) ways: Vec<Way>,
 }
 
@@ -100,7 +103,7 @@ impl Driver {
         let label = format!("{} {}", callee.name(), description.version);
         let _ = callee.label.set(label.into());
         let ways = search::told(&callee, &exports).await?;
-        Ok(Driver { callee, face, exports, description, ways })
+        Ok(Driver { callee, face, exports, description, manifest: OnceLock::new(), ways })
     }
 
     pub(crate) fn callee(&self) -> &Arc<Callee> {
@@ -117,6 +120,25 @@ impl Driver {
 
     pub fn description(&self) -> &Description {
         &self.description
+    }
+
+    pub(crate) fn keep_manifest(&self, manifest: &Manifest) {
+        let _ = self.manifest.set(manifest.clone());
+    }
+
+    /// What a meter may be told, from `driver.toml`; a driver without a package has none.
+    pub fn parameters(&self) -> &[Parameter] {
+        self.manifest.get().map_or(&[], |manifest| &manifest.parameters)
+    }
+
+    /// `None`: it did not come in a package.
+    pub fn manifest(&self) -> Option<&Manifest> {
+        self.manifest.get()
+    }
+
+    /// What a device's own code means in an answer of `interface` of the contract, by `driver.toml`.
+    pub fn meaning_of(&self, interface: &str, device_code: &str) -> Option<Meaning> {
+        self.manifest.get()?.meaning_of(interface, device_code)
     }
 
     pub fn abilities(&self) -> Abilities {

@@ -42,7 +42,7 @@ mod tests;
 
 pub use compile::{Compile, Worker};
 pub use compile_worker::compile_worker;
-pub use description::{Abilities, Description, Parameter};
+pub use description::{Abilities, Description};
 pub use driver::{Device, Driver, Explanation, Identity, Moment, Opening};
 pub use engine::{Metrics, Options, Runtime};
 pub use error::{CallError, LoadError};
@@ -52,7 +52,7 @@ pub use limits::{Knob, Limits, OutOfRange};
 pub use load::{Capability, DriverConfig};
 pub use manifest::imports;
 pub use outcome::{Acted, SetOutcome};
-pub use polymeter_package::Proof;
+pub use polymeter_package::{Meaning, Parameter, ParameterKind, Proof};
 pub use polymeter_transcript as transcript;
 pub use polymeter_vault::Vault;
 pub use recording::{Recording, RecordingEnd};

@@ -31,6 +31,7 @@ impl Runtime {
         hold_imports(&package.manifest, &face.imports).map_err(refuse)?;
         let driver = self.load(config, &package.component).await?;
         hold_description(&package.manifest, driver.description()).map_err(refuse)?;
+        driver.keep_manifest(&package.manifest);
         rehearse(&driver, package).await?;
         Ok(driver)
     }

@@ -9,12 +9,12 @@ use crate::audit::{self, Act, Actor};
 use crate::clock::UnixMs;
 use crate::customer::Customer;
 use crate::driver::Kind;
-use crate::error::{Result, ServiceError, invalid};
+use crate::error::{Result, ServiceError, invalid, meaning_of};
 use crate::meter::{self, AccountState, Meter, Reach};
 use crate::{Service, to_the_end};
 use polymeter_domain::{Credit, CustomerId, Delivery, MeterId, Purchase, PurchaseCount, Quantity};
 use polymeter_ledger::Transaction;
-use polymeter_runtime::Opening;
+use polymeter_runtime::{Meaning, Opening};
 use polymeter_transport::Priority;
 
 /// Where an opening begins.
@@ -68,7 +68,11 @@ async fn open(
     let act = reach.pick.driver.open(&mut lease, &reach.meter.device, moment, &opening);
     let delivery = service.change_device(&reach.pick, act).await;
     service.keep_failure(&reach).await;
-    let (state, count, detail, result) = judge(delivery, begin);
+    let meaning = match &delivery {
+        Delivery::Refused(refusal) => meaning_of(&reach.pick.driver, "purse", refusal),
+        Delivery::NotSent(_) | Delivery::Confirmed(_) | Delivery::Unknown(_) => None,
+    };
+    let (state, count, detail, result) = judge(delivery, meaning, begin);
     let at = service.clock().at();
     service
         .database()
@@ -145,6 +149,7 @@ async fn audit_begin(
 /// a line for the trail, and the caller's answer.
 fn judge(
     delivery: Delivery,
+    meaning: Option<Meaning>,
     begin: Begin,
 ) -> (AccountState, Option<PurchaseCount>, String, Result<()>) {
     let again = "; open the account again for the same customer";
@@ -160,8 +165,8 @@ fn judge(
             (AccountState::Opening, None, detail, Err(error))
         }
         Delivery::Refused(refusal) => {
-            let detail = format!("refused: {}", refusal.detail);
-            (AccountState::None, None, detail, Err(ServiceError::Refused(refusal)))
+            let error = ServiceError::Refused { refusal, meaning: meaning.map(Box::new) };
+            (AccountState::None, None, error.to_string(), Err(error))
         }
         Delivery::NotSent(why) => {
             // Nothing left this time; what an earlier try did is as unknown as before.
@@ -214,7 +219,7 @@ mod tests {
     #[test]
     fn only_a_yes_opens_and_only_a_no_lets_go() {
         let check = |delivery: Delivery, begin, state| {
-            assert_eq!(judge(delivery.clone(), begin).0, state, "{delivery:?} {begin:?}");
+            assert_eq!(judge(delivery.clone(), None, begin).0, state, "{delivery:?} {begin:?}");
         };
         let refused =
             |code| Delivery::Refused(Refusal { code, detail: String::new(), device_code: None });

@@ -5,7 +5,7 @@
 
 use polymeter_domain::{Money, Refusal, SaleId, VendorCode};
 use polymeter_ledger::LedgerError;
-use polymeter_runtime::CallError;
+use polymeter_runtime::{CallError, Driver, Meaning};
 use polymeter_transport::LineError;
 
 #[derive(Debug, thiserror::Error)]
@@ -31,15 +31,18 @@ pub enum ServiceError {
     NoDriver { vendor: VendorCode },
     #[error("no line {line} in the configuration")]
     NoLine { line: String },
-    #[error("the meter did not answer")]
-    Device(#[source] CallError),
+    #[error("parameters: {}", sentences(.0))]
+    Parameters(Vec<BadParameter>),
+    /// `meaning` is what the driver's manifest says of the device's own code, where there is one.
+    #[error("{}", no_answer(source, meaning.as_deref()))]
+    Device { meaning: Option<Box<Meaning>>, source: CallError },
     #[error("the line could not be used")]
     Line(#[source] LineError),
     /// Proved: no byte left, so that asking again is safe.
     #[error("nothing was sent: {0}")]
     NotSent(String),
-    #[error("the meter refused: {}", .0.detail)]
-    Refused(Refusal),
+    #[error("the meter refused: {}", refused(refusal, meaning.as_deref()))]
+    Refused { refusal: Refusal, meaning: Option<Box<Meaning>> },
     /// The act may or may not have happened.
     #[error("outcome unknown: {0}")]
     Unknown(String),
@@ -51,6 +54,65 @@ pub enum ServiceError {
     TooManyLogins { retry_after_s: u64 },
     #[error("this link is used up or was never valid")]
     BadSetupLink,
+}
+
+/// A parameter whose value cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BadParameter {
+    pub name: String,
+    /// The end of a sentence that begins with the name.
+    pub why: String,
+}
+
+impl ServiceError {
+    /// An answer of `interface` of the contract that `driver` could not give.
+    pub(crate) fn device(driver: &Driver, interface: &str, source: CallError) -> ServiceError {
+        let code = match &source {
+            CallError::Driver { device_code, .. } => device_code.as_deref(),
+            _ => None,
+        };
+        let meaning = code.and_then(|code| driver.meaning_of(interface, code)).map(Box::new);
+        ServiceError::Device { meaning, source }
+    }
+
+    pub(crate) fn refused(driver: &Driver, interface: &str, refusal: Refusal) -> ServiceError {
+        let meaning = meaning_of(driver, interface, &refusal).map(Box::new);
+        ServiceError::Refused { refusal, meaning }
+    }
+}
+
+/// What the driver's manifest says of the device's own code in a refusal.
+pub(crate) fn meaning_of(driver: &Driver, interface: &str, no: &Refusal) -> Option<Meaning> {
+    driver.meaning_of(interface, no.device_code.as_deref()?)
+}
+
+/// "0004 (wrong MAC, MAC校验错误)", or the code alone.
+pub fn code_in_words(code: &str, meaning: Option<&Meaning>) -> String {
+    meaning.map_or_else(|| code.to_owned(), |it| format!("{code} ({}, {})", it.en, it.zh))
+}
+
+/// "wrong MAC; device code 0004 (wrong MAC, MAC校验错误)".
+pub fn refused(refusal: &Refusal, meaning: Option<&Meaning>) -> String {
+    match &refusal.device_code {
+        Some(code) => {
+            format!("{}; device code {}", refusal.detail, code_in_words(code, meaning))
+        }
+        None => refusal.detail.clone(),
+    }
+}
+
+fn no_answer(source: &CallError, meaning: Option<&Meaning>) -> String {
+    match source {
+        CallError::Driver { device_code: Some(code), .. } => {
+            format!("the meter answered with its error {}", code_in_words(code, meaning))
+        }
+        _ => "the meter did not answer".to_owned(),
+    }
+}
+
+fn sentences(bad: &[BadParameter]) -> String {
+    let each = bad.iter().map(|BadParameter { name, why }| format!("`{name}` {why}"));
+    each.collect::<Vec<_>>().join("; ")
 }
 
 pub type Result<T> = std::result::Result<T, ServiceError>;

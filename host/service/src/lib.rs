@@ -18,10 +18,12 @@ pub mod limits;
 mod meter;
 mod operator;
 mod page;
+mod parameter;
 mod reading;
 mod recording;
 mod sale;
 mod scan;
+mod setting;
 mod stored;
 mod supply;
 mod throttle;
@@ -35,14 +37,16 @@ pub use customer::{Customer, NewCustomer};
 pub use driver::{
     Change, Difference, Edition, Fitting, Plan, Progress, Rollout, Slot, Stage, Thresholds,
 };
-pub use error::{Result, ServiceError};
+pub use error::{BadParameter, Result, ServiceError, code_in_words, refused};
 pub use meter::{AccountState, Meter, NewMeter};
 pub use operator::Operator;
 pub use page::Page;
+pub use parameter::Home;
 pub use reading::Reading;
 pub use recording::Conversation;
 pub use sale::{LedgerEntry, SaleEvent, SaleRequest, SaleView};
 pub use scan::{ScanEvent, ScanRequest};
+pub use setting::{Attempt, Setting, SettingEnd};
 pub use trial_balance::{TrialBalance, TrialLine};
 
 use driver::Registry;

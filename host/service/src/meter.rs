@@ -9,12 +9,11 @@ use crate::driver::{Kind, Pick};
 use crate::error::{Constraint, Result, ServiceError, bad_column, invalid, violated};
 use crate::limits::MAX_SERIAL_NUMBER_CHARS;
 use crate::page::Page;
+use crate::parameter::{self, Home};
 use crate::reading::Reading;
 use crate::stored;
-use polymeter_domain::{
-    Decimal, FlatPrice, MeterAddress, MeterId, Money, SupplyState, Value, VendorCode,
-};
-use polymeter_runtime::{Device, Parameter};
+use polymeter_domain::{FlatPrice, MeterAddress, MeterId, Money, SupplyState, Value, VendorCode};
+use polymeter_runtime::Device;
 use polymeter_transport::Line;
 use sqlx::{SqliteConnection, SqliteExecutor};
 
@@ -153,11 +152,11 @@ impl Service {
     }
 
     /// Refuses a meter that this configuration could not speak to, and parameters that its driver
-    /// does not know: a mistyped `pasword` would otherwise silently be the default one.
-    pub async fn add_meter(&self, new: NewMeter, actor: &Actor) -> Result<Meter> {
+    /// does not take.
+    pub async fn add_meter(&self, mut new: NewMeter, actor: &Actor) -> Result<Meter> {
         let driver = self.driver(&new.vendor)?;
         self.line(&new.line)?;
-        check_parameters(&driver.description().parameters, &new.parameters)?;
+        new.parameters = parameter::checked(&driver, Home::Here, &new.parameters)?;
         if new.price.per_kwh().currency() != self.inner.currency {
             return Err(invalid("price", "in another currency than this system's"));
         }
@@ -281,63 +280,5 @@ async fn insert(
             exists("meter at address", &format!("{} of line {}", new.address, new.line))
         }
         _ => Err(error.into()),
-    }
-}
-
-fn check_parameters(known: &[Parameter], given: &[(String, Value)]) -> Result<()> {
-    for (at, (name, value)) in given.iter().enumerate() {
-        let Some(parameter) = known.iter().find(|parameter| parameter.name == *name) else {
-            let names: Vec<_> = known.iter().map(|parameter| parameter.name.as_str()).collect();
-            let why = format!("the driver has no `{name}`; it has {}", names.join(", "));
-            return Err(invalid("parameters", why));
-        };
-        if given.iter().take(at).any(|(earlier, _)| earlier == name) {
-            return Err(invalid("parameters", format!("`{name}` is given twice")));
-        }
-        if let Value::Number(number) = value
-            && !within(*number, parameter.minimum, parameter.maximum)
-        {
-            return Err(invalid("parameters", format!("`{name}` = {number} is out of its range")));
-        }
-    }
-    Ok(())
-}
-
-/// Exact: both sides are scaled to the finer of the two units. No device has more than 18 decimals.
-fn within(number: Decimal, minimum: Option<i64>, maximum: Option<i64>) -> bool {
-    if minimum.is_none() && maximum.is_none() {
-        return true;
-    }
-    let exponent = u32::from(number.scale.unsigned_abs());
-    if exponent > 18 {
-        return false;
-    }
-    let (number_unit, bound_unit) =
-        if number.scale < 0 { (1, 10_i128.pow(exponent)) } else { (10_i128.pow(exponent), 1) };
-    let number = i128::from(number.mantissa) * number_unit;
-    minimum.is_none_or(|minimum| i128::from(minimum) * bound_unit <= number)
-        && maximum.is_none_or(|maximum| number <= i128::from(maximum) * bound_unit)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ranges_are_exact() {
-        let check = |mantissa, scale, inside: bool| {
-            let number = Decimal { mantissa, scale };
-            assert_eq!(within(number, Some(-1), Some(10)), inside, "{number}");
-        };
-        check(10, 0, true);
-        check(11, 0, false);
-        check(1, 1, true);
-        check(2, 1, false);
-        check(100, -1, true);
-        check(101, -1, false);
-        check(-11, -1, false);
-        check(i64::MAX, 18, false);
-        check(1, -128, false);
-        assert!(within(Decimal { mantissa: 1, scale: 127 }, None, None));
     }
 }

@@ -89,12 +89,8 @@ impl Service {
     /// The newest `last` calls to a meter, newest first, secrets masked.
     pub async fn conversations(&self, id: MeterId, last: usize) -> Result<Vec<Conversation>> {
         let meter = crate::meter::record(self.reader(), id).await?;
-        let mut found: Vec<Conversation> = match self.reach(id, Kind::Read).await {
-            Ok(reach) => recent(&reach, last).iter().map(|it| Conversation::from(&**it)).collect(),
-            // Without its driver there is nothing in memory.
-            Err(ServiceError::NoDriver { .. } | ServiceError::NoLine { .. }) => Vec::new(),
-            Err(error) => return Err(error),
-        };
+        let in_memory = self.in_memory(id, last).await?;
+        let mut found: Vec<_> = in_memory.iter().map(|it| Conversation::from(&**it)).collect();
         let rows: Vec<Row> = sqlx::query_as(
             "select recording_id, ending, transcript from recording
              where meter_id = ? order by at_ms desc, rowid desc limit ?",
@@ -114,10 +110,32 @@ impl Service {
         Ok(found)
     }
 
+    /// One of them, from memory or from the database; no other transcript is made or read.
     pub async fn conversation(&self, meter: MeterId, id: &str) -> Result<Conversation> {
-        let found = self.conversations(meter, usize::MAX).await?;
-        let found = found.into_iter().find(|it| it.id == id);
-        found.ok_or_else(|| ServiceError::NotFound { what: "conversation", id: id.to_owned() })
+        let record = crate::meter::record(self.reader(), meter).await?;
+        let in_memory = self.in_memory(meter, usize::MAX).await?;
+        if let Some(recording) = in_memory.iter().find(|it| it.id() == id) {
+            return Ok(Conversation::from(&**recording));
+        }
+        let row: Option<Row> = sqlx::query_as(
+            "select recording_id, ending, transcript from recording
+             where meter_id = ? and recording_id = ?",
+        )
+        .bind(record.meter_id.to_string())
+        .bind(id)
+        .fetch_optional(self.reader())
+        .await?;
+        row.ok_or_else(|| ServiceError::NotFound { what: "conversation", id: id.to_owned() })?
+            .try_into()
+    }
+
+    async fn in_memory(&self, meter: MeterId, last: usize) -> Result<Vec<Arc<Recording>>> {
+        match self.reach(meter, Kind::Read).await {
+            Ok(reach) => Ok(recent(&reach, last)),
+            // Without its driver there is nothing in memory.
+            Err(ServiceError::NoDriver { .. } | ServiceError::NoLine { .. }) => Ok(Vec::new()),
+            Err(error) => Err(error),
+        }
     }
 
     /// A frame of a meter's conversation in its driver's own words; `None` where it has none.
@@ -129,7 +147,7 @@ impl Service {
         match reach.pick.driver.decode(frame).await {
             Ok(explanation) => Ok(Some(explanation)),
             Err(CallError::Driver { .. }) => Ok(None),
-            Err(error) => Err(ServiceError::Device(error)),
+            Err(error) => Err(ServiceError::device(&reach.pick.driver, "frames", error)),
         }
     }
 

@@ -119,7 +119,7 @@ impl Service {
             let step = driver
                 .search(&mut lease, search, self.clock().moment(), position.as_ref(), questions)
                 .await
-                .map_err(ServiceError::Device)?;
+                .map_err(|error| ServiceError::device(driver, "bus", error))?;
             drop(lease);
             for collision in step.collisions {
                 tell(ScanEvent::Collision(collision));

@@ -71,7 +71,8 @@ async fn control(
             (format!("confirmed, {}", stored::supply_name(state)), Some(state), Ok(state))
         }
         Ok(ControlOutcome::Refused(refusal)) => {
-            (format!("refused: {}", refusal.detail), None, Err(ServiceError::Refused(refusal)))
+            let error = ServiceError::refused(&reach.pick.driver, "supply", refusal);
+            (error.to_string(), None, Err(error))
         }
         Ok(ControlOutcome::NotSent(why)) => {
             (format!("not sent: {why}"), None, Err(ServiceError::NotSent(why)))

@@ -58,6 +58,39 @@ async function lookAt(pages) {
   }
 }
 
+// A parameter that lives in the meter: typed, written, read back, shown.
+async function setInTheMeter() {
+  const form = page.locator(".settings form").filter({ has: page.locator("#p-alarm-1") });
+  await page.locator("#p-alarm-1").fill("21.50");
+  await form.getByRole("button", { name: /^Set/ }).click();
+  const known = page.locator(".settings li").filter({ has: page.locator("#p-alarm-1") }).locator(".known");
+  await known.filter({ hasText: "Written and read back" }).waitFor();
+  expect((await known.innerText()).includes("21.50 CNY"), "the meter is shown to hold 21.50 CNY");
+  await page.locator("#parameters summary").click();
+  await look("settings");
+}
+
+// The form follows the vendor chosen, and the server has a sentence for a field that is wrong.
+async function addWrongly() {
+  await page.goto(new URL("/meters/new", url).href);
+  await page.locator("#vendor").selectOption("ACREL");
+  await page.locator("#p-read-back-tries").waitFor();
+  expect(await page.locator("#p-wake-up").count() === 0, "parameters of the other vendor are gone");
+  await page.locator("#vendor").selectOption("DLT645");
+  await page.locator("#p-wake-up").waitFor();
+  for (const [field, text] of [["serial_number", "X-1"], ["address", "9"], ["price", "0.52"], ["p-wake-up", "99"]]) {
+    await page.locator(`#${field}`).fill(text);
+  }
+  // What the browser would not send, a program would.
+  await page.locator("form", { has: page.locator("#serial_number") }).evaluate((form) => { form.noValidate = true; });
+  await page.getByRole("button", { name: "Add", exact: true }).click();
+  const problem = page.locator(".field-problem");
+  await problem.waitFor();
+  expect((await problem.innerText()).includes("from 0 to 16"), "the field says what it must be");
+  expect(await page.locator("#serial_number").inputValue() === "X-1", "what was typed is still there");
+  await look("new-meter-wrong");
+}
+
 async function sell() {
   // By keyboard alone from here to the confirmed sale: the search box has the focus.
   await page.keyboard.type(customer);
@@ -107,6 +140,8 @@ async function sell() {
   await page.getByRole("button", { name: /^Yes/ }).click();
   await page.locator(".supply-now", { hasText: "Connected" }).waitFor();
 
+  await setInTheMeter();
+  await addWrongly();
   await page.goto(new URL("/ledger", url).href);
   expect((await page.locator("main").innerText()).includes("0.00"), "the trial balance is zero");
   await look("ledger");

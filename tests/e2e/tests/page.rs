@@ -3,7 +3,8 @@
 
 use anyhow::{Context, Result, ensure};
 use e2e::wavering::{self, DRIVER};
-use e2e::{METERS, OPERATOR, PASSWORD, Program, Site, root};
+use e2e::{ASKED_BEFORE_SALE, Api, METERS, OPERATOR, PASSWORD, Program, Site, root};
+use meter_sim::{Fault, FaultKind, On};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -58,6 +59,59 @@ async fn what_is_wrong_with_a_driver_is_seen() -> Result<()> {
     let standing = wavering::serving(&api).await?["health"]["standing"].clone();
     ensure!(standing == "serving", "after the release it is {standing}");
     program.kill().await
+}
+
+/// What a clerk sees when a meter says no, or nothing: each with the vendor's code and its meaning.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_meter_refused_is_seen() -> Result<()> {
+    let folder = root().join("target/screenshots/refused");
+    std::fs::create_dir_all(&folder)?;
+    let script = script().await?;
+    let (site, program) = Site::new().await?;
+    let api = site.api(&program);
+    let meter = &METERS[0];
+    let meter_id = site.meter_id(&api, meter).await?;
+    // DL/T 645: more money than the purse may hold.
+    let refuse = |on| Fault::new(on, FaultKind::Refuse { word: 0x0040 });
+    site.simulator.fault(meter.address, refuse(On::Sell))?;
+    let refused = uuid::Uuid::now_v7().to_string();
+    api.sell(&refused, &meter_id, "5.00").await?;
+    let settings = format!("/api/v1/meters/{meter_id}/settings");
+    api.post(&settings, json!({ "parameters": { "alarm-1": 4321 } })).await?;
+    site.simulator.fault(meter.address, refuse(On::Write))?;
+    let set = json!({ "parameters": { "alarm-1": 5, "alarm-2": 6 } });
+    api.ask(reqwest::Method::POST, &settings, Some(set)).await?;
+    site.simulator.fault(meter.address, Fault::new(On::Sell, FaultKind::LostAfterApply))?;
+    let silent = Fault::new(On::Check, FaultKind::NoReply).skip(ASKED_BEFORE_SALE).times(50);
+    site.simulator.fault(meter.address, silent)?;
+    let unresolved = uuid::Uuid::now_v7().to_string();
+    until_unresolved(&api, &unresolved, &meter_id).await?;
+    let traces = api.get(&format!("/api/v1/meters/{meter_id}/trace?last=100")).await?;
+    let traces = traces.as_array().context("traces")?;
+    let trace = traces.iter().find(|it| it["ending"] == "refused").context("none was refused")?;
+    let trace = trace["id"].as_str().context("an id")?;
+    let pages = [
+        ("refused", format!("/sales/{refused}")),
+        ("unresolved", format!("/sales/{unresolved}")),
+        ("decision", format!("/sales/{unresolved}/decision")),
+        ("meter", format!("/meters/{meter_id}")),
+        ("conversation", format!("/meters/{meter_id}/conversations/{trace}")),
+    ];
+    run(script, &program, "-", &folder, &pages).await?;
+    program.kill().await
+}
+
+async fn until_unresolved(api: &Api, sale_id: &str, meter_id: &str) -> Result<()> {
+    api.ask(
+        reqwest::Method::PUT,
+        &format!("/api/v1/sales/{sale_id}"),
+        Some(json!({ "meter_id": meter_id, "paid": "5.00" })),
+    )
+    .await?;
+    while api.get(&format!("/api/v1/sales/{sale_id}")).await?["state"] != "unresolved" {
+        tokio::task::yield_now().await;
+    }
+    Ok(())
 }
 
 /// Sells to the meter of `customer`, or with "-" only looks at `pages`, each a picture's name and a path.

@@ -129,6 +129,11 @@ impl World {
         self.with(meter, |device, bus| device.state(bus))
     }
 
+    /// The truth about what can be written into a meter and is money.
+    pub fn settings_fen(&self, meter: &str) -> Result<Vec<(&'static str, u32)>, SimulatorError> {
+        self.with(meter, |device, _| device.settings_fen())
+    }
+
     /// The truth about all meters.
     pub fn states(&self) -> Vec<State> {
         let state = |bus: &Arc<Bus>| -> Vec<State> {

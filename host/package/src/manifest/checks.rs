@@ -1,6 +1,8 @@
 //! From the file's shape to a [`Manifest`]: what a type cannot say. All problems are collected.
 
-use super::{DeviceError, Manifest, PURSES, Parameter, ParameterKind, Proof, UNITS, Vendor, raw};
+use super::{
+    DeviceError, Manifest, PURSES, Parameter, ParameterKind, Proof, TEXT_BYTES, UNITS, Vendor, raw,
+};
 use crate::problem::{Problem, Problems, line_at};
 use polymeter_domain::{Decimal, Unit, Value, VendorCode};
 use semver::Version;
@@ -10,7 +12,6 @@ use toml::Spanned;
 
 /// Names, titles, versions; as the runtime bounds what `describe` returns.
 const NAME_BYTES: usize = 128;
-const TEXT_BYTES: usize = 1_024;
 const ENTRIES: usize = 256;
 /// Interfaces of the contract in whose answers a device's own error may stand.
 const ANSWERING: &[&str] = &["meter", "purse", "supply", "settings", "bus"];
@@ -219,11 +220,7 @@ impl Checker<'_> {
             let what = format!("{name} goes from {minimum} to {maximum}");
             self.problem(raw, what, "swap them");
         }
-        let default = match &said.default {
-            Some(default) => Some(self.default(&name, kind, (minimum, maximum), default)?),
-            None => None,
-        };
-        Some(Parameter {
+        let mut parameter = Parameter {
             name,
             kind,
             title_en: said.title_en.clone(),
@@ -232,42 +229,68 @@ impl Checker<'_> {
             description_zh: said.description_zh.clone(),
             minimum,
             maximum,
-            default,
+            choices: Vec::new(),
+            default: None,
             unit: unit?,
             writable: said.writable,
-        })
+        };
+        let choices = said.choices.as_ref().map(|choices| self.choices(&parameter, choices));
+        parameter.choices = choices.unwrap_or_default();
+        parameter.default =
+            said.default.as_ref().and_then(|default| self.value(&parameter, "default", default));
+        Some(parameter)
     }
 
-    fn default(
-        &mut self,
-        name: &str,
-        kind: ParameterKind,
-        (minimum, maximum): (Option<i64>, Option<i64>),
-        default: &Spanned<toml::Value>,
-    ) -> Option<Value> {
-        let value = match (kind, default.get_ref()) {
+    fn choices(&mut self, of: &Parameter, said: &Spanned<Vec<Spanned<toml::Value>>>) -> Vec<Value> {
+        let listed = said.get_ref();
+        if listed.is_empty() || listed.len() > ENTRIES {
+            let what = format!("the enum of {} has {} values", of.name, listed.len());
+            self.problem(said, what, format!("list 1 to {ENTRIES} values, or remove it"));
+        }
+        let mut choices = Vec::new();
+        for choice in listed.iter().take(ENTRIES) {
+            let Some(value) = self.value(of, "enum", choice) else { continue };
+            if choices.contains(&value) {
+                self.problem(choice, format!("the enum of {} has it twice", of.name), "remove one");
+            }
+            choices.push(value);
+        }
+        choices
+    }
+
+    /// A value of the parameter's type, within its range and its enum as far as they are known.
+    fn value(&mut self, of: &Parameter, key: &str, said: &Spanned<toml::Value>) -> Option<Value> {
+        let name = &of.name;
+        let value = match (of.kind, said.get_ref()) {
             (ParameterKind::Integer | ParameterKind::Number, toml::Value::Integer(number)) => {
-                let below = minimum.is_some_and(|minimum| *number < minimum);
-                if below || maximum.is_some_and(|maximum| *number > maximum) {
-                    let what = format!("the default of {name}, {number}, is out of its range");
-                    self.problem(default, what, "change the default or the range");
-                }
                 Some(Value::Number(Decimal { mantissa: *number, scale: 0 }))
             }
-            (ParameterKind::Number, toml::Value::String(text)) => decimal(text).map(Value::Number),
-            (ParameterKind::String, toml::Value::String(text)) => {
-                self.shown(default, "default", text, TEXT_BYTES);
-                Some(Value::Text(text.clone()))
+            (ParameterKind::Number, toml::Value::String(text)) => {
+                Decimal::parse(text).map(Value::Number)
             }
+            (ParameterKind::String, toml::Value::String(text)) => Some(Value::Text(text.clone())),
             (ParameterKind::Boolean, toml::Value::Boolean(flag)) => Some(Value::Flag(*flag)),
             _ => None,
         };
-        if value.is_none() {
-            let what = format!("the default of {name} is no {}", kind.name());
-            let fix = "write it as its type says; decimals as text, e.g. \"0.50\"";
-            self.problem(default, what, fix);
+        match value {
+            None => {
+                let what = format!("the {key} of {name} is no {}", of.kind.name());
+                let fix = "write it as its type says; decimals as text, e.g. \"0.50\"";
+                self.problem(said, what, fix);
+            }
+            Some(value) if of.is_allowed(&value) => return Some(value),
+            Some(Value::Number(number)) => {
+                let rest = if of.choices.is_empty() { "range" } else { "enum" };
+                let what = format!("the {key} of {name}, {number}, is out of its {rest}");
+                self.problem(said, what, format!("change the {key} or the {rest}"));
+            }
+            Some(_) => {
+                let what = format!("the {key} of {name} cannot be used");
+                let rule = of.rule(|number| number.to_string());
+                self.problem(said, what, format!("it must be {rule}"));
+            }
         }
-        value
+        None
     }
 
     fn errors(&mut self, raw: BTreeMap<String, Spanned<raw::DeviceError>>) -> Vec<DeviceError> {
@@ -307,17 +330,4 @@ fn is_word(text: &str) -> bool {
 /// Enough of a hostile text to find it by.
 fn start_of(text: &str) -> String {
     text.chars().take(40).flat_map(char::escape_debug).collect()
-}
-
-/// "0.50" is 50 x 10^-2; no exponent, at most 18 decimals.
-fn decimal(text: &str) -> Option<Decimal> {
-    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
-    let digits = whole.strip_prefix('-').unwrap_or(whole);
-    let is_plain = |digits: &str| digits.bytes().all(|digit| digit.is_ascii_digit());
-    if digits.is_empty() || !is_plain(digits) || !is_plain(fraction) || fraction.len() > 18 {
-        return None;
-    }
-    let mantissa = format!("{whole}{fraction}").parse().ok()?;
-    let scale = i8::try_from(fraction.len()).ok()?.checked_neg()?;
-    Some(Decimal { mantissa, scale })
 }

@@ -1,7 +1,7 @@
 //! A manifest as JSON: for `driver inspect`, and its parameters as a JSON Schema that a form is
 //! drawn from.
 
-use super::{Manifest, PURSES, Parameter, UNITS};
+use super::{Manifest, PURSES, Parameter, ParameterKind, UNITS};
 use polymeter_domain::Value;
 use serde_json::{Map, Value as Json, json};
 
@@ -56,8 +56,13 @@ impl Parameter {
     }
 
     fn schema(&self) -> Json {
+        let kind = match self.kind {
+            // A decimal of more digits than a float keeps is given as text.
+            ParameterKind::Number => json!(["number", "string"]),
+            kind => json!(kind.name()),
+        };
         let mut schema = json!({
-            "type": self.kind.name(),
+            "type": kind,
             "title": self.title_en,
             "x-title-zh": self.title_zh,
             "x-unit": self.unit_name(),
@@ -75,16 +80,23 @@ impl Parameter {
                 schema[key] = json!(bound);
             }
         }
-        match &self.default {
-            Some(Value::Number(number)) if number.scale == 0 => {
-                schema["default"] = json!(number.mantissa);
-            }
-            // As text: a decimal never goes through a float.
-            Some(Value::Number(number)) => schema["default"] = json!(number.to_string()),
-            Some(Value::Text(text)) => schema["default"] = json!(text),
-            Some(Value::Flag(flag)) => schema["default"] = json!(flag),
-            Some(Value::Bytes(_) | Value::Time(_)) | None => {}
+        if !self.choices.is_empty() {
+            schema["enum"] = self.choices.iter().map(value).collect();
+        }
+        if let Some(default) = &self.default {
+            schema["default"] = value(default);
         }
         schema
+    }
+}
+
+fn value(value: &Value) -> Json {
+    match value {
+        Value::Number(number) if number.scale == 0 => json!(number.mantissa),
+        // As text: a decimal never goes through a float.
+        Value::Number(number) => json!(number.to_string()),
+        Value::Text(text) => json!(text),
+        Value::Flag(flag) => json!(flag),
+        Value::Bytes(_) | Value::Time(_) => Json::Null,
     }
 }

@@ -7,6 +7,7 @@
 mod checks;
 mod json;
 mod raw;
+mod value;
 
 #[cfg(test)]
 mod tests;
@@ -76,6 +77,8 @@ pub struct Parameter {
     pub description_zh: String,
     pub minimum: Option<i64>,
     pub maximum: Option<i64>,
+    /// `enum`: the values there are; empty: all of its type and range.
+    pub choices: Vec<Value>,
     /// Used when the meter's configuration does not name it.
     pub default: Option<Value>,
     pub unit: Unit,
@@ -91,6 +94,13 @@ pub enum ParameterKind {
     Number,
     String,
     Boolean,
+}
+
+/// What a device's error means, in both languages; several errors are joined.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Meaning {
+    pub en: String,
+    pub zh: String,
 }
 
 /// An error of the device in people's words.
@@ -135,6 +145,16 @@ impl Manifest {
             error.bit && error.code.len() == device_code.len() && word & mask != 0
         };
         self.errors.iter().filter(here).filter(is_set).collect()
+    }
+
+    /// The same in one text; `None`: the file has no word for it.
+    pub fn meaning_of(&self, interface: &str, device_code: &str) -> Option<Meaning> {
+        let errors = self.errors_of(interface, device_code);
+        let joined = |word: fn(&DeviceError) -> &str, by: &str| {
+            errors.iter().map(|error| word(error)).collect::<Vec<_>>().join(by)
+        };
+        let (en, zh) = (joined(|error| &error.en, "; "), joined(|error| &error.zh, "；"));
+        (!errors.is_empty()).then_some(Meaning { en, zh })
     }
 }
 
@@ -182,6 +202,9 @@ impl ParameterKind {
         }
     }
 }
+
+/// Of a text that people are shown, or type.
+const TEXT_BYTES: usize = 1_024;
 
 /// Units by name, as the contract's table has them.
 const UNITS: &[(&str, u16)] = &[

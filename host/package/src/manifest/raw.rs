@@ -51,6 +51,8 @@ pub struct Parameter {
     pub description_zh: String,
     pub minimum: Option<i64>,
     pub maximum: Option<i64>,
+    #[serde(rename = "enum")]
+    pub choices: Option<Spanned<Vec<Spanned<toml::Value>>>>,
     pub default: Option<Spanned<toml::Value>>,
     pub unit: Option<Spanned<String>>,
     #[serde(default)]

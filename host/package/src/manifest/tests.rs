@@ -106,6 +106,42 @@ fn a_devices_error_is_told_in_words() {
 }
 
 #[test]
+fn several_errors_in_one_code_have_one_meaning() {
+    let meaning = good().meaning_of("purse", "0022").expect("two bits are set");
+    assert_eq!(meaning.en, "wrong purchase count; taken already");
+    assert_eq!(meaning.zh, "购电次数错；重复充值");
+    assert_eq!(good().meaning_of("supply", "0020"), None);
+}
+
+#[test]
+fn an_enum_is_a_list_of_fitting_values() {
+    let with = |choices: &str| {
+        let text = GOOD.replacen("writable = true", choices, 1);
+        Manifest::parse(Path::new("driver.toml"), &text)
+    };
+    let manifest = with("enum = [\"0.5\", 1]").expect("good");
+    assert_eq!(manifest.parameters[1].choices.len(), 2);
+    let schema = manifest.parameters_schema();
+    assert_eq!(schema["properties"]["alarm"]["enum"], serde_json::json!(["0.5", 1]));
+    for (choices, problem) in [
+        ("enum = []", "the enum of alarm has 0 values; list 1 to 256 values, or remove it"),
+        (
+            "enum = [true]",
+            "the enum of alarm is no number; write it as its type says; decimals as text, e.g. \
+             \"0.50\"",
+        ),
+        ("enum = [\"0.50\", \"0.50\"]", "the enum of alarm has it twice; remove one"),
+        (
+            "enum = [1, 2]",
+            "the default of alarm, 0.50, is out of its enum; change the default or the enum",
+        ),
+    ] {
+        let problems = with(choices).expect_err(choices).to_string();
+        assert!(problems.ends_with(problem), "{problems}");
+    }
+}
+
+#[test]
 fn a_form_can_be_drawn_from_it() {
     let schema = good().parameters_schema();
     assert_eq!(schema["properties"]["wake-up"]["type"], "integer");

@@ -2,10 +2,10 @@
 //! on. Every limit bites here.
 
 use super::bench::{FarEnd, ample, device, driver, lease, line, moment, silent};
+use super::pages::Pages;
 use crate::{CallError, Driver, Limits};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tracing_subscriber::fmt::MakeWriter;
 
 /// Reads with that behaviour; then the line and the driver must still do.
 async fn ending(limits: Limits, far_end: FarEnd, behaviour: &str) -> CallError {
@@ -170,33 +170,13 @@ async fn more_records_than_allowed_are_refused_where_the_bytes_would_do() {
 
 /// What the log says while `behaviour` is read.
 async fn logged(limits: Limits, behaviour: &str) -> String {
-    #[derive(Clone, Default)]
-    struct Pages(Arc<Mutex<Vec<u8>>>);
-    impl std::io::Write for Pages {
-        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            self.0.lock().expect("one writer").extend_from_slice(bytes);
-            Ok(bytes.len())
-        }
-        fn flush(&mut self) -> std::io::Result<()> {
-            Ok(())
-        }
-    }
-    impl<'a> MakeWriter<'a> for Pages {
-        type Writer = Self;
-        fn make_writer(&'a self) -> Self {
-            self.clone()
-        }
-    }
     let pages = Pages::default();
     let driver: Arc<Driver> = driver(limits).await;
     let mut line = silent().await;
-    let subscriber = tracing_subscriber::fmt().with_writer(pages.clone()).with_ansi(false).finish();
-    // Of this thread only, which on this executor is the only one.
-    let guard = tracing::subscriber::set_default(subscriber);
+    let guard = pages.open();
     driver.read(&mut line, &device(behaviour), moment()).await.expect("logging is no crime");
     drop(guard);
-    let pages = pages.0.lock().expect("one writer").clone();
-    String::from_utf8(pages).expect("text")
+    pages.text()
 }
 
 #[tokio::test]

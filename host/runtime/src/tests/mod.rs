@@ -7,6 +7,7 @@ mod load;
 mod manifest;
 mod money;
 mod old_contract;
+mod pages;
 mod reading;
 mod recording;
 mod rehearsal;

@@ -3,11 +3,10 @@
 
 use crate::bench::{FarEnd, ample, component, device, driver, lease, line, moment, silent};
 use crate::components::{chain, config, laborious, refusal, runtime, starting};
+use crate::pages::Pages;
 use crate::{Driver, Limits};
 use polymeter_runtime::Knob;
-use std::io::Write;
-use std::sync::{Arc, Mutex};
-use tracing_subscriber::fmt::MakeWriter;
+use std::sync::Arc;
 
 #[tokio::test]
 async fn every_limit_bites_and_says_so() {
@@ -114,40 +113,4 @@ async fn crowded(limits: Limits) -> (Limits, String) {
     }
     assert_eq!(driver.health().limits.get(&Knob::ConcurrentCalls), Some(&1));
     (limits, pages.text())
-}
-
-#[derive(Debug, Clone, Default)]
-struct Pages(Arc<Mutex<Vec<u8>>>);
-
-impl Pages {
-    /// Takes what this thread, which on this executor is the only one, logs from now on.
-    fn open(&self) -> tracing::subscriber::DefaultGuard {
-        let subscriber =
-            tracing_subscriber::fmt().with_writer(self.clone()).with_ansi(false).finish();
-        tracing::subscriber::set_default(subscriber)
-    }
-
-    fn text(&self) -> String {
-        let bytes = self.0.lock().expect("one writer").clone();
-        String::from_utf8(bytes).expect("text")
-    }
-}
-
-impl Write for Pages {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().expect("one writer").extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-impl<'a> MakeWriter<'a> for Pages {
-    type Writer = Self;
-
-    fn make_writer(&'a self) -> Self {
-        self.clone()
-    }
 }

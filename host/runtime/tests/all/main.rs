@@ -12,4 +12,6 @@ mod components;
 mod health;
 mod hostile;
 mod knobs;
+#[path = "../../src/tests/pages.rs"]
+mod pages;
 mod worker;

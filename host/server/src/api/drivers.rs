@@ -224,6 +224,26 @@ pub async fn get(
     Ok(Json((&app.drivers.slot(&name)?).into()))
 }
 
+/// What a meter of this driver may be told, as a JSON Schema (2020-12) of `parameters`. Texts are
+/// English, `x-title-zh` and `x-description-zh` Chinese; `x-unit` `currency` is minor units;
+/// `x-writable` ones live in the device and are set there, the others are kept with the meter.
+#[utoipa::path(get, path = "/api/v1/drivers/{name}/parameters", tag = "drivers",
+    params(("name" = String, Path, description = "Its name in the configuration")), responses(
+    (status = 200, description = "The schema; without properties where it takes none",
+        body = Object),
+    (status = 404, description = "`not-found`", body = Problem,
+        content_type = "application/problem+json"),
+))]
+pub async fn parameters(
+    State(app): State<App>,
+    Path(name): Path<String>,
+) -> Result<Json<serde_json::Value>, ApiError> {
+    let driver = app.drivers.slot(&name)?.current.driver;
+    let schema = driver.manifest().map(polymeter_package::Manifest::parameters_schema);
+    let nothing = || serde_json::json!({ "type": "object", "additionalProperties": false });
+    Ok(Json(schema.unwrap_or_else(nothing)))
+}
+
 /// Read the configuration anew: load what is new beside the old, then swap.
 #[utoipa::path(post, path = "/api/v1/reload", tag = "drivers", responses(
     (status = 200, description = "What changed", body = Changed),
@@ -293,6 +313,7 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(metrics))
         .routes(routes!(list))
         .routes(routes!(get))
+        .routes(routes!(parameters))
         .routes(routes!(reload))
         .routes(routes!(promote))
         .routes(routes!(roll_back))

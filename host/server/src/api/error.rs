@@ -12,7 +12,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use polymeter_runtime::CallError;
-use polymeter_service::ServiceError;
+use polymeter_service::{BadParameter, ServiceError};
 use polymeter_transport::LineError;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -30,8 +30,44 @@ pub struct Problem {
     pub code: &'static str,
     /// One sentence about this very case.
     pub detail: String,
+    /// A sentence for each parameter that cannot be used; absent where the problem is another.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    pub fields: Vec<FieldProblem>,
+    /// The device's own code, where it gave one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub device: Option<DeviceCode>,
     /// Stands in the server's log beside the cause.
     pub request_id: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct FieldProblem {
+    /// The parameter's name.
+    pub field: String,
+    /// What it must be.
+    pub detail: String,
+}
+
+/// A vendor's error code, and what its driver says that it means.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct DeviceCode {
+    /// As the device gave it.
+    pub code: String,
+    /// `null`: the driver has no words for it.
+    pub meaning: Option<Meaning>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Meaning {
+    pub en: String,
+    pub zh: String,
+}
+
+impl From<&polymeter_runtime::Meaning> for Meaning {
+    fn from(meaning: &polymeter_runtime::Meaning) -> Self {
+        Meaning { en: meaning.en.clone(), zh: meaning.zh.clone() }
+    }
 }
 
 /// A failure on its way out. `cause` is for the log alone.
@@ -43,6 +79,14 @@ pub struct ApiError {
     pub detail: String,
     pub cause: Option<String>,
     pub retry_after_s: Option<u64>,
+    pub more: Box<More>,
+}
+
+/// What only some problems have.
+#[derive(Debug, Clone, Default)]
+pub struct More {
+    fields: Vec<FieldProblem>,
+    device: Option<DeviceCode>,
 }
 
 impl ApiError {
@@ -52,7 +96,15 @@ impl ApiError {
         title: &'static str,
         detail: impl Into<String>,
     ) -> ApiError {
-        ApiError { status, code, title, detail: detail.into(), cause: None, retry_after_s: None }
+        ApiError {
+            status,
+            code,
+            title,
+            detail: detail.into(),
+            cause: None,
+            retry_after_s: None,
+            more: Box::default(),
+        }
     }
 
     /// The body or a parameter cannot be understood.
@@ -85,7 +137,7 @@ impl From<ServiceError> for ApiError {
             ServiceError::BadAmount { .. } => {
                 (S::UNPROCESSABLE_ENTITY, "bad-amount", "This amount cannot be sold")
             }
-            ServiceError::Invalid { .. } => (
+            ServiceError::Invalid { .. } | ServiceError::Parameters(_) => (
                 S::UNPROCESSABLE_ENTITY,
                 "invalid-field",
                 "A field has a value that cannot be used",
@@ -97,12 +149,12 @@ impl From<ServiceError> for ApiError {
                 (S::UNPROCESSABLE_ENTITY, "no-driver", "The vendor has no enabled driver")
             }
             ServiceError::NoLine { .. } => (S::UNPROCESSABLE_ENTITY, "no-line", "No such line"),
-            ServiceError::Device(cause) => of_call(cause),
+            ServiceError::Device { source, .. } => of_call(source),
             ServiceError::Line(cause) => of_line(cause),
             ServiceError::NotSent(_) => {
                 (S::SERVICE_UNAVAILABLE, "not-sent", "Nothing was sent; asking again is safe")
             }
-            ServiceError::Refused(_) => (S::CONFLICT, "device-refused", "The device said no"),
+            ServiceError::Refused { .. } => (S::CONFLICT, "device-refused", "The device said no"),
             ServiceError::Unknown(_) => {
                 (S::GATEWAY_TIMEOUT, "outcome-unknown", "It may or may not have happened")
             }
@@ -118,21 +170,48 @@ impl From<ServiceError> for ApiError {
         let retry_after_s = match &error {
             ServiceError::TooManyLogins { retry_after_s } => Some(*retry_after_s),
             ServiceError::Line(LineError::Busy { .. }) => Some(1),
-            ServiceError::Device(CallError::Quarantined { more_seconds, .. }) => {
-                Some(*more_seconds)
-            }
+            ServiceError::Device {
+                source: CallError::Quarantined { more_seconds, .. }, ..
+            } => Some(*more_seconds),
             _ => None,
         };
         let cause = std::error::Error::source(&error).map(|_| chain(&error));
         let detail = match &error {
-            ServiceError::Device(CallError::Quarantined { driver, more_seconds, .. }) => format!(
+            ServiceError::Device {
+                source: CallError::Quarantined { driver, more_seconds, .. },
+                ..
+            } => format!(
                 "{driver} is in quarantine and is not called for another {more_seconds} s; an \
                  operator may release it"
             ),
             error => error.to_string(),
         };
-        ApiError { detail, cause, retry_after_s, ..ApiError::new(status, code, title, "") }
+        ApiError {
+            detail,
+            cause,
+            retry_after_s,
+            more: Box::new(More { fields: fields_of(&error), device: device_of(&error) }),
+            ..ApiError::new(status, code, title, "")
+        }
     }
+}
+
+fn fields_of(error: &ServiceError) -> Vec<FieldProblem> {
+    let ServiceError::Parameters(bad) = error else { return Vec::new() };
+    let told = |it: &BadParameter| FieldProblem { field: it.name.clone(), detail: it.why.clone() };
+    bad.iter().map(told).collect()
+}
+
+fn device_of(error: &ServiceError) -> Option<DeviceCode> {
+    let (code, meaning) = match error {
+        ServiceError::Device { source: CallError::Driver { device_code, .. }, meaning } => {
+            (device_code, meaning)
+        }
+        ServiceError::Refused { refusal, meaning } => (&refusal.device_code, meaning),
+        _ => return None,
+    };
+    let meaning = meaning.as_deref().map(Meaning::from);
+    code.clone().map(|code| DeviceCode { code, meaning })
 }
 
 /// `driver-error.code` of the contract: 1 is silence, 9 is inability.
@@ -226,6 +305,8 @@ pub async fn finish(request: Request, next: Next) -> Response {
         status: error.status.as_u16(),
         code: error.code,
         detail: error.detail,
+        fields: error.more.fields,
+        device: error.more.device,
         request_id,
     };
     let (mut parts, _) = response.into_parts();
@@ -277,12 +358,9 @@ mod tests {
         let driver = || "dlt645-2007".to_owned();
         let device = |code| {
             let detail = "nothing came back".to_owned();
-            ServiceError::Device(CallError::Driver {
-                driver: driver(),
-                code,
-                detail,
-                device_code: None,
-            })
+            let driver = driver();
+            let source = CallError::Driver { driver, code, detail, device_code: None };
+            ServiceError::Device { meaning: None, source }
         };
         let line = || "bus-1".to_owned();
         check(
@@ -356,7 +434,7 @@ mod tests {
             more_seconds: 290,
         };
         check(
-            ServiceError::Device(quarantined),
+            ServiceError::Device { meaning: None, source: quarantined },
             503,
             "driver-in-quarantine",
             "acme is in quarantine and is not called for another 290 s; an operator may release it",
@@ -386,7 +464,7 @@ mod tests {
         );
         let refusal = Refusal { code: 11, detail: "supply is protected".into(), device_code: None };
         check(
-            ServiceError::Refused(refusal),
+            ServiceError::Refused { refusal, meaning: None },
             409,
             "device-refused",
             "the meter refused: supply is protected",
@@ -417,6 +495,28 @@ mod tests {
             "bad-setup-link",
             "this link is used up or was never valid",
         );
+    }
+
+    #[test]
+    fn a_devices_own_code_stands_beside_its_meaning() {
+        let meaning = polymeter_runtime::Meaning { en: "wrong MAC".into(), zh: "错误".into() };
+        let meaning = Some(Box::new(meaning));
+        let shown = Meaning { en: "wrong MAC".into(), zh: "错误".into() };
+        let code = Some("0004".to_owned());
+        let refusal = Refusal { code: 3, detail: "it said no".into(), device_code: code.clone() };
+        let refused = ApiError::from(ServiceError::Refused { refusal, meaning: meaning.clone() });
+        assert_eq!(
+            refused.detail,
+            "the meter refused: it said no; device code 0004 (wrong MAC, 错误)"
+        );
+        let (driver, detail) = ("acme".to_owned(), "no".to_owned());
+        let source = CallError::Driver { driver, code: 5, detail, device_code: code };
+        let failed = ApiError::from(ServiceError::Device { meaning, source });
+        assert_eq!(failed.detail, "the meter answered with its error 0004 (wrong MAC, 错误)");
+        for error in [refused, failed] {
+            let device = error.more.device.expect("a code");
+            assert_eq!((device.code.as_str(), device.meaning), ("0004", Some(shown.clone())));
+        }
     }
 
     #[test]

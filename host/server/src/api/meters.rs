@@ -4,13 +4,13 @@ use super::customers::Customer;
 use super::error::{ApiError, Problem};
 use super::extract::{Body, Id, Parameters, money};
 use super::readings::Reading;
-use super::values::{self, PageParameters, Paged};
+use super::values::{self, DeviceValue, PageParameters, Paged};
 use crate::app::App;
 use crate::session::Caller;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use polymeter_domain::{CustomerId, FlatPrice, MeterAddress, MeterId, VendorCode};
+use polymeter_domain::{CustomerId, FlatPrice, MeterAddress, MeterId, Value, VendorCode};
 use polymeter_service as service;
 use polymeter_service::AccountState;
 use serde::{Deserialize, Serialize};
@@ -30,9 +30,10 @@ pub struct NewMeter {
     /// Text that only the driver may parse.
     #[schema(example = "1")]
     pub address: String,
-    /// The driver's own parameters for this meter: texts, numbers, flags.
+    /// The driver's own parameters for this meter, of those that do not live in the device: see
+    /// `/api/v1/drivers/{name}/parameters`.
     #[serde(default)]
-    #[schema(value_type = Object)]
+    #[schema(value_type = BTreeMap<String, DeviceValue>)]
     pub parameters: BTreeMap<String, Box<RawValue>>,
     /// In the site's currency.
     #[schema(example = "0.52")]
@@ -46,8 +47,7 @@ pub struct Meter {
     pub vendor: String,
     pub line: String,
     pub address: String,
-    #[schema(value_type = Object)]
-    pub parameters: BTreeMap<String, Box<RawValue>>,
+    pub parameters: BTreeMap<String, DeviceValue>,
     pub price_per_kwh: String,
     pub currency: String,
     pub customer: Option<Customer>,
@@ -90,6 +90,21 @@ pub struct OpenAccount {
     pub customer_id: String,
 }
 
+/// A meter's parameters, by the names that its driver has for them.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct GivenParameters {
+    #[schema(value_type = BTreeMap<String, DeviceValue>)]
+    pub parameters: BTreeMap<String, Box<RawValue>>,
+}
+
+/// Tokens as values; whether the driver takes them is for the service to see.
+pub fn parameters(
+    given: &BTreeMap<String, Box<RawValue>>,
+) -> Result<Vec<(String, Value)>, ApiError> {
+    values::parameters(given).map_err(|why| ApiError::invalid("parameters", why))
+}
+
 /// Add a meter.
 #[utoipa::path(post, path = "/api/v1/meters", tag = "meters", request_body = NewMeter, responses(
     (status = 201, description = "The meter", body = Meter),
@@ -104,11 +119,7 @@ pub async fn add(
     Body(new): Body<NewMeter>,
 ) -> Result<(StatusCode, Json<Meter>), ApiError> {
     let price = money("price_per_kwh", &new.price_per_kwh, app.currency)?;
-    let mut parameters = Vec::new();
-    for (name, token) in &new.parameters {
-        let value = values::parse(token).map_err(|why| ApiError::invalid("parameters", why))?;
-        parameters.push((name.clone(), value));
-    }
+    let parameters = parameters(&new.parameters)?;
     let new = service::NewMeter {
         serial_number: new.serial_number,
         vendor: VendorCode::new(&new.vendor).map_err(|error| ApiError::invalid("vendor", error))?,
@@ -168,5 +179,26 @@ pub async fn open_account(
         .parse::<CustomerId>()
         .map_err(|error| ApiError::invalid("customer_id", error))?;
     let meter = app.service.open_account(id, customer, &caller.actor()).await?;
+    Ok(Json(Meter::from(&meter)))
+}
+
+/// Keep the driver's parameters for this meter, in the place of all that were kept before. They take
+/// effect with the next call; the device hears nothing of it.
+#[utoipa::path(put, path = "/api/v1/meters/{meter_id}/parameters", tag = "meters",
+    params(("meter_id" = String, Path)), request_body = GivenParameters, responses(
+    (status = 200, description = "The meter", body = Meter),
+    (status = 404, description = "`not-found`", body = Problem,
+        content_type = "application/problem+json"),
+    (status = 422, description = "`invalid-field`: `fields` names each; `no-driver`",
+        body = Problem, content_type = "application/problem+json"),
+))]
+pub async fn keep_parameters(
+    State(app): State<App>,
+    caller: Caller,
+    Id(id): Id<MeterId>,
+    Body(given): Body<GivenParameters>,
+) -> Result<Json<Meter>, ApiError> {
+    let given = parameters(&given.parameters)?;
+    let meter = app.service.keep_parameters(id, given, &caller.actor()).await?;
     Ok(Json(Meter::from(&meter)))
 }

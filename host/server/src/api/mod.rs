@@ -15,6 +15,7 @@ pub mod ledger;
 pub mod meters;
 pub mod readings;
 pub mod sales;
+pub mod settings;
 pub mod supply;
 pub mod system;
 pub mod values;
@@ -46,6 +47,8 @@ fn guarded() -> OpenApiRouter<App> {
         .routes(routes!(meters::add, meters::list))
         .routes(routes!(meters::get))
         .routes(routes!(meters::open_account))
+        .routes(routes!(meters::keep_parameters))
+        .routes(routes!(settings::list, settings::set))
         .routes(routes!(readings::read, readings::list))
         .routes(routes!(supply::control))
         .routes(routes!(conversations::trace))

@@ -2,7 +2,7 @@
 //!
 //! Invariant: the id comes from the client, so that asking twice is one sale.
 
-use super::error::{ApiError, Problem};
+use super::error::{ApiError, Meaning, Problem};
 use super::extract::{Body, Id, Parameters, money};
 use super::values::{PageParameters, Paged, time};
 use crate::app::App;
@@ -85,7 +85,10 @@ pub struct Receipt {
 pub struct Refusal {
     pub code: u16,
     pub detail: String,
+    /// The device's own, as it gave it.
     pub device_code: Option<String>,
+    /// What the meter's driver says that the device's code means.
+    pub meaning: Option<Meaning>,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -132,7 +135,7 @@ impl From<&LedgerEntry> for Entry {
 
 impl From<&SaleView> for Sale {
     fn from(sale: &SaleView) -> Self {
-        let (purchase, receipt, refusal) = parts(&sale.state);
+        let (purchase, receipt, refusal) = parts(sale);
         Sale {
             sale_id: sale.sale_id.to_string(),
             meter_id: sale.meter_id.to_string(),
@@ -162,9 +165,9 @@ impl From<&SaleView> for Sale {
     }
 }
 
-fn parts(state: &SaleState) -> (Option<PurchaseJson>, Option<Receipt>, Option<Refusal>) {
+fn parts(sale: &SaleView) -> (Option<PurchaseJson>, Option<Receipt>, Option<Refusal>) {
     let purchase = |it: &Purchase| PurchaseJson { count: it.count.get(), credit: it.credit.into() };
-    match state {
+    match &sale.state {
         SaleState::Quoted | SaleState::Reserved | SaleState::Cancelled => (None, None, None),
         SaleState::Dispatched(asked) | SaleState::Unresolved(asked) => {
             (Some(purchase(asked)), None, None)
@@ -180,6 +183,7 @@ fn parts(state: &SaleState) -> (Option<PurchaseJson>, Option<Receipt>, Option<Re
                 code: it.code,
                 detail: it.detail.clone(),
                 device_code: it.device_code.clone(),
+                meaning: sale.meaning.as_ref().map(Meaning::from),
             }),
         ),
     }

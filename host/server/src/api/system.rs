@@ -1,5 +1,6 @@
 //! What the configuration has put in place: drivers and lines.
 
+use super::values::{self, DeviceValue};
 use crate::app::App;
 use axum::Json;
 use axum::extract::State;
@@ -33,12 +34,19 @@ pub struct Driver {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Parameter {
     pub name: String,
+    /// `integer`, `number`, `string` or `boolean`.
+    #[serde(rename = "type")]
+    pub kind: &'static str,
     pub title_en: String,
     pub title_zh: String,
+    /// `CNY` stands for minor units.
     pub unit: Option<&'static str>,
     pub minimum: Option<i64>,
     pub maximum: Option<i64>,
-    pub default: Option<String>,
+    /// The values there are; empty: all of its type and range.
+    #[serde(rename = "enum")]
+    pub choices: Vec<DeviceValue>,
+    pub default: Option<DeviceValue>,
     /// Written into the device; `false`: it only steers the driver.
     pub writable: bool,
 }
@@ -73,21 +81,23 @@ impl From<&runtime::Driver> for Driver {
             }),
             abilities: abilities.iter().filter(|(has, _)| *has).map(|(_, name)| *name).collect(),
             imports: driver.imports().to_vec(),
-            parameters: described.parameters.iter().map(Parameter::from).collect(),
+            parameters: driver.parameters().iter().map(Parameter::from).collect(),
         }
     }
 }
 
-impl From<&runtime::Parameter> for Parameter {
-    fn from(parameter: &runtime::Parameter) -> Self {
+impl From<&polymeter_package::Parameter> for Parameter {
+    fn from(parameter: &polymeter_package::Parameter) -> Self {
         Parameter {
             name: parameter.name.clone(),
+            kind: parameter.kind.name(),
             title_en: parameter.title_en.clone(),
             title_zh: parameter.title_zh.clone(),
-            unit: super::values::symbol(parameter.unit),
+            unit: values::symbol(parameter.unit),
             minimum: parameter.minimum,
             maximum: parameter.maximum,
-            default: parameter.default.as_ref().map(super::values::text),
+            choices: parameter.choices.iter().map(values::value).collect(),
+            default: parameter.default.as_ref().map(values::value),
             writable: parameter.writable,
         }
     }

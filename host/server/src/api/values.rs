@@ -1,4 +1,7 @@
-//! Values, times and pages as JSON. Numbers keep every digit that was measured.
+//! Values, times and pages as JSON.
+//!
+//! Invariant: a number keeps every digit that was measured, whatever reads it: one that a 64-bit
+//! float cannot give back is sent as text (RFC 7493, 2.2).
 
 use jiff::Timestamp;
 use polymeter_domain::{Decimal, Measurement, Quality, Snapshot, SupplyState, Unit, Value};
@@ -6,7 +9,9 @@ use polymeter_service::{Page, UnixMs};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
-use utoipa::{IntoParams, ToSchema};
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{ObjectBuilder, OneOfBuilder, Schema, Type};
+use utoipa::{IntoParams, PartialSchema, ToSchema};
 
 /// One register at a time.
 #[derive(Debug, Serialize, ToSchema)]
@@ -16,9 +21,8 @@ pub struct MeasurementJson {
     pub register: String,
     /// English name, where the register has one here.
     pub name: Option<&'static str>,
-    /// A number with every digit measured, a text, a flag; `null` when there is nothing to use.
-    #[schema(value_type = Object, example = json!(1.86))]
-    pub value: Option<Box<RawValue>>,
+    /// `null` when there is nothing to use.
+    pub value: Option<DeviceValue>,
     #[schema(example = "kWh")]
     pub unit: Option<&'static str>,
     /// `measured`, `estimated`, `not-measured` or `invalid`.
@@ -58,8 +62,7 @@ pub struct SnapshotJson {
     pub measurements: Vec<MeasurementJson>,
     /// `unknown`, `disconnected`, `connected` or `ready-for-reconnection`.
     pub supply: &'static str,
-    #[schema(value_type = Object)]
-    pub extras: BTreeMap<String, Box<RawValue>>,
+    pub extras: BTreeMap<String, DeviceValue>,
 }
 
 impl From<&Snapshot> for SnapshotJson {
@@ -81,19 +84,52 @@ pub fn supply(state: SupplyState) -> &'static str {
     }
 }
 
-pub fn extras(pairs: &[(String, Value)]) -> BTreeMap<String, Box<RawValue>> {
+pub fn extras(pairs: &[(String, Value)]) -> BTreeMap<String, DeviceValue> {
     pairs.iter().map(|(name, it)| (name.clone(), value(it))).collect()
 }
 
-/// The JSON token of a value: an exact number, never a float; bytes as hexadecimal text.
-pub fn value(value: &Value) -> Box<RawValue> {
+/// The JSON token of a value of a device.
+#[derive(Debug, Clone, Serialize)]
+#[serde(transparent)]
+pub struct DeviceValue(Box<RawValue>);
+
+impl PartialSchema for DeviceValue {
+    fn schema() -> RefOr<Schema> {
+        let one = |kind| ObjectBuilder::new().schema_type(kind).build();
+        OneOfBuilder::new()
+            .item(one(Type::Number))
+            .item(one(Type::String))
+            .item(one(Type::Boolean))
+            .description(Some(
+                "A value of a device or of its driver. Numbers have every digit that was measured; \
+                 one of more than 15 digits, which a 64-bit float cannot give back, is the same \
+                 digits as text. Bytes are hexadecimal text, times `YYYY-MM-DDThh:mm:ss`.",
+            ))
+            .into()
+    }
+}
+
+impl ToSchema for DeviceValue {}
+
+pub fn value(value: &Value) -> DeviceValue {
     let token = match value {
-        Value::Number(number) => RawValue::from_string(number.to_string()),
-        Value::Text(text) => serde_json::value::to_raw_value(text),
+        Value::Number(number) if number.survives_a_float() => {
+            RawValue::from_string(number.to_string())
+        }
         Value::Flag(flag) => serde_json::value::to_raw_value(flag),
-        Value::Bytes(_) | Value::Time(_) => serde_json::value::to_raw_value(&text(value)),
+        Value::Number(_) | Value::Text(_) | Value::Bytes(_) | Value::Time(_) => {
+            serde_json::value::to_raw_value(&text(value))
+        }
     };
-    token.expect("decimals, texts and flags are JSON")
+    DeviceValue(token.expect("decimals, texts and flags are JSON"))
+}
+
+/// The parameters of a request: names and tokens.
+pub fn parameters(given: &BTreeMap<String, Box<RawValue>>) -> Result<Vec<(String, Value)>, String> {
+    let value = |name: &String, token: &RawValue| {
+        parse(token).map(|value| (name.clone(), value)).map_err(|why| format!("`{name}`: {why}"))
+    };
+    given.iter().map(|(name, token)| value(name, token)).collect()
 }
 
 /// A value in front of people.
@@ -117,21 +153,8 @@ pub fn parse(token: &RawValue) -> Result<Value, String> {
     match text.as_bytes().first() {
         Some(b'"') => serde_json::from_str(text).map(Value::Text).map_err(|_| wrong()),
         Some(b't' | b'f') => serde_json::from_str(text).map(Value::Flag).map_err(|_| wrong()),
-        _ => decimal(text).map(Value::Number).ok_or_else(wrong),
+        _ => Decimal::parse(text).map(Value::Number).ok_or_else(wrong),
     }
-}
-
-/// "1.86" as 186 x 10^-2. `None` beyond 64 bits or 18 decimals.
-pub fn decimal(text: &str) -> Option<Decimal> {
-    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
-    let digits = whole.strip_prefix('-').unwrap_or(whole);
-    let all_digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
-    if digits.is_empty() || !all_digits(digits) || !all_digits(fraction) || fraction.len() > 18 {
-        return None;
-    }
-    let mantissa = format!("{whole}{fraction}").parse().ok()?;
-    let decimals = i8::try_from(fraction.len()).ok()?;
-    Some(Decimal { mantissa, scale: -decimals })
 }
 
 /// RFC 3339 in UTC with milliseconds.
@@ -194,7 +217,7 @@ mod tests {
     #[track_caller]
     fn check(json: &str, expected: Option<&str>) {
         let token: Box<RawValue> = serde_json::from_str(json).expect("JSON");
-        let back = parse(&token).ok().map(|parsed| value(&parsed).get().to_owned());
+        let back = parse(&token).ok().map(|parsed| value(&parsed).0.get().to_owned());
         assert_eq!(back.as_deref(), expected, "{json}");
     }
 
@@ -202,7 +225,9 @@ mod tests {
     fn values_keep_their_digits() {
         check("1.860", Some("1.860"));
         check("-0.05", Some("-0.05"));
-        check("9223372036854775807", Some("9223372036854775807"));
+        check("123456789012345", Some("123456789012345"));
+        check("-12345678901.23456", Some("\"-12345678901.23456\""));
+        check("9223372036854775807", Some("\"9223372036854775807\""));
         check("\"04001001\"", Some("\"04001001\""));
         check("true", Some("true"));
         check("9223372036854775808", None);

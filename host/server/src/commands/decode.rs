@@ -4,14 +4,13 @@
 //! nobody asks who signed it.
 
 use super::{Failure, print_json};
-use crate::api::values::{self, MeasurementJson};
+use crate::api::values::{self, DeviceValue, MeasurementJson};
 use crate::app;
 use crate::config::Config;
 use polymeter_package::limits::COMPONENT_BYTES;
 use polymeter_package::{EXTENSION, Sealed};
 use polymeter_runtime::Explanation;
 use serde::Serialize;
-use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -21,7 +20,7 @@ struct Explained {
     driver: String,
     address: String,
     measurements: Vec<MeasurementJson>,
-    extras: BTreeMap<String, Box<RawValue>>,
+    extras: BTreeMap<String, DeviceValue>,
 }
 
 impl Explained {

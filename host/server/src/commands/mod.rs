@@ -67,7 +67,7 @@ impl Failure {
             Failure::Usage(_)
             | Failure::Config(_)
             | Failure::App(AppError::Drivers(_) | AppError::Vault(_)) => 2,
-            Failure::Refused { .. } | Failure::Service(ServiceError::Refused(_)) => 3,
+            Failure::Refused { .. } | Failure::Service(ServiceError::Refused { .. }) => 3,
             Failure::Unresolved { .. } | Failure::Service(ServiceError::Unknown(_)) => 4,
             Failure::Service(
                 ServiceError::BadAmount { .. }

@@ -69,7 +69,10 @@ pub fn report(sale: &SaleView) -> Result<(), Failure> {
             println!("confirmed: purchase count {}, {kwh}.{wh:03} kWh", receipt.count);
             Ok(())
         }
-        Sale::Refused(refusal) => Err(Failure::Refused { sale_id, detail: refusal.detail.clone() }),
+        Sale::Refused(no) => {
+            let detail = polymeter_service::refused(no, sale.meaning.as_ref());
+            Err(Failure::Refused { sale_id, detail })
+        }
         Sale::Cancelled => Err(Failure::Refused { sale_id, detail: "it was cancelled".to_owned() }),
         Sale::Quoted | Sale::Reserved => Err(Failure::Unresolved {
             sale_id,

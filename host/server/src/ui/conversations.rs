@@ -136,7 +136,9 @@ async fn fields(app: &App, meter: MeterId, frame: &[u8]) -> Result<Vec<(String, 
     match app.service.explain(meter, frame).await {
         Ok(explanation) => Ok(explanation.as_ref().map(explained).unwrap_or_default()),
         Err(
-            ServiceError::Device(_) | ServiceError::NoDriver { .. } | ServiceError::NoLine { .. },
+            ServiceError::Device { .. }
+            | ServiceError::NoDriver { .. }
+            | ServiceError::NoLine { .. },
         ) => Ok(Vec::new()),
         Err(error) => Err(error),
     }

@@ -1,15 +1,16 @@
 //! One meter: whose it is, how it stands, reading it, its supply; and adding a meter.
 
 use super::conversations::ConversationRow;
+use super::parameters::{self, Again, ByName, Field, SettingRow};
 use super::view::{MeterView, ReadingView, SaleRow, sentence};
 use super::{Head, PageError, PageResult, is_fragment, render};
 use crate::app::App;
 use crate::session::Caller;
 use askama::Template;
-use axum::extract::{Form, Path, State};
+use axum::extract::{Form, Path, Query, State};
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Redirect};
-use polymeter_domain::{FlatPrice, MeterAddress, MeterId, Money, SupplyCommand, VendorCode};
+use polymeter_domain::{FlatPrice, MeterAddress, MeterId, Money, SupplyCommand, Value, VendorCode};
 use polymeter_service::{Meter, NewMeter, Page, ServiceError};
 use serde::Deserialize;
 
@@ -26,7 +27,13 @@ struct MeterPage {
     sales: Vec<SaleRow>,
     conversations: Vec<ConversationRow>,
     commands: &'static [Command],
+    /// What its driver takes with each call; empty: nothing, and no form.
+    parameters: Vec<Field>,
+    /// What lives in the device and can be written there.
+    settings: Vec<SettingRow>,
     problem: String,
+    /// A field of `parameters` has a problem, so that they are shown unfolded.
+    is_unfolded: bool,
 }
 
 /// The reading after "read now", and the supply badges that it may have changed.
@@ -54,7 +61,16 @@ struct NewMeterPage {
     lines: Vec<String>,
     currency: String,
     typed: NewMeterForm,
+    parameters: Vec<Field>,
     error: String,
+}
+
+/// The fields that come and go with the vendor chosen.
+#[derive(Template)]
+#[template(path = "meter_new_parameters.html")]
+struct NewParametersPart {
+    typed: NewMeterForm,
+    parameters: Vec<Field>,
 }
 
 /// A supply command as the page words it.
@@ -122,13 +138,14 @@ pub fn id<T: std::str::FromStr>(text: &str) -> Result<T, PageError> {
 
 pub async fn show(State(app): State<App>, caller: Caller, Path(meter): Path<String>) -> PageResult {
     let meter = app.service.meter(id(&meter)?).await?;
-    page(&app, &caller, &meter, String::new()).await
+    page(&app, &caller, &meter, Again::default()).await
 }
 
-async fn page(app: &App, caller: &Caller, meter: &Meter, problem: String) -> PageResult {
+pub async fn page(app: &App, caller: &Caller, meter: &Meter, again: Again) -> PageResult {
     let recent = Page { query: None, after: None, limit: RECENT_SALES };
     let sales = app.service.sales(meter.meter_id, &recent).await?;
     let conversations = app.service.conversations(meter.meter_id, RECENT_CONVERSATIONS).await?;
+    let parameters = parameters::kept(app, meter, &again);
     Ok(render(&MeterPage {
         head: Head::new(caller, "meters"),
         meter: MeterView::new(meter, app),
@@ -136,7 +153,10 @@ async fn page(app: &App, caller: &Caller, meter: &Meter, problem: String) -> Pag
         sales: sales.iter().map(|sale| SaleRow::new(sale, None, app)).collect(),
         conversations: conversations.iter().map(ConversationRow::from).collect(),
         commands: COMMANDS,
-        problem,
+        is_unfolded: parameters.iter().any(|field| !field.problem.is_empty()),
+        parameters,
+        settings: parameters::in_device(app, meter, &again).await?,
+        problem: again.problem,
     }))
 }
 
@@ -215,7 +235,7 @@ pub async fn open_account(
     let Some(customer) = found.iter().find(|customer| customer.number.as_str() == number) else {
         let problem =
             format!("There is no customer with the number “{number}”. Add the customer first.");
-        return page(&app, &caller, &meter, problem).await;
+        return page(&app, &caller, &meter, Again { problem, ..Again::default() }).await;
     };
     let actor = caller.actor();
     match app.service.open_account(meter.meter_id, customer.customer_id, &actor).await {
@@ -223,56 +243,114 @@ pub async fn open_account(
         Err(error) => {
             let problem = sentence(&PageError::from(error).detail);
             let meter = app.service.meter(meter.meter_id).await?;
-            page(&app, &caller, &meter, problem).await
+            page(&app, &caller, &meter, Again { problem, ..Again::default() }).await
         }
     }
 }
 
-#[derive(Debug, Default, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Default, Clone)]
 pub struct NewMeterForm {
     serial_number: String,
     vendor: String,
     line: String,
     address: String,
     price: String,
+    /// The vendor whose parameters the form showed.
+    drawn_for: String,
+    parameters: ByName,
 }
 
-pub async fn new_form(State(app): State<App>, caller: Caller) -> PageResult {
-    new_page(&app, &caller, NewMeterForm::default(), String::new())
+impl From<ByName> for NewMeterForm {
+    fn from(form: ByName) -> Self {
+        let field = |name: &str| form.get(name).cloned().unwrap_or_default();
+        NewMeterForm {
+            serial_number: field("serial_number"),
+            vendor: field("vendor"),
+            line: field("line"),
+            address: field("address"),
+            price: field("price"),
+            drawn_for: field("drawn_for"),
+            parameters: parameters::typed(&form),
+        }
+    }
 }
 
-fn new_page(app: &App, caller: &Caller, typed: NewMeterForm, error: String) -> PageResult {
+/// What was typed so far comes back, so that the page also works where no script runs.
+pub async fn new_form(
+    State(app): State<App>,
+    caller: Caller,
+    Query(form): Query<ByName>,
+) -> PageResult {
+    new_page(&app, &caller, form.into(), ByName::new(), String::new())
+}
+
+/// The fields of the vendor just chosen.
+pub async fn new_parameters(State(app): State<App>, Query(form): Query<ByName>) -> PageResult {
+    let typed = NewMeterForm::from(form);
+    let again = Again { typed: typed.parameters.clone(), ..Again::default() };
+    let parameters = parameters::for_new(&app, &typed.vendor, &again);
+    Ok(render(&NewParametersPart { typed, parameters }))
+}
+
+fn new_page(
+    app: &App,
+    caller: &Caller,
+    mut typed: NewMeterForm,
+    problems: ByName,
+    error: String,
+) -> PageResult {
     let vendors = app.service.drivers().into_iter().map(|driver| {
         let described = driver.description();
         (described.vendor_code.to_string(), described.name.clone())
     });
+    let vendors: Vec<_> = vendors.collect();
+    if typed.vendor.is_empty() {
+        typed.vendor = vendors.first().map(|(code, _)| code.clone()).unwrap_or_default();
+    }
+    let again = Again { typed: typed.parameters.clone(), problems, ..Again::default() };
     Ok(render(&NewMeterPage {
         head: Head::new(caller, "meters"),
-        vendors: vendors.collect(),
         lines: app.service.lines().iter().map(|line| line.settings().name.clone()).collect(),
         currency: app.currency.code().to_owned(),
+        parameters: parameters::for_new(app, &typed.vendor, &again),
+        vendors,
         typed,
         error,
     }))
 }
 
-pub async fn add(
-    State(app): State<App>,
-    caller: Caller,
-    Form(form): Form<NewMeterForm>,
-) -> PageResult {
-    let new = match new_meter(&app, &form) {
+pub async fn add(State(app): State<App>, caller: Caller, Form(form): Form<ByName>) -> PageResult {
+    let form = NewMeterForm::from(form);
+    let declared = parameters::declared_for_new(&app, &form.vendor);
+    if !form.drawn_for.is_empty() && form.drawn_for != form.vendor && !declared.is_empty() {
+        let ask = "This vendor's driver takes parameters: look at them below, then add the meter.";
+        return new_page(&app, &caller, form, ByName::new(), ask.to_owned());
+    }
+    let values = match parameters::values(&declared, &form.parameters, app.currency) {
+        Ok(values) => values,
+        Err(problems) => {
+            let check = "Please check the driver's parameters.".to_owned();
+            return new_page(&app, &caller, form, problems, check);
+        }
+    };
+    let new = match new_meter(&app, &form, values) {
         Ok(new) => new,
-        Err(error) => return new_page(&app, &caller, form, error.detail),
+        Err(error) => return new_page(&app, &caller, form, ByName::new(), error.detail),
     };
     match app.service.add_meter(new, &caller.actor()).await {
         Ok(meter) => Ok(Redirect::to(&format!("/meters/{}", meter.meter_id)).into_response()),
-        Err(error) => new_page(&app, &caller, form, PageError::from(error).detail),
+        Err(error) => {
+            let problems = parameters::problems_of(&error).unwrap_or_default();
+            new_page(&app, &caller, form, problems, PageError::from(error).detail)
+        }
     }
 }
 
-fn new_meter(app: &App, form: &NewMeterForm) -> Result<NewMeter, PageError> {
+fn new_meter(
+    app: &App,
+    form: &NewMeterForm,
+    parameters: Vec<(String, Value)>,
+) -> Result<NewMeter, PageError> {
     let price = Money::parse(form.price.trim(), app.currency)
         .map_err(|error| PageError::unusable("Price", error))?;
     Ok(NewMeter {
@@ -282,7 +360,7 @@ fn new_meter(app: &App, form: &NewMeterForm) -> Result<NewMeter, PageError> {
         line: form.line.clone(),
         address: MeterAddress::new(form.address.trim())
             .map_err(|error| PageError::unusable("Address", error))?,
-        parameters: Vec::new(),
+        parameters,
         price: FlatPrice::new(price).map_err(|error| PageError::unusable("Price", error))?,
     })
 }

@@ -9,6 +9,7 @@ mod customers;
 mod drivers;
 mod meters;
 mod office;
+mod parameters;
 mod sales;
 mod session;
 pub mod view;
@@ -39,7 +40,10 @@ fn guarded() -> Router<App> {
         .route("/meters", get(counter::meters))
         .route("/meters/results", get(counter::results))
         .route("/meters/new", get(meters::new_form).post(meters::add))
+        .route("/meters/new/parameters", get(meters::new_parameters))
         .route("/meters/{meter_id}", get(meters::show))
+        .route("/meters/{meter_id}/parameters", post(parameters::keep))
+        .route("/meters/{meter_id}/settings", post(parameters::set))
         .route("/meters/{meter_id}/account", post(meters::open_account))
         .route("/meters/{meter_id}/readings", post(meters::read))
         .route("/meters/{meter_id}/supply/{command}", get(meters::supply_form).post(meters::supply))
@@ -167,7 +171,7 @@ impl From<ServiceError> for PageError {
     fn from(error: ServiceError) -> PageError {
         // The device's own words help at the counter; storage's do not, and go to the log only.
         let detail = match &error {
-            ServiceError::Device(_) | ServiceError::Line(_) => chain(&error),
+            ServiceError::Device { .. } | ServiceError::Line(_) => chain(&error),
             ServiceError::Storage(_) => {
                 tracing::error!(error = chain(&error), "storage failed");
                 error.to_string()

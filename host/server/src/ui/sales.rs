@@ -14,6 +14,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Redirect};
 use polymeter_domain::sale::Decision;
 use polymeter_domain::{MeterId, Money, Sale, SaleId};
+use polymeter_runtime::Meaning;
 use polymeter_service::{Meter, SaleRequest, SaleView};
 use serde::Deserialize;
 
@@ -87,6 +88,10 @@ struct SaleState {
     version: String,
     count: String,
     balance: String,
+    /// The device's own code in a refusal; empty where it gave none.
+    device_code: String,
+    /// What its driver says that the code means.
+    meaning_of_code: Option<Meaning>,
     history: Vec<Step>,
     entries: Vec<EntryRow>,
 }
@@ -355,6 +360,11 @@ async fn state_of(app: &App, sale: &SaleView) -> Result<SaleState, PageError> {
         version: format!("{}-{}-{is_stuck}", sale.history.len(), sale.state.name()),
         count,
         balance,
+        device_code: match &sale.state {
+            Sale::Refused(refusal) => refusal.device_code.clone().unwrap_or_default(),
+            _ => String::new(),
+        },
+        meaning_of_code: sale.meaning.clone(),
         history: sale
             .history
             .iter()

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use polymeter_domain::{Credit, Quality, Quantity, Sale, SupplyState, Value};
 use polymeter_runtime::{Explanation, RecordingEnd};
-use polymeter_service::{AccountState, Customer, Meter, Reading, SaleView, UnixMs};
+use polymeter_service::{AccountState, Customer, Meter, Reading, SaleView, SettingEnd, UnixMs};
 
 /// A word with a colour and a sign, so that colour is never the only bearer of meaning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,6 +49,15 @@ pub fn conversation_end(end: RecordingEnd) -> Badge {
         RecordingEnd::NotSent => badge("calm", "Nothing sent", "未发送"),
         RecordingEnd::Unknown => badge("warn", "Unknown", "未知"),
         RecordingEnd::Failed => badge("bad", "No answer", "失败"),
+    }
+}
+
+pub fn setting(end: SettingEnd) -> Badge {
+    match end {
+        SettingEnd::Confirmed => badge("good", "Written and read back", "已写入并核对"),
+        SettingEnd::Refused => badge("bad", "Refused", "被拒绝"),
+        SettingEnd::NotSent => badge("calm", "Nothing sent", "未发送"),
+        SettingEnd::Unknown => badge("warn", "Unknown", "未知"),
     }
 }
 

@@ -13,7 +13,7 @@ use crate::error::{Result, ServiceError};
 use crate::limits::{SHADOW_FACTOR, SHADOW_SLACK};
 use crate::meter::Reach;
 use polymeter_domain::{Evidence, PurchaseCount, Snapshot};
-use polymeter_runtime::{Acted, CallError, Device};
+use polymeter_runtime::{Acted, CallError, Device, Driver};
 use polymeter_transport::LineLease;
 use std::future::Future;
 use std::sync::Arc;
@@ -37,22 +37,21 @@ impl Service {
         let began = Instant::now();
         let answer = pick.driver.read(&mut lease, device, self.clock().moment()).await;
         let took = began.elapsed();
+        let failed = |by: &Driver, error| ServiceError::device(by, "meter", error);
         match (&pick.part, answer) {
-            (Part::Alone, answer) => answer.map_err(ServiceError::Device),
+            (Part::Alone, answer) => answer.map_err(|error| failed(&pick.driver, error)),
             (Part::Canary { rollout, current }, answer) => {
                 let fault = answer.as_ref().err().and_then(fault_of);
                 let broke = fault.is_some();
                 self.observe(rollout, Seen::Canary { is_read: true, took, fault }).await;
                 if broke {
                     let moment = self.clock().moment();
-                    return current
-                        .read(&mut lease, device, moment)
-                        .await
-                        .map_err(ServiceError::Device);
+                    let answer = current.read(&mut lease, device, moment).await;
+                    return answer.map_err(|error| failed(current, error));
                 }
-                answer.map_err(ServiceError::Device)
+                answer.map_err(|error| failed(&pick.driver, error))
             }
-            (Part::Measured(_) | Part::Shadowed(_), Err(error)) => Err(ServiceError::Device(error)),
+            (Part::Measured(_) | Part::Shadowed(_), Err(error)) => Err(failed(&pick.driver, error)),
             (Part::Measured(rollout), Ok(snapshot)) => {
                 self.observe(rollout, Seen::CurrentRead { took }).await;
                 Ok(snapshot)
@@ -99,8 +98,9 @@ impl Service {
     ) -> Result<Evidence> {
         let began = Instant::now();
         let answer = pick.driver.check(lease, device, self.clock().moment(), count).await;
+        let failed = |by: &Driver, error| ServiceError::device(by, "purse", error);
         let Part::Canary { rollout, current } = &pick.part else {
-            return answer.map_err(ServiceError::Device);
+            return answer.map_err(|error| failed(&pick.driver, error));
         };
         let fault = answer.as_ref().err().and_then(fault_of);
         let broke = fault.is_some();
@@ -108,9 +108,9 @@ impl Service {
         self.observe(rollout, Seen::Canary { is_read: false, took, fault }).await;
         if broke {
             let answer = current.check(lease, device, self.clock().moment(), count).await;
-            return answer.map_err(ServiceError::Device);
+            return answer.map_err(|error| failed(current, error));
         }
-        answer.map_err(ServiceError::Device)
+        answer.map_err(|error| failed(&pick.driver, error))
     }
 }
 

@@ -10,12 +10,13 @@ use crate::Service;
 use crate::audit::{self, Act, Actor};
 use crate::crash_point::crash_point;
 use crate::driver::Kind;
-use crate::error::{Result, ServiceError, chain};
+use crate::error::{Result, ServiceError, chain, meaning_of, refused};
 use crate::limits::AUTOMATIC_ATTEMPTS;
 use crate::meter::Reach;
 use polymeter_domain::{
     Credit, Currency, Delivery, Evidence, Money, Purchase, Quantity, Sale, SaleId,
 };
+use polymeter_runtime::Driver;
 use polymeter_transport::{LineLease, Priority};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -135,7 +136,8 @@ async fn attempt(service: &Service, sale_id: SaleId, by: Version) -> Result<Next
     service.keep_failure(&reach).await;
     crash_point("after-sell");
     drop(lease);
-    let step = Step::new(service, sale_id, describe(&delivery, service.currency()));
+    let told = describe(&delivery, &reach.pick.driver, service.currency());
+    let step = Step::new(service, sale_id, told);
     let mut state = store::advance(service, step, move |sale| sale.settle(delivery)).await?;
     crash_point("after-settle");
     tracing::info!(state = state.name(), count = purchase.count.get(), "sale attempted");
@@ -208,7 +210,7 @@ pub(super) async fn stay(service: &Service, sale: &StoredSale, why: String) -> R
         .await
 }
 
-fn describe(delivery: &Delivery, currency: Currency) -> String {
+fn describe(delivery: &Delivery, by: &Driver, currency: Currency) -> String {
     match delivery {
         Delivery::NotSent(why) => format!("nothing was sent: {why}"),
         Delivery::Confirmed(receipt) => {
@@ -218,7 +220,10 @@ fn describe(delivery: &Delivery, currency: Currency) -> String {
                 purse(receipt.balance, currency)
             )
         }
-        Delivery::Refused(refusal) => format!("the device refused: {}", refusal.detail),
+        Delivery::Refused(refusal) => {
+            let meaning = meaning_of(by, "purse", refusal);
+            format!("the device refused: {}", refused(refusal, meaning.as_ref()))
+        }
         Delivery::Unknown(why) => format!("outcome unknown: {why}"),
     }
 }

@@ -16,7 +16,7 @@ pub(crate) use delivery::UnderWay;
 use crate::audit::Actor;
 use crate::clock::UnixMs;
 use crate::crash_point::crash_point;
-use crate::error::{Result, ServiceError, invalid};
+use crate::error::{Result, ServiceError, invalid, meaning_of};
 use crate::limits::MAX_REASON_CHARS;
 use crate::meter;
 use crate::page::Page;
@@ -24,6 +24,7 @@ use crate::{Service, to_the_end};
 use polymeter_domain::sale::Decision;
 use polymeter_domain::{CustomerId, FlatPrice, MeterId, Money, Sale, SaleId, TransferId};
 use polymeter_ledger::{Entry, TransferKind};
+use polymeter_runtime::Meaning;
 use std::time::Duration;
 use store::{Step, StoredSale};
 
@@ -44,6 +45,8 @@ pub struct SaleView {
     pub price: FlatPrice,
     pub energy_wh: u64,
     pub state: Sale,
+    /// What the present driver of the meter says of the device's own code in a refusal.
+    pub meaning: Option<Meaning>,
     pub created_at: UnixMs,
     pub settled_at: Option<UnixMs>,
     pub history: Vec<SaleEvent>,
@@ -198,7 +201,9 @@ impl Service {
     async fn view(&self, sale: StoredSale) -> Result<SaleView> {
         let history = store::history(self.reader(), sale.sale_id).await?;
         let entries = self.database().entries(sale.sale_id.uuid()).await?;
+        let meaning = self.meaning_of_refusal(&sale).await?;
         Ok(SaleView {
+            meaning,
             sale_id: sale.sale_id,
             meter_id: sale.meter_id,
             customer_id: sale.customer_id,
@@ -212,6 +217,14 @@ impl Service {
             history,
             entries: entries.into_iter().map(LedgerEntry::from).collect(),
         })
+    }
+
+    async fn meaning_of_refusal(&self, sale: &StoredSale) -> Result<Option<Meaning>> {
+        let Sale::Refused(refusal) = &sale.state else { return Ok(None) };
+        let meter = meter::record(self.reader(), sale.meter_id).await?;
+        // A vendor whose driver is gone has no words any more; the code itself is kept.
+        let driver = self.driver(&meter.vendor).ok();
+        Ok(driver.and_then(|driver| meaning_of(&driver, "purse", refusal)))
     }
 
     async fn views(&self, sales: Vec<StoredSale>) -> Result<Vec<SaleView>> {

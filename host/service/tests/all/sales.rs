@@ -113,7 +113,7 @@ async fn a_meter_that_falls_silent_leaves_the_sale_unresolved_for_a_person() {
     let error = field.service.cancel_sale(id, &actor).await.expect_err("it may be in the meter");
     assert_eq!(error.to_string(), format!("sale {id} is unresolved and cannot be cancelled"));
     let error = field.service.reconcile_sale(id, &actor).await.expect_err("silent");
-    assert!(matches!(error, ServiceError::Device(_)), "{error}");
+    assert!(matches!(error, ServiceError::Device { .. }), "{error}");
     let decided = field.service.decide_sale(id, Decision::NotApplied, " ", &actor).await;
     assert!(matches!(decided, Err(ServiceError::Invalid { field: "reason", .. })));
 
