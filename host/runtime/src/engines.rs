@@ -13,6 +13,7 @@ use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::hash::{Hash, Hasher};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Instant;
 use wasmtime::{
     Config, Enabled, Engine, EngineWeak, InstanceAllocationStrategy, PoolingAllocationConfig,
     WasmBacktraceDetails,
@@ -160,8 +161,11 @@ fn pooled() -> Config {
 /// Ends by itself when the engines are dropped.
 fn start_ticking(ticked: Weak<Ticked>) -> std::io::Result<()> {
     std::thread::Builder::new().name("polymeter-epoch".to_owned()).spawn(move || {
+        // By the clock and not by the sleep, which is always longer: ticks must not drift.
+        let mut next = Instant::now() + TICK;
         loop {
-            std::thread::sleep(TICK);
+            std::thread::sleep(next.saturating_duration_since(Instant::now()));
+            next = (next + TICK).max(Instant::now());
             let Some(ticked) = ticked.upgrade() else { break };
             locked(&ticked).retain(|engine| match engine.upgrade() {
                 Some(engine) => {

@@ -68,7 +68,7 @@ impl Default for Limits {
             log_lines_per_second: 200,
             log_bytes_per_second: 64 << 10,
             result_bytes: 1 << 20,
-            concurrent_calls: 512,
+            concurrent_calls: 1_024,
             traps: 3,
         }
     }
@@ -116,7 +116,7 @@ pub const TICK: Duration = Duration::from_millis(10);
 
 /// Calls of all drivers at the same time; a waiting line holds its call, so this is also the number
 /// of lines that can be busy at once.
-pub(crate) const CALLS: usize = 1024;
+pub(crate) const CALLS: usize = 2_048;
 /// Idle instances kept for reads: of all drivers, and of one.
 pub(crate) const WARM_INSTANCES: usize = 256;
 pub(crate) const WARM_INSTANCES_PER_DRIVER: usize = 32;
@@ -229,7 +229,7 @@ knobs! {
     StackBytes "stack-bytes" 16_384..=8 << 20;
     TableElements "table-elements" 0..=1_000_000;
     Handles "handles" 0..=1_000_000;
-    CpuTicks "cpu-ticks" 1..=U32;
+    CpuTicks "cpu-ticks" 2..=U32;
     Wall "wall-ms" 1..=U32;
     Exchanges "exchanges" 0..=U32;
     LineBytes "line-bytes" 0..=MEMORY_BYTES_MOST;

@@ -169,7 +169,8 @@ impl State {
         self.log_limit.map(|knob| (self.log_lines_dropped, knob))
     }
 
-    /// Called at the first tick after the guest was entered or resumed, and then at every tick. A
+    /// Called at the first tick after the guest was entered or resumed, and then at every tick. The
+    /// first is counted whole, so that a call never gets more than its ticks. A
     /// machine that is overloaded skips ticks, so what is counted is nearer to CPU than to time.
     /// Between two ticks the executor's other tasks get their turn.
     pub(crate) fn at_tick(&mut self) -> wasmtime::Result<UpdateDeadline> {
@@ -178,7 +179,7 @@ impl State {
         }
         self.ticks += 1;
         let limit = self.limits.cpu_ticks;
-        if self.ticks > limit {
+        if self.ticks >= limit {
             self.spend(Knob::CpuTicks, || format!("{limit} of {limit} ticks of 10 ms"));
             return Err(wasmtime::Error::msg("it computed for too long"));
         }
@@ -286,16 +287,16 @@ mod tests {
 
     #[test]
     fn a_tick_is_the_guests_unless_the_line_was_waited_for() {
-        let mut state = state(Limits { cpu_ticks: 1, ..Limits::default() });
+        let mut state = state(Limits { cpu_ticks: 2, ..Limits::default() });
         let Some(long_ago) = Instant::now().checked_sub(TICK) else {
             panic!("this machine was started in this very moment")
         };
         state.has_waited(long_ago);
         assert!(state.at_tick().is_ok(), "after a wait");
-        assert!(state.at_tick().is_ok(), "the one tick allowed");
+        assert!(state.at_tick().is_ok(), "the first of two");
         state.has_waited(Instant::now());
         assert!(state.at_tick().is_err(), "a wait of no length is no excuse");
-        assert_eq!(state.spent.map(|spent| spent.used), Some("1 of 1 ticks of 10 ms".to_owned()));
+        assert_eq!(state.spent.map(|spent| spent.used), Some("2 of 2 ticks of 10 ms".to_owned()));
     }
 
     #[test]

@@ -14,6 +14,8 @@ pub(crate) const GRANTS_PER_CLASS: u32 = 4;
 /// Bytes that one `receive` returns at most. The longest frame of the protocols we know is an
 /// M-Bus long frame of 261 bytes (EN 13757-2).
 pub(crate) const RECEIVE_BYTES_MAX: usize = 4096;
+/// How much more than was wanted one call may bring.
+pub(crate) const RECEIVE_SLACK_BYTES: usize = 128;
 
 /// Reads in one go when late bytes are thrown away, so that a far end which never stops talking
 /// cannot hold a thread.

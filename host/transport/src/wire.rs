@@ -12,7 +12,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::error::LineError;
 use crate::lease::Call;
-use crate::limits::{DISCARD_BYTES, DISCARD_READS_MAX, RECEIVE_BYTES_MAX};
+use crate::limits::{DISCARD_BYTES, DISCARD_READS_MAX, RECEIVE_BYTES_MAX, RECEIVE_SLACK_BYTES};
 use crate::line::Shared;
 use crate::stream::Stream;
 
@@ -133,7 +133,8 @@ impl Wire {
             Answer::Due(at) => at,
             Answer::Settled | Answer::Flowing => after(asked_at, settings.reply_timeout),
         };
-        let mut buffer = vec![0; RECEIVE_BYTES_MAX];
+        // A thousand lines wait at the same time, most of them for less than a hundred bytes.
+        let mut buffer = vec![0; (want + RECEIVE_SLACK_BYTES).min(RECEIVE_BYTES_MAX)];
         let mut length = 0;
         while length < want {
             let stream = self.stream.as_mut().ok_or_else(|| call.shared.down(closed()))?;

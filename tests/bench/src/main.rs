@@ -21,6 +21,9 @@ struct Arguments {
     /// One round each; prints, but writes nothing.
     #[arg(long, global = true)]
     quick: bool,
+    /// Only this row of the sandbox and polling, for instance W2; prints, but writes nothing.
+    #[arg(long, global = true)]
+    row: Option<String>,
     #[command(subcommand)]
     part: Option<Part>,
 }
@@ -38,7 +41,7 @@ enum Part {
 
 /// The product runs on a runtime of all cores; the far end of the polling rows on one of its own.
 fn main() -> Result<()> {
-    let Arguments { quick, part } = Arguments::parse();
+    let Arguments { quick, row, part } = Arguments::parse();
     if let Some(Part::FarEnd { registers, delay_ms }) = part {
         return far_end::run(&registers, delay_ms);
     }
@@ -47,12 +50,12 @@ fn main() -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         if !matches!(part, Some(Part::Sale)) {
-            let mut rows = Vec::new();
-            sandbox::run(&root, rounds, &mut rows).await?;
-            polling::run(&root, rounds, &mut rows).await?;
-            finish(&root, quick, report::RUNTIME, &rows)?;
+            let wanted = |name: &str| row.as_deref().is_none_or(|row| row == name);
+            let mut rows = sandbox::run(&root, rounds, wanted).await?;
+            rows.extend(polling::run(&root, rounds, wanted).await?);
+            finish(&root, quick || row.is_some(), report::RUNTIME, &rows)?;
         }
-        if !matches!(part, Some(Part::Runtime)) {
+        if row.is_none() && !matches!(part, Some(Part::Runtime)) {
             let rows = sell::run(&root, rounds).await.context("L1")?;
             finish(&root, quick, report::SALE, &rows)?;
         }
@@ -60,11 +63,11 @@ fn main() -> Result<()> {
     })
 }
 
-fn finish(root: &Path, quick: bool, section: &str, rows: &[Row]) -> Result<()> {
+fn finish(root: &Path, is_trial: bool, section: &str, rows: &[Row]) -> Result<()> {
     for row in rows {
         println!("{}", report::line(row));
     }
-    if quick {
+    if is_trial {
         return Ok(());
     }
     let path = root.join("docs/benchmarks.md");

@@ -199,7 +199,7 @@ async fn limits_bite_at_load() {
     for (limits, key, most) in [
         (Limits { component_bytes: 0, ..ample() }, "component-bytes = 0", 64 << 20),
         (Limits { memory_bytes: 513 << 20, ..ample() }, "memory-bytes = 537919488", 512 << 20),
-        (Limits { concurrent_calls: 0, ..ample() }, "concurrent-calls = 0", 1024),
+        (Limits { concurrent_calls: 0, ..ample() }, "concurrent-calls = 0", 2048),
         (Limits { wall: Duration::ZERO, ..ample() }, "wall-ms = 0", u32::MAX),
     ] {
         let sentence = format!("driver misbehaving: limit {key} must be from 1 to {most}: change");
