@@ -10,7 +10,7 @@ use polymeter_transcript::{Request, Told};
 
 /// A library is not asked for this.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a native library explains no captured frames")]
+#[error("a native library explains no captured frames and searches no line")]
 pub struct Unaskable;
 
 pub fn asked(request: &Request) -> Result<Frame, Unaskable> {
@@ -55,7 +55,7 @@ pub fn asked(request: &Request) -> Result<Frame, Unaskable> {
             }
             command::SET
         }
-        Request::Decode(_) => return Err(Unaskable),
+        Request::Decode(_) | Request::Search { .. } => return Err(Unaskable),
     };
     Ok(Frame { command, data: data.into_bytes() })
 }

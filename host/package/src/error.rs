@@ -53,7 +53,7 @@ pub enum Flaw {
     MissingMember { name: &'static str },
     #[error("{name} stands behind {before}, or twice; pack it with polymeter-sdk pack")]
     OutOfOrder { name: String, before: String },
-    #[error("{name} has {used} bytes, at most {most} are taken{}", raise(name))]
+    #[error("{name} has {used} bytes, at most {most} are taken")]
     MemberTooLarge { name: String, used: usize, most: usize },
     #[error("{name} is no text in UTF-8")]
     NotText { name: String },
@@ -106,14 +106,6 @@ pub enum Flaw {
 impl Flaw {
     pub(crate) fn of(self, file: &str) -> PackageError {
         PackageError { file: file.to_owned(), flaw: self }
-    }
-}
-
-fn raise(name: &str) -> &'static str {
-    if name == crate::member::COMPONENT {
-        "; raise limits.component-bytes of its [[driver]] if it is meant to be so large"
-    } else {
-        ""
     }
 }
 

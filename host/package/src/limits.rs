@@ -1,7 +1,7 @@
 //! How large a package and its members may be. Checked before the bytes are read.
 //!
-//! The component has a limit of its own per driver (`component-bytes` in the configuration); what
-//! stands here is the most that any reader takes.
+//! The component has a limit of its own per driver (`component-bytes` in the configuration), to which
+//! the runtime holds it once the manifest was read; what stands here is the most that any reader takes.
 
 /// The whole file. A Python driver has 18 MiB, a Rust one 100 KiB.
 pub const PACKAGE_BYTES: usize = 64 << 20;

@@ -65,13 +65,13 @@ impl Kind {
         }
     }
 
-    /// `component_bytes` is the admin's limit for this driver.
-    pub fn bytes_most(self, component_bytes: usize) -> usize {
+    /// The most that any reader takes of it.
+    pub fn bytes_most(self) -> usize {
         match self {
             Kind::Contents => limits::CONTENTS_BYTES,
             Kind::Signature | Kind::CounterSignature => limits::SIGNATURE_BYTES,
             Kind::Manifest => limits::MANIFEST_BYTES,
-            Kind::Component => component_bytes.min(limits::COMPONENT_BYTES),
+            Kind::Component => limits::COMPONENT_BYTES,
             Kind::Readme | Kind::Licence => limits::PAGE_BYTES,
             Kind::Transcript => limits::TRANSCRIPT_BYTES,
         }

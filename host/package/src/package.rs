@@ -112,8 +112,9 @@ impl fmt::Debug for Sealed {
 
 impl Sealed {
     /// Reads no more than the limits allow: a file that is too large is refused by its size, one
-    /// that is no package by its first block. `component_bytes` is the admin's limit for the driver.
-    pub fn read_file(path: &Path, component_bytes: usize) -> Result<Sealed, PackageError> {
+    /// that is no package by its first block. What this driver's component may have is not known
+    /// before its manifest is.
+    pub fn read_file(path: &Path) -> Result<Sealed, PackageError> {
         let shown = path.display().to_string();
         let open = || -> Result<std::fs::File, Flaw> {
             // Looked at before it is opened: opening a pipe would wait for its writer.
@@ -129,16 +130,12 @@ impl Sealed {
             Ok(file)
         };
         let file = open().map_err(|flaw| flaw.of(&shown))?;
-        Self::read(&shown, std::io::BufReader::new(file), component_bytes)
+        Self::read(&shown, std::io::BufReader::new(file))
     }
 
     /// `file` is named in errors.
-    pub fn read(
-        file: &str,
-        from: impl Read,
-        component_bytes: usize,
-    ) -> Result<Sealed, PackageError> {
-        read(file, from, component_bytes).map_err(|flaw| flaw.of(file))
+    pub fn read(file: &str, from: impl Read) -> Result<Sealed, PackageError> {
+        read(file, from).map_err(|flaw| flaw.of(file))
     }
 
     /// Packs `parts`, unsigned. Whoever packs sees the same problems as whoever reads.
@@ -171,7 +168,7 @@ impl Sealed {
             members,
         };
         let bytes = sealed.to_bytes();
-        let read = Self::read(file, bytes.as_slice(), crate::limits::COMPONENT_BYTES)?;
+        let read = Self::read(file, bytes.as_slice())?;
         read.manifest()?;
         Ok(read)
     }
@@ -224,7 +221,10 @@ impl Sealed {
         let mut file = std::fs::File::create(&beside)?;
         file.write_all(&self.to_bytes())?;
         file.sync_all()?;
-        std::fs::rename(&beside, path)
+        std::fs::rename(&beside, path)?;
+        // The name is safe when its folder is.
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        std::fs::File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
     }
 
     pub fn digest(&self) -> Digest {
@@ -328,14 +328,14 @@ fn listed(members: &[Member]) -> impl Iterator<Item = (&str, &[u8])> {
     members.iter().map(|member| (member.name.as_str(), member.content.as_slice()))
 }
 
-fn read(file: &str, from: impl Read, component_bytes: usize) -> Result<Sealed, Flaw> {
+fn read(file: &str, from: impl Read) -> Result<Sealed, Flaw> {
     // One byte more than is allowed, so that a stream that is too long is seen to be.
     let most = u64::try_from(PACKAGE_BYTES).unwrap_or(u64::MAX).saturating_add(1);
     let mut reader = tar::Reader::new(from.take(most));
     let mut members: Vec<Member> = Vec::new();
     while let Some((name, bytes)) = reader.next()? {
         let Some(kind) = Kind::of(&name) else { return Err(Flaw::UnknownMember { name }) };
-        let most = kind.bytes_most(component_bytes);
+        let most = kind.bytes_most();
         if bytes > most {
             return Err(Flaw::MemberTooLarge { name, used: bytes, most });
         }

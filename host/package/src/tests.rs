@@ -53,7 +53,7 @@ fn trust(signers: &[&PublicKey]) -> Trust {
 }
 
 fn open(bytes: &[u8], trust: &Trust) -> Result<Package, PackageError> {
-    Sealed::read("acme.pmdriver", bytes, limits::COMPONENT_BYTES)?.open(trust)
+    Sealed::read("acme.pmdriver", bytes)?.open(trust)
 }
 
 #[track_caller]
@@ -74,7 +74,7 @@ fn what_is_packed_is_read() {
     let members: Vec<_> = package.transcripts.iter().map(Transcript::member).collect();
     assert_eq!(members, ["transcripts/broken/read.transcript", "transcripts/ok/read.transcript"]);
     assert_eq!(package.verdict, Verdict::Signed { signer: public.id(), counter_signer: None });
-    let again = Sealed::read("x", bytes.as_slice(), limits::COMPONENT_BYTES).expect("reads");
+    let again = Sealed::read("x", bytes.as_slice()).expect("reads");
     assert_eq!(again.to_bytes(), bytes, "re-encoding gives the same bytes");
     assert_eq!(again.digest(), packed().digest(), "signing does not change the digest");
 }
@@ -252,14 +252,6 @@ fn unsigned_is_taken_only_where_it_was_allowed() {
 #[test]
 fn hostile_archives_are_refused_with_a_sentence() {
     let any = Trust { allow_unsigned: true, ..trust(&[]) };
-    let archive = |members: &[(&str, &[u8])]| {
-        let mut out = Vec::new();
-        for (name, content) in members {
-            tar::append(&mut out, name, content);
-        }
-        tar::finish(&mut out);
-        out
-    };
     refused(b"", &any, "is no driver package; make one with polymeter-sdk pack");
     refused(&[0; 4096], &any, "is no driver package; make one with polymeter-sdk pack");
     refused(&[0xFF; 4096], &any, "is no driver package; make one with polymeter-sdk pack");
@@ -311,6 +303,16 @@ fn hostile_archives_are_refused_with_a_sentence() {
     );
 }
 
+/// An archive with these members, whatever they are.
+fn archive(members: &[(&str, &[u8])]) -> Vec<u8> {
+    let mut out = Vec::new();
+    for (name, content) in members {
+        tar::append(&mut out, name, content);
+    }
+    tar::finish(&mut out);
+    out
+}
+
 /// Counts what is read, so that "not read" can be seen.
 struct Counting<'a> {
     inner: &'a [u8],
@@ -327,17 +329,16 @@ impl std::io::Read for Counting<'_> {
 
 #[test]
 fn what_is_too_large_is_not_read() {
-    let bytes = packed().to_bytes();
+    let component = vec![0; limits::COMPONENT_BYTES + 1];
+    let bytes = archive(&[("contents", b""), ("driver.toml", b""), ("driver.wasm", &component)]);
     let read = std::cell::Cell::new(0);
     let from = Counting { inner: &bytes, read: &read };
-    let error = Sealed::read("acme.pmdriver", from, 7).expect_err("too large");
+    let error = Sealed::read("acme.pmdriver", from).expect_err("too large");
     assert_eq!(
         error.to_string(),
-        "acme.pmdriver: driver.wasm has 8 bytes, at most 7 are taken; raise \
-         limits.component-bytes of its [[driver]] if it is meant to be so large"
+        "acme.pmdriver: driver.wasm has 50331649 bytes, at most 50331648 are taken"
     );
-    let magic = bytes.windows(4).position(|window| window == b"\0asm").expect("a component");
-    assert_eq!(read.get(), magic, "read to the component's first byte and no further");
+    assert_eq!(read.get(), 3 * 512, "read to the component's first byte and no further");
 
     let folder = tempfile::tempdir().expect("a folder");
     let large = folder.path().join("large.pmdriver");
@@ -345,7 +346,7 @@ fn what_is_too_large_is_not_read() {
         // Sparse, so that a gigabyte costs nothing here.
         std::fs::File::create(&large).and_then(|it| it.set_len(megabytes << 20)).expect("a file");
         let began = std::time::Instant::now();
-        let error = Sealed::read_file(&large, limits::COMPONENT_BYTES).expect_err("no package");
+        let error = Sealed::read_file(&large).expect_err("no package");
         let expected = if megabytes > 64 {
             format!(
                 "has {} bytes, a package has at most {}; it was not read",
@@ -359,10 +360,10 @@ fn what_is_too_large_is_not_read() {
         // Reading a gigabyte takes longer than this, on any machine that runs these tests.
         assert!(began.elapsed() < std::time::Duration::from_millis(100), "{megabytes} MiB");
     }
-    let error = Sealed::read_file(folder.path(), limits::COMPONENT_BYTES).expect_err("a folder");
+    let error = Sealed::read_file(folder.path()).expect_err("a folder");
     assert!(error.to_string().ends_with("is no plain file; name a .pmdriver file"), "{error}");
     let gone = folder.path().join("gone");
-    let error = Sealed::read_file(&gone, limits::COMPONENT_BYTES).expect_err("nothing there");
+    let error = Sealed::read_file(&gone).expect_err("nothing there");
     assert!(error.to_string().contains("gone: cannot be read: No such file"), "{error}");
 }
 

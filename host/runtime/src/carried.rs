@@ -1,3 +1,6 @@
 //! The contract's values as a transcript's and back.
 
-polymeter_transcript::conversions!(crate::bindings);
+polymeter_transcript::conversions!(
+    crate::bindings,
+    crate::bindings::exports::polymeter::driver::bus
+);

@@ -58,6 +58,7 @@ impl Abilities {
             "supply" => self.supply,
             "settings" => self.settings,
             "frames" => self.frames,
+            "bus" => self.bus,
             _ => true,
         }
     }

@@ -21,7 +21,7 @@ use crate::state::State;
 use crate::watch::{Watch, Watched};
 use polymeter_domain::{
     ControlOutcome, CustomerNumber, Delivery, Evidence, LocalTime, Measurement, MeterAddress,
-    Purchase, PurchaseCount, Receipt, Snapshot, SupplyCommand, Value,
+    Purchase, PurchaseCount, Receipt, Snapshot, SupplyCommand, Value, VendorCode,
 };
 use polymeter_package::{Manifest, Meaning, Parameter};
 use polymeter_transcript::Request;
@@ -116,6 +116,11 @@ impl Driver {
 
     pub(crate) fn limits(&self) -> &Limits {
         &self.callee.config.limits
+    }
+
+    /// Whose meters it serves and whose keys it may use: the configured vendor, else the one it says.
+    pub fn vendor(&self) -> &VendorCode {
+        self.callee.config.vendor.as_ref().unwrap_or(&self.description.vendor_code)
     }
 
     pub fn description(&self) -> &Description {
@@ -384,7 +389,6 @@ impl Driver {
 }
 
 async fn describe(callee: &Callee, exports: &Exports) -> Result<Description, LoadError> {
-    let driver = || callee.name().to_owned();
     let ask = async |session: &mut Session| {
         if let Err(error) = exports.check(session) {
             return Ok(Ok(Err(format!("exports that do not fit contract {CONTRACT}: {error:#}"))));
@@ -393,17 +397,7 @@ async fn describe(callee: &Callee, exports: &Exports) -> Result<Description, Loa
         Ok(Ok::<_, Infallible>(Ok(info.call_describe(&mut session.store).await?)))
     };
     let described = callee.call(Act::Look, None, ask, |said| Description::check(said?)).await;
-    let description = described.answer.map_err(|error| undescribed(callee.name(), error))?;
-    if let Some(configured) = &callee.config.vendor
-        && description.vendor_code != *configured
-    {
-        return Err(LoadError::OtherVendor {
-            driver: driver(),
-            says: description.vendor_code.to_string(),
-            configured: configured.to_string(),
-        });
-    }
-    Ok(description)
+    described.answer.map_err(|error| undescribed(callee.name(), error))
 }
 
 pub(crate) fn undescribed(driver: &str, error: CallError) -> LoadError {

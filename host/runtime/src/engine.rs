@@ -17,7 +17,7 @@ use crate::session::Callee;
 use polymeter_vault::Vault;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 use std::time::Instant;
 use tokio::sync::Semaphore;
 
@@ -50,7 +50,8 @@ pub struct Runtime {
 
 pub(crate) struct Shared {
     pub(crate) engines: Engines,
-    pub(crate) vault: Arc<Vault>,
+    /// Replaced as a whole when its keys were changed.
+    vault: RwLock<Arc<Vault>>,
     pub(crate) recordings: Recordings,
     /// One permit per running call.
     pub(crate) calls: Semaphore,
@@ -81,6 +82,12 @@ impl std::fmt::Debug for Shared {
     }
 }
 
+impl Shared {
+    pub(crate) fn vault(&self) -> Arc<Vault> {
+        Arc::clone(&self.vault.read().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
 impl Runtime {
     pub fn new(options: Options) -> Result<Runtime, LoadError> {
         let open = |folder: PathBuf| Cache::open(&folder).map_err(|what| LoadError::Cache { what });
@@ -88,7 +95,7 @@ impl Runtime {
         Ok(Runtime {
             shared: Arc::new(Shared {
                 engines: Engines::new()?,
-                vault: Arc::new(options.vault),
+                vault: RwLock::new(Arc::new(options.vault)),
                 recordings: Recordings::default(),
                 calls: Semaphore::new(CALLS),
                 warm: Arc::new(Semaphore::new(WARM_INSTANCES)),
@@ -103,13 +110,19 @@ impl Runtime {
         &self.shared.recordings
     }
 
+    /// Other keys for the calls that begin from now on; those under way end with the ones they have.
+    pub fn replace_vault(&self, vault: Vault) {
+        *self.shared.vault.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(vault);
+    }
+
     /// The least that a call could cost: a store made and dropped. For the bench alone.
     #[doc(hidden)]
     pub fn empty_store(&self) {
         drop(std::hint::black_box(wasmtime::Store::new(&self.shared.engines.pooled, ())));
     }
 
-    /// Import set against grant, then compile, link, describe. Refuses with a sentence.
+    /// Import set against grant, then compile, link, describe. Refuses with a sentence. Whether it is
+    /// what its package says, [`Runtime::load_package`] asks.
     pub async fn load(
         &self,
         config: DriverConfig,

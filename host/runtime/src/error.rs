@@ -3,6 +3,7 @@
 //! Invariant: each is a sentence that names the driver, what is wrong and what to do about it.
 
 use crate::limits::{Knob, OutOfRange, Spent};
+use crate::wanted::{BadWanted, TooMuchWanted};
 use polymeter_transcript::{Difference, ParseError};
 
 /// Why a component does not become a driver.
@@ -86,10 +87,14 @@ pub enum LoadError {
     #[error("driver {driver} describes itself badly: it returned {what}")]
     BadDescription { driver: String, what: String },
     #[error(
-        "driver {driver} is for vendor {says}, its [[driver]] entry says vendor = \
-         \"{configured}\": correct one of them"
+        "driver {driver} is for {says}, its [[driver]] entry says vendor = \"{configured}\": correct \
+         one of them"
     )]
     OtherVendor { driver: String, says: String, configured: String },
+    #[error("driver {driver}: {what}")]
+    BadWanted { driver: String, what: BadWanted },
+    #[error("driver {driver} {what}")]
+    TooMuchWanted { driver: String, what: TooMuchWanted },
     #[error(
         "driver {driver}: no transcript of its package calls {functions}: add one for each, so that \
          it is seen to work before it serves"

@@ -17,6 +17,9 @@ const DOWN: u16 = 2;
 const LIMIT_SPENT: u16 = 3;
 const NOT_GRANTED: u16 = 4;
 
+/// `vault-error.code` "not granted": to this call, nothing more is.
+const NO_MORE: u16 = 4;
+
 type Answer<T, E> = wasmtime::Result<Result<T, E>>;
 
 impl line::Host for State {
@@ -52,11 +55,22 @@ impl line::Host for State {
     }
 
     async fn drain(&mut self) -> Answer<u32, line::LineError> {
+        let left = self.line_bytes_left();
         let Some(lease) = &mut self.lease else { return Ok(Err(no_line())) };
+        if left == 0 {
+            let detail = self.take_line_bytes(1).err().unwrap_or_default();
+            return Ok(Err(spent(detail)));
+        }
         let began = Instant::now();
         let drained = lease.drain().await;
         self.has_waited(began);
-        Ok(drained.map(|bytes| u32::try_from(bytes).unwrap_or(u32::MAX)).map_err(told))
+        Ok(match drained {
+            Ok(bytes) => self
+                .take_line_bytes(bytes)
+                .map(|()| u32::try_from(bytes).unwrap_or(u32::MAX))
+                .map_err(spent),
+            Err(error) => Err(told(error)),
+        })
     }
 }
 
@@ -87,10 +101,7 @@ impl vault::Host for State {
         iv: Vec<u8>,
         data: Vec<u8>,
     ) -> Answer<Vec<u8>, vault::VaultError> {
-        let mac = self
-            .scope()
-            .and_then(|scope| self.vault.mac(scope, &name(&key), algorithm, &iv, &data));
-        Ok(mac.map_err(refused))
+        Ok(self.ask(|vault, scope| vault.mac(scope?, &name(&key), algorithm, &iv, &data)))
     }
 
     fn encrypt(
@@ -102,10 +113,7 @@ impl vault::Host for State {
         data: Vec<u8>,
     ) -> Answer<Vec<u8>, vault::VaultError> {
         let message = Message { iv: &iv, associated: &associated, data: &data };
-        let encrypted = self
-            .scope()
-            .and_then(|scope| self.vault.encrypt(scope, &name(&key), algorithm, message));
-        Ok(encrypted.map_err(refused))
+        Ok(self.ask(|vault, scope| vault.encrypt(scope?, &name(&key), algorithm, message)))
     }
 
     fn decrypt(
@@ -117,21 +125,26 @@ impl vault::Host for State {
         data: Vec<u8>,
     ) -> Answer<Vec<u8>, vault::VaultError> {
         let message = Message { iv: &iv, associated: &associated, data: &data };
-        let decrypted = self
-            .scope()
-            .and_then(|scope| self.vault.decrypt(scope, &name(&key), algorithm, message));
-        Ok(decrypted.map_err(refused))
+        Ok(self.ask(|vault, scope| vault.decrypt(scope?, &name(&key), algorithm, message)))
     }
 
     fn random(&mut self, length: u32) -> Answer<Vec<u8>, vault::VaultError> {
-        Ok(Vault::random(length).map_err(refused))
+        Ok(self.ask(|_, _| Vault::random(length)))
     }
 }
 
 impl State {
-    /// Whose keys this driver may use.
-    fn scope(&self) -> Result<&Scope, Refused> {
-        self.scope.as_ref().ok_or(Refused::NoVendor)
+    /// One request to the vault, charged before it is made.
+    fn ask(
+        &mut self,
+        request: impl FnOnce(&Vault, Result<&Scope, Refused>) -> Result<Vec<u8>, Refused>,
+    ) -> Result<Vec<u8>, vault::VaultError> {
+        if let Err(detail) = self.take_vault_request() {
+            return Err(vault::VaultError { code: NO_MORE, detail: detail.to_owned() });
+        }
+        // Whose keys this driver may use.
+        let scope = self.scope.as_ref().ok_or(Refused::NoVendor);
+        request(&self.vault, scope).map_err(refused)
     }
 }
 

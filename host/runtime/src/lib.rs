@@ -35,6 +35,7 @@ mod search;
 mod session;
 mod state;
 mod text;
+mod wanted;
 mod watch;
 
 #[cfg(test)]
@@ -60,3 +61,4 @@ pub use recordings::{MeterKey, Recordings};
 pub use rehearsal::{Coverage, check_transcripts};
 pub use replay::replay;
 pub use search::{Argument, Collision, Position, Search, Step, Way};
+pub use wanted::{BadWanted, TooMuchWanted, WantedLimit, WantedLimits, consent_line};

@@ -32,6 +32,8 @@ pub struct Limits {
     pub exchanges: u32,
     /// Bytes of one call on the line, both ways together.
     pub line_bytes: usize,
+    /// What one call may ask of the vault, random bytes included.
+    pub vault_requests: u32,
     /// Lines that one call may write into the log; further ones are counted and dropped.
     pub log_lines: u32,
     /// Longer log lines are cut.
@@ -63,6 +65,7 @@ impl Default for Limits {
             wall: Duration::from_secs(30),
             exchanges: 64,
             line_bytes: 64 << 10,
+            vault_requests: 256,
             log_lines: 100,
             log_line_bytes: 1 << 10,
             log_lines_per_second: 200,
@@ -83,6 +86,7 @@ impl Limits {
             Knob::Wall,
             Knob::Exchanges,
             Knob::LineBytes,
+            Knob::VaultRequests,
             Knob::ResultBytes,
         ]
         .map(|knob| (knob.name().to_owned(), self.get(knob)))
@@ -233,6 +237,7 @@ knobs! {
     Wall "wall-ms" 1..=U32;
     Exchanges "exchanges" 0..=U32;
     LineBytes "line-bytes" 0..=MEMORY_BYTES_MOST;
+    VaultRequests "vault-requests" 0..=U32;
     LogLines "log-lines" 0..=U32;
     LogLineBytes "log-line-bytes" 1..=64 << 10;
     LogLinesPerSecond "log-lines-per-second" 0..=1_000_000;
@@ -274,6 +279,7 @@ impl Limits {
             Knob::Wall => u64::try_from(self.wall.as_millis()).unwrap_or(u64::MAX),
             Knob::Exchanges => self.exchanges.into(),
             Knob::LineBytes => wide(self.line_bytes),
+            Knob::VaultRequests => self.vault_requests.into(),
             Knob::LogLines => self.log_lines.into(),
             Knob::LogLineBytes => wide(self.log_line_bytes),
             Knob::LogLinesPerSecond => self.log_lines_per_second.into(),
@@ -303,6 +309,7 @@ impl Limits {
             Knob::Wall => self.wall = Duration::from_millis(value),
             Knob::Exchanges => self.exchanges = count,
             Knob::LineBytes => self.line_bytes = size,
+            Knob::VaultRequests => self.vault_requests = count,
             Knob::LogLines => self.log_lines = count,
             Knob::LogLineBytes => self.log_line_bytes = size,
             Knob::LogLinesPerSecond => self.log_lines_per_second = count,

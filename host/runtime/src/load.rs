@@ -9,6 +9,7 @@ use crate::error::LoadError;
 use crate::limits::{Knob, Limits, MODULES_MOST, NESTING_MOST};
 use polymeter_domain::{Region, VendorCode};
 use polymeter_vault::Scope;
+use std::collections::BTreeSet;
 use wasmparser::{Encoding, Instance, KnownCustom, Parser, Payload};
 
 /// The import interfaces an admin may grant, by their config names "line", "vault", "log".
@@ -40,12 +41,15 @@ impl Capability {
 pub struct DriverConfig {
     /// The name in config, e.g. "dlt645-2007".
     pub name: String,
-    /// The vendor code that it must say it is of; `None` for a driver that is only looked at.
+    /// Whose meters it serves: one of its package's vendors. `None` for a driver that is only looked at.
     pub vendor: Option<VendorCode>,
     /// Beside its vendor's keys for all regions, it sees those of this one.
     pub region: Option<Region>,
     pub grants: Vec<Capability>,
+    /// The host's own where the admin wrote nothing.
     pub limits: Limits,
+    /// Those of `limits` that the admin wrote: they win over what a package wants.
+    pub written: BTreeSet<Knob>,
 }
 
 impl DriverConfig {

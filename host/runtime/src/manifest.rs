@@ -1,5 +1,5 @@
-//! A component held to the package it came in: it imports what `driver.toml` says, describes itself
-//! as that file does, and does what the transcripts say.
+//! A component held to the package it came in, and that to the configuration: it imports what
+//! `driver.toml` says, describes itself as that file does, and does what the transcripts say.
 //!
 //! Invariant: what an admin reads in a package before loading it is what the loaded driver is.
 //! Not here: reading and judging the package (`polymeter_package`), playing (rehearsal).
@@ -12,21 +12,29 @@ use crate::error::LoadError;
 use crate::limits::Limits;
 use crate::load::{self, Capability, DriverConfig};
 use crate::rehearsal::rehearse;
+use crate::wanted::WantedLimits;
 use polymeter_package::{Manifest, Package, Parameter as Declared};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 impl Runtime {
-    /// The component of a package that was judged already: its manifest against its imports, these
-    /// against the grant, then as [`Runtime::load`], then its manifest against what it describes, then
-    /// its own transcripts against what it does.
+    /// The component of a package that was judged already: the manifest's vendors and limits against
+    /// the configuration, its imports against those of the component, these against the grant, then as
+    /// [`Runtime::load`], then its manifest against what it describes, then its own transcripts against
+    /// what it does.
     pub async fn load_package(
         &self,
-        config: DriverConfig,
+        mut config: DriverConfig,
         package: &Package,
     ) -> Result<Arc<Driver>, LoadError> {
         let name = config.name.clone();
         let refuse = |what: String| LoadError::NotAsManifest { driver: name.clone(), what };
+        hold_vendor(&package.manifest, &config)?;
+        let wanted = WantedLimits::of(&package.manifest)
+            .map_err(|what| LoadError::BadWanted { driver: name.clone(), what })?;
+        config.limits = wanted
+            .held_to(&config)
+            .map_err(|what| LoadError::TooMuchWanted { driver: name.clone(), what })?;
         let face = load::face(&config, &package.component)?;
         hold_imports(&package.manifest, &face.imports).map_err(refuse)?;
         let driver = self.load(config, &package.component).await?;
@@ -49,8 +57,26 @@ pub fn imports(name: &str, component: &[u8]) -> Result<Vec<String>, LoadError> {
             name_bytes: component.len(),
             ..Limits::default()
         },
+        written: BTreeSet::new(),
     };
     load::face(&config, component).map(|face| face.imports)
+}
+
+fn vendors(manifest: &Manifest) -> String {
+    let codes: Vec<&str> = manifest.vendors.iter().map(|it| it.code.as_str()).collect();
+    codes.join(" or ")
+}
+
+/// It is configured for one of the vendors that it says it is for; it serves that one alone.
+fn hold_vendor(manifest: &Manifest, config: &DriverConfig) -> Result<(), LoadError> {
+    match &config.vendor {
+        Some(configured) if !manifest.is_for(configured) => Err(LoadError::OtherVendor {
+            driver: config.name.clone(),
+            says: vendors(manifest),
+            configured: configured.to_string(),
+        }),
+        _ => Ok(()),
+    }
 }
 
 /// Both ways: an import that is not declared, and one that is declared and not there.
@@ -78,8 +104,7 @@ fn hold_description(manifest: &Manifest, said: &Description) -> Result<(), Strin
         Err(format!("its {key} is {declared}, the component says {said}"))
     };
     if !manifest.is_for(&said.vendor_code) {
-        let codes: Vec<&str> = manifest.vendors.iter().map(|it| it.code.as_str()).collect();
-        return differ("vendor", codes.join(" or "), said.vendor_code.to_string());
+        return differ("vendor", vendors(manifest), said.vendor_code.to_string());
     }
     if manifest.version.to_string() != said.version {
         return differ("version", manifest.version.to_string(), said.version.clone());

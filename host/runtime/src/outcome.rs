@@ -66,6 +66,9 @@ impl<T> Ended<Claim<T>> {
             Ok(Claim::Confirmed(_)) if !(self.sent && heard) => {
                 Some(format!("{driver} claims success that no device can have told it"))
             }
+            Ok(Claim::Refused(_)) if self.sent && !heard => {
+                Some(format!("{driver} reports a refusal that no device can have told it"))
+            }
             Ok(Claim::Confirmed(_) | Claim::Refused(_) | Claim::Unknown(_)) => None,
         }
     }
@@ -189,7 +192,10 @@ mod tests {
             (Ok(Claim::Confirmed(7)), true, true, false),
             (Ok(Claim::Confirmed(7)), true, false, true),
             (Ok(Claim::Confirmed(7)), false, false, true),
-            (Ok(Claim::Refused(refusal)), true, true, false),
+            (Ok(Claim::Refused(refusal.clone())), true, true, false),
+            (Ok(Claim::Refused(refusal.clone())), true, false, true),
+            // Declined before a byte left: nobody was asked, and nothing is invented.
+            (Ok(Claim::Refused(refusal)), false, false, false),
             (Ok(Claim::Unknown("no reply".to_owned())), true, false, false),
             (Err(silent.clone()), true, false, false),
             (Err(silent), false, false, false),

@@ -343,8 +343,12 @@ fn request_bytes(request: &Request) -> usize {
         Request::SetParameters(_, parameters) => parameters.len(),
         _ => 0,
     };
+    let position = match request {
+        Request::Search { position: Some(position), .. } => position.len(),
+        _ => 0,
+    };
     let told = request.told().map_or(0, |told| told.parameters.len());
-    (set + told) * VALUE_BYTES
+    (set + told) * VALUE_BYTES + position
 }
 
 fn outcome_bytes(outcome: &Outcome) -> usize {
@@ -353,6 +357,11 @@ fn outcome_bytes(outcome: &Outcome) -> usize {
             (snapshot.measurements.len() + snapshot.extras.len()) * VALUE_BYTES
         }
         Outcome::Identity(identity) => identity.extras.len() * VALUE_BYTES,
+        Outcome::Search(step) => {
+            let extras: usize = step.found.iter().map(|found| found.extras.len()).sum();
+            let next = step.next.as_ref().map_or(0, Vec::len);
+            (step.found.len() + step.collisions.len() + extras) * VALUE_BYTES + next
+        }
         _ => VALUE_BYTES,
     }
 }

@@ -122,7 +122,7 @@ impl Class {
 impl Driver {
     /// The newest `last` recordings of a meter, newest first, by whichever driver of its vendor.
     pub fn recent(&self, line: &str, address: &str, last: usize) -> Vec<Arc<Recording>> {
-        let vendor = self.description().vendor_code.clone();
+        let vendor = self.vendor().clone();
         let meter = MeterKey { vendor, line: line.to_owned(), address: address.to_owned() };
         self.callee.recordings().recent(&meter, last)
     }

@@ -1,8 +1,7 @@
 //! A package's own transcripts, played in the sandbox before its driver serves.
 //!
 //! Invariant: what differs from its transcript never serves; of a signed package every function that
-//! the host may call has one. Not here: one play (replay), the format (polymeter-transcript). The
-//! search of a line has no form in a transcript and is not asked for.
+//! the host may call has one. Not here: one play (replay), the format (polymeter-transcript).
 
 use crate::driver::Driver;
 use crate::error::LoadError;

@@ -12,6 +12,7 @@ use crate::driver::Driver;
 use crate::error::CallError;
 use crate::exports::Exports;
 use crate::recording::{broken_off, verdict};
+use crate::search;
 use crate::session::{Act, Session};
 use crate::watch::Stage;
 use polymeter_transcript::{Difference, Outcome, Player, Request, Transcript};
@@ -131,6 +132,13 @@ async fn perform(
                 (told.carried(), parameters.carried());
             let said = settings.call_set_parameters(store, &told, &parameters).await?;
             performed(said, convert::set)
+        }
+        Request::Search { told, way, position, questions } => {
+            let bus = interface!(bus);
+            let (told, position) = (told.carried(), position.as_deref());
+            let said = bus.call_search(store, &told, &way, position, questions).await?;
+            // How far the search was before, only its own position says.
+            performed(said, |said| search::step(said, 0, questions))
         }
         Request::Decode(frame) => {
             let frames = interface!(frames);

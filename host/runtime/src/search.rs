@@ -6,6 +6,7 @@
 //! Not here: which steps follow each other and who is told of it (service).
 
 use crate::bindings::exports::polymeter::driver::bus;
+use crate::carried::Carried;
 use crate::convert::{self, Checked, list, text, value};
 use crate::driver::{Driver, Identity, Moment, undescribed};
 use crate::error::{CallError, LoadError};
@@ -14,6 +15,7 @@ use crate::limits::{NAME_BYTES, PARAMETERS, SEARCH, STEP_TIME, TEXT_BYTES};
 use crate::session::{Act, Callee, Session};
 use crate::text::printable;
 use polymeter_domain::{MeterAddress, Value};
+use polymeter_transcript::Request;
 use polymeter_transport::{LineLease, LineSettings};
 use std::collections::BTreeSet;
 use std::convert::Infallible;
@@ -107,8 +109,17 @@ impl Driver {
         let call = crate::driver::call("", &search.parameters, moment);
         let position = from.map(|position| position.bytes.as_slice());
         let ask = async |session: &mut Session| {
+            session.asked(|| Request::Search {
+                told: call.clone().carried(),
+                way: search.way.clone(),
+                position: position.map(<[u8]>::to_vec),
+                questions,
+            });
             let bus = exports.load(&mut session.store, &session.instance)?;
-            bus.call_search(&mut session.store, &call, &search.way, position, questions).await
+            let said = bus
+                .call_search(&mut session.store, &call, &search.way, position, questions)
+                .await?;
+            session.said(said)
         };
         let done = from.map_or(0, |position| position.done);
         self.callee
@@ -119,7 +130,7 @@ impl Driver {
 }
 
 /// `done` is how far the search was before. More findings than questions are no findings.
-fn step(said: bus::Step, done: u32, questions: u32) -> Checked<Step> {
+pub(crate) fn step(said: bus::Step, done: u32, questions: u32) -> Checked<Step> {
     let most = usize::try_from(questions).unwrap_or(usize::MAX);
     let step = Step {
         found: list("found", said.found, most, found)?,

@@ -239,7 +239,8 @@ impl Callee {
         let sent_before = line.as_ref().map_or(0, |line| line.bytes_sent());
         let on_line = line.as_ref().filter(|_| self.shared.recordings.is_on());
         session.store.data_mut().recorder.begin(on_line.map(|line| line.name()));
-        session.store.data_mut().begin(line.as_mut().map(|line| line.take()));
+        let lease = line.as_mut().map(|line| line.take());
+        session.store.data_mut().begin(lease, self.shared.vault());
         session.store.set_epoch_deadline(1);
         let answer = tokio::time::timeout_at(deadline, ask(&mut session)).await;
 
@@ -323,7 +324,7 @@ impl Callee {
         let state = State::new(
             Arc::clone(&self.name),
             self.config.scope(),
-            Arc::clone(&self.shared.vault),
+            self.shared.vault(),
             self.limits().clone(),
             Arc::clone(&self.journal),
         );
@@ -433,6 +434,7 @@ fn speaks_against_driver(knob: Knob) -> bool {
         | Knob::TableElements
         | Knob::Handles
         | Knob::CpuTicks
+        | Knob::VaultRequests
         | Knob::ResultBytes => true,
         Knob::ComponentBytes
         | Knob::NameBytes

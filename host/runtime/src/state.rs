@@ -20,6 +20,7 @@ pub(crate) struct State {
     pub(crate) driver: Arc<str>,
     /// Whose keys it may use; `None` for a driver that is only looked at.
     pub(crate) scope: Option<Scope>,
+    /// As it was when the call began.
     pub(crate) vault: Arc<Vault>,
     pub(crate) limits: Limits,
     journal: Arc<Journal>,
@@ -39,6 +40,7 @@ pub(crate) struct State {
     waited: bool,
     exchanges: u32,
     line_bytes: usize,
+    vault_requests: u32,
     log_lines: u32,
     log_lines_dropped: u32,
     /// The limit that the last of them met, or a line that was cut.
@@ -70,6 +72,7 @@ impl State {
             waited: false,
             exchanges: 0,
             line_bytes: 0,
+            vault_requests: 0,
             log_lines: 0,
             log_lines_dropped: 0,
             log_limit: None,
@@ -79,14 +82,16 @@ impl State {
     }
 
     /// Budgets of a new call. The epoch deadline is the store's and is re-armed beside this.
-    pub(crate) fn begin(&mut self, lease: Option<LineLease>) {
+    pub(crate) fn begin(&mut self, lease: Option<LineLease>, vault: Arc<Vault>) {
         self.lease = lease;
+        self.vault = vault;
         self.spent = None;
         self.last_words = None;
         self.ticks = 0;
         self.waited = false;
         self.exchanges = 0;
         self.line_bytes = 0;
+        self.vault_requests = 0;
         self.log_lines = 0;
         self.log_lines_dropped = 0;
         self.log_limit = None;
@@ -131,6 +136,17 @@ impl State {
             return Err("this call has had all the bytes it may move on the line");
         }
         self.line_bytes += bytes;
+        Ok(())
+    }
+
+    /// One more request to the vault, if this call may make it.
+    pub(crate) fn take_vault_request(&mut self) -> Result<(), &'static str> {
+        let limit = self.limits.vault_requests;
+        if self.vault_requests >= limit {
+            self.spend(Knob::VaultRequests, || format!("{limit} of {limit} requests"));
+            return Err("this call has asked the vault as often as it may");
+        }
+        self.vault_requests += 1;
         Ok(())
     }
 
@@ -280,9 +296,19 @@ mod tests {
         assert!(state.take_exchange(6).is_ok(), "10 bytes, the refused one was not counted");
         assert!(state.take_exchange(0).is_err(), "third frame");
         assert_eq!(state.spent.clone().map(|spent| spent.knob), Some(Knob::LineBytes));
-        state.begin(None);
+        state.begin(None, Arc::default());
         assert!(state.spent.is_none());
         assert!(state.take_exchange(10).is_ok(), "a new call has a new budget");
+    }
+
+    #[test]
+    fn vault_requests_are_counted_per_call() {
+        let mut state = state(Limits { vault_requests: 2, ..Limits::default() });
+        assert!(state.take_vault_request().is_ok() && state.take_vault_request().is_ok());
+        assert!(state.take_vault_request().is_err(), "the third");
+        assert_eq!(state.spent.clone().map(|it| it.used), Some("2 of 2 requests".to_owned()));
+        state.begin(None, Arc::default());
+        assert!(state.take_vault_request().is_ok(), "a new call has a new budget");
     }
 
     #[test]
@@ -309,7 +335,7 @@ mod tests {
         assert_eq!(log("d"), None);
         assert_eq!(state.log_lines_dropped(), Some((2, Knob::LogLines)));
         assert_eq!(state.journal.lines().len(), 2);
-        state.begin(None);
+        state.begin(None, Arc::default());
         assert_eq!(state.log_lines_dropped(), None);
     }
 

@@ -11,11 +11,12 @@ use polymeter_domain::{Currency, LocalTime};
 use polymeter_ledger::{Database, LedgerError};
 use polymeter_package::{Package, PackageError, Sealed};
 use polymeter_runtime::{
-    Capability, Compile, Driver, DriverConfig, Limits, LoadError, Options, Runtime, Vault, Worker,
+    Capability, Compile, Driver, DriverConfig, LoadError, Options, Runtime, Vault, WantedLimits,
+    Worker,
 };
 use polymeter_service::{Clock, Fitting, Parts, Service, ServiceError, UnixMs};
 use polymeter_transport::Line;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// What the web page and the commands share; cheap to clone.
@@ -106,23 +107,30 @@ fn engine(error: LoadError) -> AppError {
 
 /// The package `file` for a configured driver, if the pinned keys are content with it.
 pub fn open_package(entry: &DriverEntry, file: &Path) -> Result<Package, PackageError> {
-    Sealed::read_file(file, entry.config.limits.component_bytes)?.open(&entry.trust)
+    Sealed::read_file(file)?.open(&entry.trust)
 }
 
 /// A driver that no configuration names, with empty vault and no line. Nobody has said which vendor
-/// it is for, so it is taken at its word.
-pub async fn load_unconfigured(package: &Package) -> Result<Arc<Driver>, AppError> {
+/// it is for and which limits it may have, so it is taken at its word; it serves no meter. With `cache`, its native code is kept
+/// there for when it does.
+pub async fn load_unconfigured(
+    package: &Package,
+    cache: Option<PathBuf>,
+) -> Result<Arc<Driver>, AppError> {
     let name = package.manifest.name.clone();
     let refused = |error| AppError::Driver { name: name.clone(), source: Box::new(error) };
+    let wanted = WantedLimits::of(&package.manifest)
+        .map_err(|what| refused(LoadError::BadWanted { driver: name.clone(), what }))?;
     let vault = Vault::default();
-    let options = Options { vault, compile: Compile::Apart(worker()?), cache: None };
+    let options = Options { vault, compile: Compile::Apart(worker()?), cache };
     let runtime = Runtime::new(options).map_err(engine)?;
     let config = DriverConfig {
         name: name.clone(),
         vendor: None,
         region: None,
         grants: vec![Capability::Line, Capability::Vault, Capability::Log],
-        limits: Limits::default(),
+        limits: wanted.granted(),
+        written: wanted.knobs(),
     };
     runtime.load_package(config, package).await.map_err(refused)
 }

@@ -8,6 +8,7 @@
 
 use crate::app::{self, chain};
 use crate::config::{CandidateEntry, Config, DriverEntry, Edit, Problem, Problems};
+use crate::vault;
 use polymeter_runtime::{LogLine, Metrics, Runtime, Standing};
 use polymeter_service::{Actor, Change, Edition, Fitting, Service, ServiceError, Slot};
 use polymeter_transport::Line;
@@ -33,6 +34,7 @@ struct Inner {
 
 /// In the audit trail.
 const RELEASED: &str = "driver-released";
+const REREAD: &str = "vault-reread";
 
 /// What a change came to.
 #[derive(Debug, Default)]
@@ -223,9 +225,26 @@ impl Drivers {
         }
         for Change { act, detail, .. } in &report.changes {
             tracing::info!(driver = name, act, detail, "released");
-            self.service().note_driver(act, name, detail, actor).await?;
         }
+        self.service().note_changes(report.changes.clone(), actor).await?;
         Ok(report)
+    }
+
+    /// The keys read anew from where they were at the start. If they cannot be, drivers keep those
+    /// that they have.
+    pub async fn reread_vault(&self, actor: &Actor) -> Result<Report, DriversError> {
+        let in_force = self.inner.in_force.lock().await;
+        let config = in_force.clone();
+        // A passphrase is slow to check on purpose.
+        let opened = tokio::task::spawn_blocking(move || vault::open(&config)).await;
+        let opened = opened.map_err(|error| DriversError::Cannot(error.to_string()))?;
+        let vault = opened.map_err(|error| DriversError::Cannot(chain(&error)))?;
+        let detail = format!("{} keys", vault.len());
+        self.inner.runtime.replace_vault(vault);
+        tracing::info!(detail, "the vault was read anew");
+        let change = Change { act: REREAD, object: "vault".to_owned(), detail };
+        self.service().note_changes(vec![change.clone()], actor).await?;
+        Ok(Report { changes: vec![change], notes: Vec::new() })
     }
 
     /// The last lines of all versions of `name`, each with the version that wrote it, oldest first.

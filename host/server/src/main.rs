@@ -163,6 +163,9 @@ enum DriverCommand {
         /// What it may use: line, vault, log.
         #[arg(long, value_delimiter = ',', requires = "vendor")]
         grant: Vec<String>,
+        /// A limit that it may have, where it wants more than the host's default.
+        #[arg(long, value_name = "NAME=VALUE", value_delimiter = ',', requires = "vendor")]
+        limit: Vec<String>,
     },
     /// Write `enabled = false` for a configured driver, and reload; its meters wait.
     Disable { name: String },
@@ -270,8 +273,9 @@ async fn drivers(config: &Path, command: DriverCommand) -> Result<(), commands::
             let consent = driver::Consent { vendor, allow_unsigned, allow_downgrade };
             driver::install(config, &file, consent).await
         }
-        DriverCommand::Enable { name, vendor, grant } => {
-            driver::enable(config, &name, &driver::New { vendor, grants: grant }).await
+        DriverCommand::Enable { name, vendor, grant, limit } => {
+            let new = driver::New { vendor, grants: grant, limits: limit };
+            driver::enable(config, &name, &new).await
         }
         DriverCommand::Disable { name } => driver::disable(config, &name).await,
         DriverCommand::Upgrade { name, package, shadow_lines, canary } => {
@@ -313,7 +317,7 @@ async fn run(arguments: Arguments) -> Result<(), commands::Failure> {
             commands::decode::run(&config, drivers, &driver, &bytes).await
         }
         Command::Ledger(LedgerCommand::Verify) => commands::ledger::verify(&config).await,
-        Command::Vault(command) => commands::vault::run(&config, command),
+        Command::Vault(command) => commands::vault::run(&config, command).await,
         Command::Openapi => commands::openapi::run(),
     }
 }

@@ -66,7 +66,7 @@ impl Service {
         let drivers = self.searchers(request)?;
         let mut all = Vec::new();
         for driver in drivers {
-            let vendor = driver.description().vendor_code.clone();
+            let vendor = driver.vendor().clone();
             let (way, search) = prepared(&driver, request)?;
             tell(ScanEvent::Began {
                 driver: driver.name().to_owned(),
@@ -130,7 +130,7 @@ impl Service {
                     continue;
                 }
                 tell(ScanEvent::Found {
-                    vendor: driver.description().vendor_code.clone(),
+                    vendor: driver.vendor().clone(),
                     serial_number: self.entered(line, &identity.address).await?,
                     identity: identity.clone(),
                 });

@@ -4,11 +4,12 @@
 //! has bindings invokes [`conversions`](crate::conversions) once, in a module of its own. A trait of
 //! that module carries the conversions, because neither side's types are its own.
 
-/// `conversions!(path::to::bindings)` writes a trait `Carried<T>` with `carried(self) -> T` and its
+/// `conversions!(path::to::bindings, path::to::bus)`, the second being the interface that may be
+/// generated from a world of its own, writes a trait `Carried<T>` with `carried(self) -> T` and its
 /// implementations for every value that a transcript holds.
 #[macro_export]
 macro_rules! conversions {
-    ($($root:ident)::+) => {
+    ($($root:ident)::+, $($bus:ident)::+) => {
         use $($root)::+::exports::polymeter::driver::{
             frames as theirs_frames, info as theirs_info, meter as theirs_meter,
             purse as theirs_purse, settings as theirs_settings, supply as theirs_supply,
@@ -16,6 +17,8 @@ macro_rules! conversions {
         use $($root)::+::polymeter::driver::{
             log as theirs_log, types as theirs, vault as theirs_vault,
         };
+
+        use $($bus)::+ as theirs_bus;
 
         /// A value of one side as the other's.
         pub trait Carried<T> {
@@ -69,6 +72,12 @@ macro_rules! conversions {
             { count } { purchase, balance });
         $crate::conversions!(@record $crate::Explanation, theirs_frames::Explanation,
             { address } { measurements, extras });
+        $crate::conversions!(@record $crate::Found, theirs_bus::Found,
+            { address, model } { extras });
+        $crate::conversions!(@record $crate::Collision, theirs_bus::Collision,
+            { asked, detail, narrowed } {});
+        $crate::conversions!(@record $crate::SearchStep, theirs_bus::Step,
+            { done, total, next } { found, collisions });
         $crate::conversions!(@record $crate::Diversification, theirs_vault::Diversification,
             { algorithm, factor } {});
         $crate::conversions!(@record $crate::Key, theirs_vault::Key, { label } { path });
@@ -85,6 +94,7 @@ macro_rules! conversions {
         $crate::conversions!(@outcome theirs_meter::Identity, Identity);
         $crate::conversions!(@outcome theirs_meter::Snapshot, Snapshot);
         $crate::conversions!(@outcome theirs_purse::Evidence, Evidence);
+        $crate::conversions!(@outcome theirs_bus::Step, Search);
         $crate::conversions!(@outcome theirs::DriverError, Error);
         impl Carried<$crate::Outcome> for theirs_frames::Explanation {
             fn carried(self) -> $crate::Outcome {

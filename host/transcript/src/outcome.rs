@@ -5,8 +5,9 @@
 
 use crate::text::{credit_text, piece, value_text};
 use crate::value::{
-    ControlOutcome, Description, DriverError, Evidence, Explanation, Extras, Identity, Measurement,
-    Parameter, Refusal, SellOutcome, SetOutcome, Snapshot, Value,
+    Collision, ControlOutcome, Description, DriverError, Evidence, Explanation, Extras, Found,
+    Identity, Measurement, Parameter, Refusal, SearchStep, SellOutcome, SetOutcome, Snapshot,
+    Value,
 };
 
 /// What any call of the contract may answer, and how it may break off.
@@ -20,6 +21,7 @@ pub enum Outcome {
     Set(SetOutcome),
     Evidence(Evidence),
     Explanation(Result<Explanation, String>),
+    Search(SearchStep),
     Error(DriverError),
     /// The driver trapped: its last words.
     Trap(String),
@@ -82,6 +84,7 @@ fn lines(outcome: &Outcome) -> Vec<String> {
         Outcome::Explanation(Ok(Explanation { address, measurements, extras })) => {
             listed(format!("explanation address={}", piece(address)), measurements, extras)
         }
+        Outcome::Search(step) => step_lines(step),
         Outcome::Explanation(Err(why)) => vec![format!("failed {}", piece(why))],
     }
 }
@@ -98,6 +101,21 @@ fn description_lines(description: &Description) -> Vec<String> {
         description.purse
     )];
     lines.extend(description.parameters.iter().map(parameter_text));
+    lines
+}
+
+fn step_lines(step: &SearchStep) -> Vec<String> {
+    let next = step.next.as_ref().map(|next| format!(" next={}", hex::encode(next)));
+    let next = next.unwrap_or_default();
+    let mut lines = vec![format!("step done={} total={}{next}", step.done, step.total)];
+    for Found { address, model, extras } in &step.found {
+        let first = format!("  found address={} model={}", piece(address), piece(model));
+        lines.extend(listed(first, &[], extras));
+    }
+    for Collision { asked, detail, narrowed } in &step.collisions {
+        let (asked, detail) = (piece(asked), piece(detail));
+        lines.push(format!("  collision asked={asked} narrowed={narrowed} {detail}"));
+    }
     lines
 }
 

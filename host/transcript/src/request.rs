@@ -19,6 +19,7 @@ pub enum Request {
     Control { told: Told, command: u16, valid_until: Option<LocalTime> },
     SetParameters(Told, Extras),
     Decode(Vec<u8>),
+    Search { told: Told, way: String, position: Option<Vec<u8>>, questions: u32 },
 }
 
 /// The functions that a driver may export.
@@ -34,10 +35,11 @@ pub enum Function {
     Control,
     SetParameters,
     Decode,
+    Search,
 }
 
 impl Function {
-    pub const ALL: [Function; 10] = [
+    pub const ALL: [Function; 11] = [
         Function::Describe,
         Function::Probe,
         Function::Read,
@@ -48,6 +50,7 @@ impl Function {
         Function::Control,
         Function::SetParameters,
         Function::Decode,
+        Function::Search,
     ];
 
     /// As a transcript's `call:` names it.
@@ -63,6 +66,7 @@ impl Function {
             Function::Control => "control",
             Function::SetParameters => "set-parameters",
             Function::Decode => "decode",
+            Function::Search => "search",
         }
     }
 
@@ -75,6 +79,7 @@ impl Function {
             Function::Control => "supply",
             Function::SetParameters => "settings",
             Function::Decode => "frames",
+            Function::Search => "bus",
         }
     }
 
@@ -90,7 +95,8 @@ impl Function {
             | Function::Probe
             | Function::Read
             | Function::Check
-            | Function::Decode => false,
+            | Function::Decode
+            | Function::Search => false,
         }
     }
 
@@ -119,6 +125,7 @@ impl Request {
             Request::Control { .. } => Function::Control,
             Request::SetParameters(..) => Function::SetParameters,
             Request::Decode(_) => Function::Decode,
+            Request::Search { .. } => Function::Search,
         }
     }
 
@@ -133,7 +140,8 @@ impl Request {
             | Request::Clear(told)
             | Request::Check(told, _)
             | Request::Control { told, .. }
-            | Request::SetParameters(told, _) => Some(told),
+            | Request::SetParameters(told, _)
+            | Request::Search { told, .. } => Some(told),
         }
     }
 
@@ -157,7 +165,9 @@ impl Request {
 impl std::fmt::Display for Request {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(self.function().name())?;
-        if let Some(told) = self.told() {
+        if let Some(told) = self.told()
+            && self.function() != Function::Search
+        {
             write!(f, " address={}", word(&told.address))?;
         }
         match self {
@@ -180,6 +190,12 @@ impl std::fmt::Display for Request {
                 }
             }
             Request::SetParameters(_, parameters) => typed(f, "set.", parameters)?,
+            Request::Search { way, position, questions, .. } => {
+                write!(f, " way={} questions={questions}", word(way))?;
+                if let Some(position) = position {
+                    write!(f, " position={}", hex::encode(position))?;
+                }
+            }
             Request::Decode(frame) => write!(f, " frame={}", hex::encode(frame))?,
         }
         let Some(told) = self.told() else { return Ok(()) };
@@ -235,6 +251,13 @@ impl Arguments {
                 valid_until: self.taken("valid-until").map(|text| text::time(&text)).transpose()?,
             },
             Function::SetParameters => Request::SetParameters(self.told()?, self.typed("set.")?),
+            Function::Search => Request::Search {
+                way: unescaped(&self.required("way")?)?,
+                questions: number(&self.required("questions")?)?,
+                position: self.taken("position").map(|text| text::bytes(&text)).transpose()?,
+                // A search is about no device yet.
+                told: self.told_of(String::new())?,
+            },
         })
     }
 
@@ -262,11 +285,16 @@ impl Arguments {
     }
 
     fn told(&mut self) -> Result<Told, ReadError> {
+        let address = unescaped(&self.taken("address").unwrap_or_default())?;
+        self.told_of(address)
+    }
+
+    fn told_of(&mut self, address: String) -> Result<Told, ReadError> {
         let start = LocalTime { year: 2026, month: 1, day: 1, hour: 0, minute: 0, second: 0 };
         let now = self.taken("now").map(|content| text::time(&content)).transpose()?;
         let nonce = self.taken("nonce").map(|content| text::bytes(&content)).transpose()?;
         Ok(Told {
-            address: unescaped(&self.taken("address").unwrap_or_default())?,
+            address,
             parameters: self.typed("param.")?,
             now: now.unwrap_or(start),
             nonce: nonce.unwrap_or_else(|| (0..16).collect()),

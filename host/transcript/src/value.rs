@@ -129,6 +129,32 @@ pub struct Identity {
     pub extras: Extras,
 }
 
+/// Somebody who answered a search.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    pub address: String,
+    pub model: String,
+    pub extras: Extras,
+}
+
+/// A question of a search that several seem to have answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Collision {
+    pub asked: String,
+    pub detail: String,
+    pub narrowed: bool,
+}
+
+/// What one step of a search brought.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SearchStep {
+    pub found: Vec<Found>,
+    pub collisions: Vec<Collision>,
+    pub done: u32,
+    pub total: u32,
+    pub next: Option<Vec<u8>>,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Snapshot {
     pub measurements: Vec<Measurement>,

@@ -1,10 +1,10 @@
 //! What is written reads back as the same, and no text makes reading panic.
 
 use polymeter_transcript::{
-    Content, ControlOutcome, Credit, Decimal, Difference, Diversification, DriverError, Entry,
-    Evidence, Explanation, Fault, Identity, Key, Level, LocalTime, Measurement, Opening, Order,
-    Outcome, Player, Purchase, Receipt, Refusal, Request, SellOutcome, SetOutcome, Snapshot, Step,
-    Told, Transcript, Value, VaultAct, rendered,
+    Collision, Content, ControlOutcome, Credit, Decimal, Difference, Diversification, DriverError,
+    Entry, Evidence, Explanation, Fault, Found, Identity, Key, Level, LocalTime, Measurement,
+    Opening, Order, Outcome, Player, Purchase, Receipt, Refusal, Request, SearchStep, SellOutcome,
+    SetOutcome, Snapshot, Step, Told, Transcript, Value, VaultAct, rendered,
 };
 use proptest::collection::vec;
 use proptest::option;
@@ -86,6 +86,12 @@ fn request() -> impl Strategy<Value = Request> {
         }),
         (told(), extras()).prop_map(|(told, extras)| Request::SetParameters(told, extras)),
         blob().prop_map(Request::Decode),
+        (told(), text(), option::of(blob()), any::<u32>()).prop_map(
+            |(told, way, position, questions)| {
+                let told = Told { address: String::new(), ..told };
+                Request::Search { told, way, position, questions }
+            }
+        ),
     ]
 }
 
@@ -161,6 +167,26 @@ fn measurements() -> impl Strategy<Value = Vec<Measurement>> {
     vec(one, 0..3)
 }
 
+fn search_step() -> impl Strategy<Value = SearchStep> {
+    let found = (text(), text(), extras()).prop_map(|(address, model, extras)| Found {
+        address,
+        model,
+        extras,
+    });
+    let collision = (text(), text(), any::<bool>())
+        .prop_map(|(asked, detail, narrowed)| Collision { asked, detail, narrowed });
+    let counts = (any::<u32>(), any::<u32>(), option::of(blob()));
+    (vec(found, 0..3), vec(collision, 0..3), counts).prop_map(
+        |(found, collisions, (done, total, next))| SearchStep {
+            found,
+            collisions,
+            done,
+            total,
+            next,
+        },
+    )
+}
+
 fn outcome() -> impl Strategy<Value = Outcome> {
     prop_oneof![
         (text(), text(), extras()).prop_map(|(address, model, extras)| Outcome::Identity(
@@ -182,6 +208,7 @@ fn outcome() -> impl Strategy<Value = Outcome> {
             Outcome::Explanation(Ok(Explanation { address, measurements, extras }))
         }),
         text().prop_map(|why| Outcome::Explanation(Err(why))),
+        search_step().prop_map(Outcome::Search),
         refusal().prop_map(|Refusal { code, detail, device_code }| Outcome::Error(DriverError {
             code,
             detail,

@@ -8,7 +8,7 @@ use polymeter_domain::{
     ControlOutcome, Credit, CustomerNumber, Delivery, Evidence, LocalTime, MeterAddress, Purchase,
     PurchaseCount, Quantity, Snapshot, SupplyCommand, Value,
 };
-use polymeter_runtime::{CallError, Device, Driver, Identity, Moment, Opening, SetOutcome};
+use polymeter_runtime::{Acted, CallError, Device, Driver, Identity, Moment, Opening, SetOutcome};
 use polymeter_transport::LineLease;
 
 /// One call, arguments included.
@@ -30,10 +30,24 @@ pub enum Answer {
     Identity(Identity),
     Snapshot(Snapshot),
     Evidence(Evidence),
-    Delivery(Delivery),
-    Control(ControlOutcome),
-    Set(SetOutcome),
+    Delivery(Acted<Delivery>),
+    Control(Acted<ControlOutcome>),
+    Set(Acted<SetOutcome>),
     Failed(CallError),
+}
+
+impl Answer {
+    /// What the driver itself did wrong, whatever the line was like: a trap, a limit, a value that
+    /// cannot be, or a yes or no that the host did not believe.
+    pub fn fault(&self) -> Option<String> {
+        match self {
+            Answer::Identity(_) | Answer::Snapshot(_) | Answer::Evidence(_) => None,
+            Answer::Delivery(acted) => acted.fault.clone(),
+            Answer::Control(acted) => acted.fault.clone(),
+            Answer::Set(acted) => acted.fault.clone(),
+            Answer::Failed(error) => error.is_fault().then(|| error.to_string()),
+        }
+    }
 }
 
 /// One device and one call of it.
@@ -100,22 +114,22 @@ impl Scene {
             Act::Open { customer, purchase } => match number(customer) {
                 Ok(customer) => {
                     let opening = Opening { customer, purchase: *purchase };
-                    Answer::Delivery(driver.open(line, &device, moment, &opening).await.outcome)
+                    Answer::Delivery(driver.open(line, &device, moment, &opening).await)
                 }
                 Err(error) => made_up(driver, &error.to_string()),
             },
             Act::Sell { customer, purchase } => match number(customer) {
-                Ok(customer) => Answer::Delivery(
-                    driver.sell(line, &device, moment, &customer, *purchase).await.outcome,
-                ),
+                Ok(customer) => {
+                    Answer::Delivery(driver.sell(line, &device, moment, &customer, *purchase).await)
+                }
                 Err(error) => made_up(driver, &error.to_string()),
             },
-            Act::Clear => Answer::Delivery(driver.clear(line, &device, moment).await.outcome),
+            Act::Clear => Answer::Delivery(driver.clear(line, &device, moment).await),
             Act::Control { command } => {
-                Answer::Control(driver.control(line, &device, moment, *command, None).await.outcome)
+                Answer::Control(driver.control(line, &device, moment, *command, None).await)
             }
             Act::Set { values } => {
-                Answer::Set(driver.set_parameters(line, &device, moment, values).await.outcome)
+                Answer::Set(driver.set_parameters(line, &device, moment, values).await)
             }
         }
     }

@@ -10,7 +10,7 @@ use polymeter_domain::{
     ControlOutcome, Credit, Decimal, Delivery, Evidence, Quality, Quantity, Receipt, Snapshot,
     SupplyCommand, SupplyState, Value,
 };
-use polymeter_runtime::{CallError, SetOutcome};
+use polymeter_runtime::{Acted, CallError, SetOutcome};
 
 /// OBIS code of what the purse holds, as codes::register::CREDIT_REMAINING of the SDK has it.
 const CREDIT_REMAINING: &str = "0.0.19.10.0.255";
@@ -43,7 +43,7 @@ pub fn complaints(ended: &Ended<'_>) -> Vec<String> {
     if frames > allowed {
         wrong.push(format!("{frames} frames that add credit in one call, {allowed} allowed"));
     }
-    wrong.extend(ended.broken());
+    wrong.extend(ended.answer.fault());
     wrong.extend(match ended.answer {
         Answer::Failed(error) => ended.failed(error),
         Answer::Identity(identity) => {
@@ -51,9 +51,9 @@ pub fn complaints(ended: &Ended<'_>) -> Vec<String> {
         }
         Answer::Snapshot(snapshot) => ended.snapshot(snapshot),
         Answer::Evidence(evidence) => ended.evidence(evidence),
-        Answer::Delivery(delivery) => ended.delivery(delivery),
-        Answer::Control(outcome) => ended.control(outcome),
-        Answer::Set(outcome) => ended.set(outcome),
+        Answer::Delivery(acted) => ended.delivery(&acted.outcome),
+        Answer::Control(acted) => ended.control(&acted.outcome),
+        Answer::Set(acted) => ended.set(&acted.outcome),
     });
     if !ended.act.changes() && (ended.money(ended.before) != ended.money(ended.after)) {
         wrong.push("a call that only asks has changed the purse".to_owned());
@@ -66,42 +66,19 @@ pub fn is_unsupported(answer: &Answer) -> bool {
     match answer {
         Answer::Failed(CallError::Driver { code, .. }) => *code == UNSUPPORTED,
         Answer::Failed(CallError::Unable { .. }) => true,
-        Answer::Delivery(Delivery::NotSent(_))
-        | Answer::Control(ControlOutcome::NotSent(_))
-        | Answer::Set(SetOutcome::NotSent(_)) => true,
-        Answer::Delivery(Delivery::Refused(refusal))
-        | Answer::Control(ControlOutcome::Refused(refusal))
-        | Answer::Set(SetOutcome::Refused(refusal)) => refusal.code == NO_SUCH_FUNCTION,
+        Answer::Delivery(Acted { outcome: Delivery::NotSent(_), .. })
+        | Answer::Control(Acted { outcome: ControlOutcome::NotSent(_), .. })
+        | Answer::Set(Acted { outcome: SetOutcome::NotSent(_), .. }) => true,
+        Answer::Delivery(Acted { outcome: Delivery::Refused(refusal), .. })
+        | Answer::Control(Acted { outcome: ControlOutcome::Refused(refusal), .. })
+        | Answer::Set(Acted { outcome: SetOutcome::Refused(refusal), .. }) => {
+            refusal.code == NO_SUCH_FUNCTION
+        }
         _ => false,
     }
 }
 
 impl Ended<'_> {
-    /// Traps and limits are wrong on any line. Where the ending is an outcome and not an error, the
-    /// host's words tell.
-    fn broken(&self) -> Option<String> {
-        let text = match self.answer {
-            Answer::Failed(
-                error @ (CallError::Trap { .. }
-                | CallError::Limit { .. }
-                | CallError::BadResult { .. }),
-            ) => return Some(error.to_string()),
-            Answer::Delivery(Delivery::Unknown(text) | Delivery::NotSent(text))
-            | Answer::Control(ControlOutcome::Unknown(text) | ControlOutcome::NotSent(text))
-            | Answer::Set(SetOutcome::Unknown(text) | SetOutcome::NotSent(text)) => text,
-            _ => return None,
-        };
-        // The last two: the host did not believe the driver.
-        let marks = [
-            " trapped: ",
-            ": limit ",
-            " returned ",
-            " claims success",
-            " reports a refusal, but nothing came back",
-        ];
-        marks.iter().any(|mark| text.contains(mark)).then(|| text.clone())
-    }
-
     fn failed(&self, error: &CallError) -> Vec<String> {
         let told = matches!(error, CallError::Driver { .. });
         if self.disturbed || !told { Vec::new() } else { vec![format!("on a good line: {error}")] }

@@ -38,7 +38,9 @@ use chance::Chance;
 use device::Program;
 use polymeter_domain::VendorCode;
 use polymeter_package::Manifest;
-use polymeter_runtime::{Capability, Driver, DriverConfig, Knob, Limits, Options, Runtime, Vault};
+use polymeter_runtime::{
+    Capability, Driver, DriverConfig, Limits, Options, Runtime, Vault, WantedLimits,
+};
 use polymeter_vault::Secret;
 use settings::{KeyShape, Settings};
 use sha2::{Digest, Sha256};
@@ -68,8 +70,7 @@ pub fn test(project: &Project) -> Result<usize> {
         let manifest = &project.manifest;
         let vendor = vendor(manifest)?;
         let driver = load(project, vendor, &BTreeMap::new(), &BTreeMap::new()).await?;
-        let paper =
-            [paper::description(manifest, vendor, &driver), paper::imports(manifest, &driver)];
+        let paper = [paper::description(manifest, &driver), paper::imports(manifest, &driver)];
         let wrong: Vec<String> = paper.into_iter().flat_map(|case| case.complaints).collect();
         ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
         let transcripts = paper::files(&project.folder).map_err(anyhow::Error::msg)?;
@@ -135,9 +136,9 @@ async fn certified(project: &Project, seed: u64, choice: &Choice) -> Result<Repo
     let mut found = suite::run(&kit, &author, choice).await?;
     let mut cases = std::mem::take(&mut found.cases);
     if choice.only.is_none() {
-        cases.insert(0, paper::description(manifest, vendor, &driver));
+        cases.insert(0, paper::description(manifest, &driver));
         cases.insert(1, paper::imports(manifest, &driver));
-        cases.insert(2, paper::transcripts(&project.folder, &found, driver.abilities().frames));
+        cases.insert(2, paper::transcripts(&project.folder, &found, driver.abilities()));
         cases.insert(3, paper::played(&project.folder, &driver).await);
     }
     let mut report = Report {
@@ -228,6 +229,7 @@ async fn load(
             .with_context(|| format!("`{label}` is no label of the vault"))?;
     }
     let manifest = &project.manifest;
+    let wanted = WantedLimits::of(manifest)?;
     let grants = manifest.imports.iter().map(|import| {
         Capability::from_name(import).with_context(|| format!("there is no import `{import}`"))
     });
@@ -236,23 +238,12 @@ async fn load(
         vendor: Some(vendor.clone()),
         region: None,
         grants: grants.collect::<Result<_>>()?,
-        limits: with_head_room(wanted(manifest)?),
+        limits: with_head_room(wanted.granted()),
+        written: wanted.knobs(),
     };
     // The vendor's own component on the vendor's own machine; a host compiles it apart.
     let runtime = Runtime::new(Options::in_process(vault))?;
     Ok(runtime.load(config, &project.component).await?)
-}
-
-/// The host's defaults, and what driver.toml wants instead. A name that this SDK does not know is one
-/// for a host that does.
-fn wanted(manifest: &Manifest) -> Result<Limits> {
-    let mut limits = Limits::default();
-    for (name, value) in &manifest.limits {
-        if let Some(knob) = Knob::from_name(name) {
-            limits.set(knob, *value).context("[limits] of driver.toml")?;
-        }
-    }
-    Ok(limits)
 }
 
 /// Half of what is counted, three quarters of the memory. Time is left whole: this machine may be a
@@ -262,6 +253,7 @@ fn with_head_room(limits: Limits) -> Limits {
         memory_bytes: limits.memory_bytes / 4 * 3,
         exchanges: limits.exchanges / 2,
         line_bytes: limits.line_bytes / 2,
+        vault_requests: limits.vault_requests / 2,
         log_lines: limits.log_lines / 2,
         result_bytes: limits.result_bytes / 2,
         // A trap is a finding, and the cases after it are to be seen too.

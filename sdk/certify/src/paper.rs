@@ -2,9 +2,8 @@
 //! transcripts that must lie beside it.
 
 use crate::case::Case;
-use polymeter_domain::VendorCode;
 use polymeter_package::{Manifest, Proof};
-use polymeter_runtime::{Description, Driver};
+use polymeter_runtime::{Abilities, Description, Driver};
 use std::collections::BTreeSet;
 use std::path::Path;
 
@@ -24,7 +23,7 @@ fn case(name: &str, complaints: Vec<String>) -> Case {
 }
 
 /// `describe` says what driver.toml says.
-pub fn description(manifest: &Manifest, vendor: &VendorCode, driver: &Driver) -> Case {
+pub fn description(manifest: &Manifest, driver: &Driver) -> Case {
     let described = driver.description();
     let mut wrong = Vec::new();
     let mut compare = |what: &str, told: String, written: String| {
@@ -32,7 +31,13 @@ pub fn description(manifest: &Manifest, vendor: &VendorCode, driver: &Driver) ->
             wrong.push(format!("{what}: describe says {told}, driver.toml {written}"));
         }
     };
-    compare("vendor", described.vendor_code.to_string(), vendor.to_string());
+    let vendors: Vec<&str> = manifest.vendors.iter().map(|it| it.code.as_str()).collect();
+    let one_of_them = if manifest.is_for(&described.vendor_code) {
+        described.vendor_code.to_string()
+    } else {
+        vendors.join(" or ")
+    };
+    compare("vendor", described.vendor_code.to_string(), one_of_them);
     compare("version", described.version.clone(), manifest.version.to_string());
     compare("models", format!("{:?}", described.models), format!("{:?}", manifest.models));
     compare("proof", format!("{:?}", proof(described)), format!("{:?}", manifest.proof));
@@ -113,7 +118,7 @@ pub async fn played(folder: &Path, driver: &Driver) -> Case {
 }
 
 /// Every function that the device can do has a transcript of each ending that it can have.
-pub fn transcripts(folder: &Path, found: &crate::suite::Found, frames: bool) -> Case {
+pub fn transcripts(folder: &Path, found: &crate::suite::Found, abilities: Abilities) -> Case {
     let mut wrong = Vec::new();
     let mut there: BTreeSet<(String, String)> = BTreeSet::new();
     for ending in ENDINGS {
@@ -135,8 +140,9 @@ pub fn transcripts(folder: &Path, found: &crate::suite::Found, frames: bool) -> 
     }
     let has =
         |function: &str, ending: &str| there.contains(&(function.to_owned(), ending.to_owned()));
-    let decode = frames.then_some("decode");
-    for function in found.supported.iter().copied().chain(decode) {
+    let decode = abilities.frames.then_some("decode");
+    let search = abilities.bus.then_some("search");
+    for function in found.supported.iter().copied().chain(decode).chain(search) {
         for ending in ENDINGS {
             let needed = ending != "refused" || ACTS.contains(&function);
             if needed && !has(function, ending) {

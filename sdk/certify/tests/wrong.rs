@@ -67,7 +67,7 @@ fn a_refusal_of_what_was_done_is_found() {
     // The host lets no driver refuse what nobody answered; that it had to is the finding.
     for part in ["sell 1", "set-parameters: alarm 1"] {
         let choice = only(&format!("{part}; answer 1: lost, and the line stays dead"));
-        let complaint = "reports a refusal, but nothing came back on the line";
+        let complaint = "reports a refusal that no device can have told it";
         found("refuses what it does not know", &choice, "lost", complaint);
     }
 }

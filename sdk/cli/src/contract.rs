@@ -6,25 +6,19 @@
 
 use anyhow::{Context, Result, bail, ensure};
 use std::collections::BTreeSet;
+use wasm_encoder::{ComponentSection, CustomSection};
 use wit_component::DecodedWasm;
 
 /// The section's name; its content is the version as text, e.g. "1.1.0".
 pub const SECTION: &str = "polymeter:contract";
 const PACKAGE: &str = "polymeter:driver/";
-/// The id of a custom section (component model, binary format).
-const CUSTOM: u8 = 0;
 
 /// `component` with the section at its end.
 pub fn seal(component: &[u8]) -> Result<Vec<u8>> {
     let version = version(component)?;
-    let mut content = Vec::new();
-    length(SECTION.len(), &mut content)?;
-    content.extend_from_slice(SECTION.as_bytes());
-    content.extend_from_slice(version.as_bytes());
+    let section = CustomSection { name: SECTION.into(), data: version.into_bytes().into() };
     let mut sealed = component.to_vec();
-    sealed.push(CUSTOM);
-    length(content.len(), &mut sealed)?;
-    sealed.extend_from_slice(&content);
+    section.append_to_component(&mut sealed);
     Ok(sealed)
 }
 
@@ -51,21 +45,6 @@ fn version(component: &[u8]) -> Result<String> {
          of wit/",
     )?;
     Ok(version.to_owned())
-}
-
-/// Unsigned LEB128.
-fn length(value: usize, out: &mut Vec<u8>) -> Result<()> {
-    let mut rest = u32::try_from(value).context("a section of 4 GiB")?;
-    loop {
-        // The mask leaves seven bits.
-        let low = u8::try_from(rest & 0x7F)?;
-        rest >>= 7;
-        if rest == 0 {
-            out.push(low);
-            return Ok(());
-        }
-        out.push(low | 0x80);
-    }
 }
 
 #[cfg(test)]
@@ -105,15 +84,5 @@ mod tests {
             &["polymeter:driver/line@1.0.0", "polymeter:driver/log@1.1.0"],
             "the component mixes versions of the contract (1.0.0, 1.1.0)",
         );
-    }
-
-    #[test]
-    fn lengths_are_leb128() {
-        for (value, bytes) in [(0, &[0][..]), (127, &[0x7F]), (128, &[0x80, 1]), (300, &[0xAC, 2])]
-        {
-            let mut out = Vec::new();
-            length(value, &mut out).expect("small");
-            assert_eq!(out, bytes);
-        }
     }
 }

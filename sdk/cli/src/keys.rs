@@ -4,7 +4,6 @@
 //! has a password unless its owner said otherwise in so many words.
 
 use anyhow::{Context, Result, bail, ensure};
-use polymeter_package::limits::COMPONENT_BYTES;
 use polymeter_package::{PublicKey, Role, Sealed, SecretKey};
 use std::io::Write;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
@@ -81,7 +80,7 @@ pub fn password(is_new: bool) -> Result<String> {
 
 /// Signs the package `file` in its place.
 pub fn sign(file: &Path, role: Role, key: &SecretKey) -> Result<()> {
-    let signed = Sealed::read_file(file, COMPONENT_BYTES)?.sign(role, key)?;
+    let signed = Sealed::read_file(file)?.sign(role, key)?;
     signed.write_file(file).with_context(|| format!("writing {}", file.display()))
 }
 
@@ -89,7 +88,7 @@ pub fn sign(file: &Path, role: Role, key: &SecretKey) -> Result<()> {
 pub fn attach(file: &Path, role: Role, signature: &Path) -> Result<()> {
     let text = std::fs::read_to_string(signature)
         .with_context(|| format!("reading {}", signature.display()))?;
-    let signed = Sealed::read_file(file, COMPONENT_BYTES)?.with_signature(role, &text)?;
+    let signed = Sealed::read_file(file)?.with_signature(role, &text)?;
     signed.write_file(file).with_context(|| format!("writing {}", file.display()))
 }
 
@@ -132,7 +131,7 @@ mod tests {
             counter_signer: None,
             allow_unsigned: false,
         };
-        let package = Sealed::read_file(&file, COMPONENT_BYTES).expect("reads").open(&trust);
+        let package = Sealed::read_file(&file).expect("reads").open(&trust);
         let signer = public.id();
         let expected = Verdict::Signed { signer, counter_signer: None };
         assert_eq!(package.expect("signed").verdict, expected);

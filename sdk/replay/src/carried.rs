@@ -1,6 +1,9 @@
 //! The guest's values as a transcript's and back.
 
-polymeter_transcript::conversions!(polymeter_driver::bindings);
+polymeter_transcript::conversions!(
+    polymeter_driver::bindings,
+    polymeter_driver::bindings::bus_search::exports::polymeter::driver::bus
+);
 
 /// A value in its typed form, e.g. `number:186e-2`.
 pub fn value_text(value: &polymeter_driver::Value) -> String {

@@ -104,6 +104,9 @@ pub fn perform<D: MeterDriver>(host: &mut dyn Host, request: &Request) -> Outcom
             D::set_parameters(host, &told.carried(), &parameters.carried()).carried()
         }
         Request::Decode(frame) => D::decode(&frame).carried(),
+        Request::Search { told, way, position, questions } => {
+            D::search(host, &told.carried(), &way, position.as_deref(), questions).carried()
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 
 use anyhow::{Context, Result};
 use polymeter_runtime::{Capability, Driver, DriverConfig, Limits, Options, Runtime, Vault};
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -36,5 +37,6 @@ pub fn config(name: &str, limits: Limits) -> DriverConfig {
         region: None,
         grants: vec![Capability::Line, Capability::Vault, Capability::Log],
         limits,
+        written: BTreeSet::new(),
     }
 }

@@ -6,6 +6,7 @@
 
 mod api;
 pub mod gallery;
+pub mod halo;
 pub mod money;
 mod program;
 mod site;

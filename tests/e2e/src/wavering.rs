@@ -5,7 +5,6 @@
 
 use crate::{Api, Site};
 use anyhow::{Context, Result, ensure};
-use polymeter_package::limits::COMPONENT_BYTES;
 use polymeter_package::{Parts, Role, Sealed, SecretKey, Transcript};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -63,7 +62,7 @@ fn made(site: &Site, digit: u8, is_signed: bool) -> Result<PathBuf> {
 /// The DL/T 645 driver's package with another component and version, signed anew.
 pub fn repack(component: Vec<u8>, version: &str, imports: &str, is_signed: bool) -> Result<Sealed> {
     let built = crate::drivers()?.join(format!("{DRIVER}.pmdriver"));
-    let built = Sealed::read_file(&built, COMPONENT_BYTES)?.open_unchecked()?;
+    let built = Sealed::read_file(&built)?.open_unchecked()?;
     let manifest = crate::root().join("drivers").join(DRIVER).join("driver.toml");
     let manifest = std::fs::read_to_string(manifest)?;
     let own = format!("version = \"{}\"", built.manifest.version);
@@ -75,11 +74,13 @@ pub fn repack(component: Vec<u8>, version: &str, imports: &str, is_signed: bool)
         transcript.text = transcript.text.replace(&was, &format!("version={version}"));
         transcript
     };
+    // The wavering one cannot search.
+    let is_of_it = |transcript: &Transcript| !transcript.text.contains("call: search");
     let parts = Parts {
         manifest: manifest.replacen(&own, &format!("version = \"{version}\""), 1),
         component,
         readme: built.readme,
-        transcripts: built.transcripts.into_iter().map(described).collect(),
+        transcripts: built.transcripts.into_iter().filter(is_of_it).map(described).collect(),
         licences: built.licences,
     };
     let sealed = Sealed::pack("repacked.pmdriver", parts)?;

@@ -6,7 +6,6 @@ use anyhow::{Context, Result, ensure};
 use e2e::money::{applied, meter_credit};
 use e2e::{ASKED_BEFORE_SALE, METERS, Program, Site};
 use meter_sim::{Fault, FaultKind, On};
-use polymeter_package::limits::COMPONENT_BYTES;
 use polymeter_package::{Parts, Role, Sealed, SecretKey};
 use serde_json::Value;
 use std::os::unix::fs::PermissionsExt;
@@ -64,7 +63,7 @@ fn component_importing(import: &str) -> Vec<u8> {
 fn packed(component: &[u8], edit: impl Fn(String) -> String) -> Result<Sealed> {
     let face = std::fs::read_to_string(e2e::root().join("drivers/dlt645-2007/driver.toml"))?;
     let built = e2e::drivers()?.join("dlt645-2007.pmdriver");
-    let transcripts = Sealed::read_file(&built, COMPONENT_BYTES)?.open_unchecked()?.transcripts;
+    let transcripts = Sealed::read_file(&built)?.open_unchecked()?.transcripts;
     let parts = Parts {
         manifest: edit(face),
         component: component.to_vec(),

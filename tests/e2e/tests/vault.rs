@@ -2,6 +2,7 @@
 //! in nothing that the program prints, writes or leaves behind.
 
 use anyhow::{Context, Result, ensure};
+use e2e::money::{applied, until_settled};
 use e2e::{METERS, PURSE_KEY, Site, binary, write_private};
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
@@ -243,6 +244,31 @@ async fn a_key_of_another_region_is_not_seen() -> Result<()> {
     set("HZ")?;
     check(&run(&["reconcile"])?, 0, &[])?;
     Ok(())
+}
+
+/// A key that is changed beside the running program is the one that the next sale is made with.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_running_program_takes_a_rotated_key() -> Result<()> {
+    let (site, program) = Site::new().await?;
+    let api = site.api(&program);
+    let meter_id = site.meter_id(&api, &METERS[0]).await?;
+    let sold = async |paid: &str| -> Result<String> {
+        until_settled(&api, &uuid::Uuid::now_v7().to_string(), &meter_id, paid).await
+    };
+    ensure!(sold("1.00").await? == "confirmed");
+    let rotate = |source: &[&str], version: &str| -> Result<()> {
+        let words = [&["vault", "rotate", "DLT645", "purse"], source].concat();
+        let ended = polymeter(&site.config, &words, &[], PURSE_KEY)?;
+        check(&ended, 0, &[version, "the running program has read the keys anew"])?;
+        Ok(())
+    };
+    rotate(&["--generate"], "version 2")?;
+    let state = sold("2.00").await?;
+    ensure!(state == "refused", "a sale under a key that the meter does not have is {state}");
+    rotate(&["--from", "-"], "version 3")?;
+    ensure!(sold("3.00").await? == "confirmed");
+    ensure!(applied(&site, &METERS[0])? == (2, 400), "{:?}", applied(&site, &METERS[0])?);
+    program.kill().await
 }
 
 const LIBRARY: &str = "/usr/lib/softhsm/libsofthsm2.so";

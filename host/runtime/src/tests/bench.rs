@@ -6,6 +6,7 @@ use polymeter_domain::{
 };
 use polymeter_transport::{Endpoint, Line, LineLease, LineSettings, Priority};
 use polymeter_vault::{Kind, Secret};
+use std::collections::BTreeSet;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -52,6 +53,7 @@ pub(super) fn config(limits: Limits) -> DriverConfig {
         region: None,
         grants: vec![Capability::Line, Capability::Vault, Capability::Log],
         limits,
+        written: BTreeSet::new(),
     }
 }
 

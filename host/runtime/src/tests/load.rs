@@ -1,9 +1,11 @@
 //! What is refused before it runs, and with which sentence.
 
 use super::bench::{ample, component, config, runtime};
+use crate::contract::SECTION;
 use crate::{Abilities, Capability, DriverConfig, Limits, Proof};
-use polymeter_domain::{Quantity, VendorCode};
+use polymeter_domain::Quantity;
 use std::time::Duration;
+use wasm_encoder::{ComponentSection, CustomSection, Encode};
 
 async fn check(config: DriverConfig, component: &[u8], sentence: &str) {
     let error = runtime().load(config, component).await.expect_err("refused");
@@ -17,23 +19,19 @@ fn importing(name: &str) -> Vec<u8> {
 
 /// `component`, saying that it was built for `contract`.
 fn built_for(contract: &str, mut component: Vec<u8>) -> Vec<u8> {
-    let name = "polymeter:contract";
-    let length = |bytes: usize| u8::try_from(bytes).expect("fits a single LEB128 byte");
-    component.extend([0, length(1 + name.len() + contract.len()), length(name.len())]);
-    component.extend(name.as_bytes());
-    component.extend(contract.as_bytes());
+    let section = CustomSection { name: SECTION.into(), data: contract.as_bytes().into() };
+    section.append_to_component(&mut component);
     component
 }
 
 /// The preamble, a type section with an empty instance type, and one import (10) or export (11).
 fn external(section: u8, name: &str, kind: &[u8]) -> Vec<u8> {
-    let length = |bytes: usize| u8::try_from(bytes).expect("fits a single LEB128 byte");
-    let mut body = vec![1, 0, length(name.len())];
-    body.extend_from_slice(name.as_bytes());
+    let mut body = vec![1, 0];
+    name.encode(&mut body);
     body.extend_from_slice(kind);
     let mut bytes = b"\0asm\x0d\0\x01\0\x07\x03\x01\x42\0".to_vec();
-    bytes.extend_from_slice(&[section, length(body.len())]);
-    bytes.extend_from_slice(&body);
+    bytes.push(section);
+    body.encode(&mut bytes);
     bytes
 }
 
@@ -165,17 +163,6 @@ async fn what_is_no_whole_component_is_refused() {
     let nonsense = external(11, "polymeter:driver/info@1.0.0", &[1, 0, 0]);
     let nonsense = built_for("1.0.0", nonsense);
     check(config(ample()), &nonsense, "driver misbehaving does not fit contract 1.1.0: ").await;
-}
-
-#[tokio::test]
-async fn the_vendor_code_must_be_the_configured_one() {
-    let vendor = VendorCode::new("ACREL").ok();
-    check(
-        DriverConfig { vendor, ..config(ample()) },
-        component(),
-        "driver misbehaving is for vendor MISBEHAVING, its [[driver]] entry says vendor = \"ACREL\"",
-    )
-    .await;
 }
 
 #[tokio::test]

@@ -1,10 +1,12 @@
 //! A package whose component is not what its `driver.toml` says is refused, and told which.
 
 use super::bench::{ample, component, config, runtime};
-use crate::LoadError;
+use crate::{Driver, DriverConfig, Knob, Limits, LoadError};
+use polymeter_domain::VendorCode;
 use polymeter_package::{Package, Parts, Sealed};
+use std::sync::Arc;
 
-pub(super) const MANIFEST: &str = r#"name = "misbehaving"
+pub(crate) const MANIFEST: &str = r#"name = "misbehaving"
 version = "0.1.0"
 contract = "1.1.0"
 models = ["any"]
@@ -77,4 +79,70 @@ async fn a_component_is_held_to_its_manifest() {
     );
     let error = load(&with_parameter).await.expect_err("more parameters").to_string();
     assert!(error.contains("its list of parameters is x, the component says ;"), "{error}");
+}
+
+/// A vendor beside the one that the component says it is of.
+const SECOND: &str = "[[vendor]]\ncode = \"SECOND\"\nname-en = \"Second\"\nname-zh = \"二\"\n";
+
+async fn load_for(vendor: &str, manifest: &str) -> Result<Arc<Driver>, LoadError> {
+    let vendor = VendorCode::new(vendor).ok();
+    runtime().load_package(DriverConfig { vendor, ..config(ample()) }, &package(manifest)).await
+}
+
+#[tokio::test]
+async fn a_driver_for_several_vendors_serves_the_configured_one() {
+    let both = format!("{MANIFEST}{SECOND}");
+    for configured in ["MISBEHAVING", "SECOND"] {
+        let driver = load_for(configured, &both).await.expect("one of its vendors");
+        assert_eq!(driver.vendor().as_str(), configured);
+        assert_eq!(driver.description().vendor_code.as_str(), "MISBEHAVING");
+    }
+    let error = load_for("THIRD", &both).await.expect_err("not one of its vendors");
+    assert_eq!(
+        error.to_string(),
+        "driver misbehaving is for MISBEHAVING or SECOND, its [[driver]] entry says vendor = \
+         \"THIRD\": correct one of them"
+    );
+    let other = MANIFEST.replace("\"MISBEHAVING\"", "\"SECOND\"");
+    let error = load_for("SECOND", &other).await.expect_err("it says that it is another's");
+    assert!(
+        error.to_string().contains("its vendor is SECOND, the component says MISBEHAVING;"),
+        "{error}"
+    );
+}
+
+/// What became of a driver whose package wants `wanted` and whose configuration is `written`.
+async fn limits(written: &[(Knob, u64)], wanted: &str) -> Result<Limits, String> {
+    let mut config = config(ample());
+    for (knob, value) in written {
+        config.limits.set(*knob, *value).expect("in range");
+        config.written.insert(*knob);
+    }
+    let manifest = format!("{MANIFEST}[limits]\n{wanted}");
+    let loaded = runtime().load_package(config, &package(&manifest)).await;
+    loaded.map(|driver| driver.limits().clone()).map_err(|error| error.to_string())
+}
+
+#[tokio::test]
+async fn what_a_package_wants_is_held_to_what_the_admin_wrote() {
+    let given = limits(&[], "exchanges = 7").await.expect("less than the default");
+    assert_eq!(given, Limits { exchanges: 7, ..ample() });
+    let more = limits(&[], "exchanges = 65").await.expect_err("more than the default");
+    assert_eq!(
+        more,
+        "driver misbehaving wants more than the host gives by default: exchanges = 65 (default \
+         64); if you agree, add this line to [[driver]] misbehaving: limits = { exchanges = 65 }"
+    );
+    let agreed = limits(&[(Knob::Exchanges, 65)], "exchanges = 65").await.expect("agreed to");
+    assert_eq!(agreed.exchanges, 65);
+    let less = limits(&[(Knob::Exchanges, 3)], "exchanges = 65").await.expect("less than wanted");
+    assert_eq!(less.exchanges, 3);
+    // It is held to its own size before anything is compiled, whichever of them said it.
+    for (written, wanted) in [(vec![], "component-bytes = 9"), (vec![9], "component-bytes = 10")] {
+        let written: Vec<_> = written.into_iter().map(|it| (Knob::ComponentBytes, it)).collect();
+        let large = limits(&written, wanted).await.expect_err("larger than that");
+        assert!(large.contains("over the limit component-bytes of 9:"), "{large}");
+    }
+    let unknown = limits(&[], "colour = 9").await.expect_err("no such limit");
+    assert!(unknown.contains("`colour`, which this host does not have"), "{unknown}");
 }

@@ -4,7 +4,7 @@
 mod bench;
 mod containment;
 mod load;
-mod manifest;
+pub(crate) mod manifest;
 mod money;
 mod old_contract;
 mod pages;

@@ -3,8 +3,10 @@
 use crate::bench::vendor;
 use crate::{Capability, DriverConfig, Limits, Options, Runtime, Vault};
 use polymeter_runtime::Worker;
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::OnceLock;
+use wasm_encoder::{ComponentSection, CustomSection, Encode};
 
 /// The worker that cargo built beside this test.
 pub fn worker() -> Worker {
@@ -30,6 +32,7 @@ pub fn config(name: &str, limits: Limits) -> DriverConfig {
         region: None,
         grants: vec![Capability::Line, Capability::Vault, Capability::Log],
         limits,
+        written: BTreeSet::new(),
     }
 }
 
@@ -101,19 +104,14 @@ pub fn laborious(bytes: usize) -> Vec<u8> {
 
 /// `component` with one more custom section.
 pub fn with_custom_section(component: &[u8], name: &str, data: &[u8]) -> Vec<u8> {
-    let content = [leb(name.len()), name.as_bytes().to_vec(), data.to_vec()].concat();
-    [component.to_vec(), vec![0], leb(content.len()), content].concat()
+    let mut component = component.to_vec();
+    let section = CustomSection { name: name.into(), data: data.into() };
+    section.append_to_component(&mut component);
+    component
 }
 
-fn leb(mut number: usize) -> Vec<u8> {
+fn leb(number: usize) -> Vec<u8> {
     let mut bytes = Vec::new();
-    loop {
-        let low = u8::try_from(number & 0x7f).expect("seven bits");
-        number >>= 7;
-        if number == 0 {
-            bytes.push(low);
-            return bytes;
-        }
-        bytes.push(low | 0x80);
-    }
+    number.encode(&mut bytes);
+    bytes
 }

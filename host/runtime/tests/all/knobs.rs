@@ -47,6 +47,7 @@ async fn bite(knob: Knob) -> (Limits, String) {
         Knob::Wall => read(with(knob, 200), "wait-forever").await,
         Knob::Exchanges => read(with(knob, 3), "send-forever").await,
         Knob::LineBytes => read(with(knob, 1_000), "send-forever").await,
+        Knob::VaultRequests => read(with(knob, 5), "random-forever").await,
         Knob::LogLines => logged(with(knob, 3), "log-flood").await,
         Knob::LogLineBytes => logged(with(knob, 12), "log-long").await,
         Knob::LogLinesPerSecond => {

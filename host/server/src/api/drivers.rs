@@ -299,6 +299,11 @@ async fn upgrade(
     Ok(Json(app.drivers.upgrade(&name, &candidate, &who.0).await?.into()))
 }
 
+/// Over the control socket only: who can reach it can read the vault's file.
+async fn reread_vault(State(app): State<App>, who: Asker) -> Result<Json<Changed>, ApiError> {
+    Ok(Json(app.drivers.reread_vault(&who.0).await?.into()))
+}
+
 /// Drivers, trials and lines in numbers, in Prometheus' text format.
 #[utoipa::path(get, path = "/metrics", tag = "system", responses(
     (status = 200, description = "Text format 0.0.4", body = String, content_type = "text/plain"),
@@ -326,6 +331,7 @@ pub fn control_router(app: &App) -> Router {
     let (shared, _) = routes().split_for_parts();
     shared
         .route("/control/drivers/{name}/upgrade", post(upgrade))
+        .route("/control/vault", post(reread_vault))
         .route("/control/meters/{serial_number}/trace", read(super::conversations::of_serial))
         .layer(Extension(Actor::System))
         .layer(axum::middleware::from_fn(super::error::finish))

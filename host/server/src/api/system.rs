@@ -64,7 +64,7 @@ impl From<&runtime::Driver> for Driver {
         ];
         Driver {
             name: driver.name().to_owned(),
-            vendor: described.vendor_code.to_string(),
+            vendor: driver.vendor().to_string(),
             title: described.name.clone(),
             version: described.version.clone(),
             models: described.models.clone(),

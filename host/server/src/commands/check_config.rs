@@ -18,7 +18,7 @@ pub async fn run(file: &Path) -> Result<(), Failure> {
     );
     for driver in drivers {
         let described = driver.description();
-        println!("  {} {} for {}", driver.name(), described.version, described.vendor_code);
+        println!("  {} {} for {}", driver.name(), described.version, driver.vendor());
     }
     Ok(())
 }

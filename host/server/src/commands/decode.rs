@@ -7,7 +7,6 @@ use super::{Failure, print_json};
 use crate::api::values::{self, DeviceValue, MeasurementJson};
 use crate::app;
 use crate::config::Config;
-use polymeter_package::limits::COMPONENT_BYTES;
 use polymeter_package::{EXTENSION, Sealed};
 use polymeter_runtime::Explanation;
 use serde::Serialize;
@@ -43,8 +42,8 @@ pub async fn run(
 ) -> Result<(), Failure> {
     let frame = bytes(words)?;
     let file = find(config, folder, name)?;
-    let package = Sealed::read_file(&file, COMPONENT_BYTES)?.open_unchecked()?;
-    let driver = app::load_unconfigured(&package).await?;
+    let package = Sealed::read_file(&file)?.open_unchecked()?;
+    let driver = app::load_unconfigured(&package, None).await?;
     let explanation = driver.decode(&frame).await?;
     print_json(&Explained::new(name, &explanation))
 }

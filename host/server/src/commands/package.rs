@@ -7,8 +7,8 @@ use super::{Failure, print_json};
 use crate::app;
 use crate::config::Config;
 use polymeter_domain::VendorCode;
-use polymeter_package::limits::COMPONENT_BYTES;
-use polymeter_package::{Package, PublicKey, Role, Sealed, Trust, Verdict};
+use polymeter_package::{Manifest, Package, PublicKey, Role, Sealed, Trust, Verdict};
+use polymeter_runtime::{WantedLimit, WantedLimits};
 use serde_json::{Value, json};
 use std::path::Path;
 
@@ -24,10 +24,10 @@ pub struct Wanted {
 /// Signature, manifest, and a component that is what the manifest says: it is compiled and asked to
 /// describe itself, without line and keys.
 pub async fn verify(config: &Path, file: &Path, wanted: &Wanted) -> Result<(), Failure> {
-    let sealed = Sealed::read_file(file, COMPONENT_BYTES)?;
+    let sealed = Sealed::read_file(file)?;
     let trust = trust(config, &sealed, wanted)?;
     let package = sealed.open(&trust)?;
-    let driver = app::load_unconfigured(&package).await?;
+    let driver = app::load_unconfigured(&package, None).await?;
     let signed = match &package.verdict {
         Verdict::Signed { signer, counter_signer: None } => format!("signed by key {signer}"),
         Verdict::Signed { signer, counter_signer: Some(second) } => {
@@ -90,7 +90,7 @@ fn public_key(text: &str) -> Result<PublicKey, Failure> {
 
 /// Everything that can be said of a file without running it.
 pub fn inspect(file: &Path) -> Result<(), Failure> {
-    let sealed = Sealed::read_file(file, COMPONENT_BYTES)?;
+    let sealed = Sealed::read_file(file)?;
     let counter = sealed.claimed(Role::Operator);
     let package = sealed.open_unchecked()?;
     let mut shown = facts(&package)?;
@@ -98,6 +98,23 @@ pub fn inspect(file: &Path) -> Result<(), Failure> {
         shown["counter_signature"] = json!({ "key": key.to_string(), "is_checked": false });
     }
     print_json(&shown)
+}
+
+/// Each limit that it wants beside the host's own, or why none of them can be had.
+fn limits(manifest: &Manifest) -> Value {
+    match WantedLimits::of(manifest) {
+        Ok(wanted) => wanted.list().iter().map(limit).collect(),
+        Err(bad) => Value::String(bad.to_string()),
+    }
+}
+
+fn limit(limit: &WantedLimit) -> Value {
+    json!({
+        "name": limit.knob.name(),
+        "wants": limit.wants,
+        "default": limit.default,
+        "needs_consent": limit.needs_consent(),
+    })
 }
 
 /// A package as JSON. A signature that was not judged is told as a claim.
@@ -121,6 +138,7 @@ pub fn facts(package: &Package) -> Result<Value, Failure> {
         "signature": vendor,
         "counter_signature": counter,
         "imports": imports,
+        "limits": limits(&package.manifest),
         "component_bytes": package.component.len(),
         "transcripts": package.transcripts.iter().map(|it| it.member()).collect::<Vec<_>>(),
         "licences": package.licences.iter().map(|it| it.name.as_str()).collect::<Vec<_>>(),

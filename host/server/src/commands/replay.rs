@@ -7,7 +7,6 @@ use super::decode::find;
 use crate::app;
 use crate::config::Config;
 use polymeter_package::Sealed;
-use polymeter_package::limits::COMPONENT_BYTES;
 use polymeter_runtime::transcript::Transcript;
 use polymeter_runtime::{Driver, replay};
 use std::path::{Path, PathBuf};
@@ -61,6 +60,6 @@ async fn load(config: &Path, folder: Option<PathBuf>, name: &str) -> Result<Arc<
     }
     let file = Path::new(name);
     let file = if file.is_file() { file.to_owned() } else { find(config, folder, name)? };
-    let package = Sealed::read_file(&file, COMPONENT_BYTES)?.open_unchecked()?;
-    Ok(app::load_unconfigured(&package).await?)
+    let package = Sealed::read_file(&file)?.open_unchecked()?;
+    Ok(app::load_unconfigured(&package, None).await?)
 }

@@ -6,7 +6,10 @@
 //! Not here: what a driver may do with a key (`polymeter-vault`).
 
 use super::Failure;
-use crate::config::{Store, VaultEntry};
+use crate::api::drivers::Changed;
+use crate::app::chain;
+use crate::config::{Config, Store, VaultEntry};
+use crate::control::{Client, ControlError};
 use crate::vault;
 use clap::{Args, Subcommand};
 use polymeter_domain::{Region, VendorCode};
@@ -14,6 +17,7 @@ use polymeter_vault::{
     Cost, KeyFile, KeyId, KeyInfo, Kind, Label, Secret, StoreError, Token, Unlock, Use,
     generated_passphrase, private_bytes, secret_from, write_private,
 };
+use serde_json::json;
 use std::path::{Path, PathBuf};
 
 #[derive(Debug, Subcommand)]
@@ -112,19 +116,43 @@ fn kind(text: &str) -> Result<Kind, String> {
     Kind::from_word(text).ok_or_else(|| format!("known are {}", known()))
 }
 
-pub fn run(config: &Path, command: VaultCommand) -> Result<(), Failure> {
+pub async fn run(config: &Path, command: VaultCommand) -> Result<(), Failure> {
     vault::guard();
     let entry = VaultEntry::read(config)?;
     match command {
         VaultCommand::Init { generate_unlock } => init(&entry, generate_unlock),
         VaultCommand::Add { name, kind, derive_only, source } => {
             let usage = if derive_only { Use::DeriveOnly } else { Use::Anything };
-            add(&entry, &name.id(), kind, usage, &source)
+            add(&entry, &name.id(), kind, usage, &source)?;
+            tell_running(config).await
         }
         VaultCommand::List => list(&entry),
-        VaultCommand::Rotate { name, source } => rotate(&entry, &name.id(), &source),
+        VaultCommand::Rotate { name, source } => {
+            rotate(&entry, &name.id(), &source)?;
+            tell_running(config).await
+        }
         VaultCommand::ExportBackup { file, unlock } => export(&entry, &file, &unlock),
-        VaultCommand::ImportBackup { file, unlock } => import(&entry, &file, &unlock),
+        VaultCommand::ImportBackup { file, unlock } => {
+            import(&entry, &file, &unlock)?;
+            tell_running(config).await
+        }
+    }
+}
+
+/// Has the program that serves, if one does, read the keys anew.
+async fn tell_running(config: &Path) -> Result<(), Failure> {
+    let database = Config::database_of(config)?;
+    let reread = Client::of(&database).post::<Changed>("/control/vault", &json!({})).await;
+    match reread {
+        Ok(_) => {
+            println!("the running program has read the keys anew");
+            Ok(())
+        }
+        Err(ControlError::NobodyServes(_)) => Ok(()),
+        Err(error) => Err(Failure::Wrong(format!(
+            "the vault is changed, and the running program goes on with the keys that it had: {}",
+            chain(&error)
+        ))),
     }
 }
 

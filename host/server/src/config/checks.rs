@@ -157,6 +157,7 @@ impl Checker<'_> {
                     region,
                     grants: driver.grant.iter().copied().map(capability).collect(),
                     limits: self.limits(&driver.limits),
+                    written: driver.limits.keys().map(|raw::LimitName(knob)| *knob).collect(),
                 },
                 package,
                 is_enabled: driver.enabled,

@@ -5,7 +5,7 @@
 
 use super::{CandidateEntry, Config, Problem, Problems};
 use polymeter_domain::VendorCode;
-use polymeter_runtime::Capability;
+use polymeter_runtime::{Capability, Knob};
 use polymeter_service::Thresholds;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -38,6 +38,7 @@ pub enum Edit<'a> {
         package: &'a Path,
         vendor: &'a VendorCode,
         grants: &'a [Capability],
+        limits: &'a [(Knob, u64)],
     },
 }
 
@@ -81,13 +82,20 @@ fn apply(document: &mut DocumentMut, file: &Path, change: &Edit<'_>) -> Result<(
         Edit::Enabled { name, is_enabled } => {
             driver(document, name)?.insert("enabled", value(*is_enabled));
         }
-        Edit::New { name, package, vendor, grants } => {
+        Edit::New { name, package, vendor, grants, limits } => {
             let mut table = Table::new();
             table.insert("name", value(*name));
             table.insert(PACKAGE, value(beside(file, package)));
             table.insert("vendor", value(vendor.as_str()));
             let names = grants.iter().map(|grant| grant.name());
             table.insert("grant", value(toml_edit::Array::from_iter(names)));
+            if !limits.is_empty() {
+                let limits = limits.iter().map(|(knob, limit)| {
+                    // What is too large for TOML is too large for every limit.
+                    (knob.name(), i64::try_from(*limit).unwrap_or(i64::MAX))
+                });
+                table.insert("limits", value(toml_edit::InlineTable::from_iter(limits)));
+            }
             tables(document)?.push(table);
         }
     }
@@ -206,12 +214,13 @@ mod tests {
             package: Path::new("b.pmdriver"),
             vendor: &vendor,
             grants: &[Capability::Line, Capability::Log],
+            limits: &[(Knob::MemoryBytes, 67_108_864), (Knob::LogLines, 9)],
         };
         check(
             &change,
             &format!(
                 "+[[driver]]\n+name = \"new\"\n+{PACKAGE} = \"b.pmdriver\"\n+vendor = \"NEW\"\n\
-                 +grant = [\"line\", \"log\"]"
+                 +grant = [\"line\", \"log\"]\n+limits = {{ memory-bytes = 67108864, log-lines = 9 }}"
             ),
         );
     }

@@ -101,7 +101,7 @@ impl Walk<'_> {
             let driver = site::driver_of(service.drivers(), simulated)?;
             let meter = NewMeter {
                 serial_number: simulated.serial_number.to_owned(),
-                vendor: driver.description().vendor_code.clone(),
+                vendor: driver.vendor().clone(),
                 line: simulated.line.to_owned(),
                 address: site::address_of(simulated)?,
                 parameters: Vec::new(),

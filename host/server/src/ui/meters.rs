@@ -299,10 +299,11 @@ fn new_page(
     problems: ByName,
     error: String,
 ) -> PageResult {
-    let vendors = app.service.drivers().into_iter().map(|driver| {
-        let described = driver.description();
-        (described.vendor_code.to_string(), described.name.clone())
-    });
+    let vendors = app
+        .service
+        .drivers()
+        .into_iter()
+        .map(|driver| (driver.vendor().to_string(), driver.description().name.clone()));
     let vendors: Vec<_> = vendors.collect();
     if typed.vendor.is_empty() {
         typed.vendor = vendors.first().map(|(code, _)| code.clone()).unwrap_or_default();

@@ -107,16 +107,9 @@ impl Service {
         Ok(Some(change))
     }
 
-    /// An act on a driver that changes no slot, e.g. the end of its quarantine.
-    pub async fn note_driver(
-        &self,
-        act: &'static str,
-        name: &str,
-        detail: &str,
-        actor: &Actor,
-    ) -> Result<()> {
-        let (object, detail) = (format!("driver/{name}"), detail.to_owned());
-        self.write_down(vec![Change { act, object, detail }], actor).await
+    /// Acts that change no slot, e.g. the end of a driver's quarantine.
+    pub async fn note_changes(&self, changes: Vec<Change>, actor: &Actor) -> Result<()> {
+        self.write_down(changes, actor).await
     }
 
     /// Counts what was seen of a candidate and takes the step that follows. What is in memory is
@@ -203,7 +196,7 @@ fn check(fittings: &[Fitting]) -> Result<()> {
         }
         let Some((candidate, _)) = candidate else { continue };
         let (ours, theirs) = (current.driver.description(), candidate.driver.description());
-        if (&ours.vendor_code, ours.purse) != (&theirs.vendor_code, theirs.purse) {
+        if (current.vendor(), ours.purse) != (candidate.vendor(), theirs.purse) {
             let why = format!(
                 "{} {} is of another vendor or its purse counts something else than {}'s",
                 candidate.driver.name(),

@@ -34,8 +34,9 @@ pub struct Edition {
 }
 
 impl Edition {
+    /// Whose slot it has.
     pub fn vendor(&self) -> &VendorCode {
-        &self.driver.description().vendor_code
+        self.driver.vendor()
     }
 
     pub fn version(&self) -> &str {

@@ -11,6 +11,7 @@ use polymeter_runtime::{Capability, Driver, DriverConfig, Limits, Options, Runti
 use polymeter_service::{Actor, Edition, Fitting, NewMeter, Parts, SaleRequest, SaleView, Service};
 use polymeter_transport::{Endpoint, Line, LineSettings};
 use polymeter_vault::{Kind, Secret};
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -45,6 +46,7 @@ async fn driver() -> Arc<Driver> {
                 region: None,
                 grants: vec![Capability::Line, Capability::Vault, Capability::Log],
                 limits: Limits::default(),
+                written: BTreeSet::new(),
             };
             let runtime =
                 Runtime::new(Options::in_process(vault.expect("a key"))).expect("an engine");

@@ -53,6 +53,9 @@ impl Misbehaving {
             "send-forever" => loop {
                 host.send(&[0; 200])?;
             },
+            "random-forever" => loop {
+                host.random(1)?;
+            },
             "wait-forever" => loop {
                 let _ = host.receive(1);
             },

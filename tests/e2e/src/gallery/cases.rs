@@ -166,8 +166,8 @@ pub const CASES: &[Case] = &[
     case(
         "random-storm",
         "asks for random bytes for ever",
-        CPU,
-        Asked::Read("limit cpu-ticks is spent"),
+        "the call ends by the limit vault-requests",
+        Asked::Read("limit vault-requests is spent"),
     ),
     case(
         "other-vendors-key",

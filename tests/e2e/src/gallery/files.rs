@@ -6,6 +6,7 @@ use super::wild::{IMPORTS, Wild, entry, package};
 use crate::{program, run as run_program};
 use anyhow::{Context, Result, ensure};
 use std::path::Path;
+use wasm_encoder::{ComponentSection, CustomSection, Encode};
 
 const HANDLE_LEAK: &str = "handle-leak";
 
@@ -162,7 +163,7 @@ fn cases(wild: &Wild) -> Result<Vec<Case>> {
         ends: "refused, with both codes named",
         vendor: "HOSTILE-FIL",
         bytes: wild.bytes("HOSTILE-OTH")?,
-        sentence: "is for vendor HOSTILE-OTH",
+        sentence: "its vendor is HOSTILE-FIL, the component says HOSTILE-OTH",
     });
     Ok(cases)
 }
@@ -189,35 +190,20 @@ fn leaking() -> Result<Vec<u8>> {
     Ok(contract(component, "1.1.0"))
 }
 
-fn length(mut value: usize, out: &mut Vec<u8>) {
-    loop {
-        let low = u8::try_from(value & 0x7F).unwrap_or(0);
-        value >>= 7;
-        out.push(if value == 0 { low } else { low | 0x80 });
-        if value == 0 {
-            return;
-        }
-    }
-}
-
 /// A component whose one import is an empty instance of that name.
 fn importing(name: &str) -> Vec<u8> {
     let mut body = vec![1, 0];
-    length(name.len(), &mut body);
-    body.extend(name.bytes().chain([5, 0]));
+    name.encode(&mut body);
+    body.extend([5, 0]);
     let mut bytes = b"\0asm\x0d\0\x01\0\x07\x03\x01\x42\0\x0a".to_vec();
-    length(body.len(), &mut bytes);
+    body.len().encode(&mut bytes);
     [bytes, body].concat()
 }
 
 fn custom(mut component: Vec<u8>, name: &str, content: &[u8]) -> Vec<u8> {
-    let mut body = Vec::new();
-    length(name.len(), &mut body);
-    body.extend(name.bytes());
-    body.extend(content);
-    component.push(0);
-    length(body.len(), &mut component);
-    [component, body].concat()
+    let section = CustomSection { name: name.into(), data: content.into() };
+    section.append_to_component(&mut component);
+    component
 }
 
 fn contract(component: Vec<u8>, version: &str) -> Vec<u8> {

@@ -9,7 +9,7 @@ use crate::commands::{Failure, print_json};
 use crate::config::{Config, Edit};
 use crate::control::ControlError;
 use polymeter_domain::VendorCode;
-use polymeter_runtime::Capability;
+use polymeter_runtime::{Capability, Knob};
 use serde_json::json;
 use std::path::Path;
 
@@ -36,6 +36,8 @@ pub async fn inspect(config: &Path, name: &str) -> Result<(), Failure> {
 pub struct New {
     pub vendor: Option<String>,
     pub grants: Vec<String>,
+    /// Each `NAME=VALUE`.
+    pub limits: Vec<String>,
 }
 
 /// Writes `enabled = true` into a driver's table, or with a vendor a new table for the newest
@@ -60,8 +62,22 @@ pub async fn enable(file: &Path, name: &str, new: &New) -> Result<(), Failure> {
         let hint = "`polymeter driver install FILE` brings one";
         return Err(Failure::Usage(format!("no package of `{name}` is installed: {hint}")));
     };
-    let edit = Edit::New { name, package: &package, vendor: &vendor, grants: &grants };
+    let limits = new.limits.iter().map(|text| limit(text)).collect::<Result<Vec<_>, _>>()?;
+    let (grants, limits) = (grants.as_slice(), limits.as_slice());
+    let edit = Edit::New { name, package: &package, vendor: &vendor, grants, limits };
     change(file, &edit).await
+}
+
+fn limit(text: &str) -> Result<(Knob, u64), Failure> {
+    let parsed = text.split_once('=').and_then(|(name, value)| {
+        Some((Knob::from_name(name.trim())?, value.trim().parse().ok()?))
+    });
+    parsed.ok_or_else(|| {
+        Failure::Usage(format!(
+            "`{text}` is no limit: write NAME=VALUE with one of {}",
+            Knob::NAMES.join(", ")
+        ))
+    })
 }
 
 /// Writes `enabled = false`; the meters of its vendor wait until it is back.

@@ -8,8 +8,8 @@
 use crate::app;
 use crate::commands::{Failure, package};
 use crate::config::Config;
-use polymeter_package::limits::COMPONENT_BYTES;
 use polymeter_package::{Manifest, Sealed, Version};
+use polymeter_runtime::{WantedLimit, WantedLimits, consent_line};
 use std::path::{Path, PathBuf};
 
 /// What the admin says about this one package.
@@ -23,7 +23,7 @@ pub struct Consent {
 
 pub async fn install(file: &Path, from: &Path, consent: Consent) -> Result<(), Failure> {
     let config = Config::read(file)?;
-    let sealed = Sealed::read_file(from, COMPONENT_BYTES)?;
+    let sealed = Sealed::read_file(from)?;
     let wanted = package::Wanted { vendor: consent.vendor, signers: Vec::new() };
     let mut trust = package::trust(file, &sealed, &wanted)?;
     trust.allow_unsigned = consent.allow_unsigned;
@@ -39,7 +39,7 @@ pub async fn install(file: &Path, from: &Path, consent: Consent) -> Result<(), F
             newer.1.display()
         )));
     }
-    app::load_unconfigured(&opened).await?;
+    app::load_unconfigured(&opened, Some(config.code_folder())).await?;
 
     let to = folder.join(format!("{name}-{version}-{}.pmdriver", opened.digest.short()));
     let doing = || Failure::while_doing(format!("writing {}", to.display()));
@@ -51,14 +51,21 @@ pub async fn install(file: &Path, from: &Path, consent: Consent) -> Result<(), F
     };
     println!("installed {name} {version} for {}, {signed}: {}", trust.vendor, to.display());
     let grants: Vec<String> = imports.iter().map(|import| format!("\"{import}\"")).collect();
+    let more = WantedLimits::of(&opened.manifest).map(|wanted| wanted.beyond_defaults());
+    let more = more.map_err(|bad| Failure::Wrong(format!("{name}: {bad}")))?;
+    for WantedLimit { knob, wants, default } in &more {
+        println!("it wants {} = {wants}; default {default}", knob.name());
+    }
     println!(
-        "To enable it, run `polymeter driver enable {name} --vendor {} --grant {}`, or write:\n\n\
-         [[driver]]\nname = \"{name}\"\npackage = {}\nvendor = \"{}\"\ngrant = [{}]{}",
+        "To enable it, run `polymeter driver enable {name} --vendor {} --grant {}{}`, or write:\n\n\
+         [[driver]]\nname = \"{name}\"\npackage = {}\nvendor = \"{}\"\ngrant = [{}]{}{}",
         trust.vendor,
         imports.iter().map(String::as_str).collect::<Vec<_>>().join(","),
+        option(&more),
         toml::Value::from(relative(&config, &to)),
         trust.vendor,
         grants.join(", "),
+        if more.is_empty() { String::new() } else { format!("\n{}", consent_line(&more)) },
         if opened.verdict.is_signed() { "" } else { "\nallow-unsigned = true" },
     );
     if config.drivers.iter().any(|entry| entry.config.vendor.as_ref() == Some(&trust.vendor)) {
@@ -68,6 +75,12 @@ pub async fn install(file: &Path, from: &Path, consent: Consent) -> Result<(), F
         );
     }
     Ok(())
+}
+
+/// The option of `driver enable` with which the admin agrees to these.
+fn option(more: &[WantedLimit]) -> String {
+    let each = more.iter().map(|it| format!(" --limit {}={}", it.knob.name(), it.wants));
+    each.collect()
 }
 
 fn relative(config: &Config, path: &Path) -> String {
@@ -94,7 +107,7 @@ fn newest(folder: &Path, name: &str) -> Result<Option<(Version, PathBuf)>, Failu
         if file.extension().is_none_or(|it| it != polymeter_package::EXTENSION) {
             continue;
         }
-        let opened = Sealed::read_file(&file, COMPONENT_BYTES).and_then(Sealed::open_unchecked);
+        let opened = Sealed::read_file(&file).and_then(Sealed::open_unchecked);
         match opened {
             Ok(package) if package.manifest.name == name => {
                 let version = package.manifest.version;
