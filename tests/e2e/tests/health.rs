@@ -53,7 +53,7 @@ async fn a_driver_in_quarantine_is_seen_everywhere_and_released() -> Result<()> 
     ] {
         ensure!(metrics.lines().any(|line| line == row), "no `{row}` in {metrics}");
     }
-    ensure!(api.text("/drivers").await?.contains("quarantined"), "the page of all drivers");
+    ensure!(api.text("/drivers").await?.contains("Quarantined"), "the page of all drivers");
     let page = api.text(&format!("/drivers/{DRIVER}")).await?;
     for word in ["Quarantined", "UNSIGNED", "as version 9.0.1 does", "/drivers/dlt645-2007/release"]
     {

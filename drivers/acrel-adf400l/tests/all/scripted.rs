@@ -2,7 +2,7 @@
 //! Written from the register map of the manual, not from the driver's.
 
 use polymeter_codec::modbus::crc16;
-use polymeter_driver::{Call, Host, Key, Level, LineError, LocalTime, VaultError, codes};
+use polymeter_driver::{Call, Host, LineError, LocalTime, codes};
 use std::collections::{BTreeMap, VecDeque};
 
 /// What happens to a reply.
@@ -182,37 +182,7 @@ impl Host for Box {
         let silent = LineError { code: codes::line::SILENT, detail: "no answer".to_owned() };
         self.replies.pop_front().ok_or(silent)
     }
-
-    fn drain(&mut self) -> Result<u32, LineError> {
-        Ok(0)
-    }
-    fn mac(&mut self, _: &Key, _: u16, _: &[u8], _: &[u8]) -> Result<Vec<u8>, VaultError> {
-        panic!("no vault")
-    }
-    fn encrypt(
-        &mut self,
-        _: &Key,
-        _: u16,
-        _: &[u8],
-        _: &[u8],
-        _: &[u8],
-    ) -> Result<Vec<u8>, VaultError> {
-        panic!("no vault")
-    }
-    fn decrypt(
-        &mut self,
-        _: &Key,
-        _: u16,
-        _: &[u8],
-        _: &[u8],
-        _: &[u8],
-    ) -> Result<Vec<u8>, VaultError> {
-        panic!("no vault")
-    }
-    fn random(&mut self, _: u32) -> Result<Vec<u8>, VaultError> {
-        panic!("no vault")
-    }
-    fn log(&mut self, _: Level, _: &str) {}
+    polymeter_replay::no_vault!();
 }
 
 pub fn call() -> Call {

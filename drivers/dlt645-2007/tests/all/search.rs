@@ -3,9 +3,7 @@
 use driver_dlt645_2007::Dlt645;
 use polymeter_codec::Decoded;
 use polymeter_codec::dlt645::{Address, Data, Frame, control, decode};
-use polymeter_driver::{
-    Call, Collision, DriverError, Host, Key, Level, LineError, MeterDriver, Step, VaultError, codes,
-};
+use polymeter_driver::{Call, Collision, DriverError, Host, LineError, MeterDriver, Step, codes};
 use proptest::prelude::*;
 
 const COMMUNICATION_ADDRESS: [u8; 4] = [0x01, 0x04, 0x00, 0x04];
@@ -36,10 +34,6 @@ impl Bus {
     }
 }
 
-fn shut<T>() -> Result<T, VaultError> {
-    Err(VaultError { code: 4, detail: "a search needs no vault".to_owned() })
-}
-
 impl Host for Bus {
     fn send(&mut self, bytes: &[u8]) -> Result<(), LineError> {
         self.sent += 1;
@@ -65,36 +59,7 @@ impl Host for Bus {
         let silent = LineError { code: codes::line::SILENT, detail: "no answer".to_owned() };
         self.replies.pop().ok_or(silent)
     }
-    fn drain(&mut self) -> Result<u32, LineError> {
-        Ok(0)
-    }
-    fn mac(&mut self, _: &Key, _: u16, _: &[u8], _: &[u8]) -> Result<Vec<u8>, VaultError> {
-        shut()
-    }
-    fn encrypt(
-        &mut self,
-        _: &Key,
-        _: u16,
-        _: &[u8],
-        _: &[u8],
-        _: &[u8],
-    ) -> Result<Vec<u8>, VaultError> {
-        shut()
-    }
-    fn decrypt(
-        &mut self,
-        _: &Key,
-        _: u16,
-        _: &[u8],
-        _: &[u8],
-        _: &[u8],
-    ) -> Result<Vec<u8>, VaultError> {
-        shut()
-    }
-    fn random(&mut self, _: u32) -> Result<Vec<u8>, VaultError> {
-        shut()
-    }
-    fn log(&mut self, _: Level, _: &str) {}
+    polymeter_replay::no_vault!();
 }
 
 fn step(

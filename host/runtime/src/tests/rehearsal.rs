@@ -2,6 +2,7 @@
 //! a signed package that shows too little.
 
 use super::bench::{ample, component, config, old_component, runtime};
+use super::pages::Pages;
 use super::recording::{chain, sold, transcripts};
 use crate::rehearsal::play;
 use crate::{DriverConfig, Limits, LoadError, Options, Runtime, Standing, Vault};
@@ -90,7 +91,18 @@ async fn of_a_signed_package_every_function_has_a_transcript() {
         "driver misbehaving: no transcript of its package calls purse.clear: add one for each",
     )
     .await;
+    let pages = Pages::default();
+    let guard = pages.open();
+    load(&unsigned(packed("", ""))).await.expect("nothing is missing");
+    assert!(!pages.text().contains("nobody has shown"), "{}", pages.text());
     load(&unsigned(without())).await.expect("a warning is enough");
+    drop(guard);
+    let warned = pages.text();
+    let line = warned.lines().find(|line| line.contains("nobody has shown that these work"));
+    let line = line.expect("a warning");
+    for part in [" WARN ", "calls purse.clear:", "driver=\"misbehaving\""] {
+        assert!(line.contains(part), "{part} is not in {line}");
+    }
     let none = || packed_without(&packed("", ""), |_| true);
     refused(&signed(none()), "calls info.describe, meter.probe, meter.read, purse.open").await;
     load(&unsigned(none())).await.expect("a warning is enough");
