@@ -63,7 +63,8 @@ const CALLING: &[libc::c_long] = &[
     libc::SYS_exit_group,
 ];
 #[cfg(target_arch = "x86_64")]
-const CALLING_OF_OLD: &[libc::c_long] = &[libc::SYS_poll, libc::SYS_select, libc::SYS_time];
+const CALLING_OF_OLD: &[libc::c_long] =
+    &[libc::SYS_poll, libc::SYS_select, libc::SYS_pause, libc::SYS_time];
 #[cfg(not(target_arch = "x86_64"))]
 const CALLING_OF_OLD: &[libc::c_long] = &[];
 

@@ -39,7 +39,7 @@ pub enum Compile {
 }
 
 /// A program that, started with [`COMMAND`] and two numbers after its arguments, calls
-/// [`crate::compile_worker`].
+/// [`crate::compile_worker`]; and that calls [`crate::native_worker`], if it is to load libraries.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Worker {
     pub program: PathBuf,
@@ -84,6 +84,14 @@ impl Compiler {
             cached: AtomicU64::new(0),
             compiled: AtomicU64::new(0),
             failed: AtomicU64::new(0),
+        }
+    }
+
+    /// The program that is started for what must not run in this one.
+    pub(crate) fn worker(&self) -> Option<&Worker> {
+        match &self.how {
+            Compile::InThisProcess => None,
+            Compile::Apart(worker) => Some(worker),
         }
     }
 

@@ -40,7 +40,7 @@ pub struct Parameter {
 
 /// Abilities found by probing the component's exports. A purse counts only where the driver also
 /// describes one, because the SDK exports every interface of the world.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Abilities {
     pub purse: bool,
     pub supply: bool,

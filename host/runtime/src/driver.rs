@@ -1,4 +1,4 @@
-//! A loaded driver and the calls that can be made of it.
+//! A loaded driver, component or native library, and the calls that can be made of it.
 //!
 //! Invariant: every act that changes a device runs in a fresh instance and its ending is judged by
 //! what the host saw leave; only `read` and `decode` may be answered by a warm one.
@@ -11,12 +11,13 @@ use crate::convert::{self, outward};
 use crate::description::{Abilities, Description};
 use crate::engine::Shared;
 use crate::error::{CallError, LoadError};
-use crate::exports::Exports;
+use crate::exports::{Exports, Functions};
 use crate::limits::Limits;
 use crate::load::{Capability, DriverConfig, Face};
+use crate::native::Native;
 use crate::outcome::{Acted, Claim, Ended, SetOutcome};
 use crate::search::{self, Way};
-use crate::session::{Act, Callee, Session};
+use crate::session::{Act, Callee, Session, Source};
 use crate::state::State;
 use crate::watch::{Watch, Watched};
 use polymeter_domain::{
@@ -26,7 +27,6 @@ use polymeter_domain::{
 use polymeter_package::{Manifest, Meaning, Parameter};
 use polymeter_transcript::Request;
 use polymeter_transport::LineLease;
-use std::convert::Infallible;
 use std::sync::{Arc, OnceLock};
 use wasmtime::Engine;
 use wasmtime::component::{Component, HasSelf, Linker};
@@ -74,7 +74,7 @@ pub struct Opening {
 pub struct Driver {
     pub(crate) callee: Arc<Callee>,
     face: Face,
-    pub(crate) exports: Exports,
+    pub(crate) functions: Functions,
     description: Description,
     /// Of the package that it came in, once it was held to it.
     manifest: OnceLock<Manifest>,
@@ -98,12 +98,29 @@ impl Driver {
             .and_then(|linker| linker.instantiate_pre(component))
             .map_err(misfit)?;
         let exports = Exports::find(&config.name, &face, &linked)?;
-        let callee = Arc::new(Callee::new(config, linked, shared));
-        let description = describe(&callee, &exports).await?;
+        let functions = Functions::Component(Box::new(exports));
+        Self::told(Callee::new(config, Source::Component(linked), shared), face, functions).await
+    }
+
+    /// Asks the library what it is, in a process of its own as for every call.
+    pub(crate) async fn of_library(
+        shared: Arc<Shared>,
+        config: DriverConfig,
+        native: Native,
+    ) -> Result<Driver, LoadError> {
+        let face = Face::of_library(&native);
+        let functions = Functions::Library(OnceLock::new());
+        let callee = Callee::new(config, Source::Library(Arc::new(native)), shared);
+        Self::told(callee, face, functions).await
+    }
+
+    async fn told(callee: Callee, face: Face, functions: Functions) -> Result<Driver, LoadError> {
+        let callee = Arc::new(callee);
+        let description = describe(&callee, &functions).await?;
         let label = format!("{} {}", callee.name(), description.version);
         let _ = callee.label.set(label.into());
-        let ways = search::told(&callee, &exports).await?;
-        Ok(Driver { callee, face, exports, description, manifest: OnceLock::new(), ways })
+        let ways = search::told(&callee, &functions).await?;
+        Ok(Driver { callee, face, functions, description, manifest: OnceLock::new(), ways })
     }
 
     pub(crate) fn callee(&self) -> &Arc<Callee> {
@@ -147,18 +164,24 @@ impl Driver {
     }
 
     pub fn abilities(&self) -> Abilities {
-        let exported = self.exports.abilities();
+        let exported = self.functions.abilities();
         Abilities { purse: exported.purse && self.description.purse.is_some(), ..exported }
     }
 
-    /// What the component imports, by full name, e.g. "polymeter:driver/line@1.0.0".
+    /// What the component imports, by full name, e.g. "polymeter:driver/line@1.0.0"; nothing of a
+    /// native library.
     pub fn imports(&self) -> &[String] {
         &self.face.imports
     }
 
-    /// The contract that it was built for, e.g. "1.0.0".
+    /// The contract that it was built for, e.g. "1.0.0"; of a native library its function.
     pub fn contract(&self) -> &str {
         &self.face.contract
+    }
+
+    /// A vendor's native library, and no component.
+    pub fn is_native(&self) -> bool {
+        matches!(self.functions, Functions::Library(_))
     }
 }
 
@@ -173,8 +196,7 @@ impl Driver {
         let call = call_of(device, moment);
         let ask = async |session: &mut Session| {
             session.asked(|| Request::Probe(call.clone().carried()));
-            let meter = self.exports.meter.load(&mut session.store, &session.instance)?;
-            let said = meter.call_probe(&mut session.store, &call).await?;
+            let said = self.functions.probe(session, &call).await?;
             session.said(said)
         };
         self.callee.call(Act::Look, Some(line), ask, convert::identity).await.answer
@@ -189,12 +211,7 @@ impl Driver {
         let call = call_of(device, moment);
         let ask = async |session: &mut Session| {
             session.asked(|| Request::Read(call.clone().carried()));
-            let Session { store, instance, meter, .. } = &mut *session;
-            let meter = match meter {
-                Some(meter) => meter,
-                None => meter.insert(self.exports.meter.load(&mut *store, instance)?),
-            };
-            let said = meter.call_read(store, &call).await?;
+            let said = self.functions.read(session, &call).await?;
             session.said(said)
         };
         self.callee.call(Act::LookWarm, Some(line), ask, convert::snapshot).await.answer
@@ -208,13 +225,12 @@ impl Driver {
         moment: Moment,
         count: Option<PurchaseCount>,
     ) -> Result<Evidence, CallError> {
-        let exports = self.purse("check")?;
+        self.purse("check")?;
         let call = call_of(device, moment);
         let ask = async |session: &mut Session| {
             let count = count.map(PurchaseCount::get);
             session.asked(|| Request::Check(call.clone().carried(), count));
-            let purse = exports.load(&mut session.store, &session.instance)?;
-            let said = purse.call_check(&mut session.store, &call, count).await?;
+            let said = self.functions.check(session, &call, count).await?;
             session.said(said)
         };
         self.callee.call(Act::Look, Some(line), ask, convert::evidence).await.answer
@@ -222,15 +238,10 @@ impl Driver {
 
     /// A captured frame explained; touches no line.
     pub async fn decode(&self, frame: &[u8]) -> Result<Explanation, CallError> {
-        let exports = self.exports.frames.as_ref().ok_or_else(|| self.unable("explain frames"))?;
-        let ask = async |session: &mut Session| {
-            let Session { store, instance, frames, .. } = session;
-            let frames = match frames {
-                Some(frames) => frames,
-                None => frames.insert(exports.load(&mut *store, instance)?),
-            };
-            frames.call_decode(store, frame).await
-        };
+        if !self.functions.abilities().frames {
+            return Err(self.unable("explain frames"));
+        }
+        let ask = async |session: &mut Session| self.functions.decode(session, frame).await;
         self.callee.call(Act::LookWarm, None, ask, convert::explanation).await.answer
     }
 
@@ -247,9 +258,9 @@ impl Driver {
             credit: outward::credit(opening.purchase.credit),
             count: opening.purchase.count.get(),
         };
-        self.deliver("open", line, async |purse, session| {
+        self.deliver("open", line, async |session| {
             session.asked(|| Request::Open(call.clone().carried(), opening.clone().carried()));
-            purse.call_open(&mut session.store, &call, &opening).await
+            self.functions.open(session, &call, &opening).await
         })
         .await
     }
@@ -267,9 +278,9 @@ impl Driver {
             customer_number: customer.as_str().to_owned(),
             purchase: outward::purchase(purchase),
         };
-        self.deliver("sell", line, async |purse, session| {
+        self.deliver("sell", line, async |session| {
             session.asked(|| Request::Sell(call.clone().carried(), order.clone().carried()));
-            purse.call_sell(&mut session.store, &call, &order).await
+            self.functions.sell(session, &call, &order).await
         })
         .await
     }
@@ -282,9 +293,9 @@ impl Driver {
         moment: Moment,
     ) -> Acted<Delivery> {
         let call = call_of(device, moment);
-        self.deliver("clear", line, async |purse, session| {
+        self.deliver("clear", line, async |session| {
             session.asked(|| Request::Clear(call.clone().carried()));
-            purse.call_clear(&mut session.store, &call).await
+            self.functions.clear(session, &call).await
         })
         .await
     }
@@ -297,10 +308,10 @@ impl Driver {
         command: SupplyCommand,
         valid_until: Option<LocalTime>,
     ) -> Acted<ControlOutcome> {
-        let Some(exports) = &self.exports.supply else {
+        if !self.functions.abilities().supply {
             let unable = self.unable("control the supply").to_string();
             return Acted::unable(ControlOutcome::NotSent(unable));
-        };
+        }
         let call = call_of(device, moment);
         let command = outward::command(command);
         let valid_until = valid_until.map(outward::local_time);
@@ -310,8 +321,7 @@ impl Driver {
                 command,
                 valid_until: valid_until.carried(),
             });
-            let supply = exports.load(&mut session.store, &session.instance)?;
-            let said = supply.call_control(&mut session.store, &call, command, valid_until).await?;
+            let said = self.functions.control(session, &call, command, valid_until).await?;
             session.said(said)
         };
         let heard_before = line.bytes_heard();
@@ -328,18 +338,17 @@ impl Driver {
         moment: Moment,
         parameters: &[(String, Value)],
     ) -> Acted<SetOutcome> {
-        let Some(exports) = &self.exports.settings else {
+        if !self.functions.abilities().settings {
             let unable = self.unable("set parameters").to_string();
             return Acted::unable(SetOutcome::NotSent(unable));
-        };
+        }
         let call = call_of(device, moment);
         let parameters = outward::extras(parameters);
         let ask = async |session: &mut Session| {
             session.asked(|| {
                 Request::SetParameters(call.clone().carried(), parameters.clone().carried())
             });
-            let settings = exports.load(&mut session.store, &session.instance)?;
-            let said = settings.call_set_parameters(&mut session.store, &call, &parameters).await?;
+            let said = self.functions.set_parameters(session, &call, &parameters).await?;
             session.said(said)
         };
         let heard_before = line.bytes_heard();
@@ -355,18 +364,15 @@ impl Driver {
         verb: &'static str,
         line: &mut LineLease,
         ask: impl AsyncFnOnce(
-            purse::Guest,
             &mut Session,
         )
             -> wasmtime::Result<Result<types::SellOutcome, types::DriverError>>,
     ) -> Acted<Delivery> {
-        let exports = match self.purse(verb) {
-            Ok(exports) => exports,
-            Err(unable) => return Acted::unable(Delivery::NotSent(unable.to_string())),
-        };
+        if let Err(unable) = self.purse(verb) {
+            return Acted::unable(Delivery::NotSent(unable.to_string()));
+        }
         let ask = async |session: &mut Session| {
-            let purse = exports.load(&mut session.store, &session.instance)?;
-            let said = ask(purse, session).await?;
+            let said = ask(session).await?;
             session.said(said)
         };
         let heard_before = line.bytes_heard();
@@ -375,12 +381,8 @@ impl Driver {
         ended.acted(line.bytes_heard() > heard_before, self.name())
     }
 
-    fn purse(&self, ability: &'static str) -> Result<&purse::GuestIndices, CallError> {
-        self.exports
-            .purse
-            .as_ref()
-            .filter(|_| self.description.purse.is_some())
-            .ok_or_else(|| self.unable(ability))
+    fn purse(&self, ability: &'static str) -> Result<(), CallError> {
+        if self.abilities().purse { Ok(()) } else { Err(self.unable(ability)) }
     }
 
     fn unable(&self, ability: &'static str) -> CallError {
@@ -388,14 +390,8 @@ impl Driver {
     }
 }
 
-async fn describe(callee: &Callee, exports: &Exports) -> Result<Description, LoadError> {
-    let ask = async |session: &mut Session| {
-        if let Err(error) = exports.check(session) {
-            return Ok(Ok(Err(format!("exports that do not fit contract {CONTRACT}: {error:#}"))));
-        }
-        let info = exports.info.load(&mut session.store, &session.instance)?;
-        Ok(Ok::<_, Infallible>(Ok(info.call_describe(&mut session.store).await?)))
-    };
+async fn describe(callee: &Callee, functions: &Functions) -> Result<Description, LoadError> {
+    let ask = async |session: &mut Session| functions.describe(session).await;
     let described = callee.call(Act::Look, None, ask, |said| Description::check(said?)).await;
     described.answer.map_err(|error| undescribed(callee.name(), error))
 }
@@ -403,6 +399,7 @@ async fn describe(callee: &Callee, exports: &Exports) -> Result<Description, Loa
 pub(crate) fn undescribed(driver: &str, error: CallError) -> LoadError {
     match error {
         CallError::BadResult { driver, what } => LoadError::BadDescription { driver, what },
+        CallError::Library { driver, what } => LoadError::Library { driver, what },
         source => LoadError::Describe { driver: driver.to_owned(), source },
     }
 }

@@ -12,8 +12,10 @@ use crate::error::LoadError;
 use crate::health::Health;
 use crate::limits::{CALLS, WARM_INSTANCES};
 use crate::load::{self, DriverConfig};
+use crate::native::Native;
 use crate::recordings::Recordings;
 use crate::session::Callee;
+use polymeter_native::{Library, Program};
 use polymeter_vault::Vault;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
@@ -140,10 +142,46 @@ impl Runtime {
         };
         let component = shared.compiler.component(&job, component).await?;
         let driver = Driver::new(Arc::clone(shared), config, face, &component).await?;
-        let mut drivers = shared.drivers.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(self.known(driver))
+    }
+
+    /// A vendor's native library. `file` is its content; whoever calls has judged it. Loads it in a
+    /// process of its own and asks what it is.
+    pub async fn load_native(
+        &self,
+        config: DriverConfig,
+        file: &[u8],
+        function: &str,
+    ) -> Result<Arc<Driver>, LoadError> {
+        load::check_limits(&config)?;
+        load::check_size(&config, file)?;
+        let refuse = |what: String| LoadError::Library { driver: config.name.clone(), what };
+        let Some(worker) = self.shared.compiler.worker() else {
+            return Err(refuse("this program has no process to load it in".to_owned()));
+        };
+        let program =
+            Program { program: worker.program.clone(), arguments: worker.arguments.clone() };
+        let library = Library::new(file, function)
+            .map_err(|error| refuse(format!("it cannot be kept in memory: {error}")))?;
+        let native = Native { library, program, grants: config.grants.clone() };
+        let driver = Driver::of_library(Arc::clone(&self.shared), config, native).await?;
+        // A package may be for several vendors; a library is for the one that it says.
+        let says = &driver.description().vendor_code;
+        if driver.vendor() != says {
+            return Err(LoadError::OtherVendor {
+                driver: driver.name().to_owned(),
+                says: says.to_string(),
+                configured: driver.vendor().to_string(),
+            });
+        }
+        Ok(self.known(driver))
+    }
+
+    fn known(&self, driver: Driver) -> Arc<Driver> {
+        let mut drivers = self.shared.drivers.lock().unwrap_or_else(PoisonError::into_inner);
         drivers.retain(|driver| driver.strong_count() > 0);
         drivers.push(Arc::downgrade(driver.callee()));
-        Ok(Arc::new(driver))
+        Arc::new(driver)
     }
 
     pub fn metrics(&self) -> Metrics {

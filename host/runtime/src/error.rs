@@ -84,6 +84,8 @@ pub enum LoadError {
         #[source]
         source: CallError,
     },
+    #[error("the native library of driver {driver} is not used: {what}")]
+    Library { driver: String, what: String },
     #[error("driver {driver} describes itself badly: it returned {what}")]
     BadDescription { driver: String, what: String },
     #[error(
@@ -130,6 +132,9 @@ pub enum CallError {
     Driver { driver: String, code: u16, detail: String, device_code: Option<String> },
     #[error("{driver} trapped: {detail}")]
     Trap { driver: String, detail: String },
+    /// A native library's process did not come to be called.
+    #[error("{driver}: its native library is not used: {what}")]
+    Library { driver: String, what: String },
     /// Not called at all. `more_seconds` is what is left of the quarantine.
     #[error(
         "{driver} is in quarantine ({reason}) and is not called for another {more_seconds} s: see \
@@ -156,6 +161,7 @@ impl CallError {
             CallError::Trap { .. }
             | CallError::Limit { .. }
             | CallError::BadResult { .. }
+            | CallError::Library { .. }
             | CallError::Quarantined { .. } => true,
             CallError::Driver { .. } | CallError::Unable { .. } => false,
         }

@@ -1,20 +1,242 @@
-//! Where a component's functions are.
+//! Where a driver's functions are, and how each is called: in a component, or in a native library.
 //!
 //! Invariant: an interface that is found has every function, each of the type that the contract gives
-//! it. Not here: calling them (driver, replay, search), what the driver says of itself (description).
+//! it; whoever calls one does not see which kind of driver answers. Not here: when they are called
+//! (driver, replay, search), what the driver says of itself (description).
 
 use crate::bindings::exports::polymeter::driver::{
     bus, frames, info, meter, purse, settings, supply,
 };
+use crate::bindings::polymeter::driver::types;
+use crate::carried::Carried;
 use crate::contract::{CONTRACT, PACKAGE};
+use crate::convert::Checked;
 use crate::description::Abilities;
 use crate::error::LoadError;
 use crate::load::Face;
-use crate::session::Session;
+use crate::session::{Guest, Placed, Session};
 use crate::state::State;
+use polymeter_transcript::Request;
+use std::sync::OnceLock;
 use wasmtime::component::InstancePre;
 
-/// Where the functions are in the component; `None` for an interface that it does not export.
+/// The functions of a driver.
+pub(crate) enum Functions {
+    Component(Box<Exports>),
+    /// What it can do is known once it has described itself.
+    Library(OnceLock<Abilities>),
+}
+
+type Answer<T> = wasmtime::Result<Result<T, types::DriverError>>;
+
+/// A session is made for the driver whose functions are called in it.
+fn of_another() -> wasmtime::Error {
+    wasmtime::Error::msg("this session is of another kind of driver")
+}
+
+/// An interface that is known to be exported.
+macro_rules! interface {
+    ($exports:ident, $at:ident, meter) => {
+        $exports.meter.load(&mut $at.store, &$at.instance)?
+    };
+    ($exports:ident, $at:ident, $optional:ident) => {
+        $exports
+            .$optional
+            .as_ref()
+            .ok_or_else(|| wasmtime::Error::msg("the interface is not exported"))?
+            .load(&mut $at.store, &$at.instance)?
+    };
+}
+
+/// Asks the component by an expression in which its interface is loaded, or the library by a request.
+macro_rules! asked {
+    ($functions:ident, $session:ident, $request:expr, $interface:ident.$call:ident($($argument:expr),*)) => {
+        match ($functions, &mut $session.guest) {
+            (Functions::Component(exports), Guest::Instance(at)) => {
+                let interface = interface!(exports, at, $interface);
+                interface.$call(&mut at.store, $($argument),*).await
+            }
+            (Functions::Library(_), Guest::Library(library)) => library.ask($request).await,
+            (Functions::Component(_) | Functions::Library(_), _) => Err(of_another()),
+        }
+    };
+}
+
+/// One for each function of the contract.
+impl Functions {
+    pub(crate) fn abilities(&self) -> Abilities {
+        match self {
+            Functions::Component(exports) => exports.abilities(),
+            Functions::Library(told) => told.get().copied().unwrap_or_default(),
+        }
+    }
+
+    pub(crate) fn bus(&self) -> Option<&bus::GuestIndices> {
+        match self {
+            Functions::Component(exports) => exports.bus.as_ref(),
+            Functions::Library(_) => None,
+        }
+    }
+
+    /// The inner error: exports that do not fit.
+    pub(crate) async fn describe(
+        &self,
+        session: &mut Session,
+    ) -> Answer<Checked<info::Description>> {
+        match (self, &mut session.guest) {
+            (Functions::Component(exports), Guest::Instance(at)) => {
+                if let Err(error) = exports.check(at) {
+                    let what = format!("exports that do not fit contract {CONTRACT}: {error:#}");
+                    return Ok(Ok(Err(what)));
+                }
+                let info = exports.info.load(&mut at.store, &at.instance)?;
+                Ok(Ok(Ok(info.call_describe(&mut at.store).await?)))
+            }
+            (Functions::Library(told), Guest::Library(library)) => {
+                Ok(library.describe().await?.map(|(description, abilities)| {
+                    // What it said first holds.
+                    let _ = told.set(abilities);
+                    Ok(description)
+                }))
+            }
+            (Functions::Component(_) | Functions::Library(_), _) => Err(of_another()),
+        }
+    }
+
+    pub(crate) async fn probe(
+        &self,
+        session: &mut Session,
+        call: &types::Call,
+    ) -> Answer<meter::Identity> {
+        let request = || Request::Probe(call.clone().carried());
+        asked!(self, session, request(), meter.call_probe(call))
+    }
+
+    /// The component's interface is kept, because looking it up costs as much as calling it.
+    pub(crate) async fn read(
+        &self,
+        session: &mut Session,
+        call: &types::Call,
+    ) -> Answer<meter::Snapshot> {
+        match (self, &mut session.guest) {
+            (Functions::Component(exports), Guest::Instance(at)) => {
+                let Placed { store, instance, meter, .. } = &mut **at;
+                let meter = match meter {
+                    Some(meter) => meter,
+                    None => meter.insert(exports.meter.load(&mut *store, instance)?),
+                };
+                meter.call_read(store, call).await
+            }
+            (Functions::Library(_), Guest::Library(library)) => {
+                library.ask(Request::Read(call.clone().carried())).await
+            }
+            (Functions::Component(_) | Functions::Library(_), _) => Err(of_another()),
+        }
+    }
+
+    pub(crate) async fn check(
+        &self,
+        session: &mut Session,
+        call: &types::Call,
+        count: Option<u32>,
+    ) -> Answer<purse::Evidence> {
+        let request = || Request::Check(call.clone().carried(), count);
+        asked!(self, session, request(), purse.call_check(call, count))
+    }
+
+    pub(crate) async fn open(
+        &self,
+        session: &mut Session,
+        call: &types::Call,
+        opening: &purse::Opening,
+    ) -> Answer<types::SellOutcome> {
+        let request = || Request::Open(call.clone().carried(), opening.clone().carried());
+        asked!(self, session, request(), purse.call_open(call, opening))
+    }
+
+    pub(crate) async fn sell(
+        &self,
+        session: &mut Session,
+        call: &types::Call,
+        order: &purse::Order,
+    ) -> Answer<types::SellOutcome> {
+        let request = || Request::Sell(call.clone().carried(), order.clone().carried());
+        asked!(self, session, request(), purse.call_sell(call, order))
+    }
+
+    pub(crate) async fn clear(
+        &self,
+        session: &mut Session,
+        call: &types::Call,
+    ) -> Answer<types::SellOutcome> {
+        let request = || Request::Clear(call.clone().carried());
+        asked!(self, session, request(), purse.call_clear(call))
+    }
+
+    pub(crate) async fn control(
+        &self,
+        session: &mut Session,
+        call: &types::Call,
+        command: u16,
+        valid_until: Option<types::LocalTime>,
+    ) -> Answer<supply::ControlOutcome> {
+        let request = || Request::Control {
+            told: call.clone().carried(),
+            command,
+            valid_until: valid_until.carried(),
+        };
+        asked!(self, session, request(), supply.call_control(call, command, valid_until))
+    }
+
+    pub(crate) async fn set_parameters(
+        &self,
+        session: &mut Session,
+        call: &types::Call,
+        parameters: &types::Extras,
+    ) -> Answer<settings::SetOutcome> {
+        let request =
+            || Request::SetParameters(call.clone().carried(), parameters.clone().carried());
+        asked!(self, session, request(), settings.call_set_parameters(call, parameters))
+    }
+
+    /// Of a driver that has the ability, which a library has not.
+    pub(crate) async fn search(
+        &self,
+        session: &mut Session,
+        call: &types::Call,
+        way: &str,
+        position: Option<&[u8]>,
+        questions: u32,
+    ) -> Answer<bus::Step> {
+        let (Functions::Component(exports), Guest::Instance(at)) = (self, &mut session.guest)
+        else {
+            return Err(of_another());
+        };
+        let bus = interface!(exports, at, bus);
+        bus.call_search(&mut at.store, call, way, position, questions).await
+    }
+
+    /// Its error is a mere text.
+    pub(crate) async fn decode(
+        &self,
+        session: &mut Session,
+        frame: &[u8],
+    ) -> wasmtime::Result<Result<frames::Explanation, String>> {
+        let (Functions::Component(exports), Guest::Instance(at)) = (self, &mut session.guest)
+        else {
+            return Ok(Err("a native library explains no captured frames".to_owned()));
+        };
+        let Placed { store, instance, frames, .. } = &mut **at;
+        let frames = match (frames, &exports.frames) {
+            (Some(frames), _) => frames,
+            (empty, Some(found)) => empty.insert(found.load(&mut *store, instance)?),
+            (None, None) => return Err(wasmtime::Error::msg("the interface is not exported")),
+        };
+        frames.call_decode(store, frame).await
+    }
+}
+
+/// Where the functions are in a component; `None` for an interface that it does not export.
 pub(crate) struct Exports {
     pub(crate) info: info::GuestIndices,
     pub(crate) meter: meter::GuestIndices,
@@ -27,7 +249,7 @@ pub(crate) struct Exports {
 
 impl Exports {
     /// What is exported, whatever the driver says of itself.
-    pub(crate) fn abilities(&self) -> Abilities {
+    fn abilities(&self) -> Abilities {
         Abilities {
             purse: self.purse.is_some(),
             supply: self.supply.is_some(),
@@ -78,8 +300,8 @@ impl Exports {
 
     /// Loading an interface compares its functions' types, so a wrong one is told at load and not at
     /// the first sale.
-    pub(crate) fn check(&self, session: &mut Session) -> wasmtime::Result<()> {
-        let Session { store, instance, .. } = session;
+    fn check(&self, at: &mut Placed) -> wasmtime::Result<()> {
+        let Placed { store, instance, .. } = at;
         self.info.load(&mut *store, instance)?;
         self.meter.load(&mut *store, instance)?;
         self.purse.as_ref().map(|found| found.load(&mut *store, instance)).transpose()?;

@@ -8,6 +8,7 @@
 //! packages.
 
 mod bindings;
+mod breakage;
 mod cache;
 mod carried;
 mod compile;
@@ -26,6 +27,7 @@ mod journal;
 pub mod limits;
 mod load;
 mod manifest;
+mod native;
 mod outcome;
 mod recording;
 mod recordings;
@@ -53,6 +55,7 @@ pub use limits::{Knob, Limits, OutOfRange};
 pub use load::{Capability, DriverConfig};
 pub use manifest::imports;
 pub use outcome::{Acted, SetOutcome};
+pub use polymeter_native::native_worker;
 pub use polymeter_package::{Meaning, Parameter, ParameterKind, Proof};
 pub use polymeter_transcript as transcript;
 pub use polymeter_vault::Vault;

@@ -167,6 +167,9 @@ pub(crate) const CACHE_BYTES: u64 = 1 << 30;
 /// Compilers at the same time; each may take what its address space allows.
 pub(crate) const COMPILERS: usize = 2;
 
+/// A native library's line of log without an end is cut there.
+pub(crate) const LIBRARY_LINE_BYTES: usize = 8 << 10;
+
 /// One text of an answer.
 pub(crate) const TEXT_BYTES: usize = 4 << 10;
 /// One byte string of an answer.

@@ -7,6 +7,7 @@ use crate::contract::{self, Outside, PACKAGE, SECTION};
 use crate::engines::Shape;
 use crate::error::LoadError;
 use crate::limits::{Knob, Limits, MODULES_MOST, NESTING_MOST};
+use crate::native::Native;
 use polymeter_domain::{Region, VendorCode};
 use polymeter_vault::Scope;
 use std::collections::BTreeSet;
@@ -66,6 +67,17 @@ pub(crate) struct Face {
     pub(crate) imports: Vec<String>,
     pub(crate) contract: String,
     pub(crate) shape: Shape,
+}
+
+impl Face {
+    /// A library imports nothing: what it may do is said by the grant alone.
+    pub(crate) fn of_library(native: &Native) -> Face {
+        Face {
+            imports: Vec::new(),
+            contract: format!("native, {}", native.library.function()),
+            shape: Shape::default(),
+        }
+    }
 }
 
 /// The face of `component`, if its contract is offered and all its imports are allowed and granted.
@@ -226,6 +238,11 @@ fn allow(config: &DriverConfig, import: &str) -> Result<(), LoadError> {
         }),
         Some(_) => Ok(()),
     }
+}
+
+/// Whether a native library's file keeps the limit that components' have.
+pub(crate) fn check_size(config: &DriverConfig, file: &[u8]) -> Result<(), LoadError> {
+    within(config, Knob::ComponentBytes, "bytes", file.len())
 }
 
 /// Limits at which a driver could never run, or that no engine could keep.

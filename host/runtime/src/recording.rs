@@ -221,6 +221,13 @@ impl Recorder {
         }
     }
 
+    /// A receive that was given up in favour of something else, which took nothing from the line.
+    pub(crate) fn not_received(&mut self) {
+        if let Some(open) = &mut self.open {
+            open.under_way = None;
+        }
+    }
+
     pub(crate) fn drained(&mut self, answer: Result<u32, Fault>) {
         if let Some(open) = &mut self.open {
             open.push(Step::Drain { answer });

@@ -1,4 +1,4 @@
-//! A transcript played against the component: the driver must do, in its sandbox, exactly what
+//! A transcript played against the driver: it must do, in its sandbox or its process, exactly what
 //! stands there.
 //!
 //! Invariant: a play touches no line and counts nowhere, neither in the driver's health nor among its
@@ -10,7 +10,7 @@ use crate::carried::Carried;
 use crate::convert::{self, Checked};
 use crate::driver::Driver;
 use crate::error::CallError;
-use crate::exports::Exports;
+use crate::exports::Functions;
 use crate::recording::{broken_off, verdict};
 use crate::search;
 use crate::session::{Act, Session};
@@ -35,16 +35,16 @@ pub async fn replay(driver: &Driver, transcript: &Transcript) -> Result<(), Diff
     };
     let request = transcript.request.clone();
     let function = request.function();
-    if !driver.exports.abilities().has(function) {
+    if !driver.functions.abilities().has(function) {
         let problem = format!("{} does not export {function}", driver.name());
         return Err(differs(transcript.request_line, problem));
     }
     let transcript = Arc::new(transcript.clone());
     let stage: Stage = Arc::new(Mutex::new(Player::new(Arc::clone(&transcript))));
     let ask = async |session: &mut Session| {
-        session.store.data_mut().stage = Some(Arc::clone(&stage));
-        let performed = perform(&driver.exports, session, request).await;
-        session.store.data_mut().stage = None;
+        session.state().stage = Some(Arc::clone(&stage));
+        let performed = perform(&driver.functions, session, request).await;
+        session.state().stage = None;
         Ok(Ok::<_, Infallible>(performed?))
     };
     let ended = driver.callee.understudy().call(Act::Look, None, ask, Ok).await;
@@ -72,77 +72,54 @@ pub async fn replay(driver: &Driver, transcript: &Transcript) -> Result<(), Diff
 
 /// Makes the call.
 async fn perform(
-    exports: &Exports,
+    functions: &Functions,
     session: &mut Session,
     request: Request,
 ) -> wasmtime::Result<Performed> {
-    let Session { store, instance, .. } = session;
-    let instance = &*instance;
-    /// An interface that is known to be exported.
-    macro_rules! interface {
-        ($name:ident) => {
-            exports
-                .$name
-                .as_ref()
-                .ok_or_else(|| wasmtime::Error::msg("the interface is not exported"))?
-                .load(&mut *store, instance)?
-        };
-    }
     Ok(match request {
-        Request::Describe => {
-            let info = exports.info.load(&mut *store, instance)?;
-            let said = info.call_describe(&mut *store).await?;
-            performed(Ok::<_, types::DriverError>(said), crate::Description::check)
-        }
+        Request::Describe => match functions.describe(session).await? {
+            Ok(Ok(said)) => performed(Ok::<_, types::DriverError>(said), crate::Description::check),
+            Ok(Err(what)) => return Err(wasmtime::Error::msg(what)),
+            Err(error) => performed(Err(error), crate::Description::check),
+        },
         Request::Probe(told) => {
-            let meter = exports.meter.load(&mut *store, instance)?;
-            performed(meter.call_probe(store, &told.carried()).await?, convert::identity)
+            performed(functions.probe(session, &told.carried()).await?, convert::identity)
         }
         Request::Read(told) => {
-            let meter = exports.meter.load(&mut *store, instance)?;
-            performed(meter.call_read(store, &told.carried()).await?, convert::snapshot)
+            performed(functions.read(session, &told.carried()).await?, convert::snapshot)
         }
         Request::Open(told, opening) => {
-            let purse = interface!(purse);
-            let said = purse.call_open(store, &told.carried(), &opening.carried()).await?;
+            let said = functions.open(session, &told.carried(), &opening.carried()).await?;
             performed(said, convert::receipt)
         }
         Request::Sell(told, order) => {
-            let purse = interface!(purse);
-            let said = purse.call_sell(store, &told.carried(), &order.carried()).await?;
+            let said = functions.sell(session, &told.carried(), &order.carried()).await?;
             performed(said, convert::receipt)
         }
         Request::Clear(told) => {
-            let purse = interface!(purse);
-            performed(purse.call_clear(store, &told.carried()).await?, convert::receipt)
+            performed(functions.clear(session, &told.carried()).await?, convert::receipt)
         }
         Request::Check(told, count) => {
-            let purse = interface!(purse);
-            performed(purse.call_check(store, &told.carried(), count).await?, convert::evidence)
+            performed(functions.check(session, &told.carried(), count).await?, convert::evidence)
         }
         Request::Control { told, command, valid_until } => {
-            let supply = interface!(supply);
             let until: Option<types::LocalTime> = valid_until.carried();
-            let said = supply.call_control(store, &told.carried(), command, until).await?;
+            let said = functions.control(session, &told.carried(), command, until).await?;
             performed(said, convert::control)
         }
         Request::SetParameters(told, parameters) => {
-            let settings = interface!(settings);
-            let (told, parameters): (types::Call, types::Extras) =
-                (told.carried(), parameters.carried());
-            let said = settings.call_set_parameters(store, &told, &parameters).await?;
+            let parameters: types::Extras = parameters.carried();
+            let said = functions.set_parameters(session, &told.carried(), &parameters).await?;
             performed(said, convert::set)
         }
         Request::Search { told, way, position, questions } => {
-            let bus = interface!(bus);
             let (told, position) = (told.carried(), position.as_deref());
-            let said = bus.call_search(store, &told, &way, position, questions).await?;
+            let said = functions.search(session, &told, &way, position, questions).await?;
             // How far the search was before, only its own position says.
             performed(said, |said| search::step(said, 0, questions))
         }
         Request::Decode(frame) => {
-            let frames = interface!(frames);
-            performed(frames.call_decode(store, &frame).await?, convert::explanation)
+            performed(functions.decode(session, &frame).await?, convert::explanation)
         }
     })
 }

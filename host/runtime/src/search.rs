@@ -10,7 +10,7 @@ use crate::carried::Carried;
 use crate::convert::{self, Checked, list, text, value};
 use crate::driver::{Driver, Identity, Moment, undescribed};
 use crate::error::{CallError, LoadError};
-use crate::exports::Exports;
+use crate::exports::Functions;
 use crate::limits::{NAME_BYTES, PARAMETERS, SEARCH, STEP_TIME, TEXT_BYTES};
 use crate::session::{Act, Callee, Session};
 use crate::text::printable;
@@ -105,7 +105,7 @@ impl Driver {
     ) -> Result<Step, CallError> {
         let unable =
             || CallError::Unable { driver: self.name().to_owned(), ability: "search a line" };
-        let exports = self.exports.bus.as_ref().ok_or_else(unable)?;
+        self.functions.bus().ok_or_else(unable)?;
         let call = crate::driver::call("", &search.parameters, moment);
         let position = from.map(|position| position.bytes.as_slice());
         let ask = async |session: &mut Session| {
@@ -115,10 +115,8 @@ impl Driver {
                 position: position.map(<[u8]>::to_vec),
                 questions,
             });
-            let bus = exports.load(&mut session.store, &session.instance)?;
-            let said = bus
-                .call_search(&mut session.store, &call, &search.way, position, questions)
-                .await?;
+            let said =
+                self.functions.search(session, &call, &search.way, position, questions).await?;
             session.said(said)
         };
         let done = from.map_or(0, |position| position.done);
@@ -173,11 +171,12 @@ fn collision(said: bus::Collision) -> Checked<Collision> {
 }
 
 /// The ways of a driver that can search a line; asked once, at load.
-pub(crate) async fn told(callee: &Callee, exports: &Exports) -> Result<Vec<Way>, LoadError> {
-    let Some(bus) = &exports.bus else { return Ok(Vec::new()) };
+pub(crate) async fn told(callee: &Callee, functions: &Functions) -> Result<Vec<Way>, LoadError> {
+    let Some(bus) = functions.bus() else { return Ok(Vec::new()) };
     let ask = async |session: &mut Session| {
-        let bus = bus.load(&mut session.store, &session.instance)?;
-        Ok(Ok::<_, Infallible>(bus.call_ways(&mut session.store).await?))
+        let at = session.placed()?;
+        let bus = bus.load(&mut at.store, &at.instance)?;
+        Ok(Ok::<_, Infallible>(bus.call_ways(&mut at.store).await?))
     };
     let told = callee.call(Act::Look, None, ask, ways).await;
     told.answer.map_err(|error| undescribed(callee.name(), error))

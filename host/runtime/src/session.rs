@@ -5,33 +5,32 @@
 //! Not here: which function is called (driver), what an ending means (outcome).
 
 use crate::bindings::exports::polymeter::driver::{frames, meter};
-use crate::bindings::polymeter::driver::types;
+use crate::breakage::{Broken, Own};
 use crate::carried::Carried;
-use crate::convert::{Checked, detail, device_code};
+use crate::convert::Checked;
 use crate::engine::Shared;
 use crate::error::CallError;
-use crate::health::{Admission, Ending, Record, TrapKind};
+use crate::health::{Admission, Ending, Record};
 use crate::journal::Journal;
 use crate::limits::{
-    COMPLAINT_INTERVAL, DETAIL_BYTES, Knob, Limits, WARM_CALLS, WARM_INSTANCES_PER_DRIVER,
-    WARM_TIME,
+    COMPLAINT_INTERVAL, Knob, Limits, WARM_CALLS, WARM_INSTANCES_PER_DRIVER, WARM_TIME,
 };
 use crate::load::DriverConfig;
+use crate::native::{Called, Native};
 use crate::outcome::Ended;
 use crate::state::State;
-use crate::text::printable;
 use polymeter_transcript::{Outcome, Request};
 use polymeter_transport::LineLease;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
+use wasmtime::Store;
 use wasmtime::component::{Instance, InstancePre};
-use wasmtime::{Store, Trap};
 
-/// A component, linked and ready to be called.
+/// A component, linked, or a library, loaded: ready to be called.
 pub(crate) struct Callee {
     pub(crate) config: DriverConfig,
-    pub(crate) linked: InstancePre<State>,
+    source: Source,
     pub(crate) record: Record,
     pub(crate) journal: Arc<Journal>,
     name: Arc<str>,
@@ -45,15 +44,32 @@ pub(crate) struct Callee {
     warm: Mutex<Vec<Warm>>,
 }
 
-/// An instance in a store of its own.
+/// What sessions are made of.
+#[derive(Clone)]
+pub(crate) enum Source {
+    Component(InstancePre<State>),
+    Library(Arc<Native>),
+}
+
+/// Somebody who can be asked.
 pub(crate) struct Session {
+    pub(crate) guest: Guest,
+    calls: u32,
+    born: Instant,
+}
+
+pub(crate) enum Guest {
+    Instance(Box<Placed>),
+    Library(Box<Called>),
+}
+
+/// An instance in a store of its own.
+pub(crate) struct Placed {
     pub(crate) store: Store<State>,
     pub(crate) instance: Instance,
     /// Kept, because looking a function up costs as much as calling it.
     pub(crate) meter: Option<meter::Guest>,
     pub(crate) frames: Option<frames::Guest>,
-    calls: u32,
-    born: Instant,
 }
 
 /// A session that waits for the next read, with its place among the warm ones.
@@ -73,13 +89,6 @@ pub(crate) enum Act {
     Change,
 }
 
-/// Why a call brought no answer, and what that means for the driver's record.
-struct Broken {
-    error: CallError,
-    /// What broke the instance, if that speaks against the driver.
-    trap: Option<TrapKind>,
-}
-
 /// A call that runs. Dropped before its end it counts as cancelled.
 struct Running<'a> {
     record: &'a Record,
@@ -95,9 +104,28 @@ impl Drop for Running<'_> {
 }
 
 impl Session {
+    fn new(guest: Guest) -> Self {
+        Self { guest, calls: 0, born: Instant::now() }
+    }
+
+    pub(crate) fn state(&mut self) -> &mut State {
+        match &mut self.guest {
+            Guest::Instance(placed) => placed.store.data_mut(),
+            Guest::Library(called) => &mut called.state,
+        }
+    }
+
+    /// Where the component is; an error in a library's session.
+    pub(crate) fn placed(&mut self) -> wasmtime::Result<&mut Placed> {
+        match &mut self.guest {
+            Guest::Instance(placed) => Ok(placed),
+            Guest::Library(_) => Err(wasmtime::Error::msg("a library has no instance")),
+        }
+    }
+
     /// The call that is about to be made, for its recording.
     pub(crate) fn asked(&mut self, request: impl FnOnce() -> Request) {
-        self.store.data_mut().recorder.asked(request);
+        self.state().recorder.asked(request);
     }
 
     /// What the driver answered, for the recording of the call.
@@ -106,7 +134,7 @@ impl Session {
         W: Clone + Carried<Outcome>,
         E: Clone + Carried<Outcome>,
     {
-        self.store.data_mut().recorder.answered(|| answer.clone().carried());
+        self.state().recorder.answered(|| answer.clone().carried());
         Ok(answer)
     }
 
@@ -116,11 +144,7 @@ impl Session {
 }
 
 impl Callee {
-    pub(crate) fn new(
-        config: DriverConfig,
-        linked: InstancePre<State>,
-        shared: Arc<Shared>,
-    ) -> Self {
+    pub(crate) fn new(config: DriverConfig, source: Source, shared: Arc<Shared>) -> Self {
         Self {
             record: Record::new(config.limits.traps),
             journal: Arc::new(Journal::new(&config.limits, Instant::now())),
@@ -130,24 +154,24 @@ impl Callee {
             permits: Semaphore::new(config.limits.concurrent_calls),
             warm: Mutex::default(),
             config,
-            linked,
+            source,
             shared,
         }
     }
 
-    /// The same component with a record, a journal and turns of its own: for calls that say nothing
+    /// The same driver with a record, a journal and turns of its own: for calls that say nothing
     /// about how the driver is doing.
     pub(crate) fn understudy(&self) -> Callee {
         let limits = Limits { traps: u32::MAX, ..self.limits().clone() };
         let config = DriverConfig { limits, ..self.config.clone() };
-        Callee::new(config, self.linked.clone(), Arc::clone(&self.shared))
+        Callee::new(config, self.source.clone(), Arc::clone(&self.shared))
     }
 
     pub(crate) fn name(&self) -> &str {
         &self.name
     }
 
-    fn limits(&self) -> &Limits {
+    pub(crate) fn limits(&self) -> &Limits {
         &self.config.limits
     }
 
@@ -238,13 +262,15 @@ impl Callee {
         };
         let sent_before = line.as_ref().map_or(0, |line| line.bytes_sent());
         let on_line = line.as_ref().filter(|_| self.shared.recordings.is_on());
-        session.store.data_mut().recorder.begin(on_line.map(|line| line.name()));
+        session.state().recorder.begin(on_line.map(|line| line.name()));
         let lease = line.as_mut().map(|line| line.take());
-        session.store.data_mut().begin(lease, self.shared.vault());
-        session.store.set_epoch_deadline(1);
+        session.state().begin(lease, self.shared.vault());
+        if let Guest::Instance(placed) = &mut session.guest {
+            placed.store.set_epoch_deadline(1);
+        }
         let answer = tokio::time::timeout_at(deadline, ask(&mut session)).await;
 
-        let state = session.store.data_mut();
+        let state = session.state();
         let mut sent = false;
         if let (Some(line), Some(lease)) = (line, state.lease.take()) {
             *line = lease;
@@ -328,17 +354,24 @@ impl Callee {
             self.limits().clone(),
             Arc::clone(&self.journal),
         );
-        let mut store = Store::new(self.linked.engine(), state);
+        let linked = match &self.source {
+            Source::Component(linked) => linked,
+            Source::Library(native) => {
+                let called = Called::new(state, Arc::clone(native));
+                return Ok(Session::new(Guest::Library(Box::new(called))));
+            }
+        };
+        let mut store = Store::new(linked.engine(), state);
         store.limiter(|state| state);
         store.set_hostcall_fuel(self.limits().result_bytes);
         store.set_max_component_handles(self.limits().handles);
         store.epoch_deadline_callback(|mut context| context.data_mut().at_tick());
         store.set_epoch_deadline(1);
         // Start functions are guest code; they have no line to wait for, so the epoch bounds them.
-        match self.linked.instantiate_async(&mut store).await {
+        match linked.instantiate_async(&mut store).await {
             Ok(instance) => {
-                let born = Instant::now();
-                Ok(Session { store, instance, meter: None, frames: None, calls: 0, born })
+                let placed = Placed { store, instance, meter: None, frames: None };
+                Ok(Session::new(Guest::Instance(Box::new(placed))))
             }
             Err(error) => Err(self.broken(store.data_mut(), Some(&error))),
         }
@@ -364,7 +397,8 @@ impl Callee {
     /// Back among the warm ones, unless it is worn or there are enough of them.
     fn keep(&self, mut session: Session) {
         session.calls += 1;
-        if session.is_worn() {
+        // A library's process has ended with its call.
+        if session.is_worn() || matches!(session.guest, Guest::Library(_)) {
             return;
         }
         let Ok(place) = Arc::clone(&self.shared.warm).try_acquire_owned() else { return };
@@ -372,105 +406,5 @@ impl Callee {
         if warm.len() < WARM_INSTANCES_PER_DRIVER {
             warm.push(Warm { session, _place: place });
         }
-    }
-
-    /// The guest did not come back with an answer.
-    fn broken(&self, state: &mut State, error: Option<&wasmtime::Error>) -> Broken {
-        let text = error.map(|error| format!("{:#}", error.root_cause())).unwrap_or_default();
-        let limits = self.limits();
-        // These two are private to wasmtime; tests pin the words.
-        if text.contains("fuel allocated for hostcalls has been exhausted") {
-            let limit = limits.result_bytes;
-            state.spend(Knob::ResultBytes, || format!("more than {limit} bytes at once"));
-        } else if text.contains("store handle limit exceeded") {
-            let limit = limits.handles;
-            state.spend(Knob::Handles, || format!("{limit} of {limit} handles"));
-        } else if error.and_then(|error| error.downcast_ref()) == Some(&Trap::StackOverflow) {
-            let limit = limits.stack_bytes;
-            state.spend(Knob::StackBytes, || format!("{limit} of {limit} bytes"));
-        }
-        if let Some(spent) = state.spent.take() {
-            self.record.limit_hit(spent.knob);
-            let trap = speaks_against_driver(spent.knob).then_some(TrapKind::Limit);
-            return Broken { error: CallError::limit(self.name(), spent), trap };
-        }
-        let detail = match state.last_words.take() {
-            Some(words) => format!("{words} ({text})"),
-            None => text,
-        };
-        Broken {
-            error: CallError::Trap {
-                driver: self.name().to_owned(),
-                detail: printable(&detail, 2 * DETAIL_BYTES),
-            },
-            trap: Some(error.map_or(TrapKind::Other, TrapKind::of)),
-        }
-    }
-
-    /// The driver says itself that it could not. If a limit bit, that is the reason.
-    fn failed(&self, state: &mut State, own: Own) -> Broken {
-        let error = match state.spent.take() {
-            Some(spent) => {
-                self.record.limit_hit(spent.knob);
-                CallError::limit(self.name(), spent)
-            }
-            None => CallError::Driver {
-                driver: self.name().to_owned(),
-                code: own.0.code,
-                detail: detail(&own.0.detail),
-                device_code: own.0.device_code.map(|code| device_code(&code)),
-            },
-        };
-        Broken { error, trap: None }
-    }
-}
-
-/// Whether an instance that broke over this limit is the driver's fault. A slow or talkative device
-/// can use up time, frames and bytes of a driver that does nothing wrong.
-fn speaks_against_driver(knob: Knob) -> bool {
-    match knob {
-        Knob::MemoryBytes
-        | Knob::StackBytes
-        | Knob::TableElements
-        | Knob::Handles
-        | Knob::CpuTicks
-        | Knob::VaultRequests
-        | Knob::ResultBytes => true,
-        Knob::ComponentBytes
-        | Knob::NameBytes
-        | Knob::CompileCpuSeconds
-        | Knob::CompileMemoryBytes
-        | Knob::Wall
-        | Knob::Exchanges
-        | Knob::LineBytes
-        | Knob::LogLines
-        | Knob::LogLineBytes
-        | Knob::LogLinesPerSecond
-        | Knob::LogBytesPerSecond
-        | Knob::ConcurrentCalls
-        | Knob::Traps => false,
-    }
-}
-
-/// The driver's own error: a record, or from `decode` a mere text.
-pub(crate) struct Own(types::DriverError);
-
-impl From<types::DriverError> for Own {
-    fn from(error: types::DriverError) -> Self {
-        Own(error)
-    }
-}
-
-impl From<String> for Own {
-    fn from(detail: String) -> Self {
-        /// `driver-error.code`: garbled.
-        const GARBLED: u16 = 2;
-        Own(types::DriverError { code: GARBLED, detail, device_code: None })
-    }
-}
-
-impl From<std::convert::Infallible> for Own {
-    fn from(never: std::convert::Infallible) -> Self {
-        match never {}
     }
 }

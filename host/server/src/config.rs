@@ -8,12 +8,14 @@
 mod candidate;
 mod checks;
 mod edit;
+mod native;
 mod pins;
 mod raw;
 mod vault;
 
 pub use candidate::CandidateEntry;
 pub use edit::{Edit, edit, replace};
+pub use native::{Native, Source};
 pub use pins::Pins;
 pub use polymeter_package::{Problem, Problems};
 pub use vault::{Store, VaultEntry};
@@ -44,11 +46,11 @@ pub struct Config {
     pub vault: Option<VaultEntry>,
 }
 
-/// One `[[driver]]`: what the runtime is told, the package's file, and who must have signed it.
+/// One `[[driver]]`: what the runtime is told, where it comes from, and who must have signed it.
 #[derive(Debug, Clone)]
 pub struct DriverEntry {
     pub config: DriverConfig,
-    pub package: PathBuf,
+    pub source: Source,
     pub trust: Trust,
     /// `false`: it is left out, and its meters wait.
     pub is_enabled: bool,

@@ -7,12 +7,14 @@
 //! takes (service), who may ask for a change (api, control).
 
 use crate::app::{self, chain};
-use crate::config::{CandidateEntry, Config, DriverEntry, Edit, Problem, Problems};
+use crate::config::{CandidateEntry, Config, DriverEntry, Edit, Native, Problem, Problems, Source};
 use crate::vault;
-use polymeter_runtime::{LogLine, Metrics, Runtime, Standing};
+use polymeter_runtime::{Driver, LogLine, Metrics, Runtime, Standing};
 use polymeter_service::{Actor, Change, Edition, Fitting, Service, ServiceError, Slot};
 use polymeter_transport::Line;
+use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
+use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 use tokio::sync::Mutex;
@@ -32,6 +34,8 @@ struct Inner {
     in_force: Mutex<Config>,
 }
 
+/// What vouches for a native library, where a package has the id of a key.
+const PINNED: &str = "sha256";
 /// In the audit trail.
 const RELEASED: &str = "driver-released";
 const REREAD: &str = "vault-reread";
@@ -148,7 +152,7 @@ impl Drivers {
         actor: &Actor,
     ) -> Result<Report, DriversError> {
         let mut in_force = self.inner.in_force.lock().await;
-        self.slot(name)?;
+        packaged(&self.slot(name)?.current)?;
         let before = write(&in_force.file, &Edit::Candidate { name, candidate })?;
         let entry = in_force.drivers.iter().find(|entry| entry.config.name == name);
         let loaded = match entry {
@@ -200,6 +204,7 @@ impl Drivers {
                  wanted, and write it as `package` of [[driver]] {name}"
             )));
         };
+        packaged(&slot.current).and_then(|()| packaged(&previous))?;
         self.point_at(&mut in_force, name, &previous.file, actor).await
     }
 
@@ -306,6 +311,19 @@ fn put_back(file: &Path, before: &str) {
     }
 }
 
+/// What is tried and rolled back is written into the configuration as a package.
+fn packaged(edition: &Edition) -> Result<(), DriversError> {
+    if !edition.driver.is_native() {
+        return Ok(());
+    }
+    Err(DriversError::Cannot(format!(
+        "{0} {1} is a native library, which has no versions on trial: write native, function and sha256 \
+         of [[driver]] {0} as wanted, then `polymeter driver reload`",
+        edition.driver.name(),
+        edition.version()
+    )))
+}
+
 fn editions(slot: &Slot) -> impl Iterator<Item = &Edition> {
     let candidate = slot.candidate.iter().map(|rollout| &rollout.edition);
     candidate.chain([&slot.current]).chain(&slot.previous)
@@ -334,6 +352,60 @@ async fn one(
     Ok(Edition { driver, digest, file: file.to_owned(), signer, settings })
 }
 
+/// A configured driver without its candidate.
+async fn current(runtime: &Runtime, entry: &DriverEntry, live: &[Slot]) -> Result<Edition, String> {
+    match &entry.source {
+        Source::Package(file) => one(runtime, entry, file, live).await,
+        Source::Native(native) => library(runtime, entry, native, live).await,
+    }
+}
+
+/// A vendor's native library: as `live` has it, or read, judged and loaded.
+async fn library(
+    runtime: &Runtime,
+    entry: &DriverEntry,
+    native: &Native,
+    live: &[Slot],
+) -> Result<Edition, String> {
+    let file = read_library(entry, native)?;
+    let sum = Sha256::digest(&file);
+    let digest = hex::encode(sum);
+    if let Some(wanted) = &native.sha256
+        && sum.as_slice() != wanted
+    {
+        let wanted = hex::encode(wanted);
+        let file = native.file.display();
+        return Err(format!("{file} has the SHA-256 {digest}, not {wanted} as its sha256 says"));
+    }
+    let settings = format!("{:?} {} {:?}", entry.config, native.function, native.sha256);
+    let mut known = live.iter().flat_map(editions);
+    if let Some(known) = known.find(|it| it.is_of(&digest, &settings)) {
+        return Ok(Edition { file: native.file.clone(), ..known.clone() });
+    }
+    let signer = native.sha256.map(|_| PINNED.to_owned());
+    if signer.is_none() {
+        tracing::warn!(driver = entry.config.name, "UNSIGNED: allow-unsigned lets it run");
+    }
+    let driver = runtime.load_native(entry.config.clone(), &file, &native.function).await;
+    let driver = driver.map_err(|error| chain(&error))?;
+    Ok(Edition { driver, digest, file: native.file.clone(), signer, settings })
+}
+
+/// At most a byte more than its limit, which the runtime then refuses with a sentence.
+fn read_library(entry: &DriverEntry, native: &Native) -> Result<Vec<u8>, String> {
+    let most = u64::try_from(entry.config.limits.component_bytes).unwrap_or(u64::MAX);
+    let mut bytes = Vec::new();
+    std::fs::File::open(&native.file)
+        .and_then(|file| file.take(most.saturating_add(1)).read_to_end(&mut bytes))
+        .map_err(|error| format!("{} cannot be read: {error}", native.file.display()))?;
+    Ok(bytes)
+}
+
+/// A driver for a command that needs no more than one, with the keys of its configuration.
+pub async fn of_entry(runtime: &Runtime, entry: &DriverEntry) -> Result<Arc<Driver>, String> {
+    Ok(current(runtime, entry, &[]).await?.driver)
+}
+
 /// Every enabled driver of the configuration without its candidate; all that are refused are named.
 /// What `live` holds already is not loaded again.
 pub async fn load(
@@ -344,7 +416,7 @@ pub async fn load(
     let mut fittings = Vec::new();
     let mut problems = Vec::new();
     for entry in config.drivers.iter().filter(|entry| entry.is_enabled) {
-        match one(runtime, entry, &entry.package, live).await {
+        match current(runtime, entry, live).await {
             Ok(current) => fittings.push(Fitting { current, candidate: None }),
             Err(what) => problems.push(refused(config, entry, entry.line, &what)),
         }

@@ -228,8 +228,11 @@ fn is_package(what: &str) -> bool {
 }
 
 fn main() -> ExitCode {
-    // Before anything else: this process may have been started to compile one component.
-    if let Some(ended) = polymeter_runtime::compile_worker(std::env::args_os()) {
+    // Before anything else: this process may have been started to compile one component, or to load
+    // one native library.
+    let arguments = std::env::args_os;
+    let native = || polymeter_runtime::native_worker(arguments());
+    if let Some(ended) = polymeter_runtime::compile_worker(arguments()).or_else(native) {
         return ended;
     }
     serve_or_command()

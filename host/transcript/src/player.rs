@@ -66,6 +66,14 @@ impl<T: AsRef<Transcript>> Player<T> {
         self.answered(answer, DOWN)
     }
 
+    /// Whether the next step is a receive: for whoever is called by its own driver and not by this
+    /// transcript's.
+    pub fn is_receiving(&mut self) -> bool {
+        self.pass_over_log();
+        let next = self.transcript().entries.get(self.next).map(|entry| &entry.step);
+        self.difference.is_none() && matches!(next, Some(Step::Receive { .. }))
+    }
+
     /// A drain that is not written down found nothing.
     pub fn drain(&mut self) -> Result<u32, Fault> {
         self.pass_over_log();

@@ -8,6 +8,7 @@ mod api;
 pub mod gallery;
 pub mod halo;
 pub mod money;
+pub mod native;
 mod program;
 mod site;
 pub mod wavering;

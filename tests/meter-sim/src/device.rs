@@ -1,4 +1,4 @@
-//! A device on a bus, whatever its protocol: what it hears, its faults, its true state. The two
+//! A device on a bus, whatever its protocol: what it hears, its faults, its true state. The
 //! protocols meet here and nowhere else.
 
 use jiff::civil::DateTime;
@@ -8,6 +8,7 @@ use crate::adf400l::{self, User};
 use crate::dlt645::{self, Meter, frame};
 use crate::fault::{FaultKind, Kind, Parts, Queue, spoil};
 use crate::plan::Meters;
+use crate::rdk;
 
 /// What a look for the first frame in a buffer found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,6 +96,7 @@ pub struct State {
 pub enum Protocol {
     Dlt645,
     Modbus,
+    Rdk,
 }
 
 /// A frame as its protocol understands it.
@@ -102,6 +104,7 @@ pub enum Protocol {
 pub enum Heard<'a> {
     Dlt645(frame::Request),
     Modbus(&'a [u8]),
+    Rdk(rdk::Request<'a>),
 }
 
 impl Protocol {
@@ -109,6 +112,7 @@ impl Protocol {
         match self {
             Protocol::Dlt645 => frame::scan(buffer),
             Protocol::Modbus => adf400l::scan(buffer),
+            Protocol::Rdk => rdk::scan(buffer),
         }
     }
 
@@ -116,6 +120,7 @@ impl Protocol {
         match self {
             Protocol::Dlt645 => frame::parse(frame).map(Heard::Dlt645),
             Protocol::Modbus => Some(Heard::Modbus(frame)),
+            Protocol::Rdk => rdk::parse(frame).map(Heard::Rdk),
         }
     }
 
@@ -125,7 +130,7 @@ impl Protocol {
             // DL/T 645-2007: 500 ms between bytes.
             Protocol::Dlt645 => 500,
             // Modbus RTU says 3.5 characters; a gateway may tear a frame more than that.
-            Protocol::Modbus => 50,
+            Protocol::Modbus | Protocol::Rdk => 50,
         }
     }
 
@@ -169,6 +174,12 @@ impl Protocol {
                     &Parts { start: 0, address: 0, function: 1, data, offset: 0, seal },
                 );
             }
+            Protocol::Rdk => {
+                let data = rdk::HEAD..reply.len().saturating_sub(1);
+                let seal = &rdk::seal;
+                let parts = Parts { start: 0, address: 5, function: 6, data, offset: 0, seal };
+                spoil(reply, fault, &parts);
+            }
         }
     }
 }
@@ -185,6 +196,7 @@ pub struct Device {
 enum Model {
     Dlt645(Box<dlt645::Meter>),
     Adf400l(Box<User>),
+    Rdk(Box<rdk::Meter>),
 }
 
 /// The devices of a bus, and what they speak.
@@ -209,6 +221,15 @@ pub fn devices(meters: Meters) -> Result<(Protocol, Vec<Device>), String> {
             });
             Ok((Protocol::Modbus, built.collect::<Result<_, _>>()?))
         }
+        Meters::Rdk(plans) => {
+            let built = plans.into_iter().map(|plan| {
+                let name = plan.address.clone();
+                rdk::Meter::new(plan)
+                    .map(|meter| device(name.clone(), Model::Rdk(Box::new(meter))))
+                    .map_err(|reason| format!("meter {name}: {reason}"))
+            });
+            Ok((Protocol::Rdk, built.collect::<Result<_, _>>()?))
+        }
     }
 }
 
@@ -228,9 +249,13 @@ impl Device {
                 }
                 (User::kind(frame), &mut user.counters)
             }
-            (Model::Dlt645(_), Heard::Modbus(_)) | (Model::Adf400l(_), Heard::Dlt645(_)) => {
-                return None;
+            (Model::Rdk(meter), Heard::Rdk(request)) => {
+                if !meter.hears(request) {
+                    return None;
+                }
+                (rdk::Meter::kind(request), &mut meter.counters)
             }
+            (Model::Dlt645(_) | Model::Adf400l(_) | Model::Rdk(_), _) => return None,
         };
         counters.requests += 1;
         counters.sell_frames += u64::from(kind == Kind::Sell);
@@ -242,9 +267,8 @@ impl Device {
         match (&mut self.model, heard) {
             (Model::Dlt645(meter), Heard::Dlt645(request)) => meter.answer(request),
             (Model::Adf400l(user), Heard::Modbus(frame)) => user.answer(frame),
-            (Model::Dlt645(_), Heard::Modbus(_)) | (Model::Adf400l(_), Heard::Dlt645(_)) => {
-                Answer::default()
-            }
+            (Model::Rdk(meter), Heard::Rdk(request)) => meter.answer(request),
+            (Model::Dlt645(_) | Model::Adf400l(_) | Model::Rdk(_), _) => Answer::default(),
         }
     }
 
@@ -256,7 +280,11 @@ impl Device {
                 let [exception, _] = word.to_le_bytes();
                 Some(user.refuse(frame, exception))
             }
-            (Model::Dlt645(_), Heard::Modbus(_)) | (Model::Adf400l(_), Heard::Dlt645(_)) => None,
+            (Model::Rdk(meter), Heard::Rdk(request)) => {
+                let [no, _] = word.to_le_bytes();
+                Some(meter.refuse(request, no))
+            }
+            (Model::Dlt645(_) | Model::Adf400l(_) | Model::Rdk(_), _) => None,
         }
     }
 
@@ -264,6 +292,7 @@ impl Device {
         match &mut self.model {
             Model::Dlt645(meter) => meter.advance(seconds),
             Model::Adf400l(user) => user.advance(seconds),
+            Model::Rdk(meter) => meter.advance(seconds),
         }
     }
 
@@ -271,6 +300,8 @@ impl Device {
         match &mut self.model {
             Model::Dlt645(meter) => meter.set_load(watts),
             Model::Adf400l(user) => user.set_load(watts),
+            // It has no load: its energy is as planned.
+            Model::Rdk(_) => {}
         }
     }
 
@@ -286,6 +317,7 @@ impl Device {
                     .zip(user.settings_fen())
                     .collect()
             }
+            Model::Rdk(meter) => vec![("alarm", meter.alarm_fen())],
         }
     }
 
@@ -300,6 +332,7 @@ impl Device {
         let counters = match &self.model {
             Model::Dlt645(meter) => meter.counters,
             Model::Adf400l(user) => user.counters,
+            Model::Rdk(meter) => meter.counters,
         };
         let Counters { requests, sell_frames, open_frames, mac_failures } = counters;
         let (meter, bus, faults_waiting) = (self.name.clone(), bus.to_owned(), self.faults.len());
@@ -351,6 +384,31 @@ impl Device {
                     energy: user.energy_total(),
                     last_purchase: user.last_purchase(),
                     clock: user.clock(),
+                    faults_waiting,
+                }
+            }
+            Model::Rdk(device) => {
+                let (credited_fen, credits) = device.credited();
+                State {
+                    meter,
+                    bus,
+                    money_fen: i64::from(device.balance_fen()),
+                    overdraft_fen: 0,
+                    count: u32::from(device.count()),
+                    credited_fen,
+                    credits,
+                    relay_closed: !device.relay_open(),
+                    relay_command_open: device.relay_open(),
+                    keep_power: false,
+                    customer: device.customer().map(hex::encode),
+                    requests,
+                    sell_frames,
+                    open_frames,
+                    mac_failures,
+                    suspended: false,
+                    energy: device.energy_total(),
+                    last_purchase: device.last_purchase(),
+                    clock: device.clock(),
                     faults_waiting,
                 }
             }

@@ -20,6 +20,7 @@ mod fault;
 mod lines;
 mod load;
 mod plan;
+mod rdk;
 mod world;
 
 pub use alone::{Alone, serve as serve_alone};
@@ -28,7 +29,7 @@ pub use device::{Purchase, State};
 pub use event::{Event, Release};
 pub use fault::{Fault, FaultKind, Kind, On};
 pub use lines::Endpoint;
-pub use plan::{Adf400lPlan, BusKind, BusPlan, Dlt645Plan, Meters, Plan, RelayReplies};
+pub use plan::{Adf400lPlan, BusKind, BusPlan, Dlt645Plan, Meters, Plan, RdkPlan, RelayReplies};
 pub use world::{Simulator, World};
 
 /// What can go wrong outside the scripts.

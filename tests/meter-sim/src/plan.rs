@@ -48,6 +48,31 @@ pub enum BusKind {
 pub enum Meters {
     Dlt645(Vec<Dlt645Plan>),
     Adf400l(Vec<Adf400lPlan>),
+    Rdk(Vec<RdkPlan>),
+}
+
+/// One meter of RDK. Money in fen, energy in 0.01 kWh.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RdkPlan {
+    /// 8 digits.
+    pub address: String,
+    /// 16 letters.
+    pub password: String,
+    /// Most money the purse may hold.
+    pub hoarding_limit_fen: u32,
+    pub energy: u64,
+}
+
+impl Default for RdkPlan {
+    fn default() -> Self {
+        Self {
+            address: "00000001".into(),
+            password: "0000000000000000".into(),
+            hoarding_limit_fen: 99_999_999,
+            energy: 0,
+        }
+    }
 }
 
 /// One DL/T 645-2007 prepayment meter. Money in fen, energy in 0.01 kWh.

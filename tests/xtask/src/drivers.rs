@@ -4,7 +4,7 @@
 //! The key is a developer's: made once beside the packages, without a password, worth nothing
 //! elsewhere. Demo and tests pin it.
 
-use crate::examples;
+use crate::{examples, native};
 use anyhow::{Context, Result, ensure};
 use polymeter_package::Role;
 use polymeter_sdk::keys;
@@ -20,14 +20,21 @@ pub fn build_all(root: &Path) -> Result<()> {
     build(root, &[])
 }
 
-/// Those of these names, examples in other languages too, or all of Rust where there is none. What
+/// Those of these names, examples in other languages too, or all of Rust and all native libraries
+/// where there is none. What
 /// has a `driver.toml` and a README becomes a signed package.
 pub fn build(root: &Path, names: &[String]) -> Result<()> {
     let out_dir = root.join(OUT_DIR);
     let (examples, names): (Vec<&str>, Vec<&str>) =
         names.iter().map(String::as_str).partition(|name| examples::EXAMPLES.contains(name));
+    let (native, names): (Vec<&str>, Vec<&str>) =
+        names.into_iter().partition(|name| native::NAMES.contains(name));
     examples::build(root, &out_dir, &examples)?;
-    if names.is_empty() && !examples.is_empty() {
+    native::build(root, &out_dir, &native)?;
+    let is_all = names.is_empty() && examples.is_empty() && native.is_empty();
+    if is_all {
+        native::build(root, &out_dir, native::NAMES)?;
+    } else if names.is_empty() {
         return Ok(());
     }
     let key = developer_key(&out_dir)?;

@@ -7,6 +7,7 @@ pub mod contract;
 pub mod drivers;
 pub mod examples;
 pub mod floors;
+pub mod native;
 pub mod set_up;
 pub mod tidy;
 

@@ -25,7 +25,8 @@ enum Command {
     },
     /// Build every driver into target/drivers, or those that are named.
     Drivers {
-        /// Folders below drivers, tests/conformance or, for other languages, vendor-examples.
+        /// Folders below drivers, tests/conformance or, for other languages and native libraries,
+        /// vendor-examples.
         names: Vec<String>,
     },
     /// Build the vendor examples in C and Python into target/drivers.

@@ -231,6 +231,7 @@ fn of_call(cause: &CallError) -> (StatusCode, &'static str, &'static str) {
         CallError::Driver { .. }
         | CallError::Trap { .. }
         | CallError::Limit { .. }
+        | CallError::Library { .. }
         | CallError::BadResult { .. } => {
             (StatusCode::BAD_GATEWAY, "device-failed", "The device's answer is of no use")
         }

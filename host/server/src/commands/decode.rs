@@ -66,7 +66,10 @@ pub(super) fn find(config: &Path, folder: Option<PathBuf>, name: &str) -> Result
     if folder.is_none() && config.is_file() {
         let config = Config::read(config)?;
         if let Some(entry) = config.drivers.iter().find(|entry| entry.config.name == name) {
-            return Ok(entry.package.clone());
+            let package = entry.source.package().ok_or_else(|| {
+                Failure::Usage(format!("`{name}` is a native library, which explains no frames"))
+            })?;
+            return Ok(package.to_owned());
         }
     }
     let plain = !name.is_empty()

@@ -6,6 +6,7 @@ use super::Failure;
 use super::decode::find;
 use crate::app;
 use crate::config::Config;
+use crate::drivers;
 use polymeter_package::Sealed;
 use polymeter_runtime::transcript::Transcript;
 use polymeter_runtime::{Driver, replay};
@@ -50,12 +51,9 @@ async fn load(config: &Path, folder: Option<PathBuf>, name: &str) -> Result<Arc<
     if folder.is_none() && config.is_file() {
         let config = Config::read(config)?;
         if let Some(entry) = config.drivers.iter().find(|entry| entry.config.name == name) {
-            let package = app::open_package(entry, &entry.package)?;
             let runtime = app::runtime(&config)?;
-            return runtime
-                .load_package(entry.config.clone(), &package)
-                .await
-                .map_err(Failure::while_doing(format!("loading {name}")));
+            let loaded = drivers::of_entry(&runtime, entry).await;
+            return loaded.map_err(|what| Failure::Wrong(format!("{name} is refused: {what}")));
         }
     }
     let file = Path::new(name);

@@ -133,12 +133,7 @@ impl Checker<'_> {
         let mut found = Vec::new();
         for driver in &raw.driver {
             self.unique(&mut names, "driver", &driver.name);
-            let package = self.beside(driver.package.get_ref());
-            if !package.is_file() {
-                let fix = "mend the path (relative to this file)".to_owned();
-                let what = format!("no package {}", package.display());
-                self.problem(&driver.package, what, fix);
-            }
+            let source = self.source(driver);
             let Some(vendor) = self.vendor(&driver.vendor) else { continue };
             let region = driver.region.as_ref().and_then(|region| self.region(region));
             let line = line_at(self.text, driver.vendor.span().start);
@@ -149,6 +144,9 @@ impl Checker<'_> {
                 let fix = "leave one driver per vendor".to_owned();
                 self.problem(&driver.vendor, what, fix);
             }
+            let limits = self.limits(&driver.limits);
+            let candidate = driver.candidate.as_ref().map(|it| self.candidate(it, &raw.line));
+            let Some(source) = source else { continue };
             found.push(DriverEntry {
                 trust: pins.trust(&vendor, driver.allow_unsigned),
                 config: DriverConfig {
@@ -156,12 +154,12 @@ impl Checker<'_> {
                     vendor: Some(vendor),
                     region,
                     grants: driver.grant.iter().copied().map(capability).collect(),
-                    limits: self.limits(&driver.limits),
+                    limits,
                     written: driver.limits.keys().map(|raw::LimitName(knob)| *knob).collect(),
                 },
-                package,
+                source,
                 is_enabled: driver.enabled,
-                candidate: driver.candidate.as_ref().map(|it| self.candidate(it, &raw.line)),
+                candidate,
                 line: line_at(self.text, driver.name.span().start),
             });
         }

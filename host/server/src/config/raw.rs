@@ -68,7 +68,10 @@ impl Default for Drivers {
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Driver {
     pub name: Spanned<String>,
-    pub package: Spanned<PathBuf>,
+    pub package: Option<Spanned<PathBuf>>,
+    pub native: Option<Spanned<PathBuf>>,
+    pub function: Option<Spanned<String>>,
+    pub sha256: Option<Spanned<String>>,
     pub vendor: Spanned<String>,
     pub region: Option<Spanned<String>>,
     pub grant: Vec<Grant>,

@@ -211,6 +211,73 @@ fn a_line_has_one_far_end() {
 }
 
 #[test]
+fn a_native_library_is_pinned_or_unsigned_and_has_its_function() {
+    let native = "[[driver]]\nname = \"rdk\"\nvendor = \"RDK\"\ngrant = [\"line\"]\n\
+                  native = \"driver.pmdriver\"\n";
+    let function = "function = \"RDKIcard\"\n";
+    let sum = format!("sha256 = \"{}\"\n", "0f".repeat(32));
+    let unsigned = "allow-unsigned = true\n";
+    let both = "polymeter.toml:8: a native library with both sha256 and allow-unsigned; remove \
+                allow-unsigned: the sum pins it";
+    let nobody = "polymeter.toml:7: a native library that nobody vouches for; add sha256 = \"...\" \
+                  as sha256sum prints it, or allow-unsigned = true";
+    for (more, expected) in [
+        (format!("{sum}{function}"), String::new()),
+        (format!("{unsigned}{function}"), String::new()),
+        (function.to_owned(), nobody.to_owned()),
+        (format!("{sum}{unsigned}{function}"), both.to_owned()),
+        (
+            sum.clone(),
+            "polymeter.toml:7: a native library without its function; add function = \"RDKIcard\" \
+             or its like"
+                .to_owned(),
+        ),
+        (
+            format!("{sum}function = \"system\"\n"),
+            "polymeter.toml:9: `system` is no function of a native library; write the vendor's \
+             abbreviation and Icard, e.g. RDKIcard"
+                .to_owned(),
+        ),
+        (
+            format!("sha256 = \"0f\"\n{function}"),
+            "polymeter.toml:8: `0f` is no SHA-256; write the 64 hexadecimal digits that sha256sum \
+             prints"
+                .to_owned(),
+        ),
+        (
+            format!("{sum}{function}package = \"driver.pmdriver\"\n"),
+            "polymeter.toml:7: a driver with both a package and a native library; remove one of \
+             package and native"
+                .to_owned(),
+        ),
+        (
+            format!(
+                "{sum}{function}[driver.candidate]\npackage = \"driver.pmdriver\"\ncanary = 5\n"
+            ),
+            "polymeter.toml:7: a native library has no candidate; take [driver.candidate] out; \
+             change native and sha256, then reload"
+                .to_owned(),
+        ),
+    ] {
+        check(&format!("{native}{more}"), &expected);
+    }
+    let driver = "[[driver]]\nname = \"rdk\"\nvendor = \"RDK\"\ngrant = [\"line\"]\n";
+    check(
+        driver,
+        "polymeter.toml:4: a driver without a file; add package = \"...\", or native = \"...\" for \
+         a vendor's library",
+    );
+    check(
+        &format!("{driver}package = \"driver.pmdriver\"\n{function}"),
+        "polymeter.toml:8: a package has no function; remove it; it belongs to a native library",
+    );
+    check(
+        &format!("{driver}{function}{sum}native = \"none.so\"\n"),
+        "polymeter.toml:9: no native library none.so; mend the path (relative to this file)",
+    );
+}
+
+#[test]
 fn a_vault_is_one_store_with_one_way_in() {
     let file = "file = \"keys.vault\"\n";
     let token = "pkcs11 = \"/usr/lib/x.so\"\ntoken = \"t\"\n";

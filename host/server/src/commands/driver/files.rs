@@ -24,8 +24,8 @@ pub async fn inspect(config: &Path, name: &str) -> Result<(), Failure> {
         )));
     };
     let entry = config.drivers.iter().find(|entry| entry.config.name == name);
-    let package = match entry {
-        Some(entry) => Some(facts(&app::open_package(entry, &entry.package)?)?),
+    let package = match entry.and_then(|entry| Some((entry, entry.source.package()?))) {
+        Some((entry, file)) => Some(facts(&app::open_package(entry, file)?)?),
         None => None,
     };
     print_json(&json!({ "driver": Driver::from(driver.as_ref()), "package": package }))
