@@ -18,7 +18,7 @@ use polymeter_runtime::{
 use polymeter_transport::{Line, LineLease, LineSettings, Priority};
 use reqwest::Method;
 use serde_json::json;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -107,7 +107,7 @@ async fn what_is_not_as_the_configuration_says_is_refused() -> Result<()> {
         (
             good.replace("\"RDK\"", "\"ABC\""),
             2,
-            "is for vendor RDK, its [[driver]] entry says vendor = \"ABC\"".to_owned(),
+            "is for RDK, its [[driver]] entry says vendor = \"ABC\"".to_owned(),
         ),
         (
             unsigned(&good).replace(&of, &rubbish.display().to_string()),
@@ -248,6 +248,7 @@ impl Bench {
             region: None,
             grants: vec![Capability::Line, Capability::Log],
             limits: Limits { wall: Duration::from_secs(6), exchanges: 8, ..Limits::default() },
+            written: BTreeSet::new(),
         };
         let file = std::fs::read(library(name)?)?;
         let driver = Runtime::new(options)?.load_native(config, &file, "RDKIcard").await?;
