@@ -28,7 +28,7 @@ pub struct NewTransfer {
     pub at_ms: i64,
 }
 
-/// The account of this name ("cash", "meter-credit/<meter id>"), made where missing.
+/// The account of this name ("cash", `meter-credit/<meter id>`), made where missing.
 pub async fn account(
     tx: &mut Transaction,
     name: &str,

@@ -123,7 +123,7 @@ impl From<LedgerError> for ServiceError {
     }
 }
 
-/// For statements whose only failure is the storage itself; the others ask [`violated`] first.
+/// For statements whose only failure is the storage itself; the others ask `violated` first.
 impl From<sqlx::Error> for ServiceError {
     fn from(error: sqlx::Error) -> Self {
         ServiceError::Storage(Box::new(error))

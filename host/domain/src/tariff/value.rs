@@ -92,7 +92,7 @@ pub enum Tax {
     Added(u32),
 }
 
-/// A year of prices: flat, by steps, by time of use, or both. Built only by [`Tariff::new`].
+/// A year of prices: flat, by steps, by time of use, or both. Built only by `Tariff::new`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tariff {
     pub(super) commodity: Commodity,

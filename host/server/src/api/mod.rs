@@ -1,6 +1,6 @@
 //! The REST API under /api/v1 and its OpenAPI 3.1 document, made from one table of routes.
 //!
-//! Invariant: every route stands in [`open`] or in [`guarded`]; what is in the second is reached
+//! Invariant: every route stands in `open` or in `guarded`; what is in the second is reached
 //! with a live session only. Not here: what anything means (service), the page (ui).
 
 pub mod auth;
