@@ -20,9 +20,9 @@ pub enum LedgerError {
     },
     #[error("the database {database} cannot be opened")]
     Open {
-        database: PathBuf,
+        database: String,
         #[source]
-        source: sqlx::Error,
+        source: Box<sqlx::Error>,
     },
     /// Some network and shared folders have no shared memory, which the write-ahead log needs.
     #[error(
@@ -33,9 +33,9 @@ pub enum LedgerError {
     /// Also where a newer program has already migrated the file.
     #[error("the database {database} cannot be brought to this program's version")]
     Migrate {
-        database: PathBuf,
+        database: String,
         #[source]
-        source: sqlx::migrate::MigrateError,
+        source: Box<sqlx::migrate::MigrateError>,
     },
     #[error("the database failed while {doing}")]
     Storage {

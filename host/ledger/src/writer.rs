@@ -7,17 +7,15 @@
 //! the kernel has already dropped; the next group starts on a new connection that has re-checked
 //! the tail of the chain. Not here: deciding what to write (book, service).
 
+use crate::connection::Connection;
+use crate::engine::sqlite::{CommitGate, Engine};
 use crate::error::LedgerError;
 use crate::limits;
 use crate::verify::check_tail;
-use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{ConnectOptions, Connection, SqliteConnection};
-use std::fs::File;
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Poll;
 use tokio::sync::{mpsc, oneshot};
 
@@ -26,36 +24,26 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 /// What a job writes through: one open savepoint.
 #[derive(Debug)]
 pub struct Transaction {
-    connection: SqliteConnection,
-    /// True only while the writer's own COMMIT runs; read by the commit hook.
-    committing: Arc<AtomicBool>,
+    connection: Connection,
+    gate: CommitGate,
 }
 
 impl Transaction {
     /// For the other tables of a job's transaction. Account and transfer are written by this crate
     /// alone. A COMMIT through it fails the whole group.
-    pub fn connection(&mut self) -> &mut SqliteConnection {
+    pub fn connection(&mut self) -> &mut Connection {
         &mut self.connection
     }
 
-    /// A statement that fails so badly that SQLite rolls everything back (a full disk) leaves the
-    /// rest of its job outside of any transaction, where each statement would commit by itself;
-    /// the hook refuses that.
-    async fn new(mut connection: SqliteConnection) -> Result<Transaction, sqlx::Error> {
-        let committing = Arc::new(AtomicBool::new(false));
-        let allowed = Arc::clone(&committing);
-        connection.lock_handle().await?.set_commit_hook(move || allowed.load(Ordering::SeqCst));
-        Ok(Transaction { connection, committing })
-    }
-
-    async fn run(&mut self, statement: &'static str) -> Result<(), sqlx::Error> {
-        sqlx::query(statement).execute(&mut self.connection).await.map(|_| ())
+    async fn new(mut connection: Connection) -> Result<Transaction, sqlx::Error> {
+        let gate = connection.commit_gate().await?;
+        Ok(Transaction { connection, gate })
     }
 
     async fn commit(&mut self) -> Result<(), sqlx::Error> {
-        self.committing.store(true, Ordering::SeqCst);
-        let committed = self.run("commit").await;
-        self.committing.store(false, Ordering::SeqCst);
+        self.gate.set(true);
+        let committed = self.connection.run("commit").await;
+        self.gate.set(false);
         committed
     }
 }
@@ -127,31 +115,20 @@ where
     Box::new(job)
 }
 
-/// Starts the task. It owns `lock`, and so lets go of it last.
-pub(crate) async fn start(
-    options: SqliteConnectOptions,
-    connection: SqliteConnection,
-    lock: File,
-) -> Result<WriterHandle, sqlx::Error> {
-    let transaction = Transaction::new(connection).await?;
+/// Starts the task. It owns the engine, and so lets go of its lock last.
+pub(crate) async fn start(engine: Engine) -> Result<WriterHandle, LedgerError> {
+    let transaction = open(&engine).await?;
     let (jobs, waiting) = mpsc::channel(limits::JOBS_WAITING_MAX);
-    tokio::spawn(async move {
-        write_groups(options, transaction, waiting).await;
-        drop(lock);
-    });
+    tokio::spawn(write_groups(engine, transaction, waiting));
     Ok(WriterHandle { jobs })
 }
 
-async fn write_groups(
-    options: SqliteConnectOptions,
-    transaction: Transaction,
-    mut waiting: mpsc::Receiver<Job>,
-) {
+async fn write_groups(engine: Engine, transaction: Transaction, mut waiting: mpsc::Receiver<Job>) {
     let mut usable = Some(transaction);
     while let Some(first) = waiting.recv().await {
         let mut transaction = match usable.take() {
             Some(transaction) => transaction,
-            None => match reopen(&options).await {
+            None => match open(&engine).await {
                 Ok(transaction) => transaction,
                 Err(error) => {
                     tracing::error!(error = chain(&error), "the writer cannot reopen its database");
@@ -192,8 +169,7 @@ impl Group {
         transaction: &mut Transaction,
         waiting: &mut mpsc::Receiver<Job>,
     ) -> Result<(), sqlx::Error> {
-        transaction.run("begin immediate").await?;
-        transaction.run("savepoint job").await?;
+        transaction.connection.run("begin immediate; savepoint job").await?;
         for _ in 0..limits::JOBS_PER_GROUP_MAX {
             let Some(job) = self.next.take().or_else(|| waiting.try_recv().ok()) else { break };
             let done = run_to_end(job, transaction).await;
@@ -202,7 +178,7 @@ impl Group {
             // One statement each time, as each is a trip to the thread that SQLite runs in. Where a
             // job has ended the transaction behind our back both fail, and with them the group.
             let next = if keep { "release job; savepoint job" } else { "rollback to job" };
-            transaction.run(next).await?;
+            transaction.connection.run(next).await?;
         }
         transaction.commit().await
     }
@@ -239,11 +215,11 @@ async fn refuse(job: Job, error: LedgerError) {
     (done.answer)(Ok(()));
 }
 
-async fn reopen(options: &SqliteConnectOptions) -> Result<Transaction, LedgerError> {
-    let shared = |source| LedgerError::NotCommitted(Arc::new(source));
-    let mut connection = options.connect().await.map_err(shared)?;
+/// A connection to write through, once the tail of the chain is known to be whole.
+async fn open(engine: &Engine) -> Result<Transaction, LedgerError> {
+    let mut connection = engine.writer().await?;
     check_tail(&mut connection).await?;
-    Transaction::new(connection).await.map_err(shared)
+    Transaction::new(connection).await.map_err(LedgerError::storage("opening the writer"))
 }
 
 /// What is open is rolled back; that this fails on a broken disk changes nothing.

@@ -154,15 +154,11 @@ pub(crate) enum Constraint {
     MeterAddress,
 }
 
-/// SQLite names a broken unique constraint by its columns and not by its name
-/// (<https://www.sqlite.org/rescode.html#constraint_unique>).
 pub(crate) fn violated(error: &sqlx::Error) -> Option<Constraint> {
-    let message = error.as_database_error()?.message();
-    let columns = message.strip_prefix("UNIQUE constraint failed: ")?;
-    Some(match columns {
-        "customer.number" => Constraint::CustomerNumber,
-        "meter.serial_number" => Constraint::MeterSerialNumber,
-        "meter.line, meter.address" => Constraint::MeterAddress,
+    Some(match polymeter_ledger::broken_unique(error)? {
+        "customer_number_unique" | "customer.number" => Constraint::CustomerNumber,
+        "meter_serial_number_unique" | "meter.serial_number" => Constraint::MeterSerialNumber,
+        "meter_address_unique" | "meter.line, meter.address" => Constraint::MeterAddress,
         _ => return None,
     })
 }

@@ -53,11 +53,10 @@ use driver::Registry;
 use error::invalid;
 use operator::Passwords;
 use polymeter_domain::{Currency, VendorCode};
-use polymeter_ledger::Database;
+use polymeter_ledger::{Database, Reader};
 use polymeter_runtime::Driver;
 use polymeter_transport::Line;
 use sale::UnderWay;
-use sqlx::SqlitePool;
 use std::collections::HashSet;
 use std::future::Future;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -174,7 +173,7 @@ impl Service {
         &self.inner.database
     }
 
-    fn reader(&self) -> &SqlitePool {
+    fn reader(&self) -> &Reader {
         self.database().reader()
     }
 

@@ -13,9 +13,10 @@ use crate::parameter::{self, Home};
 use crate::reading::Reading;
 use crate::stored;
 use polymeter_domain::{FlatPrice, MeterAddress, MeterId, Money, SupplyState, Value, VendorCode};
+use polymeter_ledger::Connection;
 use polymeter_runtime::Device;
 use polymeter_transport::Line;
-use sqlx::{SqliteConnection, SqliteExecutor};
+use sqlx::AnyExecutor;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewMeter {
@@ -120,11 +121,11 @@ impl TryFrom<Row> for MeterRecord {
 }
 
 /// The record of one meter, inside a transaction or outside.
-pub(crate) async fn record(executor: impl SqliteExecutor<'_>, id: MeterId) -> Result<MeterRecord> {
+pub(crate) async fn record(executor: impl AnyExecutor<'_>, id: MeterId) -> Result<MeterRecord> {
     let row: Option<Row> = sqlx::query_as(
         "select meter_id, serial_number, vendor, line, address, parameters, price_minor_per_kwh,
                 currency, customer_id, account, supply, supply_at_ms, purchase_count
-         from meter where meter_id = ?",
+         from meter where meter_id = $1",
     )
     .bind(id.to_string())
     .fetch_optional(executor)
@@ -188,7 +189,7 @@ impl Service {
 
     pub async fn meter_by_serial(&self, serial_number: &str) -> Result<Meter> {
         let id: Option<String> =
-            sqlx::query_scalar("select meter_id from meter where serial_number = ?")
+            sqlx::query_scalar("select meter_id from meter where serial_number = $1")
                 .bind(serial_number)
                 .fetch_optional(self.reader())
                 .await?;
@@ -207,12 +208,12 @@ impl Service {
                      price_minor_per_kwh, currency, meter.customer_id, account, supply,
                      supply_at_ms, purchase_count
               from meter left join customer on customer.customer_id = meter.customer_id
-              where (serial_number like ?1 escape '\' or address like ?1 escape '\'
-                     or number like ?1 escape '\' or name like ?1 escape '\'
-                     or phone like ?1 escape '\')
-                and (?2 is null or serial_number >
-                     (select serial_number from meter where meter_id = ?2))
-              order by serial_number limit ?3",
+              where (lower(serial_number) like $1 escape '\' or lower(address) like $1 escape '\'
+                     or lower(number) like $1 escape '\' or lower(name) like $1 escape '\'
+                     or lower(phone) like $1 escape '\')
+                and ($2 is null or serial_number >
+                     (select serial_number from meter where meter_id = $2))
+              order by serial_number limit $3",
         )
         .bind(bound.pattern)
         .bind(bound.after)
@@ -250,7 +251,7 @@ impl Service {
 }
 
 async fn insert(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     id: MeterId,
     at: UnixMs,
     serial_number: &str,
@@ -259,7 +260,7 @@ async fn insert(
     let inserted = sqlx::query(
         "insert into meter (meter_id, serial_number, vendor, line, address, parameters,
                             price_minor_per_kwh, currency, created_at_ms)
-         values (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
     )
     .bind(id.to_string())
     .bind(serial_number)

@@ -128,6 +128,17 @@ async fn the_first_broken_row_is_named() {
     .await;
 }
 
+/// One byte of a file changed: what is no text any more cannot even be fetched with its page.
+#[tokio::test]
+async fn a_row_that_is_no_text_is_named() {
+    check_found(
+        "update transfer set reference = cast(x'ff' as text) where sequence = 5",
+        "broken at transfer sequence 5: cannot be read: error occurred while decoding: invalid utf-8 \
+         sequence of 1 bytes from index 0",
+    )
+    .await;
+}
+
 #[tokio::test]
 async fn accounts_and_guards_are_part_of_the_books() {
     let id = account_id("cash", "CNY");
