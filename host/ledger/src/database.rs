@@ -5,35 +5,35 @@
 
 use crate::balance::{self, Balance, Entry};
 use crate::connection::Reader;
-use crate::engine::sqlite;
+use crate::engine::{self, Engine, Place};
 use crate::error::LedgerError;
 use crate::verify::{self, Verified};
 use crate::writer::{self, BoxFuture, Transaction, WriterHandle};
-use std::path::{Path, PathBuf};
 use uuid::Uuid;
 
 /// The one database: a pool for reading and one writer task that commits waiting jobs in groups
-/// (one BEGIN IMMEDIATE, a savepoint per job, one durable COMMIT; an answer only after it).
+/// (one BEGIN, a savepoint per job, one durable COMMIT; an answer only after it).
 /// Cheap to clone. The writer ends, and lets go of the lock, once the last clone is dropped and all
 /// accepted jobs are done.
 #[derive(Debug, Clone)]
 pub struct Database {
-    path: PathBuf,
+    place: Place,
     reader: Reader,
     writer: WriterHandle,
 }
 
 impl Database {
-    /// Opens (creating and migrating where needed) the SQLite file: WAL, synchronous=FULL.
-    /// An exclusive lock file beside it keeps a second process out, with a sentence saying so.
-    pub async fn open(path: &Path) -> Result<Database, LedgerError> {
-        let engine = sqlite::Engine::open(path).await?;
-        let reader = engine.reader().await?;
-        let writer = writer::start(engine).await?;
-        Ok(Database { path: path.to_owned(), reader, writer })
+    /// Opens (creating and migrating where needed) the SQLite file: WAL, synchronous=FULL, and an
+    /// exclusive lock file beside it. Or a database of a PostgreSQL server, which must be there:
+    /// synchronous_commit=on, and an advisory lock. Either keeps a second process out, with a sentence
+    /// saying so.
+    pub async fn open(place: impl Into<Place>) -> Result<Database, LedgerError> {
+        let place = place.into();
+        let (engine, session, reader) = Engine::open(&place).await?;
+        Ok(Database { place, reader, writer: writer::start(engine, session) })
     }
 
-    /// For queries only (its connections are `query_only`).
+    /// For queries only: the database itself refuses to write through it.
     pub fn reader(&self) -> &Reader {
         &self.reader
     }
@@ -56,7 +56,7 @@ impl Database {
     /// What it cannot see is a tail cut off cleanly: compare `head` with one that was kept
     /// elsewhere.
     pub async fn verify(&self) -> Result<Verified, LedgerError> {
-        Database::verify_file(&self.path).await
+        Database::verify_at(&self.place).await
     }
 
     /// Every account, by name, with its sums as of one moment.
@@ -64,10 +64,10 @@ impl Database {
         balance::trial_balance(&self.reader).await
     }
 
-    /// As [`Database::verify`], of a file that another process may be writing: takes no lock, makes
-    /// and migrates nothing, and sees what is committed as of one moment.
-    pub async fn verify_file(path: &Path) -> Result<Verified, LedgerError> {
-        verify::verify(sqlite::look(path).await?).await
+    /// As [`Database::verify`], of a database that another process may be writing to: takes no lock,
+    /// makes and migrates nothing, and sees what is committed as of one moment.
+    pub async fn verify_at(place: &Place) -> Result<Verified, LedgerError> {
+        verify::verify(engine::look(place).await?).await
     }
 
     /// All transfers made under one reference (a sale's id), oldest first.

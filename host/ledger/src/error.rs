@@ -24,6 +24,13 @@ pub enum LedgerError {
         #[source]
         source: Box<sqlx::Error>,
     },
+    #[error(
+        "the database {database} is in use: another polymeter writes to it ({holder}); stop that \
+         one, or give this one another database"
+    )]
+    ServerLocked { database: String, holder: String },
+    #[error("the database {database} cannot be used: {why}")]
+    Unsuitable { database: String, why: String },
     /// Some network and shared folders have no shared memory, which the write-ahead log needs.
     #[error(
         "the database {database} cannot keep a write-ahead log (journal mode is {mode}); put it on \
@@ -48,6 +55,12 @@ pub enum LedgerError {
     /// yes nor no: ask again under the same id, which is safe.
     #[error("not committed; whether it was stored is known only by asking again with the same id")]
     NotCommitted(#[source] Arc<sqlx::Error>),
+    /// The whole group, and for certain: nothing of it is stored.
+    #[error("not stored: the database failed before the commit; ask again")]
+    NotStored(#[source] Arc<sqlx::Error>),
+    /// No connection to write through; nothing was tried.
+    #[error("not stored: the database cannot be reached; ask again later")]
+    Unreachable(#[source] Arc<LedgerError>),
     /// The job was rolled back; the message of the panic is in the log.
     #[error("a write job panicked and was rolled back")]
     JobPanicked,

@@ -9,7 +9,7 @@ use crate::balance::trial_balance;
 use crate::book::{account_id, is_account_name, row_from};
 use crate::chain::{GENESIS, Row, TransferKind};
 use crate::connection::Connection;
-use crate::engine::sqlite;
+use crate::engine;
 use crate::error::LedgerError;
 use crate::limits;
 use polymeter_domain::Currency;
@@ -35,12 +35,10 @@ struct Walk {
     posted: i128,
 }
 
-pub(crate) async fn verify(mut connection: Connection) -> Result<Verified, LedgerError> {
-    let doing = "starting to verify the ledger";
-    connection.run("begin").await.map_err(LedgerError::storage(doing))?;
-    let verified = verify_snapshot(&mut connection).await;
-    // It was only looked at; what fails at the end changes nothing.
-    let _ = connection.close().await;
+/// Judges a snapshot, and closes its connection.
+pub(crate) async fn verify(mut snapshot: Connection) -> Result<Verified, LedgerError> {
+    let verified = verify_snapshot(&mut snapshot).await;
+    engine::close(snapshot).await;
     verified
 }
 
@@ -57,7 +55,7 @@ async fn verify_snapshot(snapshot: &mut Connection) -> Result<Verified, LedgerEr
     if let Some((object, why)) = changed.into_iter().next() {
         return Err(broken(object, why));
     }
-    if let Some((table, why)) = sqlite::storage(snapshot).await? {
+    if let Some((table, why)) = engine::storage(snapshot).await? {
         return Err(broken(table, why));
     }
     Ok(Verified { accounts, transfers: walk.transfers, head: walk.head })
@@ -93,8 +91,7 @@ fn broken(row: impl Into<String>, why: impl Into<String>) -> LedgerError {
 async fn changed_schema(
     snapshot: &mut Connection,
 ) -> Result<Vec<(String, &'static str)>, LedgerError> {
-    let made = sqlite::schema_as_made().await?;
-    let found = sqlite::schema(snapshot).await?;
+    let (found, made) = engine::schemas(snapshot).await?;
     let missing_or_other = made.iter().filter_map(|(object, text)| match found.get(object) {
         None => Some((object.clone(), "is missing")),
         Some(other) if other != text => Some((object.clone(), "is not as this program made it")),

@@ -8,10 +8,9 @@
 //! the tail of the chain. Not here: deciding what to write (book, service).
 
 use crate::connection::Connection;
-use crate::engine::sqlite::{CommitGate, Engine};
+use crate::engine::{Engine, Outcome, Session, chain, close};
 use crate::error::LedgerError;
 use crate::limits;
-use crate::verify::check_tail;
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
@@ -24,27 +23,15 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 /// What a job writes through: one open savepoint.
 #[derive(Debug)]
 pub struct Transaction {
-    connection: Connection,
-    gate: CommitGate,
+    session: Session,
 }
 
 impl Transaction {
     /// For the other tables of a job's transaction. Account and transfer are written by this crate
-    /// alone. A COMMIT through it fails the whole group.
+    /// alone. A COMMIT through it fails the whole group. After a statement that failed a job must
+    /// return: PostgreSQL takes no other one from it.
     pub fn connection(&mut self) -> &mut Connection {
-        &mut self.connection
-    }
-
-    async fn new(mut connection: Connection) -> Result<Transaction, sqlx::Error> {
-        let gate = connection.commit_gate().await?;
-        Ok(Transaction { connection, gate })
-    }
-
-    async fn commit(&mut self) -> Result<(), sqlx::Error> {
-        self.gate.set(true);
-        let committed = self.connection.run("commit").await;
-        self.gate.set(false);
-        committed
+        &mut self.session.connection
     }
 }
 
@@ -116,41 +103,52 @@ where
 }
 
 /// Starts the task. It owns the engine, and so lets go of its lock last.
-pub(crate) async fn start(engine: Engine) -> Result<WriterHandle, LedgerError> {
-    let transaction = open(&engine).await?;
+pub(crate) fn start(engine: Engine, session: Session) -> WriterHandle {
     let (jobs, waiting) = mpsc::channel(limits::JOBS_WAITING_MAX);
-    tokio::spawn(write_groups(engine, transaction, waiting));
-    Ok(WriterHandle { jobs })
+    tokio::spawn(write_groups(engine, session, waiting));
+    WriterHandle { jobs }
 }
 
-async fn write_groups(engine: Engine, transaction: Transaction, mut waiting: mpsc::Receiver<Job>) {
-    let mut usable = Some(transaction);
+async fn write_groups(engine: Engine, session: Session, mut waiting: mpsc::Receiver<Job>) {
+    let mut usable = Some(Transaction { session });
     while let Some(first) = waiting.recv().await {
-        let mut transaction = match usable.take() {
-            Some(transaction) => transaction,
-            None => match open(&engine).await {
-                Ok(transaction) => transaction,
-                Err(error) => {
-                    tracing::error!(error = chain(&error), "the writer cannot reopen its database");
-                    refuse(first, error).await;
-                    continue;
-                }
-            },
-        };
         let mut group = Group { next: Some(first), answers: Vec::new() };
-        match group.write(&mut transaction, &mut waiting).await {
-            Ok(()) => usable = Some(transaction),
-            Err(error) => {
-                tracing::error!(error = chain(&error), "a group of writes was not committed");
-                close(transaction).await;
-                group.fail(error).await;
-                continue;
+        let mut is_fresh = false;
+        loop {
+            let mut transaction = match usable.take() {
+                Some(transaction) => transaction,
+                None => match engine.writer().await {
+                    Ok(session) => {
+                        is_fresh = true;
+                        Transaction { session }
+                    }
+                    Err(error) => {
+                        tracing::error!(error = chain(&error), "the writer has no database");
+                        group.refuse(error, &mut waiting).await;
+                        break;
+                    }
+                },
+            };
+            match group.write(&mut transaction, &mut waiting).await {
+                Ok(()) => {
+                    group.succeed();
+                    usable = Some(transaction);
+                    break;
+                }
+                // An idle connection was ended; no job has run on it, so nobody need be told.
+                Err(error) if engine.is_served() && group.has_not_begun() && !is_fresh => {
+                    tracing::warn!(error = chain(&error), "the writer connects anew");
+                    close(transaction.session.connection).await;
+                }
+                Err(error) => {
+                    usable = group.end(&engine, transaction.session, error).await;
+                    break;
+                }
             }
         }
-        group.answers.into_iter().for_each(|answer| answer(Ok(())));
     }
     if let Some(transaction) = usable {
-        close(transaction).await;
+        close(transaction.session.connection).await;
     }
 }
 
@@ -169,27 +167,64 @@ impl Group {
         transaction: &mut Transaction,
         waiting: &mut mpsc::Receiver<Job>,
     ) -> Result<(), sqlx::Error> {
-        transaction.connection.run("begin immediate; savepoint job").await?;
+        transaction.session.begin().await?;
         for _ in 0..limits::JOBS_PER_GROUP_MAX {
             let Some(job) = self.next.take().or_else(|| waiting.try_recv().ok()) else { break };
             let done = run_to_end(job, transaction).await;
             let keep = done.as_ref().is_some_and(|done| done.keep);
             self.answers.extend(done.map(|done| done.answer));
-            // One statement each time, as each is a trip to the thread that SQLite runs in. Where a
-            // job has ended the transaction behind our back both fail, and with them the group.
-            let next = if keep { "release job; savepoint job" } else { "rollback to job" };
-            transaction.connection.run(next).await?;
+            // One trip each time. Where a job has ended the transaction behind our back, or hides
+            // that a statement failed, this fails, and with it the group.
+            transaction.session.end_job(keep).await?;
         }
-        transaction.commit().await
+        transaction.session.commit().await
     }
 
-    async fn fail(self, error: sqlx::Error) {
+    /// Before its first job has run.
+    fn has_not_begun(&self) -> bool {
+        self.next.is_some() && self.answers.is_empty()
+    }
+
+    fn succeed(self) {
+        self.answers.into_iter().for_each(|answer| answer(Ok(())));
+    }
+
+    /// Tells everybody what became of a group that was not committed as it should be.
+    async fn end(
+        self,
+        engine: &Engine,
+        session: Session,
+        error: sqlx::Error,
+    ) -> Option<Transaction> {
+        tracing::error!(error = chain(&error), "a group of writes was not committed");
+        match engine.outcome(session).await {
+            Outcome::Stored(session) => {
+                tracing::warn!("the group was committed, though the answer to that was lost");
+                self.succeed();
+                return Some(Transaction { session });
+            }
+            Outcome::NotStored => self.fail(error, LedgerError::NotStored).await,
+            Outcome::Unknown => self.fail(error, LedgerError::NotCommitted).await,
+        }
+        None
+    }
+
+    async fn fail(self, error: sqlx::Error, how: fn(Arc<sqlx::Error>) -> LedgerError) {
         let error = Arc::new(error);
         for answer in self.answers {
-            answer(Err(LedgerError::NotCommitted(Arc::clone(&error))));
+            answer(Err(how(Arc::clone(&error))));
         }
         if let Some(job) = self.next {
-            refuse(job, LedgerError::NotCommitted(error)).await;
+            refuse(job, how(error)).await;
+        }
+    }
+
+    /// No connection is to be had: nobody who waits already is kept waiting for the next try.
+    async fn refuse(self, error: LedgerError, waiting: &mut mpsc::Receiver<Job>) {
+        let error = Arc::new(error);
+        let others = std::iter::from_fn(|| waiting.try_recv().ok()).take(limits::JOBS_WAITING_MAX);
+        for job in self.next.into_iter().chain(others) {
+            refuse(job, LedgerError::Unreachable(Arc::clone(&error))).await;
         }
     }
 }
@@ -213,23 +248,4 @@ async fn run_to_end(job: Job, transaction: &mut Transaction) -> Option<Done> {
 async fn refuse(job: Job, error: LedgerError) {
     let done = job(Err(error)).await;
     (done.answer)(Ok(()));
-}
-
-/// A connection to write through, once the tail of the chain is known to be whole.
-async fn open(engine: &Engine) -> Result<Transaction, LedgerError> {
-    let mut connection = engine.writer().await?;
-    check_tail(&mut connection).await?;
-    Transaction::new(connection).await.map_err(LedgerError::storage("opening the writer"))
-}
-
-/// What is open is rolled back; that this fails on a broken disk changes nothing.
-async fn close(transaction: Transaction) {
-    if let Err(error) = transaction.connection.close().await {
-        tracing::warn!(error = chain(&error), "the writer's connection did not close cleanly");
-    }
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    std::iter::successors(error.source(), |cause| cause.source())
-        .fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }

@@ -212,12 +212,7 @@ fn in_words(parameters: &[(String, Value)]) -> String {
     each.collect::<Vec<_>>().join(", ")
 }
 
-async fn store(
-    connection: &mut Connection,
-    id: MeterId,
-    at: UnixMs,
-    ended: &Ended,
-) -> Result<()> {
+async fn store(connection: &mut Connection, id: MeterId, at: UnixMs, ended: &Ended) -> Result<()> {
     let Ended { parameters, end, why } = ended;
     for (name, value) in parameters {
         sqlx::query(

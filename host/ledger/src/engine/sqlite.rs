@@ -24,7 +24,7 @@ pub(crate) static MIGRATOR: Migrator = sqlx::migrate!("../migrations/sqlite");
 #[derive(Debug)]
 pub(crate) struct Engine {
     path: PathBuf,
-    options: SqliteConnectOptions,
+    options: Box<SqliteConnectOptions>,
     _lock: File,
 }
 
@@ -40,7 +40,7 @@ impl Engine {
             .foreign_keys(true)
             .busy_timeout(limits::BUSY_TIMEOUT)
             .disable_statement_logging();
-        let engine = Engine { path: path.to_owned(), options, _lock: lock };
+        let engine = Engine { path: path.to_owned(), options: Box::new(options), _lock: lock };
         let mut connection = engine.connect().await?;
         check_journal_mode(&mut connection, path).await?;
         MIGRATOR.run(&mut connection).await.map_err(|source| LedgerError::Migrate {
@@ -52,7 +52,7 @@ impl Engine {
     }
 
     pub(crate) async fn reader(&self) -> Result<Reader, LedgerError> {
-        let options = self.options.clone().pragma("query_only", "on");
+        let options = SqliteConnectOptions::clone(&self.options).pragma("query_only", "on");
         let pool = SqlitePoolOptions::new()
             .max_connections(limits::READERS_MAX)
             .connect_with(options)
