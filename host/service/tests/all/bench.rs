@@ -1,7 +1,8 @@
 //! A service on a database of its own, with a clock that is set by hand.
 
+use databases::Fresh;
 use polymeter_domain::{Currency, CustomerNumber, LocalTime};
-use polymeter_ledger::{Database, LedgerError};
+use polymeter_ledger::{Database, LedgerError, Place, Server};
 use polymeter_service::{Actor, Clock, Customer, NewCustomer, Parts, Service, UnixMs};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -44,14 +45,33 @@ pub struct Office {
     pub service: Service,
     pub clock: TestClock,
     pub database: Database,
-    _folder: TempDir,
+    _keeper: Keeper,
+}
+
+/// What a test's database goes with.
+pub enum Keeper {
+    Folder(#[expect(dead_code, reason = "it goes with its value")] TempDir),
+    Server(#[expect(dead_code, reason = "it goes with its value")] Fresh),
+}
+
+/// A database of the engine that the test run has chosen.
+pub async fn database() -> (Database, Keeper) {
+    let (place, keeper) = match Fresh::new().await {
+        Some(fresh) => {
+            let server = Server::parse(&fresh.url(), None).expect("a URL");
+            (Place::Server(server), Keeper::Server(fresh))
+        }
+        None => {
+            let folder = TempDir::new().expect("a temporary folder");
+            (Place::File(folder.path().join("polymeter.db")), Keeper::Folder(folder))
+        }
+    };
+    (Database::open(&place).await.expect("a new database"), keeper)
 }
 
 /// A service without drivers or lines: what an office does without touching a device.
 pub async fn office() -> Office {
-    let folder = TempDir::new().expect("a temporary folder");
-    let database =
-        Database::open(&folder.path().join("polymeter.db")).await.expect("a new database");
+    let (database, keeper) = database().await;
     let clock = TestClock::new();
     let service = Service::start(Parts {
         database: database.clone(),
@@ -62,7 +82,7 @@ pub async fn office() -> Office {
     })
     .await
     .expect("the parts fit");
-    Office { service, clock, database, _folder: folder }
+    Office { service, clock, database, _keeper: keeper }
 }
 
 /// What a person with a database tool could try; the answer is the database's own.

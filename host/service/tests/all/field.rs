@@ -1,6 +1,6 @@
 //! The office with the real DL/T 645 driver, one line and simulated meters on it.
 
-use crate::bench::{TestClock, customer};
+use crate::bench::{Keeper, TestClock, customer, database};
 use meter_sim::{
     BusKind, BusPlan, Dlt645Plan, Endpoint as SimulatedEnd, Fault, FaultKind, Meters, On, Plan,
     Simulator, State,
@@ -15,7 +15,6 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use tempfile::TempDir;
 use tokio::sync::OnceCell;
 use uuid::Uuid;
 
@@ -27,7 +26,7 @@ pub struct Field {
     pub meters: Vec<MeterId>,
     pub database: Database,
     clock: TestClock,
-    _folder: TempDir,
+    _keeper: Keeper,
 }
 
 /// The driver as it is shipped.
@@ -108,10 +107,8 @@ pub async fn unopened_field() -> Field {
         }],
     })
     .expect("the simulator starts");
-    let folder = TempDir::new().expect("a temporary folder");
     let clock = TestClock::new();
-    let database =
-        Database::open(&folder.path().join("polymeter.db")).await.expect("a new database");
+    let (database, keeper) = database().await;
     let service = start(&database, &simulator, &clock).await;
     let mut meters = Vec::new();
     for address in METERS {
@@ -119,7 +116,7 @@ pub async fn unopened_field() -> Field {
         let meter = service.add_meter(new, &Actor::System).await.expect("a new meter");
         meters.push(meter.meter_id);
     }
-    Field { service, simulator, meters, database, clock, _folder: folder }
+    Field { service, simulator, meters, database, clock, _keeper: keeper }
 }
 
 pub fn new_meter(address: &str) -> NewMeter {

@@ -186,7 +186,7 @@ async fn resuming_settles_what_was_cut_off() {
         .write(|tx| {
             Box::pin(async move {
                 sqlx::query(
-                    "update sale set state = 'dispatched', purchase_count = 1 where sale_id = ?",
+                    "update sale set state = 'dispatched', purchase_count = 1 where sale_id = $1",
                 )
                 .bind(sale_id(1).to_string())
                 .execute(tx.connection())
