@@ -20,17 +20,10 @@ pub enum LedgerError {
     },
     #[error("the database {database} cannot be opened")]
     Open {
-        database: String,
+        database: PathBuf,
         #[source]
-        source: Box<sqlx::Error>,
+        source: sqlx::Error,
     },
-    #[error(
-        "the database {database} is in use: another polymeter writes to it ({holder}); stop that \
-         one, or give this one another database"
-    )]
-    ServerLocked { database: String, holder: String },
-    #[error("the database {database} cannot be used: {why}")]
-    Unsuitable { database: String, why: String },
     /// Some network and shared folders have no shared memory, which the write-ahead log needs.
     #[error(
         "the database {database} cannot keep a write-ahead log (journal mode is {mode}); put it on \
@@ -40,9 +33,9 @@ pub enum LedgerError {
     /// Also where a newer program has already migrated the file.
     #[error("the database {database} cannot be brought to this program's version")]
     Migrate {
-        database: String,
+        database: PathBuf,
         #[source]
-        source: Box<sqlx::migrate::MigrateError>,
+        source: sqlx::migrate::MigrateError,
     },
     #[error("the database failed while {doing}")]
     Storage {
@@ -55,12 +48,6 @@ pub enum LedgerError {
     /// yes nor no: ask again under the same id, which is safe.
     #[error("not committed; whether it was stored is known only by asking again with the same id")]
     NotCommitted(#[source] Arc<sqlx::Error>),
-    /// The whole group, and for certain: nothing of it is stored.
-    #[error("not stored: the database failed before the commit; ask again")]
-    NotStored(#[source] Arc<sqlx::Error>),
-    /// No connection to write through; nothing was tried.
-    #[error("not stored: the database cannot be reached; ask again later")]
-    Unreachable(#[source] Arc<LedgerError>),
     /// The job was rolled back; the message of the panic is in the log.
     #[error("a write job panicked and was rolled back")]
     JobPanicked,
