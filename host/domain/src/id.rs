@@ -50,6 +50,4 @@ id! {
     /// A ledger account; a person is a [`CustomerId`].
     AccountId,
     TransferId,
-    TariffPlanId,
-    TariffVersionId,
 }

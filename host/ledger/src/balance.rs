@@ -3,10 +3,11 @@
 
 use crate::book::{canonical_uuid, row_from};
 use crate::chain::TransferKind;
+use crate::connection::Reader;
 use crate::error::LedgerError;
 use polymeter_domain::{AccountId, Currency, Money, TransferId};
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row as _, SqliteConnection, SqlitePool};
+use sqlx::any::AnyRow;
+use sqlx::{AnyExecutor, Row as _};
 use uuid::Uuid;
 
 /// The four sums of one account, each positive. Pending counts only what is neither posted nor
@@ -33,11 +34,12 @@ pub struct Entry {
     pub at_ms: i64,
 }
 
-/// Each sum is taken in two halves of 32 bits, which cannot overflow in SQLite's 64 bits for fewer
-/// than 2^31 rows of any amount; they are put together, and the overflow is found, in Rust.
+/// Each sum is taken in two halves of 32 bits, which cannot overflow 64 bits for fewer than 2^31
+/// rows of any amount; they are put together, and the overflow is found, in Rust.
 const TRIAL_BALANCE: &str = "
     with counted as (
-        select debit_account_id, credit_account_id, amount_minor, kind = 'post' as posted
+        select debit_account_id, credit_account_id, amount_minor,
+               case kind when 'post' then 1 else 0 end as posted
         from transfer
         where kind = 'post'
            or kind = 'pending' and not exists (
@@ -48,33 +50,34 @@ const TRIAL_BALANCE: &str = "
         select credit_account_id, 1, posted, amount_minor from counted
     ), halves as (
         select account_id, credit, posted,
-               sum(amount_minor >> 32) as high, sum(amount_minor & 4294967295) as low
+               cast(sum(amount_minor >> 32) as bigint) as high,
+               cast(sum(amount_minor & 4294967295) as bigint) as low
         from moved group by account_id, credit, posted
     )
     select account.account_id, account.name, account.currency,
-        coalesce(max(case when not credit and not posted then high end), 0) as debits_pending_high,
-        coalesce(max(case when not credit and not posted then low end), 0) as debits_pending_low,
-        coalesce(max(case when credit and not posted then high end), 0) as credits_pending_high,
-        coalesce(max(case when credit and not posted then low end), 0) as credits_pending_low,
-        coalesce(max(case when not credit and posted then high end), 0) as debits_posted_high,
-        coalesce(max(case when not credit and posted then low end), 0) as debits_posted_low,
-        coalesce(max(case when credit and posted then high end), 0) as credits_posted_high,
-        coalesce(max(case when credit and posted then low end), 0) as credits_posted_low
+        coalesce(max(case when credit = 0 and posted = 0 then high end), 0) as debits_pending_high,
+        coalesce(max(case when credit = 0 and posted = 0 then low end), 0) as debits_pending_low,
+        coalesce(max(case when credit = 1 and posted = 0 then high end), 0) as credits_pending_high,
+        coalesce(max(case when credit = 1 and posted = 0 then low end), 0) as credits_pending_low,
+        coalesce(max(case when credit = 0 and posted = 1 then high end), 0) as debits_posted_high,
+        coalesce(max(case when credit = 0 and posted = 1 then low end), 0) as debits_posted_low,
+        coalesce(max(case when credit = 1 and posted = 1 then high end), 0) as credits_posted_high,
+        coalesce(max(case when credit = 1 and posted = 1 then low end), 0) as credits_posted_low
     from account left join halves on halves.account_id = account.account_id
     group by account.account_id
     order by account.name";
 
 pub(crate) async fn trial_balance(
-    connection: &mut SqliteConnection,
+    executor: impl AnyExecutor<'_>,
 ) -> Result<Vec<Balance>, LedgerError> {
     let rows = sqlx::query(TRIAL_BALANCE)
-        .fetch_all(connection)
+        .fetch_all(executor)
         .await
         .map_err(LedgerError::storage("summing the accounts"))?;
     rows.iter().map(balance_from).collect()
 }
 
-fn balance_from(stored: &SqliteRow) -> Result<Balance, LedgerError> {
+fn balance_from(stored: &AnyRow) -> Result<Balance, LedgerError> {
     let unreadable = || LedgerError::storage("reading the sums of an account");
     let name: String = stored.try_get("name").map_err(unreadable())?;
     let account_id = stored.try_get("account_id").and_then(canonical_uuid).map_err(unreadable())?;
@@ -100,10 +103,7 @@ fn balance_from(stored: &SqliteRow) -> Result<Balance, LedgerError> {
     })
 }
 
-pub(crate) async fn entries(
-    reader: &SqlitePool,
-    reference: Uuid,
-) -> Result<Vec<Entry>, LedgerError> {
+pub(crate) async fn entries(reader: &Reader, reference: Uuid) -> Result<Vec<Entry>, LedgerError> {
     let unreadable = || LedgerError::storage("reading the transfers of a reference");
     let rows = sqlx::query(
         "select transfer.*, debit.name as debit_name, credit.name as credit_name

@@ -5,13 +5,14 @@
 //! Not here: reading (balance), the rules of the tables themselves (host/migrations).
 
 use crate::chain::{GENESIS, Row, TransferKind};
+use crate::connection::Connection;
 use crate::error::LedgerError;
 use crate::limits;
 use crate::writer::Transaction;
 use polymeter_domain::{AccountId, Currency, Money, TransferId};
 use sha2::{Digest, Sha256};
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row as _, SqliteConnection};
+use sqlx::Row as _;
+use sqlx::any::AnyRow;
 use std::str::FromStr;
 use uuid::Uuid;
 
@@ -28,7 +29,7 @@ pub struct NewTransfer {
     pub at_ms: i64,
 }
 
-/// The account of this name ("cash", "meter-credit/<meter id>"), made where missing.
+/// The account of this name ("cash", `meter-credit/<meter id>`), made where missing.
 pub async fn account(
     tx: &mut Transaction,
     name: &str,
@@ -91,11 +92,11 @@ pub async fn pending(tx: &mut Transaction, new: &NewTransfer) -> Result<(), Ledg
     if let Some(kept) = near.with_id(transfer_id) {
         return repeated(kept, row);
     }
-    let Err(refused) = insert(connection, &row, near.head()).await else { return Ok(()) };
-    // The usual cause is an account; looked for only now, because the tables have checked it.
+    if insert(connection, &row, near.head()).await? {
+        return Ok(());
+    }
     check_currency(connection, debit, amount.currency()).await?;
-    check_currency(connection, credit, amount.currency()).await?;
-    Err(refused)
+    check_currency(connection, credit, amount.currency()).await
 }
 
 /// Posts the whole of a pending transfer, as a new row. Safe to repeat with the same `transfer_id`.
@@ -119,7 +120,7 @@ pub async fn void(
 }
 
 async fn resolve(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     kind: TransferKind,
     transfer_id: TransferId,
     pending: TransferId,
@@ -144,7 +145,11 @@ async fn resolve(
     if let Some(by) = near.resolving(pending) {
         return Err(LedgerError::AlreadyResolved(pending, by.kind.participle()));
     }
-    insert(connection, &row, near.head()).await
+    if insert(connection, &row, near.head()).await? {
+        return Ok(());
+    }
+    let why = "an account of its pending row is gone or kept in another currency".to_owned();
+    Err(LedgerError::Broken { row: format!("transfer {pending}"), why })
 }
 
 /// What a name and a currency are booked under: UUIDv8 (RFC 9562, 5.8) of the first 16 bytes of
@@ -163,7 +168,7 @@ pub(crate) fn is_account_name(name: &str) -> bool {
 }
 
 /// One row as it is stored; an error where a value is not what its column promises.
-pub(crate) fn row_from(stored: &SqliteRow) -> Result<Row, sqlx::Error> {
+pub(crate) fn row_from(stored: &AnyRow) -> Result<Row, sqlx::Error> {
     let kind: &str = stored.try_get("kind")?;
     let kind = TransferKind::from_name(kind).ok_or_else(|| unreadable(kind))?;
     let currency = stored.try_get("currency")?;
@@ -207,7 +212,7 @@ struct Neighbours {
 
 impl Neighbours {
     async fn of(
-        connection: &mut SqliteConnection,
+        connection: &mut Connection,
         transfer_id: TransferId,
         pending: Option<TransferId>,
     ) -> Result<Neighbours, LedgerError> {
@@ -248,7 +253,7 @@ impl Neighbours {
 }
 
 async fn check_currency(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     account_id: AccountId,
     asked: Currency,
 ) -> Result<(), LedgerError> {
@@ -268,15 +273,20 @@ async fn check_currency(
     }
 }
 
+/// `false`, and nothing written, where an account is missing or kept in another currency: asked for
+/// in the statement itself, because a job cannot go on after a statement that failed.
 async fn insert(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     row: &Row,
     previous: &str,
-) -> Result<(), LedgerError> {
-    sqlx::query(
+) -> Result<bool, LedgerError> {
+    let inserted = sqlx::query(
         "insert into transfer (sequence, transfer_id, kind, debit_account_id, credit_account_id, \
          amount_minor, currency, pending_id, reference, at_ms, chain_hash) \
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+         select $1, $2, $3, debit.account_id, credit.account_id, $6, $7, $8, $9, $10, $11 \
+         from account as debit, account as credit \
+         where debit.account_id = $4 and debit.currency = $7 \
+           and credit.account_id = $5 and credit.currency = $7",
     )
     .bind(row.sequence)
     .bind(row.transfer_id.to_string())
@@ -292,5 +302,5 @@ async fn insert(
     .execute(connection)
     .await
     .map_err(LedgerError::storage("booking a transfer"))?;
-    Ok(())
+    Ok(inserted.rows_affected() == 1)
 }

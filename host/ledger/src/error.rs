@@ -20,10 +20,17 @@ pub enum LedgerError {
     },
     #[error("the database {database} cannot be opened")]
     Open {
-        database: PathBuf,
+        database: String,
         #[source]
-        source: sqlx::Error,
+        source: Box<sqlx::Error>,
     },
+    #[error(
+        "the database {database} is in use: another polymeter writes to it ({holder}); stop that \
+         one, or give this one another database"
+    )]
+    ServerLocked { database: String, holder: String },
+    #[error("the database {database} cannot be used: {why}")]
+    Unsuitable { database: String, why: String },
     /// Some network and shared folders have no shared memory, which the write-ahead log needs.
     #[error(
         "the database {database} cannot keep a write-ahead log (journal mode is {mode}); put it on \
@@ -33,9 +40,9 @@ pub enum LedgerError {
     /// Also where a newer program has already migrated the file.
     #[error("the database {database} cannot be brought to this program's version")]
     Migrate {
-        database: PathBuf,
+        database: String,
         #[source]
-        source: sqlx::migrate::MigrateError,
+        source: Box<sqlx::migrate::MigrateError>,
     },
     #[error("the database failed while {doing}")]
     Storage {
@@ -48,6 +55,12 @@ pub enum LedgerError {
     /// yes nor no: ask again under the same id, which is safe.
     #[error("not committed; whether it was stored is known only by asking again with the same id")]
     NotCommitted(#[source] Arc<sqlx::Error>),
+    /// The whole group, and for certain: nothing of it is stored.
+    #[error("not stored: the database failed before the commit; ask again")]
+    NotStored(#[source] Arc<sqlx::Error>),
+    /// No connection to write through; nothing was tried.
+    #[error("not stored: the database cannot be reached; ask again later")]
+    Unreachable(#[source] Arc<LedgerError>),
     /// The job was rolled back; the message of the panic is in the log.
     #[error("a write job panicked and was rolled back")]
     JobPanicked,

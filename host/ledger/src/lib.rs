@@ -1,9 +1,9 @@
-//! The books: double entry on SQLite, and the one writer through which the whole host stores
+//! The books: double entry on SQLite or PostgreSQL, and the one writer through which the whole host stores
 //! anything. An account, and a transfer of one positive amount from one account to one other;
 //! reserved (`pending`), then ended by a new row (`post` or `void`). An unbalanced ledger cannot be
 //! written, and a changed one is named by [`Database::verify`].
 //!
-//! Invariant: `Ok` from [`Database::write`] means fsynced; rows of account and transfer are written
+//! Invariant: `Ok` from [`Database::write`] means flushed to disk; rows of account and transfer are written
 //! here alone and never changed. Not here: what a transfer is for (service), and the tables of
 //! others, which use this crate's writer and reader.
 
@@ -12,7 +12,9 @@
 mod balance;
 mod book;
 mod chain;
+mod connection;
 mod database;
+mod engine;
 mod error;
 mod limits;
 mod verify;
@@ -24,7 +26,9 @@ mod tests;
 pub use balance::{Balance, Entry};
 pub use book::{NewTransfer, account, pending, post, void};
 pub use chain::TransferKind;
+pub use connection::{Connection, Reader};
 pub use database::Database;
+pub use engine::{Place, Server, broken_unique};
 pub use error::LedgerError;
 pub use verify::Verified;
 pub use writer::{BoxFuture, Transaction};

@@ -19,6 +19,19 @@ pub(crate) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 pub(crate) const LOCK_WAIT: Duration = Duration::from_secs(1);
 pub(crate) const LOCK_POLL: Duration = Duration::from_millis(10);
 
+/// How long a server may take to let us in or to answer one statement before it counts as gone.
+pub(crate) const CONNECT_WAIT: Duration = Duration::from_secs(5);
+pub(crate) const STATEMENT_WAIT: Duration = Duration::from_secs(30);
+
+/// How long a server may take to end a session of ours that broke, which holds the writer's lock.
+pub(crate) const SERVER_LOCK_WAIT: Duration = Duration::from_secs(5);
+pub(crate) const SERVER_LOCK_POLL: Duration = Duration::from_millis(50);
+
+/// How long the writer tries to learn whether a group was committed before it says that it does not
+/// know.
+pub(crate) const OUTCOME_WAIT: Duration = Duration::from_secs(20);
+pub(crate) const OUTCOME_POLL: Duration = Duration::from_millis(250);
+
 /// Rows that `verify` holds in memory at a time.
 pub(crate) const VERIFY_PAGE_ROWS: i64 = 1000;
 

@@ -8,13 +8,13 @@
 use crate::balance::trial_balance;
 use crate::book::{account_id, is_account_name, row_from};
 use crate::chain::{GENESIS, Row, TransferKind};
-use crate::database::MIGRATOR;
+use crate::connection::Connection;
+use crate::engine;
 use crate::error::LedgerError;
 use crate::limits;
 use polymeter_domain::Currency;
-use sqlx::sqlite::{SqliteConnectOptions, SqlitePool, SqliteRow};
-use sqlx::{ConnectOptions, Row as _, SqliteConnection};
-use std::collections::BTreeMap;
+use sqlx::Row as _;
+use sqlx::any::AnyRow;
 
 /// What was checked, and the hash of the last row to be kept where nobody can change it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,27 +35,34 @@ struct Walk {
     posted: i128,
 }
 
-pub(crate) async fn verify(reader: &SqlitePool) -> Result<Verified, LedgerError> {
-    let mut snapshot =
-        reader.begin().await.map_err(LedgerError::storage("starting to verify the ledger"))?;
-    let changed = changed_schema(&mut snapshot).await?;
+/// Judges a snapshot, and closes its connection.
+pub(crate) async fn verify(mut snapshot: Connection) -> Result<Verified, LedgerError> {
+    let verified = verify_snapshot(&mut snapshot).await;
+    engine::close(snapshot).await;
+    verified
+}
+
+async fn verify_snapshot(snapshot: &mut Connection) -> Result<Verified, LedgerError> {
+    let changed = changed_schema(snapshot).await?;
     // Without its tables and keys the rows cannot even be read on trust; without a trigger they
     // can.
     if let Some((object, why)) = changed.iter().find(|(object, _)| !object.starts_with("trigger")) {
         return Err(broken(object.clone(), *why));
     }
-    let accounts = check_accounts(&mut snapshot).await?;
-    let walk = check_transfers(&mut snapshot).await?;
-    check_balances(&mut snapshot, &walk).await?;
+    let accounts = check_accounts(snapshot).await?;
+    let walk = check_transfers(snapshot).await?;
+    check_balances(snapshot, &walk).await?;
     if let Some((object, why)) = changed.into_iter().next() {
         return Err(broken(object, why));
     }
-    check_storage(&mut snapshot).await?;
+    if let Some((table, why)) = engine::storage(snapshot).await? {
+        return Err(broken(table, why));
+    }
     Ok(Verified { accounts, transfers: walk.transfers, head: walk.head })
 }
 
 /// The last row follows from the one before: what a writer re-checks after a failed commit.
-pub(crate) async fn check_tail(connection: &mut SqliteConnection) -> Result<(), LedgerError> {
+pub(crate) async fn check_tail(connection: &mut Connection) -> Result<(), LedgerError> {
     let doing = "reading the last transfers";
     let last: Option<i64> = sqlx::query_scalar("select max(sequence) from transfer")
         .fetch_one(&mut *connection)
@@ -69,7 +76,8 @@ pub(crate) async fn check_tail(connection: &mut SqliteConnection) -> Result<(), 
             .await
             .map_err(LedgerError::storage(doing))?;
     let mut walk = Walk::from(last.saturating_sub(1), head.unwrap_or_else(|| GENESIS.to_owned()));
-    for stored in page(connection, walk.sequence).await? {
+    let rows = page(connection, walk.sequence, 1).await;
+    for stored in rows.map_err(LedgerError::storage(READING_TRANSFERS))? {
         walk.step(&stored)?;
     }
     Ok(())
@@ -81,19 +89,9 @@ fn broken(row: impl Into<String>, why: impl Into<String>) -> LedgerError {
 
 /// What differs from a database that this program's migrations have just made.
 async fn changed_schema(
-    snapshot: &mut SqliteConnection,
+    snapshot: &mut Connection,
 ) -> Result<Vec<(String, &'static str)>, LedgerError> {
-    let mut fresh = SqliteConnectOptions::new()
-        .in_memory(true)
-        .connect()
-        .await
-        .map_err(LedgerError::storage("making a database to compare with"))?;
-    MIGRATOR
-        .run(&mut fresh)
-        .await
-        .map_err(|source| LedgerError::Migrate { database: ":memory:".into(), source })?;
-    let made = schema(&mut fresh).await?;
-    let found = schema(snapshot).await?;
+    let (found, made) = engine::schemas(snapshot).await?;
     let missing_or_other = made.iter().filter_map(|(object, text)| match found.get(object) {
         None => Some((object.clone(), "is missing")),
         Some(other) if other != text => Some((object.clone(), "is not as this program made it")),
@@ -104,21 +102,7 @@ async fn changed_schema(
     Ok(missing_or_other.chain(foreign).collect())
 }
 
-/// "trigger transfer_is_never_updated" and its text, and so on.
-async fn schema(
-    connection: &mut SqliteConnection,
-) -> Result<BTreeMap<String, String>, LedgerError> {
-    let objects: Vec<(String, String)> = sqlx::query_as(
-        "select type || ' ' || name, coalesce(sql, '') from sqlite_schema
-         where tbl_name in ('account', 'transfer')",
-    )
-    .fetch_all(connection)
-    .await
-    .map_err(LedgerError::storage("reading the schema"))?;
-    Ok(objects.into_iter().collect())
-}
-
-async fn check_accounts(snapshot: &mut SqliteConnection) -> Result<u64, LedgerError> {
+async fn check_accounts(snapshot: &mut Connection) -> Result<u64, LedgerError> {
     let mut accounts = 0;
     let mut after = String::new();
     loop {
@@ -140,7 +124,7 @@ async fn check_accounts(snapshot: &mut SqliteConnection) -> Result<u64, LedgerEr
     }
 }
 
-fn check_account(stored: &SqliteRow) -> Result<(), LedgerError> {
+fn check_account(stored: &AnyRow) -> Result<(), LedgerError> {
     let column = |name| {
         let text: Result<String, sqlx::Error> = stored.try_get(name);
         text.map_err(|error| broken("account", format!("cannot be read: {error}")))
@@ -156,10 +140,24 @@ fn check_account(stored: &SqliteRow) -> Result<(), LedgerError> {
     Ok(())
 }
 
-async fn check_transfers(snapshot: &mut SqliteConnection) -> Result<Walk, LedgerError> {
+async fn check_transfers(snapshot: &mut Connection) -> Result<Walk, LedgerError> {
     let mut walk = Walk::from(0, GENESIS.to_owned());
+    let mut rows_at_a_time = limits::VERIFY_PAGE_ROWS;
     loop {
-        let rows = page(snapshot, walk.sequence).await?;
+        let rows = match page(snapshot, walk.sequence, rows_at_a_time).await {
+            Ok(rows) => rows,
+            // One of them cannot even be fetched (bytes that are no text): one by one shows which.
+            Err(error) if is_unreadable(&error) && rows_at_a_time > 1 => {
+                rows_at_a_time = 1;
+                continue;
+            }
+            Err(error) if is_unreadable(&error) => {
+                let sequence = walk.sequence.saturating_add(1);
+                let why = format!("cannot be read: {error}");
+                return Err(broken(format!("transfer sequence {sequence}"), why));
+            }
+            Err(error) => return Err(LedgerError::storage(READING_TRANSFERS)(error)),
+        };
         if rows.is_empty() {
             return Ok(walk);
         }
@@ -171,18 +169,20 @@ async fn check_transfers(snapshot: &mut SqliteConnection) -> Result<Walk, Ledger
 
 /// The next rows, each with what its rules need of other rows.
 async fn page(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     after: i64,
-) -> Result<Vec<SqliteRow>, LedgerError> {
+    at_most: i64,
+) -> Result<Vec<AnyRow>, sqlx::Error> {
     sqlx::query(
         "select transfer.*,
                 debit.currency as debit_currency, credit.currency as credit_currency,
                 reserved.sequence as pending_sequence, reserved.kind as pending_kind,
-                reserved.debit_account_id = transfer.debit_account_id
+                case when reserved.debit_account_id = transfer.debit_account_id
                     and reserved.credit_account_id = transfer.credit_account_id
                     and reserved.amount_minor = transfer.amount_minor
                     and reserved.currency = transfer.currency
-                    and reserved.reference = transfer.reference as pending_agrees
+                    and reserved.reference = transfer.reference
+                    then 1 else 0 end as pending_agrees
          from transfer
          left join account as debit on debit.account_id = transfer.debit_account_id
          left join account as credit on credit.account_id = transfer.credit_account_id
@@ -191,10 +191,16 @@ async fn page(
          order by transfer.sequence limit $2",
     )
     .bind(after)
-    .bind(limits::VERIFY_PAGE_ROWS)
+    .bind(at_most)
     .fetch_all(connection)
     .await
-    .map_err(LedgerError::storage("reading the transfers"))
+}
+
+const READING_TRANSFERS: &str = "reading the transfers";
+
+/// The database gave something, and it is no value of any kind that we know.
+fn is_unreadable(error: &sqlx::Error) -> bool {
+    matches!(error, sqlx::Error::Decode(_) | sqlx::Error::ColumnDecode { .. })
 }
 
 impl Walk {
@@ -202,7 +208,7 @@ impl Walk {
         Walk { transfers: 0, sequence, head, reserved: 0, posted: 0 }
     }
 
-    fn step(&mut self, stored: &SqliteRow) -> Result<(), LedgerError> {
+    fn step(&mut self, stored: &AnyRow) -> Result<(), LedgerError> {
         let expected = self.sequence.saturating_add(1);
         let name = |sequence: i64| match stored.try_get::<&str, _>("transfer_id") {
             Ok(id) => format!("transfer sequence {sequence} (id {})", id.escape_debug()),
@@ -248,7 +254,7 @@ impl Walk {
     }
 }
 
-fn broken_rule(row: &Row, stored: &SqliteRow) -> Result<Option<&'static str>, sqlx::Error> {
+fn broken_rule(row: &Row, stored: &AnyRow) -> Result<Option<&'static str>, sqlx::Error> {
     let currency = row.amount.currency();
     let kept_in: [Option<&str>; 2] =
         [stored.try_get("debit_currency")?, stored.try_get("credit_currency")?];
@@ -277,13 +283,12 @@ fn broken_rule(row: &Row, stored: &SqliteRow) -> Result<Option<&'static str>, sq
     {
         return Ok(Some("no earlier pending row has the id that it names"));
     }
-    let agrees: Option<bool> = stored.try_get("pending_agrees")?;
-    Ok((agrees != Some(true))
-        .then_some("amount, accounts or reference differ from its pending row"))
+    let agrees: i64 = stored.try_get("pending_agrees")?;
+    Ok((agrees != 1).then_some("amount, accounts or reference differ from its pending row"))
 }
 
 /// The balances as everyone sees them, against the rows as just walked.
-async fn check_balances(snapshot: &mut SqliteConnection, walk: &Walk) -> Result<(), LedgerError> {
+async fn check_balances(snapshot: &mut Connection, walk: &Walk) -> Result<(), LedgerError> {
     let mut sums = [0_i128; 4];
     for balance in trial_balance(snapshot).await? {
         let columns = [
@@ -301,23 +306,6 @@ async fn check_balances(snapshot: &mut SqliteConnection, walk: &Walk) -> Result<
              to {expected:?}"
         );
         return Err(broken("trial balance", why));
-    }
-    Ok(())
-}
-
-/// SQLite's own check of the two tables: their pages, keys and constraints.
-async fn check_storage(snapshot: &mut SqliteConnection) -> Result<(), LedgerError> {
-    for (table, check) in [
-        ("table account", "pragma integrity_check(account)"),
-        ("table transfer", "pragma integrity_check(transfer)"),
-    ] {
-        let found: Vec<String> = sqlx::query_scalar(check)
-            .fetch_all(&mut *snapshot)
-            .await
-            .map_err(LedgerError::storage("checking the pages of the ledger"))?;
-        if let Some(why) = found.into_iter().find(|message| message != "ok") {
-            return Err(broken(table, why));
-        }
     }
     Ok(())
 }

@@ -7,17 +7,14 @@
 //! the kernel has already dropped; the next group starts on a new connection that has re-checked
 //! the tail of the chain. Not here: deciding what to write (book, service).
 
+use crate::connection::Connection;
+use crate::engine::{Engine, Outcome, Session, chain, close};
 use crate::error::LedgerError;
 use crate::limits;
-use crate::verify::check_tail;
-use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{ConnectOptions, Connection, SqliteConnection};
-use std::fs::File;
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Poll;
 use tokio::sync::{mpsc, oneshot};
 
@@ -26,37 +23,15 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 /// What a job writes through: one open savepoint.
 #[derive(Debug)]
 pub struct Transaction {
-    connection: SqliteConnection,
-    /// True only while the writer's own COMMIT runs; read by the commit hook.
-    committing: Arc<AtomicBool>,
+    session: Session,
 }
 
 impl Transaction {
     /// For the other tables of a job's transaction. Account and transfer are written by this crate
-    /// alone. A COMMIT through it fails the whole group.
-    pub fn connection(&mut self) -> &mut SqliteConnection {
-        &mut self.connection
-    }
-
-    /// A statement that fails so badly that SQLite rolls everything back (a full disk) leaves the
-    /// rest of its job outside of any transaction, where each statement would commit by itself;
-    /// the hook refuses that.
-    async fn new(mut connection: SqliteConnection) -> Result<Transaction, sqlx::Error> {
-        let committing = Arc::new(AtomicBool::new(false));
-        let allowed = Arc::clone(&committing);
-        connection.lock_handle().await?.set_commit_hook(move || allowed.load(Ordering::SeqCst));
-        Ok(Transaction { connection, committing })
-    }
-
-    async fn run(&mut self, statement: &'static str) -> Result<(), sqlx::Error> {
-        sqlx::query(statement).execute(&mut self.connection).await.map(|_| ())
-    }
-
-    async fn commit(&mut self) -> Result<(), sqlx::Error> {
-        self.committing.store(true, Ordering::SeqCst);
-        let committed = self.run("commit").await;
-        self.committing.store(false, Ordering::SeqCst);
-        committed
+    /// alone. A COMMIT through it fails the whole group. After a statement that failed a job must
+    /// return: PostgreSQL takes no other one from it.
+    pub fn connection(&mut self) -> &mut Connection {
+        &mut self.session.connection
     }
 }
 
@@ -127,53 +102,53 @@ where
     Box::new(job)
 }
 
-/// Starts the task. It owns `lock`, and so lets go of it last.
-pub(crate) async fn start(
-    options: SqliteConnectOptions,
-    connection: SqliteConnection,
-    lock: File,
-) -> Result<WriterHandle, sqlx::Error> {
-    let transaction = Transaction::new(connection).await?;
+/// Starts the task. It owns the engine, and so lets go of its lock last.
+pub(crate) fn start(engine: Engine, session: Session) -> WriterHandle {
     let (jobs, waiting) = mpsc::channel(limits::JOBS_WAITING_MAX);
-    tokio::spawn(async move {
-        write_groups(options, transaction, waiting).await;
-        drop(lock);
-    });
-    Ok(WriterHandle { jobs })
+    tokio::spawn(write_groups(engine, session, waiting));
+    WriterHandle { jobs }
 }
 
-async fn write_groups(
-    options: SqliteConnectOptions,
-    transaction: Transaction,
-    mut waiting: mpsc::Receiver<Job>,
-) {
-    let mut usable = Some(transaction);
+async fn write_groups(engine: Engine, session: Session, mut waiting: mpsc::Receiver<Job>) {
+    let mut usable = Some(Transaction { session });
     while let Some(first) = waiting.recv().await {
-        let mut transaction = match usable.take() {
-            Some(transaction) => transaction,
-            None => match reopen(&options).await {
-                Ok(transaction) => transaction,
-                Err(error) => {
-                    tracing::error!(error = chain(&error), "the writer cannot reopen its database");
-                    refuse(first, error).await;
-                    continue;
-                }
-            },
-        };
         let mut group = Group { next: Some(first), answers: Vec::new() };
-        match group.write(&mut transaction, &mut waiting).await {
-            Ok(()) => usable = Some(transaction),
-            Err(error) => {
-                tracing::error!(error = chain(&error), "a group of writes was not committed");
-                close(transaction).await;
-                group.fail(error).await;
-                continue;
+        let mut is_fresh = false;
+        loop {
+            let mut transaction = match usable.take() {
+                Some(transaction) => transaction,
+                None => match engine.writer().await {
+                    Ok(session) => {
+                        is_fresh = true;
+                        Transaction { session }
+                    }
+                    Err(error) => {
+                        tracing::error!(error = chain(&error), "the writer has no database");
+                        group.refuse(error, &mut waiting).await;
+                        break;
+                    }
+                },
+            };
+            match group.write(&mut transaction, &mut waiting).await {
+                Ok(()) => {
+                    group.succeed();
+                    usable = Some(transaction);
+                    break;
+                }
+                // An idle connection was ended; no job has run on it, so nobody need be told.
+                Err(error) if engine.is_served() && group.has_not_begun() && !is_fresh => {
+                    tracing::warn!(error = chain(&error), "the writer connects anew");
+                    close(transaction.session.connection).await;
+                }
+                Err(error) => {
+                    usable = group.end(&engine, transaction.session, error).await;
+                    break;
+                }
             }
         }
-        group.answers.into_iter().for_each(|answer| answer(Ok(())));
     }
     if let Some(transaction) = usable {
-        close(transaction).await;
+        close(transaction.session.connection).await;
     }
 }
 
@@ -192,28 +167,64 @@ impl Group {
         transaction: &mut Transaction,
         waiting: &mut mpsc::Receiver<Job>,
     ) -> Result<(), sqlx::Error> {
-        transaction.run("begin immediate").await?;
-        transaction.run("savepoint job").await?;
+        transaction.session.begin().await?;
         for _ in 0..limits::JOBS_PER_GROUP_MAX {
             let Some(job) = self.next.take().or_else(|| waiting.try_recv().ok()) else { break };
             let done = run_to_end(job, transaction).await;
             let keep = done.as_ref().is_some_and(|done| done.keep);
             self.answers.extend(done.map(|done| done.answer));
-            // One statement each time, as each is a trip to the thread that SQLite runs in. Where a
-            // job has ended the transaction behind our back both fail, and with them the group.
-            let next = if keep { "release job; savepoint job" } else { "rollback to job" };
-            transaction.run(next).await?;
+            // One trip each time. Where a job has ended the transaction behind our back, or hides
+            // that a statement failed, this fails, and with it the group.
+            transaction.session.end_job(keep).await?;
         }
-        transaction.commit().await
+        transaction.session.commit().await
     }
 
-    async fn fail(self, error: sqlx::Error) {
+    /// Before its first job has run.
+    fn has_not_begun(&self) -> bool {
+        self.next.is_some() && self.answers.is_empty()
+    }
+
+    fn succeed(self) {
+        self.answers.into_iter().for_each(|answer| answer(Ok(())));
+    }
+
+    /// Tells everybody what became of a group that was not committed as it should be.
+    async fn end(
+        self,
+        engine: &Engine,
+        session: Session,
+        error: sqlx::Error,
+    ) -> Option<Transaction> {
+        tracing::error!(error = chain(&error), "a group of writes was not committed");
+        match engine.outcome(session).await {
+            Outcome::Stored(session) => {
+                tracing::warn!("the group was committed, though the answer to that was lost");
+                self.succeed();
+                return Some(Transaction { session });
+            }
+            Outcome::NotStored => self.fail(error, LedgerError::NotStored).await,
+            Outcome::Unknown => self.fail(error, LedgerError::NotCommitted).await,
+        }
+        None
+    }
+
+    async fn fail(self, error: sqlx::Error, how: fn(Arc<sqlx::Error>) -> LedgerError) {
         let error = Arc::new(error);
         for answer in self.answers {
-            answer(Err(LedgerError::NotCommitted(Arc::clone(&error))));
+            answer(Err(how(Arc::clone(&error))));
         }
         if let Some(job) = self.next {
-            refuse(job, LedgerError::NotCommitted(error)).await;
+            refuse(job, how(error)).await;
+        }
+    }
+
+    /// No connection is to be had: nobody who waits already is kept waiting for the next try.
+    async fn refuse(self, error: LedgerError, waiting: &mut mpsc::Receiver<Job>) {
+        let error = Arc::new(error);
+        let others = std::iter::from_fn(|| waiting.try_recv().ok()).take(limits::JOBS_WAITING_MAX);
+        for job in self.next.into_iter().chain(others) {
+            refuse(job, LedgerError::Unreachable(Arc::clone(&error))).await;
         }
     }
 }
@@ -237,23 +248,4 @@ async fn run_to_end(job: Job, transaction: &mut Transaction) -> Option<Done> {
 async fn refuse(job: Job, error: LedgerError) {
     let done = job(Err(error)).await;
     (done.answer)(Ok(()));
-}
-
-async fn reopen(options: &SqliteConnectOptions) -> Result<Transaction, LedgerError> {
-    let shared = |source| LedgerError::NotCommitted(Arc::new(source));
-    let mut connection = options.connect().await.map_err(shared)?;
-    check_tail(&mut connection).await?;
-    Transaction::new(connection).await.map_err(shared)
-}
-
-/// What is open is rolled back; that this fails on a broken disk changes nothing.
-async fn close(transaction: Transaction) {
-    if let Err(error) = transaction.connection.close().await {
-        tracing::warn!(error = chain(&error), "the writer's connection did not close cleanly");
-    }
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    std::iter::successors(error.source(), |cause| cause.source())
-        .fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }

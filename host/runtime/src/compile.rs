@@ -38,7 +38,7 @@ pub enum Compile {
     Apart(Worker),
 }
 
-/// A program that, started with [`COMMAND`] and two numbers after its arguments, calls
+/// A program that, started with `COMMAND` and two numbers after its arguments, calls
 /// [`crate::compile_worker`]; and that calls [`crate::native_worker`], if it is to load libraries.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Worker {

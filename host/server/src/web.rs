@@ -65,7 +65,7 @@ async fn every_answer(mut request: Request, next: Next) -> Response {
     response
 }
 
-/// The id that [`every_answer`] gave this request; empty outside it.
+/// The id that `every_answer` gave this request; empty outside it.
 pub fn request_id(request: &Request) -> String {
     request.extensions().get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default()
 }

@@ -119,7 +119,7 @@ async fn begin(
                     }
                 }
                 sqlx::query(
-                    "update meter set account = 'opening', customer_id = ? where meter_id = ?",
+                    "update meter set account = 'opening', customer_id = $1 where meter_id = $2",
                 )
                 .bind(customer_id.to_string())
                 .bind(meter_id.to_string())
@@ -191,9 +191,9 @@ async fn end(
     count: Option<PurchaseCount>,
 ) -> Result<()> {
     sqlx::query(
-        "update meter set account = ?1, purchase_count = coalesce(?2, purchase_count),
-                customer_id = case when ?1 = 'none' then null else customer_id end
-         where meter_id = ?3 and account = 'opening'",
+        "update meter set account = $1, purchase_count = coalesce($2, purchase_count),
+                customer_id = case when $1 = 'none' then null else customer_id end
+         where meter_id = $3 and account = 'opening'",
     )
     .bind(account_name(state))
     .bind(count.map(|count| i64::from(count.get())))

@@ -10,7 +10,7 @@ use crate::clock::UnixMs;
 use crate::error::{Result, bad_column, invalid};
 use crate::page::Page;
 use polymeter_domain::OperatorId;
-use sqlx::SqliteConnection;
+use polymeter_ledger::Connection;
 
 /// Who asked, for the audit trail.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,9 +60,9 @@ pub(crate) struct Act<'a> {
     pub detail: &'a str,
 }
 
-pub(crate) async fn record(connection: &mut SqliteConnection, act: Act<'_>) -> Result<()> {
+pub(crate) async fn record(connection: &mut Connection, act: Act<'_>) -> Result<()> {
     sqlx::query(
-        "insert into audit (at_ms, operator_id, act, object, detail) values (?, ?, ?, ?, ?)",
+        "insert into audit (at_ms, operator_id, act, object, detail) values ($1, $2, $3, $4, $5)",
     )
     .bind(act.at.0)
     .bind(act.actor.stored())
@@ -96,9 +96,10 @@ impl Service {
         };
         let rows: Vec<Row> = sqlx::query_as(
             r"select audit_id, at_ms, operator_id, act, object, detail from audit
-              where (?1 is null or audit_id < ?1)
-                and (act like ?2 escape '\' or object like ?2 escape '\' or detail like ?2 escape '\')
-              order by audit_id desc limit ?3",
+              where ($1 is null or audit_id < $1)
+                and (lower(act) like $2 escape '\' or lower(object) like $2 escape '\'
+                     or lower(detail) like $2 escape '\')
+              order by audit_id desc limit $3",
         )
         .bind(after)
         .bind(page.pattern())

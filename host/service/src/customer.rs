@@ -8,6 +8,7 @@ use crate::error::{Constraint, Result, ServiceError, bad_column, invalid, violat
 use crate::limits::{MAX_NAME_CHARS, MAX_PHONE_CHARS, MAX_PREMISES_CHARS};
 use crate::page::Page;
 use polymeter_domain::{CustomerId, CustomerNumber};
+use polymeter_ledger::Connection;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewCustomer {
@@ -105,7 +106,7 @@ impl Service {
     pub async fn customer(&self, id: CustomerId) -> Result<Customer> {
         let row: Option<Row> = sqlx::query_as(
             "select customer_id, number, name, phone, premises, created_at_ms
-             from customer where customer_id = ?",
+             from customer where customer_id = $1",
         )
         .bind(id.to_string())
         .fetch_optional(self.reader())
@@ -118,10 +119,10 @@ impl Service {
         let bound = page.bound()?;
         let rows: Vec<Row> = sqlx::query_as(
             r"select customer_id, number, name, phone, premises, created_at_ms from customer
-              where (number like ?1 escape '\' or name like ?1 escape '\'
-                     or phone like ?1 escape '\' or premises like ?1 escape '\')
-                and (?2 is null or number > (select number from customer where customer_id = ?2))
-              order by number limit ?3",
+              where (lower(number) like $1 escape '\' or lower(name) like $1 escape '\'
+                     or lower(phone) like $1 escape '\' or lower(premises) like $1 escape '\')
+                and ($2 is null or number > (select number from customer where customer_id = $2))
+              order by number limit $3",
         )
         .bind(bound.pattern)
         .bind(bound.after)
@@ -132,10 +133,10 @@ impl Service {
     }
 }
 
-async fn insert(connection: &mut sqlx::SqliteConnection, customer: &Customer) -> Result<()> {
+async fn insert(connection: &mut Connection, customer: &Customer) -> Result<()> {
     let inserted = sqlx::query(
         "insert into customer (customer_id, number, name, phone, premises, created_at_ms)
-         values (?, ?, ?, ?, ?, ?)",
+         values ($1, $2, $3, $4, $5, $6)",
     )
     .bind(customer.customer_id.to_string())
     .bind(customer.number.as_str())

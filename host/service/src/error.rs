@@ -25,11 +25,6 @@ pub enum ServiceError {
     BadAmount { paid: Money, why: String },
     #[error("{field}: {why}")]
     Invalid { field: &'static str, why: String },
-    #[error(
-        "tariff plan {name} is in use: {meters} meters have it, {had} had it at some time; it \
-         explains what they were charged, so it stays"
-    )]
-    PlanInUse { name: String, meters: u64, had: u64 },
     #[error("sale {sale_id} is {state} and cannot be {event}")]
     OutOfOrder { sale_id: SaleId, state: &'static str, event: &'static str },
     #[error("vendor {vendor} has no enabled driver")]
@@ -128,7 +123,7 @@ impl From<LedgerError> for ServiceError {
     }
 }
 
-/// For statements whose only failure is the storage itself; the others ask [`violated`] first.
+/// For statements whose only failure is the storage itself; the others ask `violated` first.
 impl From<sqlx::Error> for ServiceError {
     fn from(error: sqlx::Error) -> Self {
         ServiceError::Storage(Box::new(error))
@@ -157,19 +152,13 @@ pub(crate) enum Constraint {
     CustomerNumber,
     MeterSerialNumber,
     MeterAddress,
-    TariffPlanName,
 }
 
-/// SQLite names a broken unique constraint by its columns and not by its name
-/// (<https://www.sqlite.org/rescode.html#constraint_unique>).
 pub(crate) fn violated(error: &sqlx::Error) -> Option<Constraint> {
-    let message = error.as_database_error()?.message();
-    let columns = message.strip_prefix("UNIQUE constraint failed: ")?;
-    Some(match columns {
-        "customer.number" => Constraint::CustomerNumber,
-        "meter.serial_number" => Constraint::MeterSerialNumber,
-        "meter.line, meter.address" => Constraint::MeterAddress,
-        "tariff_plan.name" => Constraint::TariffPlanName,
+    Some(match polymeter_ledger::broken_unique(error)? {
+        "customer_number_unique" | "customer.number" => Constraint::CustomerNumber,
+        "meter_serial_number_unique" | "meter.serial_number" => Constraint::MeterSerialNumber,
+        "meter_address_unique" | "meter.line, meter.address" => Constraint::MeterAddress,
         _ => return None,
     })
 }

@@ -26,7 +26,6 @@ mod scan;
 mod setting;
 mod stored;
 mod supply;
-mod tariff;
 mod throttle;
 mod trial_balance;
 
@@ -48,21 +47,16 @@ pub use recording::Conversation;
 pub use sale::{LedgerEntry, SaleEvent, SaleRequest, SaleView};
 pub use scan::{ScanEvent, ScanRequest};
 pub use setting::{Attempt, Setting, SettingEnd};
-pub use tariff::{
-    Assignment, InForce, MeterTariff, NamedVersion, NewPlan, NewVersion, Preview, Priced, Rerun,
-    SaleExplanation, Sample, TariffPlan, TariffVersion,
-};
 pub use trial_balance::{TrialBalance, TrialLine};
 
 use driver::Registry;
 use error::invalid;
 use operator::Passwords;
 use polymeter_domain::{Currency, VendorCode};
-use polymeter_ledger::Database;
+use polymeter_ledger::{Database, Reader};
 use polymeter_runtime::Driver;
 use polymeter_transport::Line;
 use sale::UnderWay;
-use sqlx::SqlitePool;
 use std::collections::HashSet;
 use std::future::Future;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -179,7 +173,7 @@ impl Service {
         &self.inner.database
     }
 
-    fn reader(&self) -> &SqlitePool {
+    fn reader(&self) -> &Reader {
         self.database().reader()
     }
 

@@ -113,9 +113,10 @@ impl Service {
                         return Ok::<_, ServiceError>(false);
                     }
                     sqlx::query(
-                        "insert into setup_secret (only_row, secret_hash, created_at_ms) values (1, ?1, ?2)
+                        "insert into setup_secret (only_row, secret_hash, created_at_ms)
+                         values (1, $1, $2)
                          on conflict (only_row)
-                         do update set secret_hash = ?1, created_at_ms = ?2",
+                         do update set secret_hash = $1, created_at_ms = $2",
                     )
                     .bind(secret_hash)
                     .bind(at.0)
@@ -134,7 +135,7 @@ impl Service {
         // Looked at before the hashing, so that a wrong link costs nothing; the transaction looks
         // again, so that a right one works once.
         let known: i64 =
-            sqlx::query_scalar("select count(*) from setup_secret where secret_hash = ?")
+            sqlx::query_scalar("select count(*) from setup_secret where secret_hash = $1")
                 .bind(&secret_hash)
                 .fetch_one(self.reader())
                 .await?;
@@ -150,7 +151,7 @@ impl Service {
             .database()
             .write(move |tx| {
                 Box::pin(async move {
-                    let used = sqlx::query("delete from setup_secret where secret_hash = ?")
+                    let used = sqlx::query("delete from setup_secret where secret_hash = $1")
                         .bind(secret_hash)
                         .execute(tx.connection())
                         .await?;
@@ -172,7 +173,7 @@ impl Service {
         let name = name.trim();
         self.inner.passwords.admit(name, self.clock().at())?;
         let found: Option<(String, String)> =
-            sqlx::query_as("select operator_id, password_hash from operator where name = ?")
+            sqlx::query_as("select operator_id, password_hash from operator where name = $1")
                 .bind(name)
                 .fetch_optional(self.reader())
                 .await?;
@@ -221,13 +222,13 @@ impl Service {
         self.database()
             .write(move |tx| {
                 Box::pin(async move {
-                    sqlx::query("delete from session where expires_at_ms <= ?")
+                    sqlx::query("delete from session where expires_at_ms <= $1")
                         .bind(at.0)
                         .execute(tx.connection())
                         .await?;
                     sqlx::query(
                         "insert into session (token_hash, operator_id, created_at_ms, expires_at_ms)
-                         values (?, ?, ?, ?)",
+                         values ($1, $2, $3, $4)",
                     )
                     .bind(token_hash)
                     .bind(operator_id.to_string())
@@ -250,7 +251,7 @@ impl Service {
         let found: Option<(String, String)> = sqlx::query_as(
             "select operator.operator_id, name from session
              join operator on operator.operator_id = session.operator_id
-             where token_hash = ? and expires_at_ms > ?",
+             where token_hash = $1 and expires_at_ms > $2",
         )
         .bind(sha256(token))
         .bind(self.clock().at().0)
@@ -267,7 +268,7 @@ impl Service {
         self.database()
             .write(move |tx| {
                 Box::pin(async move {
-                    sqlx::query("delete from session where token_hash = ?")
+                    sqlx::query("delete from session where token_hash = $1")
                         .bind(token_hash)
                         .execute(tx.connection())
                         .await?;
@@ -301,7 +302,7 @@ async fn insert(
 ) -> Result<()> {
     sqlx::query(
         "insert into operator (operator_id, name, password_hash, created_at_ms)
-         values (?, ?, ?, ?)",
+         values ($1, $2, $3, $4)",
     )
     .bind(operator.operator_id.to_string())
     .bind(&operator.name)

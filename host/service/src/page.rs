@@ -16,7 +16,8 @@ pub struct Page {
 /// A page that was checked, as the queries bind it.
 #[derive(Debug)]
 pub(crate) struct Bound {
-    /// A `like` pattern with `\` as its escape; matches everything where nothing was asked.
+    /// A `like` pattern in lower case with `\` as its escape; matches everything where nothing was
+    /// asked. To be compared with `lower(...)`, since engines differ in what `like` calls equal.
     pub pattern: String,
     pub after: Option<String>,
     pub limit: i64,
@@ -48,7 +49,7 @@ impl Page {
             if matches!(character, '%' | '_' | '\\') {
                 pattern.push('\\');
             }
-            pattern.push(character);
+            pattern.push(character.to_ascii_lowercase());
         }
         pattern.push('%');
         pattern
@@ -65,7 +66,9 @@ mod tests {
         for (limit, bound) in [(0, Some(50)), (1, Some(1)), (200, Some(200)), (201, None)] {
             assert_eq!(page(limit, "").bound().ok().map(|page| page.limit), bound);
         }
-        for (query, pattern) in [("", "%%"), (" 王 ", "%王%"), (r"5%_\", r"%5\%\_\\%")] {
+        for (query, pattern) in
+            [("", "%%"), (" 王 ", "%王%"), (r"5%_\", r"%5\%\_\\%"), ("Ab", "%ab%")]
+        {
             assert_eq!(page(1, query).bound().expect("a good page").pattern, pattern);
         }
         let lost = Page { after: Some("x".to_owned()), ..Page::default() };

@@ -57,7 +57,7 @@ impl Service {
         self.database()
             .write(move |tx| {
                 Box::pin(async move {
-                    sqlx::query("update meter set parameters = ? where meter_id = ?")
+                    sqlx::query("update meter set parameters = $1 where meter_id = $2")
                         .bind(stored::named_values_text(&parameters))
                         .bind(id.to_string())
                         .execute(tx.connection())

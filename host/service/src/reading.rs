@@ -12,8 +12,8 @@ use crate::to_the_end;
 use polymeter_domain::{
     Decimal, Measurement, MeterId, ObisCode, ReadingId, Snapshot, SupplyState, Unit, Value,
 };
+use polymeter_ledger::Connection;
 use polymeter_transport::Priority;
-use sqlx::SqliteConnection;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reading {
@@ -109,10 +109,10 @@ impl Service {
         let bound = page.bound()?;
         let rows: Vec<Row> = sqlx::query_as(
             "select reading_id, at_ms, supply, extras from reading
-             where meter_id = ?1
-               and (?2 is null or (at_ms, reading_id) <
-                    (select at_ms, reading_id from reading where reading_id = ?2))
-             order by at_ms desc, reading_id desc limit ?3",
+             where meter_id = $1
+               and ($2 is null or (at_ms, reading_id) <
+                    (select at_ms, reading_id from reading where reading_id = $2))
+             order by at_ms desc, reading_id desc limit $3",
         )
         .bind(meter.to_string())
         .bind(bound.after)
@@ -129,7 +129,7 @@ impl Service {
     async fn whole_reading(&self, meter_id: MeterId, row: Row) -> Result<Reading> {
         let measurements: Vec<MeasurementRow> = sqlx::query_as(
             "select register, mantissa, scale, other, unit, quality from measurement
-             where reading_id = ? order by position",
+             where reading_id = $1 order by position",
         )
         .bind(&row.reading_id)
         .fetch_all(self.reader())
@@ -153,9 +153,10 @@ impl Service {
     }
 }
 
-async fn store(connection: &mut SqliteConnection, reading: &Reading) -> Result<()> {
+async fn store(connection: &mut Connection, reading: &Reading) -> Result<()> {
     sqlx::query(
-        "insert into reading (reading_id, meter_id, at_ms, supply, extras) values (?, ?, ?, ?, ?)",
+        "insert into reading (reading_id, meter_id, at_ms, supply, extras)
+         values ($1, $2, $3, $4, $5)",
     )
     .bind(reading.reading_id.to_string())
     .bind(reading.meter_id.to_string())
@@ -172,7 +173,7 @@ async fn store(connection: &mut SqliteConnection, reading: &Reading) -> Result<(
         sqlx::query(
             "insert into measurement
              (reading_id, position, register, mantissa, scale, other, unit, quality)
-             values (?, ?, ?, ?, ?, ?, ?, ?)",
+             values ($1, $2, $3, $4, $5, $6, $7, $8)",
         )
         .bind(reading.reading_id.to_string())
         .bind(position)
@@ -194,12 +195,12 @@ async fn store(connection: &mut SqliteConnection, reading: &Reading) -> Result<(
 
 /// What is known of a meter's supply, and since when.
 pub(crate) async fn set_supply(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     meter: MeterId,
     state: SupplyState,
     at: UnixMs,
 ) -> Result<()> {
-    sqlx::query("update meter set supply = ?, supply_at_ms = ? where meter_id = ?")
+    sqlx::query("update meter set supply = $1, supply_at_ms = $2 where meter_id = $3")
         .bind(stored::supply_name(state))
         .bind(at.0)
         .bind(meter.to_string())

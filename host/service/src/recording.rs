@@ -93,7 +93,7 @@ impl Service {
         let mut found: Vec<_> = in_memory.iter().map(|it| Conversation::from(&**it)).collect();
         let rows: Vec<Row> = sqlx::query_as(
             "select recording_id, ending, transcript from recording
-             where meter_id = ? order by at_ms desc, rowid desc limit ?",
+             where meter_id = $1 order by at_ms desc, recording_id desc limit $2",
         )
         .bind(meter.meter_id.to_string())
         .bind(i64::try_from(last).unwrap_or(i64::MAX))
@@ -119,7 +119,7 @@ impl Service {
         }
         let row: Option<Row> = sqlx::query_as(
             "select recording_id, ending, transcript from recording
-             where meter_id = ? and recording_id = ?",
+             where meter_id = $1 and recording_id = $2",
         )
         .bind(record.meter_id.to_string())
         .bind(id)
@@ -172,7 +172,7 @@ impl Service {
                     let meter = meter.to_string();
                     sqlx::query(
                         "insert into recording (recording_id, meter_id, at_ms, ending, transcript)
-                         values (?, ?, ?, ?, ?) on conflict (recording_id) do nothing",
+                         values ($1, $2, $3, $4, $5) on conflict (recording_id) do nothing",
                     )
                     .bind(recording.id())
                     .bind(&meter)
@@ -182,9 +182,9 @@ impl Service {
                     .execute(tx.connection())
                     .await?;
                     sqlx::query(
-                        "delete from recording where meter_id = ?1 and rowid not in
-                         (select rowid from recording where meter_id = ?1
-                          order by at_ms desc, rowid desc limit ?2)",
+                        "delete from recording where meter_id = $1 and recording_id not in
+                         (select recording_id from recording where meter_id = $1
+                          order by at_ms desc, recording_id desc limit $2)",
                     )
                     .bind(&meter)
                     .bind(RECORDINGS_ON_DISK)

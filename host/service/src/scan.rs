@@ -146,7 +146,7 @@ impl Service {
 
     async fn entered(&self, line: &Line, address: &str) -> Result<Option<String>> {
         let found =
-            sqlx::query_scalar("select serial_number from meter where line = ? and address = ?")
+            sqlx::query_scalar("select serial_number from meter where line = $1 and address = $2")
                 .bind(&line.settings().name)
                 .bind(address)
                 .fetch_optional(self.reader())

@@ -13,9 +13,9 @@ use crate::meter::{self, Reach};
 use crate::parameter::{Home, checked};
 use crate::{Service, stored, to_the_end};
 use polymeter_domain::{MeterId, Value};
+use polymeter_ledger::Connection;
 use polymeter_runtime::SetOutcome;
 use polymeter_transport::Priority;
-use sqlx::SqliteConnection;
 
 /// How the writing of a parameter ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -101,7 +101,7 @@ impl Service {
         meter::record(self.reader(), id).await?;
         let rows: Vec<Row> = sqlx::query_as(
             "select name, value, at_ms, ending, detail from setting
-             where meter_id = ? order by name, at_ms, is_held",
+             where meter_id = $1 order by name, at_ms, is_held",
         )
         .bind(id.to_string())
         .fetch_all(self.reader())
@@ -212,17 +212,12 @@ fn in_words(parameters: &[(String, Value)]) -> String {
     each.collect::<Vec<_>>().join(", ")
 }
 
-async fn store(
-    connection: &mut SqliteConnection,
-    id: MeterId,
-    at: UnixMs,
-    ended: &Ended,
-) -> Result<()> {
+async fn store(connection: &mut Connection, id: MeterId, at: UnixMs, ended: &Ended) -> Result<()> {
     let Ended { parameters, end, why } = ended;
     for (name, value) in parameters {
         sqlx::query(
             "insert into setting (meter_id, name, is_held, value, at_ms, ending, detail)
-             values (?, ?, ?, ?, ?, ?, ?)
+             values ($1, $2, $3, $4, $5, $6, $7)
              on conflict (meter_id, name, is_held) do update
              set value = excluded.value, at_ms = excluded.at_ms, ending = excluded.ending,
                  detail = excluded.detail",

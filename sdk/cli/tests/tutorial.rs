@@ -65,6 +65,11 @@ fn a_driver_in_c() {
 }
 
 #[test]
+fn a_driver_in_python() {
+    follow("In Python");
+}
+
+#[test]
 fn commands_are_found_where_they_stand() {
     let page = "## In Rust\n```sh\na\n```\n```text\nb\n```\n## In C\n```sh\nc\n```\n";
     assert_eq!(commands(page, "In Rust"), ["a"]);

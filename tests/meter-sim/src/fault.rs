@@ -93,12 +93,12 @@ pub enum FaultKind {
         word: u16,
     },
     /// The meter has got this many bytes of the request (none given: all of it, not yet done), and
-    /// all waits until [`crate::Simulator::release`].
+    /// all waits until `Simulator::release`.
     Hold {
         #[serde(default)]
         after_bytes: Option<usize>,
     },
-    /// The request is done; its reply waits until [`crate::Simulator::release`].
+    /// The request is done; its reply waits until `Simulator::release`.
     HoldReply,
 }
 

@@ -18,7 +18,7 @@ pub struct Plan {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BusPlan {
-    /// Unique in the plan; [`crate::Simulator::endpoint`] asks by it.
+    /// Unique in the plan; `Simulator::endpoint` asks by it.
     pub name: String,
     pub kind: BusKind,
     /// Port of a TCP bus on the loopback; 0 lets the system choose.

@@ -21,8 +21,7 @@ pub fn build_all(root: &Path) -> Result<()> {
 }
 
 /// Those of these names, examples in other languages too, or all of Rust and all native libraries
-/// where there is none. What
-/// has a `driver.toml` and a README becomes a signed package.
+/// where there is none. What has a `driver.toml` and a README becomes a signed package.
 pub fn build(root: &Path, names: &[String]) -> Result<()> {
     let out_dir = root.join(OUT_DIR);
     let (examples, names): (Vec<&str>, Vec<&str>) =

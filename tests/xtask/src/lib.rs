@@ -19,6 +19,9 @@ use std::process::Command;
 /// would compile the engine a second time. It also makes the programs that the end-to-end tests run.
 const BUILD_ALL: &[&str] = &["build", "--workspace", "--all-targets"];
 
+/// Where the vendor's example in Rust is built, by the tests of the tutorial too.
+const VENDOR_TARGET: &str = "target/vendor";
+
 /// The workspace's root.
 pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -76,12 +79,20 @@ pub fn gallery(write: bool) -> Result<()> {
     run(&mut gallery)
 }
 
-/// Formatting and clippy; the vendor's example in Rust is a workspace of its own.
+/// Formatting, clippy and the documentation; the vendor's example in Rust is a workspace of its own.
 pub fn lint() -> Result<()> {
     cargo(&["fmt", "--all", "--check"])?;
     let example = root().join("vendor-examples/acme-rust");
-    run(cargo_command(&["fmt", "--check"]).current_dir(example))?;
-    cargo(&["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"])
+    run(cargo_command(&["fmt", "--check"]).current_dir(&example))?;
+    // The versions that everything else has, as `polymeter-sdk new` gives them to a vendor.
+    std::fs::copy(root().join("Cargo.lock"), example.join("Cargo.lock")).context("Cargo.lock")?;
+    let clippy = ["clippy", "--all-targets", "--", "--deny", "warnings"];
+    let mut of_example = cargo_command(&clippy);
+    run(of_example.current_dir(example).env("CARGO_TARGET_DIR", root().join(VENDOR_TARGET)))?;
+    cargo(&["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"])?;
+    // All at once, as for BUILD_ALL; of the dependencies only what clippy has made anyway.
+    let mut doc = cargo_command(&["doc", "--workspace", "--no-deps", "--quiet"]);
+    run(doc.env("RUSTDOCFLAGS", "--deny warnings"))
 }
 
 /// Timings mean something only on optimised code, so this builds a release of everything first.

@@ -23,7 +23,7 @@ struct Meter {
 }
 
 fn main() {
-    let argument = std::env::args().last().expect("the start state as one JSON argument");
+    let argument = std::env::args().next_back().expect("the start state as one JSON argument");
     let start: Value = serde_json::from_str(&argument).expect("a start state in JSON");
     let mut meter = Meter::new(&start);
     meter.tell();

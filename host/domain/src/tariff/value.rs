@@ -92,7 +92,7 @@ pub enum Tax {
     Added(u32),
 }
 
-/// A year of prices: flat, by steps, by time of use, or both. Built only by [`Tariff::new`].
+/// A year of prices: flat, by steps, by time of use, or both. Built only by `Tariff::new`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tariff {
     pub(super) commodity: Commodity,
@@ -204,16 +204,6 @@ impl Tariff {
 
     pub fn has_steps(&self) -> bool {
         self.steps.len() > 1
-    }
-
-    /// Where losses by the day are charged: the flat period, or the cheapest where there is none.
-    pub(super) fn loss_period(&self) -> Period {
-        let Some(step) = self.steps.first() else { return Period::Flat };
-        if step.rates.of(Period::Flat).is_some() {
-            return Period::Flat;
-        }
-        let priced = Period::ALL.into_iter().filter(|period| step.rates.of(*period).is_some());
-        priced.min_by_key(|period| step.rates.of(*period)).unwrap_or(Period::Flat)
     }
 
     /// Where a step ends for a household of `people`.

@@ -1,30 +1,50 @@
-//! The crate's tests. Ledgers are small texts (see `books`); files are real and temporary.
+//! The crate's tests. Ledgers are small texts (see `books`); databases are real and temporary: files
+//! of SQLite, and where the test run has a PostgreSQL server, databases of that.
 
 mod books;
+mod engines;
 mod groups;
-mod migration;
 mod tampering;
 
-use crate::{Database, LedgerError, NewTransfer, account, pending, post, void};
+use crate::{Database, LedgerError, NewTransfer, Place, Server, account, pending, post, void};
+use databases::Fresh;
 use polymeter_domain::{Currency, Money, TransferId};
-use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 use uuid::Uuid;
 
 const FEN: Currency = Currency::CNY;
 
-/// A database in a folder that goes with it.
+/// A database that goes with what holds it.
 struct Books {
     database: Database,
-    path: PathBuf,
-    _folder: TempDir,
+    place: Place,
+    keeper: Keeper,
+}
+
+enum Keeper {
+    Folder(#[expect(dead_code, reason = "it goes with its value")] TempDir),
+    Server(Fresh),
 }
 
 async fn books() -> Books {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let path = folder.path().join("books.db");
-    let database = Database::open(&path).await.expect("a new database");
-    Books { database, path, _folder: folder }
+    let (place, keeper) = match Fresh::new().await {
+        Some(fresh) => (server(&fresh.url()), Keeper::Server(fresh)),
+        None => {
+            let folder = tempfile::tempdir().expect("a temporary folder");
+            (Place::File(folder.path().join("books.db")), Keeper::Folder(folder))
+        }
+    };
+    let database = Database::open(&place).await.expect("a new database");
+    Books { database, place, keeper }
+}
+
+fn server(url: &str) -> Place {
+    Place::Server(Server::parse(url, None).expect("a URL"))
+}
+
+/// What one engine says and what the other.
+fn by_engine<T>(sqlite: T, postgres: T) -> T {
+    if databases::server().is_some() { postgres } else { sqlite }
 }
 
 /// `t7` for the id of 7.
@@ -77,12 +97,26 @@ fn short(message: &str) -> String {
     })
 }
 
-/// What a person with a database tool does to a closed file: no lock, no foreign keys.
-async fn by_hand(path: &Path, sql: &str) -> Result<(), sqlx::Error> {
-    use sqlx::{ConnectOptions, Connection};
-    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(path).foreign_keys(false);
-    let mut connection = options.connect().await?;
-    let done = sqlx::raw_sql(sqlx::AssertSqlSafe(sql.to_owned())).execute(&mut connection).await;
-    connection.close().await?;
-    done.map(|_| ())
+impl Books {
+    /// What a person with a database tool does: no lock, and as one who may do everything.
+    async fn by_hand(&self, sql: &str) -> Result<(), sqlx::Error> {
+        use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection};
+        let sql = AssertSqlSafe(sql.to_owned());
+        match (&self.place, &self.keeper) {
+            (Place::File(path), Keeper::Folder(_)) => {
+                let options = sqlx::sqlite::SqliteConnectOptions::new();
+                let mut connection = options.filename(path).foreign_keys(false).connect().await?;
+                let done = sqlx::raw_sql(sql).execute(&mut connection).await;
+                connection.close().await?;
+                done.map(|_| ())
+            }
+            (_, Keeper::Server(fresh)) => {
+                let mut connection = PgConnection::connect(&fresh.url()).await?;
+                let done = sqlx::raw_sql(sql).execute(&mut connection).await;
+                connection.close().await?;
+                done.map(|_| ())
+            }
+            (Place::Server(_), Keeper::Folder(_)) => panic!("a server has no folder"),
+        }
+    }
 }

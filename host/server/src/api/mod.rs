@@ -1,6 +1,6 @@
 //! The REST API under /api/v1 and its OpenAPI 3.1 document, made from one table of routes.
 //!
-//! Invariant: every route stands in [`open`] or in [`guarded`]; what is in the second is reached
+//! Invariant: every route stands in `open` or in `guarded`; what is in the second is reached
 //! with a live session only. Not here: what anything means (service), the page (ui).
 
 pub mod auth;
@@ -9,7 +9,6 @@ pub mod customers;
 pub mod driver_health;
 pub mod drivers;
 pub mod error;
-pub mod explanation;
 pub mod extract;
 pub mod health;
 pub mod ledger;
@@ -19,7 +18,6 @@ pub mod sales;
 pub mod settings;
 pub mod supply;
 pub mod system;
-pub mod tariffs;
 pub mod values;
 
 use crate::app::App;
@@ -57,15 +55,10 @@ fn guarded() -> OpenApiRouter<App> {
         .routes(routes!(sales::put, sales::get))
         .routes(routes!(sales::of_meter))
         .routes(routes!(sales::list))
-        .routes(routes!(explanation::explain))
         .routes(routes!(sales::deliver))
         .routes(routes!(sales::cancel))
         .routes(routes!(sales::reconcile))
         .routes(routes!(sales::decide))
-        .routes(routes!(tariffs::add, tariffs::list))
-        .routes(routes!(tariffs::get, tariffs::delete))
-        .routes(routes!(tariffs::add_version))
-        .routes(routes!(tariffs::give, tariffs::of_meter))
         .routes(routes!(ledger::trial_balance))
         .routes(routes!(system::lines))
         .merge(drivers::routes())

@@ -11,7 +11,7 @@ pub async fn verify(config: &Path) -> Result<(), Failure> {
         let path = config.database.display();
         return Err(Failure::Usage(format!("there is no database at {path}")));
     }
-    let verified = Database::verify_file(&config.database)
+    let verified = Database::verify_at(&config.database.as_path().into())
         .await
         .map_err(Failure::while_doing("the ledger does not verify"))?;
     println!(

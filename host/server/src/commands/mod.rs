@@ -9,7 +9,6 @@ pub mod check_config;
 pub mod control;
 pub mod decode;
 pub mod driver;
-pub mod explain;
 pub mod ledger;
 pub mod openapi;
 pub mod package;

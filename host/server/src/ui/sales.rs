@@ -7,17 +7,15 @@ use super::meters::id;
 use super::view::{self, Badge, MeterView};
 use super::{Head, PageError, PageResult, is_fragment, render};
 use crate::app::App;
-use crate::arithmetic::{self, Line};
 use crate::session::Caller;
 use askama::Template;
 use axum::extract::{Form, Path, Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Redirect};
 use polymeter_domain::sale::Decision;
-use polymeter_domain::tariff::Bought;
 use polymeter_domain::{MeterId, Money, Sale, SaleId};
 use polymeter_runtime::Meaning;
-use polymeter_service::{Meter, Priced, SaleRequest, SaleView};
+use polymeter_service::{Meter, SaleRequest, SaleView};
 use serde::Deserialize;
 
 /// A delivery begins at once; a sale that is reserved for longer than this is waiting for somebody.
@@ -30,15 +28,13 @@ struct Preview {
     problem: String,
 }
 
-/// What an amount buys, and why.
+/// The flat price's arithmetic.
 #[derive(Debug)]
 struct Quote {
     paid: String,
+    price: String,
+    energy: String,
     currency: String,
-    /// "96.153 kWh", "at least 96.153 kWh".
-    buys: String,
-    plan: String,
-    lines: Vec<Line>,
 }
 
 #[derive(Template)]
@@ -80,10 +76,7 @@ struct SaleState {
     vendor: String,
     customer_number: String,
     customer_name: String,
-    paid: String,
-    currency: String,
-    buys: String,
-    plan: String,
+    quote: Quote,
     state: Badge,
     /// What it means and what to do, in a sentence.
     meaning: String,
@@ -120,20 +113,13 @@ struct EntryRow {
     amount: String,
 }
 
-fn quote(priced: &Priced) -> Quote {
-    let (bought, version) = (&priced.bought, &priced.in_force.version);
+fn quote(paid: Money, price: Money, energy_wh: u64) -> Quote {
     Quote {
-        paid: bought.paid.to_string(),
-        currency: bought.paid.currency().code().to_owned(),
-        buys: buys(bought),
-        plan: format!("{}, version {}", priced.in_force.plan_name, version.number),
-        lines: arithmetic::of_purchase(bought, priced.on),
+        paid: paid.to_string(),
+        price: price.to_string(),
+        energy: view::kwh(energy_wh),
+        currency: paid.currency().code().to_owned(),
     }
-}
-
-fn buys(bought: &Bought) -> String {
-    let least = if bought.is_least { "at least " } else { "" };
-    format!("{least}{}", arithmetic::amount(bought.billed, bought.tariff.commodity()))
 }
 
 #[derive(Debug, Deserialize)]
@@ -144,16 +130,15 @@ pub struct Amount {
 }
 
 /// What the typed amount would buy. `Err` is a sentence for the person who typed.
-async fn price_it(app: &App, meter: &Meter, typed: &str) -> Result<Quote, String> {
+fn price_it(app: &App, meter: &Meter, typed: &str) -> Result<(Money, Quote), String> {
     let paid = Money::parse(typed.trim(), app.currency)
         .map_err(|error| view::sentence(&error.to_string()))?;
     if paid.minor() <= 0 {
         return Err("The amount must be above zero.".to_owned());
     }
-    match app.service.quote(meter.meter_id, paid).await {
-        Ok(priced) => Ok(quote(&priced)),
-        Err(error) => Err(PageError::from(error).detail),
-    }
+    let energy_wh =
+        meter.price.energy_wh(paid).ok_or_else(|| "The amount is too large.".to_owned())?;
+    Ok((paid, quote(paid, meter.price.per_kwh(), energy_wh)))
 }
 
 pub async fn preview(
@@ -165,8 +150,8 @@ pub async fn preview(
     if amount.paid.trim().is_empty() {
         return Ok(render(&Preview { quote: None, problem: String::new() }));
     }
-    Ok(render(&match price_it(&app, &meter, &amount.paid).await {
-        Ok(quote) => Preview { quote: Some(quote), problem: String::new() },
+    Ok(render(&match price_it(&app, &meter, &amount.paid) {
+        Ok((_, quote)) => Preview { quote: Some(quote), problem: String::new() },
         Err(problem) => Preview { quote: None, problem },
     }))
 }
@@ -179,8 +164,7 @@ pub async fn confirm(
 ) -> PageResult {
     let meter = app.service.meter(id(&meter)?).await?;
     let back = format!("/meters/{}", meter.meter_id);
-    let quote = price_it(&app, &meter, &amount.paid)
-        .await
+    let (_, quote) = price_it(&app, &meter, &amount.paid)
         .map_err(|why| PageError::unusable("Amount", why).back_to(back))?;
     Ok(render(&ConfirmPage {
         head: Head::new(&caller, "meters"),
@@ -356,8 +340,6 @@ async fn state_of(app: &App, sale: &SaleView) -> Result<SaleState, PageError> {
         }
         Sale::Quoted | Sale::Reserved | Sale::Refused(_) | Sale::Cancelled => Default::default(),
     };
-    let version = app.service.tariff_version(sale.tariff_version_id).await?;
-    let plan = format!("{}, version {}", version.plan_name, version.version.number);
     let own_account = polymeter_service::meter_credit_account(sale.meter_id);
     let own_name = view::meter_credit(&meter.serial_number);
     let in_words =
@@ -369,10 +351,7 @@ async fn state_of(app: &App, sale: &SaleView) -> Result<SaleState, PageError> {
         vendor: meter.vendor.to_string(),
         customer_number: customer.number.to_string(),
         customer_name: customer.name,
-        paid: sale.paid.to_string(),
-        currency: sale.paid.currency().code().to_owned(),
-        buys: arithmetic::amount(sale.bought, sale.commodity),
-        plan,
+        quote: quote(sale.paid, sale.price.per_kwh(), sale.energy_wh),
         state: view::sale(&sale.state),
         meaning: meaning(&sale.state, is_stuck),
         is_settled: sale.state.is_settled(),

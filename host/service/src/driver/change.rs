@@ -73,7 +73,7 @@ impl Service {
     /// Why the trail says that this package was sent back, unless it was asked for since.
     pub async fn sent_back(&self, digest: &str) -> Result<Option<String>> {
         let last: Option<(String, String)> = sqlx::query_as(
-            "select act, detail from audit where object = ?1 and act in (?2, ?3)
+            "select act, detail from audit where object = $1 and act in ($2, $3)
              order by audit_id desc limit 1",
         )
         .bind(package(digest))

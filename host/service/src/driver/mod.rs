@@ -27,7 +27,8 @@ pub struct Edition {
     /// Of the file that it was loaded from, in hexadecimal.
     pub digest: String,
     pub file: PathBuf,
-    /// The id of the key that signed it; `None`: unsigned.
+    /// The id of the key that signed it, or `sha256` of a native library that is pinned by that;
+    /// `None`: unsigned.
     pub signer: Option<String>,
     /// Everything that it was loaded with. Equal texts mean that loading again would change nothing.
     pub settings: String,

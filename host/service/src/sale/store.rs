@@ -8,15 +8,13 @@ use crate::clock::UnixMs;
 use crate::error::{Result, ServiceError, bad_column};
 use crate::page::Bound;
 use crate::stored;
-use crate::tariff::{commodity, commodity_name};
 use polymeter_domain::sale::OutOfOrder;
-use polymeter_domain::tariff::{Commodity, Date};
 use polymeter_domain::{
-    Credit, CustomerId, MeterId, Money, Purchase, PurchaseCount, Receipt, Refusal, Sale, SaleId,
-    TariffVersionId, TransferId,
+    Credit, CustomerId, FlatPrice, MeterId, Money, Purchase, PurchaseCount, Receipt, Refusal, Sale,
+    SaleId, TransferId,
 };
-use polymeter_ledger::Transaction;
-use sqlx::{SqliteConnection, SqliteExecutor};
+use polymeter_ledger::{Connection, Transaction};
+use sqlx::AnyExecutor;
 
 /// One sale as its row has it.
 #[derive(Debug, Clone)]
@@ -26,13 +24,8 @@ pub(super) struct StoredSale {
     pub customer_id: CustomerId,
     pub operator: Actor,
     pub paid: Money,
-    pub tariff_version: TariffVersionId,
-    pub priced_on: Date,
-    pub commodity: Commodity,
-    /// Wh or litres, with ratios and losses.
-    pub bought: u64,
-    /// The whole arithmetic, as `tariff::kept` writes it.
-    pub explanation: String,
+    pub price: FlatPrice,
+    pub energy_wh: u64,
     /// What the device is asked to take.
     pub credit: Credit,
     pub pending: TransferId,
@@ -60,11 +53,8 @@ struct Row {
     operator_id: Option<String>,
     paid_minor: i64,
     currency: String,
-    tariff_version_id: String,
-    priced_on: String,
-    commodity: String,
-    bought: i64,
-    explanation: String,
+    price_minor_per_kwh: i64,
+    energy_wh: i64,
     quantity: String,
     amount: i64,
     pending_transfer_id: String,
@@ -137,6 +127,7 @@ impl TryFrom<Row> for StoredSale {
     type Error = ServiceError;
     fn try_from(row: Row) -> Result<StoredSale> {
         let currency = stored::currency(&row.currency)?;
+        let price = Money::new(row.price_minor_per_kwh, currency);
         Ok(StoredSale {
             sale_id: row.sale_id.parse().map_err(|_| bad_column("sale_id", &row.sale_id))?,
             meter_id: row.meter_id.parse().map_err(|_| bad_column("meter_id", &row.meter_id))?,
@@ -146,18 +137,10 @@ impl TryFrom<Row> for StoredSale {
                 .map_err(|_| bad_column("customer_id", &row.customer_id))?,
             operator: Actor::from_stored(row.operator_id.as_deref())?,
             paid: Money::new(row.paid_minor, currency),
-            tariff_version: row
-                .tariff_version_id
-                .parse()
-                .map_err(|_| bad_column("tariff_version_id", &row.tariff_version_id))?,
-            priced_on: row
-                .priced_on
-                .parse()
-                .map_err(|_| bad_column("priced_on", &row.priced_on))?,
-            commodity: commodity(&row.commodity)?,
-            bought: whole("bought", row.bought)?,
+            price: FlatPrice::new(price)
+                .map_err(|_| bad_column("price_minor_per_kwh", price.to_string()))?,
+            energy_wh: whole("energy_wh", row.energy_wh)?,
             credit: row.credit()?,
-            explanation: row.explanation.clone(),
             pending: row
                 .pending_transfer_id
                 .parse()
@@ -169,34 +152,31 @@ impl TryFrom<Row> for StoredSale {
     }
 }
 
-pub(super) async fn find(
-    executor: impl SqliteExecutor<'_>,
-    id: SaleId,
-) -> Result<Option<StoredSale>> {
-    let row: Option<Row> = sqlx::query_as("select * from sale where sale_id = ?")
+pub(super) async fn find(executor: impl AnyExecutor<'_>, id: SaleId) -> Result<Option<StoredSale>> {
+    let row: Option<Row> = sqlx::query_as("select * from sale where sale_id = $1")
         .bind(id.to_string())
         .fetch_optional(executor)
         .await?;
     row.map(StoredSale::try_from).transpose()
 }
 
-pub(super) async fn record(executor: impl SqliteExecutor<'_>, id: SaleId) -> Result<StoredSale> {
+pub(super) async fn record(executor: impl AnyExecutor<'_>, id: SaleId) -> Result<StoredSale> {
     find(executor, id)
         .await?
         .ok_or_else(|| ServiceError::NotFound { what: "sale", id: id.to_string() })
 }
 
 pub(super) async fn of_meter(
-    executor: impl SqliteExecutor<'_>,
+    executor: impl AnyExecutor<'_>,
     meter: MeterId,
     page: &Bound,
 ) -> Result<Vec<StoredSale>> {
     let rows: Vec<Row> = sqlx::query_as(
         "select * from sale
-         where meter_id = ?1
-           and (?2 is null or (created_at_ms, sale_id) <
-                (select created_at_ms, sale_id from sale where sale_id = ?2))
-         order by created_at_ms desc, sale_id desc limit ?3",
+         where meter_id = $1
+           and ($2 is null or (created_at_ms, sale_id) <
+                (select created_at_ms, sale_id from sale where sale_id = $2))
+         order by created_at_ms desc, sale_id desc limit $3",
     )
     .bind(meter.to_string())
     .bind(&page.after)
@@ -206,7 +186,7 @@ pub(super) async fn of_meter(
     rows.into_iter().map(StoredSale::try_from).collect()
 }
 
-pub(super) async fn unsettled(executor: impl SqliteExecutor<'_>) -> Result<Vec<StoredSale>> {
+pub(super) async fn unsettled(executor: impl AnyExecutor<'_>) -> Result<Vec<StoredSale>> {
     let rows: Vec<Row> = sqlx::query_as(
         "select * from sale where state in ('reserved', 'dispatched', 'unresolved')
          order by created_at_ms, sale_id",
@@ -218,12 +198,12 @@ pub(super) async fn unsettled(executor: impl SqliteExecutor<'_>) -> Result<Vec<S
 
 /// There is at most one: the index `sale_one_unsettled_per_meter` sees to it.
 pub(super) async fn unsettled_of_meter(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     meter: MeterId,
 ) -> Result<Option<SaleId>> {
     let id: Option<String> = sqlx::query_scalar(
         "select sale_id from sale
-         where meter_id = ? and state in ('reserved', 'dispatched', 'unresolved')",
+         where meter_id = $1 and state in ('reserved', 'dispatched', 'unresolved')",
     )
     .bind(meter.to_string())
     .fetch_optional(connection)
@@ -231,15 +211,15 @@ pub(super) async fn unsettled_of_meter(
     id.map(|text| text.parse().map_err(|_| bad_column("sale_id", text))).transpose()
 }
 
-pub(super) async fn insert(connection: &mut SqliteConnection, sale: &StoredSale) -> Result<()> {
+pub(super) async fn insert(connection: &mut Connection, sale: &StoredSale) -> Result<()> {
     let whole = |column, number: u64| {
         i64::try_from(number).map_err(|_| bad_column(column, number.to_string()))
     };
     sqlx::query(
         "insert into sale (sale_id, meter_id, customer_id, operator_id, paid_minor, currency,
-                           tariff_version_id, priced_on, commodity, bought, explanation,
-                           quantity, amount, pending_transfer_id, state, created_at_ms)
-         values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                           price_minor_per_kwh, energy_wh, quantity, amount, pending_transfer_id,
+                           state, created_at_ms)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
     )
     .bind(sale.sale_id.to_string())
     .bind(sale.meter_id.to_string())
@@ -247,11 +227,8 @@ pub(super) async fn insert(connection: &mut SqliteConnection, sale: &StoredSale)
     .bind(sale.operator.stored())
     .bind(sale.paid.minor())
     .bind(sale.paid.currency().code())
-    .bind(sale.tariff_version.to_string())
-    .bind(sale.priced_on.to_string())
-    .bind(commodity_name(sale.commodity))
-    .bind(whole("bought", sale.bought)?)
-    .bind(&sale.explanation)
+    .bind(sale.price.per_kwh().minor())
+    .bind(whole("energy_wh", sale.energy_wh)?)
     .bind(stored::quantity_name(sale.credit.quantity))
     .bind(whole("amount", sale.credit.amount)?)
     .bind(sale.pending.to_string())
@@ -264,13 +241,13 @@ pub(super) async fn insert(connection: &mut SqliteConnection, sale: &StoredSale)
 
 /// One line of a sale's history.
 pub(super) async fn note(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     id: SaleId,
     at: UnixMs,
     state: &'static str,
     detail: &str,
 ) -> Result<()> {
-    sqlx::query("insert into sale_event (sale_id, at_ms, state, detail) values (?, ?, ?, ?)")
+    sqlx::query("insert into sale_event (sale_id, at_ms, state, detail) values ($1, $2, $3, $4)")
         .bind(id.to_string())
         .bind(at.0)
         .bind(state)
@@ -280,12 +257,9 @@ pub(super) async fn note(
     Ok(())
 }
 
-pub(super) async fn history(
-    executor: impl SqliteExecutor<'_>,
-    id: SaleId,
-) -> Result<Vec<SaleEvent>> {
+pub(super) async fn history(executor: impl AnyExecutor<'_>, id: SaleId) -> Result<Vec<SaleEvent>> {
     let rows: Vec<(i64, String, String)> = sqlx::query_as(
-        "select at_ms, state, detail from sale_event where sale_id = ? order by sale_event_id",
+        "select at_ms, state, detail from sale_event where sale_id = $1 order by sale_event_id",
     )
     .bind(id.to_string())
     .fetch_all(executor)
@@ -364,7 +338,7 @@ async fn advance_in(
     match &next {
         Sale::Confirmed(receipt) => {
             polymeter_ledger::post(tx, step.transfer_id, before.pending, at.0).await?;
-            sqlx::query("update meter set purchase_count = ? where meter_id = ?")
+            sqlx::query("update meter set purchase_count = $1 where meter_id = $2")
                 .bind(i64::from(receipt.count.get()))
                 .bind(before.meter_id.to_string())
                 .execute(tx.connection())
@@ -385,7 +359,7 @@ async fn advance_in(
 
 /// Guarded by the state that the event was given, so that no two writers can follow one state.
 async fn update(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     id: SaleId,
     from: &'static str,
     next: &Sale,
@@ -409,10 +383,11 @@ async fn update(
         Some((stored::quantity_name(balance.quantity), i64::try_from(balance.amount).ok()?))
     });
     let updated = sqlx::query(
-        "update sale set state = ?, purchase_count = coalesce(?, purchase_count),
-                balance_quantity = ?, balance_amount = ?,
-                refusal_code = ?, refusal_detail = ?, refusal_device_code = ?, settled_at_ms = ?
-         where sale_id = ? and state = ?",
+        "update sale set state = $1, purchase_count = coalesce($2, purchase_count),
+                balance_quantity = $3, balance_amount = $4,
+                refusal_code = $5, refusal_detail = $6, refusal_device_code = $7,
+                settled_at_ms = $8
+         where sale_id = $9 and state = $10",
     )
     .bind(next.name())
     .bind(count.map(|count| i64::from(count.get())))

@@ -1,11 +1,9 @@
 //! A service on a database of its own, with a clock that is set by hand.
 
-use polymeter_domain::tariff::Terms;
+use databases::Fresh;
 use polymeter_domain::{Currency, CustomerNumber, LocalTime};
-use polymeter_ledger::{Database, LedgerError};
-use polymeter_service::{
-    Actor, Assignment, Clock, Customer, NewCustomer, NewPlan, Parts, Service, TariffPlan, UnixMs,
-};
+use polymeter_ledger::{Database, LedgerError, Place, Server};
+use polymeter_service::{Actor, Clock, Customer, NewCustomer, Parts, Service, UnixMs};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use tempfile::TempDir;
@@ -47,14 +45,33 @@ pub struct Office {
     pub service: Service,
     pub clock: TestClock,
     pub database: Database,
-    _folder: TempDir,
+    _keeper: Keeper,
+}
+
+/// What a test's database goes with.
+pub enum Keeper {
+    Folder(#[expect(dead_code, reason = "it goes with its value")] TempDir),
+    Server(#[expect(dead_code, reason = "it goes with its value")] Fresh),
+}
+
+/// A database of the engine that the test run has chosen.
+pub async fn database() -> (Database, Keeper) {
+    let (place, keeper) = match Fresh::new().await {
+        Some(fresh) => {
+            let server = Server::parse(&fresh.url(), None).expect("a URL");
+            (Place::Server(server), Keeper::Server(fresh))
+        }
+        None => {
+            let folder = TempDir::new().expect("a temporary folder");
+            (Place::File(folder.path().join("polymeter.db")), Keeper::Folder(folder))
+        }
+    };
+    (Database::open(&place).await.expect("a new database"), keeper)
 }
 
 /// A service without drivers or lines: what an office does without touching a device.
 pub async fn office() -> Office {
-    let folder = TempDir::new().expect("a temporary folder");
-    let database =
-        Database::open(&folder.path().join("polymeter.db")).await.expect("a new database");
+    let (database, keeper) = database().await;
     let clock = TestClock::new();
     let service = Service::start(Parts {
         database: database.clone(),
@@ -65,7 +82,7 @@ pub async fn office() -> Office {
     })
     .await
     .expect("the parts fit");
-    Office { service, clock, database, _folder: folder }
+    Office { service, clock, database, _keeper: keeper }
 }
 
 /// What a person with a database tool could try; the answer is the database's own.
@@ -102,20 +119,4 @@ pub fn new_customer(number: &str, name: &str) -> NewCustomer {
 pub async fn customer(service: &Service, number: &str) -> Customer {
     let new = new_customer(number, "Somebody");
     service.add_customer(new, &Actor::System).await.expect("a new customer")
-}
-
-/// A new plan with this definition from the first of the year.
-pub async fn plan(service: &Service, name: &str, definition: &str) -> TariffPlan {
-    let from = "2026-01-01".parse().expect("a day");
-    let new = NewPlan { name: name.to_owned(), from, definition: definition.to_owned() };
-    service.add_plan(new, &Actor::System).await.expect("a new plan")
-}
-
-pub fn by(plan: &TariffPlan) -> Assignment {
-    Assignment { plan_id: plan.plan_id, from: None, terms: Terms::default() }
-}
-
-/// 0.52 for a kWh.
-pub async fn flat(service: &Service) -> Assignment {
-    by(&plan(service, "Flat", "unit kWh\nprice 0.52\n").await)
 }

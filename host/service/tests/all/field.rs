@@ -1,23 +1,20 @@
 //! The office with the real DL/T 645 driver, one line and simulated meters on it.
 
-use crate::bench::{TestClock, customer, flat};
+use crate::bench::{Keeper, TestClock, customer, database};
 use meter_sim::{
     BusKind, BusPlan, Dlt645Plan, Endpoint as SimulatedEnd, Fault, FaultKind, Meters, On, Plan,
     Simulator, State,
 };
-use polymeter_domain::{Currency, MeterAddress, MeterId, Money, SaleId, VendorCode};
+use polymeter_domain::{Currency, FlatPrice, MeterAddress, MeterId, Money, SaleId, VendorCode};
 use polymeter_ledger::Database;
 use polymeter_runtime::{Capability, Driver, DriverConfig, Limits, Options, Runtime, Vault};
-use polymeter_service::{
-    Actor, Assignment, Edition, Fitting, NewMeter, Parts, SaleRequest, SaleView, Service,
-};
+use polymeter_service::{Actor, Edition, Fitting, NewMeter, Parts, SaleRequest, SaleView, Service};
 use polymeter_transport::{Endpoint, Line, LineSettings};
 use polymeter_vault::{Kind, Secret};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use tempfile::TempDir;
 use tokio::sync::OnceCell;
 use uuid::Uuid;
 
@@ -29,7 +26,7 @@ pub struct Field {
     pub meters: Vec<MeterId>,
     pub database: Database,
     clock: TestClock,
-    _folder: TempDir,
+    _keeper: Keeper,
 }
 
 /// The driver as it is shipped.
@@ -110,29 +107,26 @@ pub async fn unopened_field() -> Field {
         }],
     })
     .expect("the simulator starts");
-    let folder = TempDir::new().expect("a temporary folder");
     let clock = TestClock::new();
-    let database =
-        Database::open(&folder.path().join("polymeter.db")).await.expect("a new database");
+    let (database, keeper) = database().await;
     let service = start(&database, &simulator, &clock).await;
-    let tariff = flat(&service).await;
     let mut meters = Vec::new();
     for address in METERS {
-        let new = new_meter(address, tariff);
+        let new = new_meter(address);
         let meter = service.add_meter(new, &Actor::System).await.expect("a new meter");
         meters.push(meter.meter_id);
     }
-    Field { service, simulator, meters, database, clock, _folder: folder }
+    Field { service, simulator, meters, database, clock, _keeper: keeper }
 }
 
-pub fn new_meter(address: &str, tariff: Assignment) -> NewMeter {
+pub fn new_meter(address: &str) -> NewMeter {
     NewMeter {
         serial_number: address.to_owned(),
         vendor: VendorCode::new("DLT645").expect("a code"),
         line: "line-1".to_owned(),
         address: MeterAddress::new(address).expect("an address"),
         parameters: Vec::new(),
-        tariff,
+        price: FlatPrice::new(Money::new(52, Currency::CNY)).expect("above zero"),
     }
 }
 

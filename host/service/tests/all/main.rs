@@ -7,5 +7,4 @@ mod field;
 mod login;
 mod register;
 mod sales;
-mod tariffs;
 mod trail;

@@ -23,7 +23,7 @@ async fn a_sale_is_confirmed_and_posted_once_for_one_id() {
     }
     let sale = field.wait(id).await;
     assert_eq!(states(&sale), ["quoted", "reserved", "dispatched", "confirmed"]);
-    assert_eq!((sale.bought, sale.settled_at.is_some()), (96_153, true));
+    assert_eq!((sale.energy_wh, sale.settled_at.is_some()), (96_153, true));
     let kinds: Vec<_> = sale.entries.iter().map(|entry| entry.kind).collect();
     assert_eq!(kinds, ["pending", "post"]);
     let truth = field.truth(0);
@@ -186,7 +186,7 @@ async fn resuming_settles_what_was_cut_off() {
         .write(|tx| {
             Box::pin(async move {
                 sqlx::query(
-                    "update sale set state = 'dispatched', purchase_count = 1 where sale_id = ?",
+                    "update sale set state = 'dispatched', purchase_count = 1 where sale_id = $1",
                 )
                 .bind(sale_id(1).to_string())
                 .execute(tx.connection())

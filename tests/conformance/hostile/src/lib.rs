@@ -1,7 +1,7 @@
 //! The drivers of the hostile gallery (`tests/e2e/src/gallery`), in one source: what it does is named
 //! by the address of its meter, `<verb>:<act>`, and it behaves in every other verb, so that an account
 //! can be opened and a sale begun. The gallery gives each row its own copy under its own vendor code,
-//! which it writes over [`VENDOR`] in the component's bytes.
+//! which it writes over `VENDOR` in the component's bytes.
 //!
 //! Not here: hostility that lies in the file itself (the gallery makes those bytes).
 

@@ -1,7 +1,7 @@
 //! The DL/T 645 driver's own source under other version numbers, each of which goes wrong in a way
 //! of its own: what the tests of an upgrade try beside the good one.
 //!
-//! The version stands in the component as plain bytes after [`MARK`]'s words, so that a test makes
+//! The version stands in the component as plain bytes after `MARK`'s words, so that a test makes
 //! another version of it by changing one digit. It goes wrong only in calls with a nonce that nobody
 //! could know beforehand, which a running host's is and a transcript's is not.
 //! Not here: any rule of the protocol; all of that is the driver's.

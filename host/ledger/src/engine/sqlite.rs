@@ -1,0 +1,199 @@
+//! SQLite: one file, its lock, its settings, and what `verify` asks of SQLite alone.
+//!
+//! Invariant: one process per file, and in it one connection that writes; WAL, synchronous=FULL.
+//! Nothing is committed but while the writer says so: a commit hook turns any other COMMIT into a
+//! rollback. Not here: what the writer does with a group (writer).
+
+use crate::connection::{Connection, Reader};
+use crate::error::LedgerError;
+use crate::limits;
+use sqlx::migrate::Migrator;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{ConnectOptions, SqliteConnection};
+use std::collections::BTreeMap;
+use std::fs::{File, TryLockError};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use tokio::time::Instant;
+
+pub(crate) static MIGRATOR: Migrator = sqlx::migrate!("../migrations/sqlite");
+
+/// One file that this process has locked. The operating system drops the lock when the process
+/// ends, however it ends.
+#[derive(Debug)]
+pub(crate) struct Engine {
+    path: PathBuf,
+    options: Box<SqliteConnectOptions>,
+    _lock: File,
+}
+
+impl Engine {
+    /// Creates and migrates the file where needed; a second process is kept out with a sentence.
+    pub(crate) async fn open(path: &Path) -> Result<Engine, LedgerError> {
+        let lock = lock(path).await?;
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .foreign_keys(true)
+            .busy_timeout(limits::BUSY_TIMEOUT)
+            .disable_statement_logging();
+        let engine = Engine { path: path.to_owned(), options: Box::new(options), _lock: lock };
+        let mut connection = engine.connect().await?;
+        check_journal_mode(&mut connection, path).await?;
+        MIGRATOR.run(&mut connection).await.map_err(|source| LedgerError::Migrate {
+            database: path.display().to_string(),
+            source: Box::new(source),
+        })?;
+        sqlx::Connection::close(connection).await.map_err(|source| engine.cannot_open(source))?;
+        Ok(engine)
+    }
+
+    pub(crate) async fn reader(&self) -> Result<Reader, LedgerError> {
+        let options = SqliteConnectOptions::clone(&self.options).pragma("query_only", "on");
+        let pool = SqlitePoolOptions::new()
+            .max_connections(limits::READERS_MAX)
+            .connect_with(options)
+            .await
+            .map_err(|source| self.cannot_open(source))?;
+        Ok(Reader::from(pool))
+    }
+
+    pub(crate) async fn writer(&self) -> Result<Connection, LedgerError> {
+        Ok(Connection::from(self.connect().await?))
+    }
+
+    async fn connect(&self) -> Result<SqliteConnection, LedgerError> {
+        self.options.connect().await.map_err(|source| self.cannot_open(source))
+    }
+
+    fn cannot_open(&self, source: sqlx::Error) -> LedgerError {
+        cannot_open(&self.path, source)
+    }
+}
+
+fn cannot_open(path: &Path, source: sqlx::Error) -> LedgerError {
+    LedgerError::Open { database: path.display().to_string(), source: Box::new(source) }
+}
+
+/// To look at a file that another process may be writing: takes no lock, makes and migrates
+/// nothing.
+pub(crate) async fn look(path: &Path) -> Result<Connection, LedgerError> {
+    let options = SqliteConnectOptions::new()
+        .filename(path)
+        .busy_timeout(limits::BUSY_TIMEOUT)
+        .disable_statement_logging()
+        .pragma("query_only", "on");
+    let connection = options.connect().await.map_err(|source| cannot_open(path, source))?;
+    Ok(Connection::from(connection))
+}
+
+/// Open only while the writer's own COMMIT runs.
+#[derive(Debug)]
+pub(crate) struct CommitGate(Arc<AtomicBool>);
+
+impl CommitGate {
+    /// A statement that fails so badly that SQLite rolls everything back (a full disk) leaves the
+    /// rest of its job outside of any transaction, where each statement would commit by itself; the
+    /// hook refuses that.
+    pub(crate) async fn hang(connection: &mut SqliteConnection) -> Result<CommitGate, sqlx::Error> {
+        let open = Arc::new(AtomicBool::new(false));
+        let allowed = Arc::clone(&open);
+        connection.lock_handle().await?.set_commit_hook(move || allowed.load(Ordering::SeqCst));
+        Ok(CommitGate(open))
+    }
+
+    pub(crate) fn set(&self, open: bool) {
+        self.0.store(open, Ordering::SeqCst);
+    }
+}
+
+/// The lock file stays when its holder ends, since removing it would let two processes each lock a
+/// file of that name.
+async fn lock(database: &Path) -> Result<File, LedgerError> {
+    let mut name = database.as_os_str().to_owned();
+    name.push(".lock");
+    let lock = PathBuf::from(name);
+    let unusable = |source| LedgerError::LockFile { lock: lock.clone(), source };
+    let file =
+        File::options().write(true).create(true).truncate(false).open(&lock).map_err(unusable)?;
+
+    let give_up = Instant::now() + limits::LOCK_WAIT;
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::Error(source)) => return Err(unusable(source)),
+            Err(TryLockError::WouldBlock) if Instant::now() < give_up => {
+                tokio::time::sleep(limits::LOCK_POLL).await;
+            }
+            Err(TryLockError::WouldBlock) => {
+                return Err(LedgerError::Locked { database: database.to_owned(), lock });
+            }
+        }
+    }
+}
+
+/// SQLite answers a refused WAL with the mode that it kept, not with an error.
+async fn check_journal_mode(
+    connection: &mut SqliteConnection,
+    path: &Path,
+) -> Result<(), LedgerError> {
+    let mode: String = sqlx::query_scalar("pragma journal_mode")
+        .fetch_one(connection)
+        .await
+        .map_err(|source| cannot_open(path, source))?;
+    if mode != "wal" {
+        return Err(LedgerError::NoWriteAheadLog { database: path.to_owned(), mode });
+    }
+    Ok(())
+}
+
+/// "trigger transfer_is_never_updated" and its text, and so on, as they are.
+pub(crate) async fn schema(
+    connection: &mut Connection,
+) -> Result<BTreeMap<String, String>, LedgerError> {
+    let objects: Vec<(String, String)> = sqlx::query_as(
+        "select type || ' ' || name, coalesce(sql, '') from sqlite_schema
+         where tbl_name in ('account', 'transfer')",
+    )
+    .fetch_all(connection)
+    .await
+    .map_err(LedgerError::storage("reading the schema"))?;
+    Ok(objects.into_iter().collect())
+}
+
+/// The same of a database that this program's migrations have just made.
+pub(crate) async fn schema_as_made() -> Result<BTreeMap<String, String>, LedgerError> {
+    let options = SqliteConnectOptions::new().in_memory(true);
+    let mut fresh = options
+        .connect()
+        .await
+        .map_err(LedgerError::storage("making a database to compare with"))?;
+    MIGRATOR.run(&mut fresh).await.map_err(|source| LedgerError::Migrate {
+        database: ":memory:".to_owned(),
+        source: Box::new(source),
+    })?;
+    schema(&mut Connection::from(fresh)).await
+}
+
+/// SQLite's own check of the two tables (their pages, keys and constraints): what is wrong, and
+/// with which.
+pub(crate) async fn storage(
+    connection: &mut Connection,
+) -> Result<Option<(&'static str, String)>, LedgerError> {
+    for (table, check) in [
+        ("table account", "pragma integrity_check(account)"),
+        ("table transfer", "pragma integrity_check(transfer)"),
+    ] {
+        let found: Vec<String> = sqlx::query_scalar(check)
+            .fetch_all(&mut *connection)
+            .await
+            .map_err(LedgerError::storage("checking the pages of the ledger"))?;
+        if let Some(why) = found.into_iter().find(|message| message != "ok") {
+            return Ok(Some((table, why)));
+        }
+    }
+    Ok(None)
+}

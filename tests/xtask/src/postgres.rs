@@ -1,0 +1,175 @@
+//! A PostgreSQL server for the length of a test run: a fresh cluster below target, reached over a
+//! Unix socket alone, gone with the value.
+//!
+//! Invariant: never run as root, which PostgreSQL refuses; a cluster that does not come up fails the
+//! run, with what the server said. Not here: the databases of single tests (tests/databases).
+
+use anyhow::{Context, Result, bail, ensure};
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// What tests look for (tests/databases).
+pub const SERVER: &str = "POLYMETER_TEST_POSTGRES";
+
+/// Whom the server runs as where we are root: Debian's package makes this user.
+const UNPRIVILEGED: &str = "postgres";
+
+#[derive(Debug)]
+pub struct Cluster {
+    programs: PathBuf,
+    /// Data and log.
+    folder: PathBuf,
+    /// Of the socket: apart, because a socket's path must be short.
+    socket: PathBuf,
+    port: u16,
+}
+
+impl Cluster {
+    /// Made anew and started.
+    pub fn start(root: &Path) -> Result<Cluster> {
+        let programs = programs().context("PostgreSQL's programs are missing")?;
+        let id = std::process::id();
+        let port = 20_000 + u16::try_from(id % 40_000)?;
+        let folder = root.join(format!("target/postgres-{id}"));
+        let socket = std::env::temp_dir().join(format!("polymeter-postgres-{id}"));
+        let cluster = Cluster { programs, folder, socket, port };
+        for folder in [&cluster.folder, &cluster.socket] {
+            private_folder(folder)?;
+        }
+        let data = cluster.data();
+        cluster.run("initdb", &[
+            "--username=polymeter".as_ref(),
+            "--auth=trust".as_ref(),
+            "--encoding=UTF8".as_ref(),
+            "--locale=C.UTF-8".as_ref(),
+            "--no-sync".as_ref(),
+            "--pgdata".as_ref(),
+            data.as_os_str(),
+        ])?;
+        cluster.resume()?;
+        Ok(cluster)
+    }
+
+    /// Up again after [`Cluster::stop`]. Flushing to disk is left on, as the crash tests are about it.
+    fn resume(&self) -> Result<()> {
+        let settings = format!(
+            "-c listen_addresses='' -c unix_socket_directories='{}' -c port={} \
+             -c max_connections=200 -c shared_buffers=64MB",
+            self.socket.display(),
+            self.port
+        );
+        let (data, log) = (self.data(), self.folder.join("log"));
+        self.run("pg_ctl", &[
+            "start".as_ref(),
+            "--wait".as_ref(),
+            "--pgdata".as_ref(),
+            data.as_os_str(),
+            "--log".as_ref(),
+            log.as_os_str(),
+            "--options".as_ref(),
+            settings.as_ref(),
+        ])
+        .with_context(|| std::fs::read_to_string(&log).unwrap_or_default())
+    }
+
+    /// The URL of its database `postgres`, as a superuser.
+    pub fn url(&self) -> String {
+        let socket = self.socket.display();
+        format!("postgres://polymeter@localhost:{}/postgres?host={socket}", self.port)
+    }
+
+    /// How `tests/e2e` stops it and starts it again: the command line of `pg_ctl`.
+    pub fn version(&self) -> Result<String> {
+        let output = Command::new(self.programs.join("postgres")).arg("--version").output()?;
+        Ok(String::from_utf8(output.stdout)?.trim().to_owned())
+    }
+
+    fn data(&self) -> PathBuf {
+        self.folder.join("data")
+    }
+
+    fn run(&self, program: &str, arguments: &[&OsStr]) -> Result<()> {
+        let program = self.programs.join(program);
+        let output = unprivileged(&program)
+            .args(arguments)
+            .current_dir(&self.folder)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::inherit())
+            .status()
+            .with_context(|| format!("{} did not start", program.display()))?;
+        ensure!(output.success(), "{} ended with {output}", program.display());
+        Ok(())
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        let data = self.data();
+        let stop: [&OsStr; 5] =
+            ["stop".as_ref(), "--mode".as_ref(), "immediate".as_ref(), "--pgdata".as_ref(), data.as_os_str()];
+        if let Err(error) = self.run("pg_ctl", &stop) {
+            eprintln!("PostgreSQL was not stopped: {error:#}");
+        }
+        for folder in [&self.folder, &self.socket] {
+            if let Err(error) = std::fs::remove_dir_all(folder) {
+                eprintln!("{} was not removed: {error}", folder.display());
+            }
+        }
+    }
+}
+
+/// The newest of Debian's, which are not on the PATH, or those that are.
+pub fn programs() -> Option<PathBuf> {
+    let mut versions: Vec<(u32, PathBuf)> = std::fs::read_dir("/usr/lib/postgresql")
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|entry| {
+            let version = entry.file_name().to_str()?.parse().ok()?;
+            Some((version, entry.path().join("bin")))
+        })
+        .filter(|(_, programs)| programs.join("initdb").is_file())
+        .collect();
+    versions.sort();
+    let debian = versions.pop().map(|(_, programs)| programs);
+    debian.or_else(|| {
+        let path = std::env::var_os("PATH")?;
+        std::env::split_paths(&path).find(|folder| folder.join("initdb").is_file())
+    })
+}
+
+fn is_root() -> bool {
+    // Whose the process's own folder in /proc is.
+    std::fs::metadata("/proc/self")
+        .is_ok_and(|own| std::os::unix::fs::MetadataExt::uid(&own) == 0)
+}
+
+/// As somebody else where we are root.
+fn unprivileged(program: &Path) -> Command {
+    if !is_root() {
+        return Command::new(program);
+    }
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid", UNPRIVILEGED, "--regid", UNPRIVILEGED, "--clear-groups", "--"]);
+    command.arg(program).env("HOME", "/nonexistent");
+    command
+}
+
+/// Empty, for whoever the server runs as and nobody else.
+fn private_folder(folder: &Path) -> Result<()> {
+    if folder.exists() {
+        std::fs::remove_dir_all(folder)?;
+    }
+    std::fs::create_dir_all(folder)?;
+    if is_root() {
+        let owner = format!("{UNPRIVILEGED}:{UNPRIVILEGED}");
+        let status = Command::new("chown").arg(owner).arg(folder).status()?;
+        if !status.success() {
+            bail!("{} cannot be given to {UNPRIVILEGED}", folder.display());
+        }
+    }
+    std::fs::set_permissions(folder, std::os::unix::fs::PermissionsExt::from_mode(0o700))?;
+    Ok(())
+}
