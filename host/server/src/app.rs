@@ -8,7 +8,7 @@ use crate::drivers::{self, Drivers};
 use crate::vault;
 use jiff::tz::TimeZone;
 use polymeter_domain::{Currency, LocalTime};
-use polymeter_ledger::{Database, LedgerError};
+use polymeter_ledger::{Database, LedgerError, Place};
 use polymeter_package::{Package, PackageError, Sealed};
 use polymeter_runtime::{
     Capability, Compile, Driver, DriverConfig, LoadError, Options, Runtime, Vault, WantedLimits,
@@ -75,8 +75,8 @@ impl App {
     }
 }
 
-pub async fn open_database(path: &Path) -> Result<Database, AppError> {
-    Ok(Database::open(path).await?)
+pub async fn open_database(place: &Place) -> Result<Database, AppError> {
+    Ok(Database::open(place).await?)
 }
 
 /// Every enabled driver of the configuration, to be looked at.

@@ -7,6 +7,7 @@
 
 mod candidate;
 mod checks;
+mod database;
 mod edit;
 mod native;
 mod pins;
@@ -22,6 +23,7 @@ pub use vault::{Store, VaultEntry};
 
 use jiff::tz::TimeZone;
 use polymeter_domain::Currency;
+use polymeter_ledger::Place;
 use polymeter_package::{Trust, problem};
 use polymeter_runtime::DriverConfig;
 use polymeter_transport::LineSettings;
@@ -33,7 +35,10 @@ pub struct Config {
     /// The file that this was read from; relative paths in it start at its folder.
     pub file: PathBuf,
     pub listen: SocketAddr,
-    pub database: PathBuf,
+    pub database: Place,
+    /// What the control socket stands beside: the database's file or, where that is on a server, the
+    /// configuration.
+    pub control: PathBuf,
     /// Where installed drivers and their native code lie.
     pub drivers_folder: PathBuf,
     pub time_zone: TimeZone,
@@ -76,9 +81,9 @@ impl Config {
         Config::parse(file, &read_text(file)?)
     }
 
-    /// Where the database is, by a file that need not be good otherwise: a command that asks the
-    /// running program for something has to find it also when the file has become bad.
-    pub fn database_of(file: &Path) -> Result<PathBuf, Problems> {
+    /// [`Config::control`] of a file that need not be good otherwise: a command that asks the running
+    /// program for something has to find it also when the file has become bad.
+    pub fn control_of(file: &Path) -> Result<PathBuf, Problems> {
         #[derive(serde::Deserialize)]
         struct Site {
             database: raw::Database,
@@ -86,12 +91,19 @@ impl Config {
         let text = read_text(file)?;
         let site: Site = toml::from_str(&text)
             .map_err(|error| problem::of_toml(file, &text, &error, "docs/operating.md"))?;
-        Ok(file.parent().unwrap_or(Path::new("")).join(site.database.path))
+        Ok(control_beside(file, &site.database))
     }
 
     /// As [`Config::read`], from the text of `file`.
     pub fn parse(file: &Path, text: &str) -> Result<Config, Problems> {
         checks::check(file, text, shape_of(file, text)?)
+    }
+}
+
+fn control_beside(file: &Path, database: &raw::Database) -> PathBuf {
+    match &database.path {
+        Some(path) => file.parent().unwrap_or(Path::new("")).join(path),
+        None => file.to_owned(),
     }
 }
 

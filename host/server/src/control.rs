@@ -1,6 +1,7 @@
 //! The control socket: how commands on this machine talk to the program that serves.
 //!
-//! Invariant: a Unix socket beside the database that nobody but its owner can open, from its first
+//! Invariant: a Unix socket beside the database's file (or the configuration, where the database is on a
+//! server) that nobody but its owner can open, from its first
 //! moment on; who may open it may read the keys and the database too, so it asks for no password and
 //! acts as the system. Not here: what a request means (api::drivers), the commands (commands).
 
@@ -16,8 +17,8 @@ use std::path::{Path, PathBuf};
 use tokio::net::{UnixListener, UnixStream};
 
 /// `polymeter.db.control` for `polymeter.db`.
-pub fn path(database: &Path) -> PathBuf {
-    let mut name = database.as_os_str().to_owned();
+pub fn path(beside: &Path) -> PathBuf {
+    let mut name = beside.as_os_str().to_owned();
     name.push(".control");
     PathBuf::from(name)
 }
@@ -37,8 +38,8 @@ impl Drop for Socket {
 
 /// Serves the control routes until the value is dropped. Whoever holds the database is the only one
 /// who serves, so a socket that lies there is a dead one's.
-pub fn serve(app: &App, database: &Path) -> io::Result<Socket> {
-    let path = path(database);
+pub fn serve(app: &App, beside: &Path) -> io::Result<Socket> {
+    let path = path(beside);
     let listener = bind(&path)?;
     let router = api::drivers::control_router(app);
     tokio::spawn(async move {
@@ -80,16 +81,16 @@ pub enum ControlError {
     Refused(String),
 }
 
-/// A client of the program that serves `database`.
+/// A client of the program that serves what `beside` is or names.
 #[derive(Debug)]
 pub struct Client {
     path: PathBuf,
-    database: PathBuf,
+    beside: PathBuf,
 }
 
 impl Client {
-    pub fn of(database: &Path) -> Client {
-        Client { path: path(database), database: database.to_owned() }
+    pub fn of(beside: &Path) -> Client {
+        Client { path: path(beside), beside: beside.to_owned() }
     }
 
     pub async fn get<T: DeserializeOwned>(&self, route: &str) -> Result<T, ControlError> {
@@ -133,7 +134,7 @@ impl Client {
                     io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused
                 ) =>
             {
-                return Err(ControlError::NobodyServes(self.database.clone()));
+                return Err(ControlError::NobodyServes(self.beside.clone()));
             }
             Err(error) => return Err(self.failed(error)),
         };

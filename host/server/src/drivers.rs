@@ -450,7 +450,7 @@ fn needs_restart(in_force: &Config, wanted: &Config) -> Vec<String> {
         left.push(format!("{what} changed in the file and stays as it is until a restart"));
     };
     if in_force.database != wanted.database {
-        tell("database.path");
+        tell("database");
     }
     if in_force.listen != wanted.listen {
         tell("server.listen");

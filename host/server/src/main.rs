@@ -38,6 +38,9 @@ enum Command {
         data: Option<PathBuf>,
         #[arg(long, default_value = "127.0.0.1:8645")]
         listen: SocketAddr,
+        /// Keep the books in this empty database of a PostgreSQL server instead of in a file.
+        #[arg(long, value_name = "URL")]
+        database: Option<String>,
     },
     /// Check a configuration and load its drivers; print every problem.
     CheckConfig {
@@ -296,8 +299,8 @@ async fn run(arguments: Arguments) -> Result<(), commands::Failure> {
     let config = arguments.config;
     match arguments.command {
         Command::Serve => commands::serve::run(&config).await,
-        Command::Demo { once, drivers, data, listen } => {
-            demo::run(demo::Options { once, drivers, data, listen }).await
+        Command::Demo { once, drivers, data, listen, database } => {
+            demo::run(demo::Options { once, drivers, data, listen, database }).await
         }
         Command::CheckConfig { file } => commands::check_config::run(&file.unwrap_or(config)).await,
         Command::Driver(command) => drivers(&config, command).await,

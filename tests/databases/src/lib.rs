@@ -44,6 +44,11 @@ impl Fresh {
         let server = server.strip_suffix("/postgres").expect("the database is called postgres");
         format!("{server}/{}?{settings}", self.name)
     }
+
+    /// What a superuser does to it by hand; statements separated by `;`.
+    pub async fn by_hand(&self, sql: &str) -> Result<(), sqlx::Error> {
+        tell(&self.url(), sql.to_owned()).await
+    }
 }
 
 impl Drop for Fresh {

@@ -2,6 +2,7 @@
 
 use crate::{Api, Program, program, run};
 use anyhow::{Context, Result, ensure};
+use databases::Fresh;
 use meter_sim::{Adf400lPlan, BusKind, BusPlan, Dlt645Plan, Endpoint, Meters, Plan, Simulator};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
@@ -67,6 +68,8 @@ pub struct Site {
     pub config: PathBuf,
     pub simulator: Simulator,
     token: String,
+    /// Where the test run is on PostgreSQL.
+    _database: Option<Fresh>,
 }
 
 impl Site {
@@ -84,12 +87,29 @@ impl Site {
     /// The same, with `more` at the end of its configuration and keys labelled `regional` in its vault,
     /// each for a vendor code and a region.
     pub async fn with_more(more: &str, regional: &[(&str, &str)]) -> Result<(Site, Program)> {
+        let database = Fresh::new().await;
+        let url = database.as_ref().map(Fresh::url);
+        let (mut site, program) = Self::on(url.as_deref(), more, regional).await?;
+        site._database = database;
+        Ok((site, program))
+    }
+
+    /// On a database of a PostgreSQL server that its caller keeps.
+    pub async fn on_server(url: &str) -> Result<(Site, Program)> {
+        Self::on(Some(url), "", &[]).await
+    }
+
+    async fn on(
+        url: Option<&str>,
+        more: &str,
+        regional: &[(&str, &str)],
+    ) -> Result<(Site, Program)> {
         let folder = tempfile::tempdir()?;
         let simulator = Simulator::start(plan())?;
         let config = folder.path().join("polymeter.toml");
-        std::fs::write(&config, configuration(&simulator)? + more)?;
+        std::fs::write(&config, configuration(&simulator, url)? + more)?;
         make_vault(&config, folder.path(), regional).await?;
-        let mut site = Site { folder, config, simulator, token: String::new() };
+        let mut site = Site { folder, config, simulator, token: String::new(), _database: None };
         let program = Program::start_first(&site.config).await?;
         site.set_up(&program).await?;
         Ok((site, program))
@@ -191,9 +211,13 @@ fn plan() -> Plan {
     }
 }
 
-fn configuration(simulator: &Simulator) -> Result<String> {
-    let mut text = String::from(
-        "[server]\nlisten = \"127.0.0.1:0\"\n[database]\npath = \"polymeter.db\"\n\
+fn configuration(simulator: &Simulator, url: Option<&str>) -> Result<String> {
+    let database = match url {
+        Some(url) => format!("url = \"{url}\""),
+        None => "path = \"polymeter.db\"".to_owned(),
+    };
+    let mut text = format!(
+        "[server]\nlisten = \"127.0.0.1:0\"\n[database]\n{database}\n\
          [site]\ntime-zone = \"Asia/Shanghai\"\ncurrency = \"CNY\"\n\
          [vault]\nfile = \"keys.vault\"\nunlock-file = \"vault.unlock\"\n",
     );

@@ -31,7 +31,11 @@ async fn no_crash_makes_or_loses_money() -> Result<()> {
     let (site, program) = Site::new().await?;
     program.kill().await?;
     let mut sales = 0;
-    for meter in METERS.iter().filter(|meter| meter.serial_number.ends_with("-1")) {
+    let is_served = databases::server().is_some();
+    // One vendor's meters on PostgreSQL: what differs there is the database, not the driver.
+    for meter in METERS.iter().filter(|meter| {
+        meter.serial_number.ends_with("-1") && (!is_served || meter.vendor == "DLT645")
+    }) {
         for &point in CRASH_POINTS {
             for line in [Line::Good, Line::ReplyLost, Line::FrameCut] {
                 let case = format!("{} killed {point}, line {line:?}", meter.vendor);
@@ -52,7 +56,8 @@ async fn no_crash_makes_or_loses_money() -> Result<()> {
         }
     }
     // Past the test harness, which keeps what a passing test prints to itself.
-    writeln!(std::io::stderr(), "crash test: {sales} sales killed, 0 lost, 0 doubled")?;
+    let engine = if is_served { "PostgreSQL, one vendor's meters" } else { "SQLite" };
+    writeln!(std::io::stderr(), "crash test on {engine}: {sales} sales killed, 0 lost, 0 doubled")?;
     Ok(())
 }
 

@@ -25,6 +25,7 @@ const OWNED: &[(&str, &[&str])] = &[
     ("wasmtime", &["host/runtime"]),
     ("wasmparser", &["host/runtime"]),
     ("sqlx", &["host/ledger", "host/service"]),
+    ("sqlx-core", &["host/ledger"]),
     ("axum", &["host/server"]),
     ("cryptoki", &["host/vault"]),
     ("tokio-serial", &["host/transport"]),

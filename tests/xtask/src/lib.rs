@@ -8,6 +8,7 @@ pub mod drivers;
 pub mod examples;
 pub mod floors;
 pub mod native;
+pub mod postgres;
 pub mod set_up;
 pub mod tidy;
 
@@ -55,7 +56,34 @@ pub fn test(arguments: &[String]) -> Result<()> {
     cargo(BUILD_ALL)?;
     let mut cargo_test = vec!["test", "--workspace"];
     cargo_test.extend(arguments.iter().map(String::as_str));
-    cargo(&cargo_test)
+    cargo(&cargo_test)?;
+    // Somebody who asks for one test has asked for no others.
+    if arguments.is_empty() { on_postgres(&[]) } else { Ok(()) }
+}
+
+/// The tests that touch a database, by package and target: the unit tests of a library, or one of
+/// its other tests.
+const OF_DATABASES: &[(&str, &str)] = &[
+    ("polymeter-ledger", "polymeter_ledger"),
+    ("polymeter-service", "all"),
+    ("e2e", "api"),
+    ("e2e", "crash"),
+    ("e2e", "postgres"),
+];
+
+/// Passes those tests once more, on a PostgreSQL server that is brought up for them.
+pub fn on_postgres(arguments: &[String]) -> Result<()> {
+    let root = root();
+    set_up::postgresql()?;
+    let cluster = postgres::Cluster::start(&root)?;
+    println!("the tests of databases on {}:", cluster.version()?);
+    for test in postgres::test_programs(OF_DATABASES)? {
+        println!("     Running {} on PostgreSQL", test.name);
+        let mut program = Command::new(test.program);
+        program.args(arguments).current_dir(test.folder).env(postgres::SERVER, cluster.url());
+        run(&mut program).with_context(|| format!("{} on PostgreSQL", test.name))?;
+    }
+    Ok(())
 }
 
 /// The vendor examples whose language is not Rust, and what they need.

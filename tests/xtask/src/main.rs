@@ -23,6 +23,12 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Pass the tests of databases on a PostgreSQL server brought up for them; `test` does so too.
+    Postgres {
+        /// What a test program takes, e.g. a test's name.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
     /// Build every driver into target/drivers, or those that are named.
     Drivers {
         /// Folders below drivers, tests/conformance or, for other languages and native libraries,
@@ -53,6 +59,7 @@ fn main() -> anyhow::Result<()> {
     match Arguments::parse().command {
         Command::Demo { arguments } => xtask::demo(&arguments),
         Command::Test { arguments } => xtask::test(&arguments),
+        Command::Postgres { arguments } => xtask::on_postgres(&arguments),
         Command::Drivers { names } => xtask::drivers::build(&xtask::root(), &names),
         Command::Examples => xtask::examples(),
         Command::Lint => xtask::lint(),

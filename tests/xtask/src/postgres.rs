@@ -38,38 +38,44 @@ impl Cluster {
             private_folder(folder)?;
         }
         let data = cluster.data();
-        cluster.run("initdb", &[
-            "--username=polymeter".as_ref(),
-            "--auth=trust".as_ref(),
-            "--encoding=UTF8".as_ref(),
-            "--locale=C.UTF-8".as_ref(),
-            "--no-sync".as_ref(),
-            "--pgdata".as_ref(),
-            data.as_os_str(),
-        ])?;
-        cluster.resume()?;
+        cluster.run(
+            "initdb",
+            &[
+                "--username=polymeter".as_ref(),
+                "--auth=trust".as_ref(),
+                "--encoding=UTF8".as_ref(),
+                "--locale=C.UTF-8".as_ref(),
+                "--no-sync".as_ref(),
+                "--pgdata".as_ref(),
+                data.as_os_str(),
+            ],
+        )?;
+        cluster.serve()?;
         Ok(cluster)
     }
 
-    /// Up again after [`Cluster::stop`]. Flushing to disk is left on, as the crash tests are about it.
-    fn resume(&self) -> Result<()> {
+    /// Nothing is flushed to disk: the tests kill our program, and never this server's machine.
+    fn serve(&self) -> Result<()> {
         let settings = format!(
             "-c listen_addresses='' -c unix_socket_directories='{}' -c port={} \
-             -c max_connections=200 -c shared_buffers=64MB",
+             -c max_connections=200 -c fsync=off",
             self.socket.display(),
             self.port
         );
         let (data, log) = (self.data(), self.folder.join("log"));
-        self.run("pg_ctl", &[
-            "start".as_ref(),
-            "--wait".as_ref(),
-            "--pgdata".as_ref(),
-            data.as_os_str(),
-            "--log".as_ref(),
-            log.as_os_str(),
-            "--options".as_ref(),
-            settings.as_ref(),
-        ])
+        self.run(
+            "pg_ctl",
+            &[
+                "start".as_ref(),
+                "--wait".as_ref(),
+                "--pgdata".as_ref(),
+                data.as_os_str(),
+                "--log".as_ref(),
+                log.as_os_str(),
+                "--options".as_ref(),
+                settings.as_ref(),
+            ],
+        )
         .with_context(|| std::fs::read_to_string(&log).unwrap_or_default())
     }
 
@@ -79,7 +85,7 @@ impl Cluster {
         format!("postgres://polymeter@localhost:{}/postgres?host={socket}", self.port)
     }
 
-    /// How `tests/e2e` stops it and starts it again: the command line of `pg_ctl`.
+    /// "postgres (PostgreSQL) 15.18 ...".
     pub fn version(&self) -> Result<String> {
         let output = Command::new(self.programs.join("postgres")).arg("--version").output()?;
         Ok(String::from_utf8(output.stdout)?.trim().to_owned())
@@ -107,8 +113,13 @@ impl Cluster {
 impl Drop for Cluster {
     fn drop(&mut self) {
         let data = self.data();
-        let stop: [&OsStr; 5] =
-            ["stop".as_ref(), "--mode".as_ref(), "immediate".as_ref(), "--pgdata".as_ref(), data.as_os_str()];
+        let stop: [&OsStr; 5] = [
+            "stop".as_ref(),
+            "--mode".as_ref(),
+            "immediate".as_ref(),
+            "--pgdata".as_ref(),
+            data.as_os_str(),
+        ];
         if let Err(error) = self.run("pg_ctl", &stop) {
             eprintln!("PostgreSQL was not stopped: {error:#}");
         }
@@ -140,10 +151,54 @@ pub fn programs() -> Option<PathBuf> {
     })
 }
 
+/// A test program and the folder that cargo runs it in.
+#[derive(Debug)]
+pub struct TestProgram {
+    pub name: String,
+    pub program: PathBuf,
+    pub folder: PathBuf,
+}
+
+/// Those of `wanted`, by package and target, as `cargo test --workspace` builds them.
+pub fn test_programs(wanted: &[(&str, &str)]) -> Result<Vec<TestProgram>> {
+    // Of everything together, as everywhere here: it is built already.
+    let mut build = crate::cargo_command(&["test", "--workspace", "--no-run"]);
+    let output = build
+        .args(["--quiet", "--message-format", "json"])
+        .stderr(Stdio::inherit())
+        .output()
+        .context("cargo test did not start")?;
+    ensure!(output.status.success(), "cargo test --no-run ended with {}", output.status);
+    let mut made = Vec::new();
+    for message in cargo_metadata::Message::parse_stream(output.stdout.as_slice()) {
+        if let cargo_metadata::Message::CompilerArtifact(artifact) = message?
+            && artifact.profile.test
+        {
+            made.push(artifact);
+        }
+    }
+    wanted.iter().map(|(package, target)| find(&made, package, target)).collect()
+}
+
+fn find(made: &[cargo_metadata::Artifact], package: &str, target: &str) -> Result<TestProgram> {
+    let is_of = |artifact: &&cargo_metadata::Artifact| {
+        let id = &artifact.package_id.repr;
+        let is_package =
+            id.contains(&format!("#{package}@")) || id.contains(&format!("/{package}#"));
+        is_package && artifact.target.name == target
+    };
+    let artifact = made.iter().find(is_of);
+    let artifact =
+        artifact.with_context(|| format!("cargo built no test {target} of {package}"))?;
+    let program = artifact.executable.as_ref().context("a test is a program")?;
+    let folder = artifact.manifest_path.parent().context("a manifest has a folder")?;
+    let name = format!("{package} {target}");
+    Ok(TestProgram { name, program: program.into(), folder: folder.into() })
+}
+
 fn is_root() -> bool {
     // Whose the process's own folder in /proc is.
-    std::fs::metadata("/proc/self")
-        .is_ok_and(|own| std::os::unix::fs::MetadataExt::uid(&own) == 0)
+    std::fs::metadata("/proc/self").is_ok_and(|own| std::os::unix::fs::MetadataExt::uid(&own) == 0)
 }
 
 /// As somebody else where we are root.

@@ -63,6 +63,15 @@ pub fn softhsm() -> Result<()> {
     apt_install(&["softhsm2"])
 }
 
+/// The server whose programs the test run starts a cluster with; one that Debian's package has
+/// started is not used.
+pub fn postgresql() -> Result<()> {
+    if crate::postgres::programs().is_some() {
+        return Ok(());
+    }
+    apt_install(&["postgresql"])
+}
+
 /// The programs that the bench holds us against. One that cannot be had is missing from the report,
 /// which says so.
 pub fn bench_peers(root: &Path) {

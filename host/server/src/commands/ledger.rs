@@ -2,16 +2,18 @@
 
 use super::Failure;
 use crate::config::Config;
-use polymeter_ledger::Database;
+use polymeter_ledger::{Database, Place};
 use std::path::Path;
 
 pub async fn verify(config: &Path) -> Result<(), Failure> {
     let config = Config::read(config)?;
-    if !config.database.is_file() {
-        let path = config.database.display();
+    if let Place::File(path) = &config.database
+        && !path.is_file()
+    {
+        let path = path.display();
         return Err(Failure::Usage(format!("there is no database at {path}")));
     }
-    let verified = Database::verify_at(&config.database.as_path().into())
+    let verified = Database::verify_at(&config.database)
         .await
         .map_err(Failure::while_doing("the ledger does not verify"))?;
     println!(

@@ -30,8 +30,8 @@ pub async fn run(config: &Path) -> Result<(), Failure> {
 }
 
 fn control(app: &App, config: &Config) -> Result<Socket, Failure> {
-    let shown = control::path(&config.database).display().to_string();
-    control::serve(app, &config.database)
+    let shown = control::path(&config.control).display().to_string();
+    control::serve(app, &config.control)
         .map_err(Failure::while_doing(format!("opening the control socket {shown}")))
 }
 

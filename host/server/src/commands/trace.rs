@@ -9,9 +9,9 @@ use crate::ui::view::segment;
 use std::path::Path;
 
 pub async fn run(config: &Path, serial_number: &str, last: u32) -> Result<(), Failure> {
-    let database = Config::database_of(config)?;
+    let control = Config::control_of(config)?;
     let route = format!("/control/meters/{}/trace?last={last}", segment(serial_number));
-    let mut texts: Vec<String> = match Client::of(&database).get::<Vec<Trace>>(&route).await {
+    let mut texts: Vec<String> = match Client::of(&control).get::<Vec<Trace>>(&route).await {
         Ok(traces) => traces.into_iter().map(|trace| trace.transcript).collect(),
         Err(ControlError::NobodyServes(_)) => on_disk(config, serial_number, last).await?,
         Err(error) => return Err(error.into()),

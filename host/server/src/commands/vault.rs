@@ -141,8 +141,8 @@ pub async fn run(config: &Path, command: VaultCommand) -> Result<(), Failure> {
 
 /// Has the program that serves, if one does, read the keys anew.
 async fn tell_running(config: &Path) -> Result<(), Failure> {
-    let database = Config::database_of(config)?;
-    let reread = Client::of(&database).post::<Changed>("/control/vault", &json!({})).await;
+    let control = Config::control_of(config)?;
+    let reread = Client::of(&control).post::<Changed>("/control/vault", &json!({})).await;
     match reread {
         Ok(_) => {
             println!("the running program has read the keys anew");

@@ -25,21 +25,25 @@ pub fn check(file: &Path, text: &str, raw: raw::File) -> Result<Config, Problems
     let drivers = checker.drivers(&raw, &pins);
     let lines = checker.lines(&raw.line);
     let vault = raw.vault.as_ref().and_then(|vault| checker.vault(vault));
-    let database = checker.beside(&raw.database.path);
+    let database = checker.database(&raw.database);
+    let control = super::control_beside(file, &raw.database);
     let drivers_folder = checker.beside(&raw.drivers.folder);
-    match (time_zone, currency) {
-        (Some(time_zone), Some(currency)) if checker.problems.is_empty() => Ok(Config {
-            file: file.to_owned(),
-            listen: raw.server.listen,
-            database,
-            drivers_folder,
-            time_zone,
-            currency,
-            drivers,
-            pins,
-            lines,
-            vault,
-        }),
+    match (time_zone, currency, database) {
+        (Some(time_zone), Some(currency), Some(database)) if checker.problems.is_empty() => {
+            Ok(Config {
+                file: file.to_owned(),
+                listen: raw.server.listen,
+                database,
+                control,
+                drivers_folder,
+                time_zone,
+                currency,
+                drivers,
+                pins,
+                lines,
+                vault,
+            })
+        }
         _ => Err(Problems(checker.problems)),
     }
 }

@@ -42,7 +42,12 @@ impl Default for Server {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Database {
-    pub path: PathBuf,
+    /// A file of SQLite's.
+    pub path: Option<PathBuf>,
+    /// A database of a PostgreSQL server.
+    pub url: Option<Spanned<String>>,
+    /// Holds the password for it.
+    pub password_file: Option<Spanned<PathBuf>>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -330,3 +330,47 @@ fn the_site_is_known() {
          polymeter.toml:4: currency `XXX` cannot be booked; write CNY"
     );
 }
+
+/// A site whose `[database]` is this.
+fn with_database(folder: &Path, database: &str) -> Result<Config, Problems> {
+    let text = format!("[database]\n{database}\n[site]\ntime-zone = \"UTC\"\ncurrency = \"CNY\"\n");
+    Config::parse(&folder.join("polymeter.toml"), &text)
+}
+
+#[test]
+fn a_database_is_a_file_or_on_a_server_whose_password_is_nowhere_shown() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().expect("a folder");
+    let secret = folder.path().join("secret");
+    let write = |text: &str, mode: u32| {
+        std::fs::write(&secret, text).expect("written");
+        std::fs::set_permissions(&secret, PermissionsExt::from_mode(mode)).expect("set");
+    };
+    let url = "url = \"postgres://pm@db.example/books\"";
+    let with_file = format!("{url}\npassword-file = \"secret\"");
+
+    let file = with_database(folder.path(), "path = \"p.db\"").expect("a file");
+    assert_eq!(file.database.to_string(), folder.path().join("p.db").display().to_string());
+    assert_eq!(file.control, folder.path().join("p.db"));
+    write("hush-hush\n", 0o600);
+    let server = with_database(folder.path(), &with_file).expect("a server");
+    assert_eq!(server.database.to_string(), "postgres://pm@db.example:5432/books");
+    assert_eq!(server.control, folder.path().join("polymeter.toml"));
+    assert!(!format!("{server:?}").contains("hush-hush"));
+
+    let check = |database: &str, why: &str| {
+        let problems = with_database(folder.path(), database).expect_err(why).to_string();
+        assert!(problems.contains(why) && !problems.contains("hush"), "{problems}");
+    };
+    check("", "needs either path or url");
+    check(&format!("path = \"p.db\"\n{url}"), "needs either path or url");
+    check("path = \"p.db\"\npassword-file = \"secret\"", "a password for a file");
+    check("url = \"postgres://pm:hush@db/books\"", "holds a password");
+    check("url = \"mysql://pm@db/books\"", "begins with neither");
+    write("hush-hush\n", 0o644);
+    check(&with_file, "others may read it (mode 644)");
+    write("two\nhush\n", 0o600);
+    check(&with_file, "does not hold one line");
+    std::fs::remove_file(&secret).expect("removed");
+    check(&with_file, "cannot be read");
+}

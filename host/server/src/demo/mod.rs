@@ -28,6 +28,8 @@ pub struct Options {
     pub drivers: Option<PathBuf>,
     pub data: Option<PathBuf>,
     pub listen: SocketAddr,
+    /// A database of a PostgreSQL server instead of a file.
+    pub database: Option<String>,
 }
 
 /// Far longer than a sale on a simulated line takes.
@@ -38,7 +40,8 @@ pub async fn run(options: Options) -> Result<(), Failure> {
         Simulator::start(Plan::demo()).map_err(Failure::while_doing("starting the simulator"))?;
     let folder = site::folder(options.data)?;
     let drivers = options.drivers.unwrap_or_else(decode::default_folder);
-    let file = site::write(folder.path(), &drivers, options.listen, &simulator).await?;
+    let database = options.database.as_deref();
+    let file = site::write(folder.path(), &drivers, options.listen, database, &simulator).await?;
     println!("Simulator: 4 ACREL ADF400L users on a TCP line, 4 DL/T 645 meters on a serial line");
     println!("Configuration: {}", file.display());
     let config = Config::read(&file)?;

@@ -197,12 +197,17 @@ pub async fn write(
     folder: &Path,
     drivers: &Path,
     listen: SocketAddr,
+    database: Option<&str>,
     simulator: &Simulator,
 ) -> Result<PathBuf, Failure> {
     make_vault(folder)?;
+    let database = match database {
+        Some(url) => format!("url = {}", toml::Value::from(url)),
+        None => "path = \"polymeter.db\"".to_owned(),
+    };
     let mut text = format!(
         "# Written by `polymeter demo`.\n[server]\nlisten = \"{listen}\"\n\n[database]\n\
-         path = \"polymeter.db\"\n\n[site]\ntime-zone = \"Asia/Shanghai\"\ncurrency = \"CNY\"\n\n\
+         {database}\n\n[site]\ntime-zone = \"Asia/Shanghai\"\ncurrency = \"CNY\"\n\n\
          [vault]\nfile = \"{VAULT}\"\nunlock-file = \"{UNLOCK}\"\n"
     );
     let signer = developer_key(drivers)?;

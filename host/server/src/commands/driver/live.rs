@@ -45,8 +45,8 @@ pub async fn release(config: &Path, name: &str) -> Result<(), Failure> {
 }
 
 async fn ask(config: &Path, route: &str, body: &serde_json::Value) -> Result<(), Failure> {
-    let database = Config::database_of(config)?;
-    let changed: Changed = Client::of(&database).post(route, body).await?;
+    let control = Config::control_of(config)?;
+    let changed: Changed = Client::of(&control).post(route, body).await?;
     tell(&changed);
     Ok(())
 }

@@ -12,7 +12,7 @@ use std::path::Path;
 
 pub async fn logs(file: &Path, name: &str) -> Result<(), Failure> {
     let config = Config::read(file)?;
-    let client = Client::of(&config.database);
+    let client = Client::of(&config.control);
     let route = format!("/api/v1/drivers/{}", view::segment(name));
     let lines: Vec<LogLine> = client.get(&format!("{route}/log")).await?;
     let driver: Value = client.get(&route).await?;

@@ -22,7 +22,7 @@ use crate::config::Config;
 use crate::control::{Client, ControlError};
 
 fn client(config: &Config) -> Client {
-    Client::of(&config.database)
+    Client::of(&config.control)
 }
 
 /// What became different and what did not, one line each.
