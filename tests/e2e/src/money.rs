@@ -33,8 +33,14 @@ pub async fn until_settled(api: &Api, sale_id: &str, meter_id: &str, paid: &str)
         state = answer.body["state"].as_str().with_context(|| format!("{answer:?}"))?.to_owned();
         match state.as_str() {
             "confirmed" | "refused" | "cancelled" => break,
+            // A program that has just started may be at it already and say so: asking again tells.
             "unresolved" => {
-                drop(api.post(&format!("/api/v1/sales/{sale_id}/reconciliation"), json!({})).await?)
+                let path = format!("/api/v1/sales/{sale_id}/reconciliation");
+                let answer = api.ask(Method::POST, &path, Some(json!({}))).await?;
+                ensure!(
+                    answer.status.is_success() || answer.body["code"] == "sale-out-of-order",
+                    "{answer:?}"
+                );
             }
             "reserved" => {
                 drop(
