@@ -4,6 +4,7 @@
 mod far_end;
 mod figure;
 mod loading;
+mod neighbours;
 mod polling;
 mod program;
 mod ratio;
@@ -33,6 +34,8 @@ struct Arguments {
 enum Part {
     /// The sandbox and polling: W1 to W8, P1 to P3, P5.
     Runtime,
+    /// Reads beside each hostile driver of the gallery.
+    Neighbours,
     /// Whole sales: L1.
     Sale,
     #[command(hide = true)]
@@ -49,13 +52,18 @@ fn main() -> Result<()> {
     let root = std::env::current_dir().context("the workspace's root")?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
-        if !matches!(part, Some(Part::Sale)) {
+        let measures = |which: fn(&Part) -> bool| part.as_ref().is_none_or(which);
+        if measures(|part| matches!(part, Part::Runtime)) {
             let wanted = |name: &str| row.as_deref().is_none_or(|row| row == name);
             let mut rows = sandbox::run(&root, rounds, wanted).await?;
             rows.extend(polling::run(&root, rounds, wanted).await?);
             finish(&root, quick || row.is_some(), report::RUNTIME, &rows)?;
         }
-        if row.is_none() && !matches!(part, Some(Part::Runtime)) {
+        if row.is_none() && measures(|part| matches!(part, Part::Neighbours)) {
+            let rows = neighbours::run(&root).await.context("the neighbours")?;
+            finish(&root, quick, report::NEIGHBOURS, &rows)?;
+        }
+        if row.is_none() && measures(|part| matches!(part, Part::Sale)) {
             let rows = sell::run(&root, rounds).await.context("L1")?;
             finish(&root, quick, report::SALE, &rows)?;
         }

@@ -12,6 +12,7 @@ pub enum Asked {
     Sell(&'static str, &'static str),
 }
 
+#[derive(Debug)]
 pub struct Case {
     pub act: &'static str,
     pub does: &'static str,

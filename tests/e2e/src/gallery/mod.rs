@@ -3,13 +3,14 @@
 //! Invariant: a row holds only if the driver ended as the row says, the program that ran it still runs,
 //! a neighbour was sold to right afterwards, and the ledger posted nothing for the hostile meter. The
 //! table in docs/security.md is what a run printed, so a claim there is a thing that was seen.
-//! Not here: how fast the neighbours are meanwhile (tests/bench measures that, see [`Wild`]).
+//! Not here: how fast the neighbours are meanwhile (tests/bench measures that).
 
 mod calls;
 mod cases;
 mod files;
 mod wild;
 
+pub use cases::{Asked, CASES, Case};
 pub use wild::Wild;
 
 use anyhow::{Context, Result, ensure};

@@ -54,6 +54,11 @@ impl Wild {
         Ok(Wild { folder, component, far_end, heard })
     }
 
+    /// The far end of its line.
+    pub fn far_end(&self) -> SocketAddr {
+        self.far_end
+    }
+
     /// What came to the far end since it was made or forgot.
     pub fn heard(&self) -> Vec<u8> {
         self.heard.lock().unwrap_or_else(PoisonError::into_inner).clone()
