@@ -105,15 +105,33 @@ impl Names {
         })
     }
 
-    /// The example's own names give way to these.
+    /// The example's own names give way to these, each where it stands: what was put in is not looked
+    /// at again, for a name or a path may have `acme` in it too.
     fn put_into(&self, text: &str) -> String {
-        text.replace("../../sdk/", &format!("{}/", self.sdk))
-            .replace("../../wit/", &format!("{}/../wit/", self.sdk))
-            .replace(&self.example, &self.name)
-            .replace("acme::", &format!("{}::", self.ident))
-            .replace("ACME", &self.vendor)
-            .replace("Acme", &self.camel)
-            .replace("acme", &self.name)
+        let words = [
+            ("../../sdk/", format!("{}/", self.sdk)),
+            ("../../wit/", format!("{}/../wit/", self.sdk)),
+            (self.example.as_str(), self.name.clone()),
+            ("acme::", format!("{}::", self.ident)),
+            ("ACME", self.vendor.clone()),
+            ("Acme", self.camel.clone()),
+            ("acme", self.name.clone()),
+        ];
+        let mut written = String::new();
+        let mut rest = text;
+        while let Some(next) = rest.chars().next() {
+            match words.iter().find(|(old, _)| rest.starts_with(old)) {
+                Some((old, new)) => {
+                    written.push_str(new);
+                    rest = rest.strip_prefix(old).unwrap_or_default();
+                }
+                None => {
+                    written.push(next);
+                    rest = rest.strip_prefix(next).unwrap_or_default();
+                }
+            }
+        }
+        written
     }
 }
 
@@ -137,6 +155,9 @@ mod tests {
         ] {
             assert_eq!(names.put_into(example), written);
         }
+        let names = Names::new("acmec", Language::C, Path::new("/home/acme/sdk")).expect("good");
+        assert_eq!(names.put_into("name = \"acme-c\""), "name = \"acmec\"");
+        assert_eq!(names.put_into("acme, ../../sdk/driver"), "acmec, /home/acme/sdk/driver");
     }
 
     #[test]
