@@ -1,5 +1,5 @@
-//! How a tariff is written down: one line for each thing said, the same in the database, the API, the
-//! form and docs/tariffs.md. What [`parse`] takes, `Display` gives back in its canonical spelling.
+//! How a tariff is written down: one line for each thing said, for people, databases and interfaces
+//! alike. What [`parse`] takes, `Display` gives back in its canonical spelling.
 //!
 //! Not here: what may stand together (value, schedule).
 

@@ -1,4 +1,4 @@
-//! Tariffs by example. The numbers of docs/tariffs.md are here.
+//! Tariffs by example.
 
 use super::*;
 use crate::{Currency, Money, Quantity};
@@ -28,7 +28,7 @@ fn use_of(amounts: [u64; 5], to: &str) -> Usage {
     Usage { to: date(to), from_reading, to_reading: Amounts::new(amounts) }
 }
 
-/// The examples of docs/tariffs.md, as they stand there.
+/// Examples as a person would write them.
 pub const FLAT: &str = "unit kWh\nprice 0.52\n";
 pub const STEPS: &str = "unit kWh\nsteps yearly\nprice to 2760: 0.5380\nprice to 4800: 0.5880\n\
                          price beyond: 0.8380\nhousehold above 4: 1200\n";
