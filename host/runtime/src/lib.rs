@@ -63,5 +63,5 @@ pub use recording::{Recording, RecordingEnd};
 pub use recordings::{MeterKey, Recordings};
 pub use rehearsal::{Coverage, check_transcripts};
 pub use replay::replay;
-pub use search::{Argument, Collision, Position, Search, Step, Way};
+pub use search::{Argument, Position, Search, Step, Way};
 pub use wanted::{BadWanted, TooMuchWanted, WantedLimit, WantedLimits, consent_line};

@@ -15,7 +15,7 @@ use crate::limits::{NAME_BYTES, PARAMETERS, SEARCH, STEP_TIME, TEXT_BYTES};
 use crate::session::{Act, Callee, Session};
 use crate::text::printable;
 use polymeter_domain::{MeterAddress, Value};
-use polymeter_transcript::Request;
+use polymeter_transcript::{Collision, Request};
 use polymeter_transport::{LineLease, LineSettings};
 use std::collections::BTreeSet;
 use std::convert::Infallible;
@@ -55,15 +55,6 @@ pub struct Position {
     bytes: Vec<u8>,
     /// Questions done when it was told; the next step must do more.
     done: u32,
-}
-
-/// A question that more than one device seems to have answered.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Collision {
-    pub asked: String,
-    pub detail: String,
-    /// Whether the search goes on to tell them apart.
-    pub narrowed: bool,
 }
 
 /// What one step brought.

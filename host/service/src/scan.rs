@@ -7,7 +7,8 @@
 use crate::Service;
 use crate::error::{Result, ServiceError, invalid};
 use polymeter_domain::{Value, VendorCode};
-use polymeter_runtime::{Argument, Collision, Driver, Identity, Search, Way};
+use polymeter_runtime::transcript::Collision;
+use polymeter_runtime::{Argument, Driver, Identity, Search, Way};
 use polymeter_transport::{Line, Priority};
 use std::sync::Arc;
 

@@ -142,6 +142,7 @@ pub struct Found {
 pub struct Collision {
     pub asked: String,
     pub detail: String,
+    /// Whether the search goes on to tell them apart.
     pub narrowed: bool,
 }
 

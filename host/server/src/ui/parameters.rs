@@ -279,20 +279,12 @@ pub async fn keep(
     Path(meter): Path<String>,
     Form(form): Form<ByName>,
 ) -> PageResult {
-    let meter = app.service.meter(id(&meter)?).await?;
-    let typed = typed(&form);
-    let declared = app.service.parameters_of(&meter.vendor, Home::Here);
-    let values = match values(&declared, &typed, app.currency) {
-        Ok(values) => values,
-        Err(problems) => return sent_back(&app, &caller, &meter, typed, problems).await,
+    let typed = Typed { meter: app.service.meter(id(&meter)?).await?, form, home: Home::Here };
+    let meter_id = typed.meter.meter_id;
+    let act = async |values| {
+        app.service.keep_parameters(meter_id, values, &caller.actor()).await.map(|_| ())
     };
-    match app.service.keep_parameters(meter.meter_id, values, &caller.actor()).await {
-        Ok(_) => Ok(to(meter.meter_id, "parameters")),
-        Err(error) => match problems_of(&error) {
-            Some(problems) => sent_back(&app, &caller, &meter, typed, problems).await,
-            None => Err(PageError::from(error).back_to(format!("/meters/{}", meter.meter_id))),
-        },
-    }
+    submit(&app, &caller, typed, "parameters", act).await
 }
 
 /// How it ended is stored, and shown at the field.
@@ -302,24 +294,47 @@ pub async fn set(
     Path(meter): Path<String>,
     Form(form): Form<ByName>,
 ) -> PageResult {
-    let meter = app.service.meter(id(&meter)?).await?;
+    let typed = Typed { meter: app.service.meter(id(&meter)?).await?, form, home: Home::Device };
+    let meter_id = typed.meter.meter_id;
+    let act =
+        async |values| match app.service.set_in_device(meter_id, values, &caller.actor()).await {
+            Err(
+                ServiceError::Refused { .. }
+                | ServiceError::NotSent(_)
+                | ServiceError::Unknown(_)
+                | ServiceError::Line(_),
+            ) => Ok(()),
+            other => other,
+        };
+    submit(&app, &caller, typed, "settings", act).await
+}
+
+/// A form as it came, and where what it says is kept.
+struct Typed {
+    meter: Meter,
+    form: ByName,
+    home: Home,
+}
+
+/// Acts on what was typed and shows that part of the meter's page; what cannot be used goes back to
+/// its field.
+async fn submit(
+    app: &App,
+    caller: &Caller,
+    Typed { meter, form, home }: Typed,
+    part: &str,
+    act: impl AsyncFnOnce(Vec<(String, Value)>) -> Result<(), ServiceError>,
+) -> PageResult {
     let typed = typed(&form);
-    let declared = app.service.parameters_of(&meter.vendor, Home::Device);
+    let declared = app.service.parameters_of(&meter.vendor, home);
     let values = match values(&declared, &typed, app.currency) {
         Ok(values) => values,
-        Err(problems) => return sent_back(&app, &caller, &meter, typed, problems).await,
+        Err(problems) => return sent_back(app, caller, &meter, typed, problems).await,
     };
-    let back = to(meter.meter_id, "settings");
-    match app.service.set_in_device(meter.meter_id, values, &caller.actor()).await {
-        Ok(()) => Ok(back),
-        Err(
-            ServiceError::Refused { .. }
-            | ServiceError::NotSent(_)
-            | ServiceError::Unknown(_)
-            | ServiceError::Line(_),
-        ) => Ok(back),
+    match act(values).await {
+        Ok(()) => Ok(to(meter.meter_id, part)),
         Err(error) => match problems_of(&error) {
-            Some(problems) => sent_back(&app, &caller, &meter, typed, problems).await,
+            Some(problems) => sent_back(app, caller, &meter, typed, problems).await,
             None => Err(PageError::from(error).back_to(format!("/meters/{}", meter.meter_id))),
         },
     }
