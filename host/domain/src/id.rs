@@ -50,4 +50,6 @@ id! {
     /// A ledger account; a person is a [`CustomerId`].
     AccountId,
     TransferId,
+    TariffPlanId,
+    TariffVersionId,
 }

@@ -15,9 +15,11 @@ pub mod tariff;
 
 pub use credit::{Credit, Evidence, Purchase, PurchaseCount, Quantity, Receipt, Refusal};
 pub use device::{CustomerNumber, LocalTime, MeterAddress, Region, VendorCode};
-pub use id::{AccountId, CustomerId, MeterId, OperatorId, ReadingId, SaleId, TransferId};
+pub use id::{
+    AccountId, CustomerId, MeterId, OperatorId, ReadingId, SaleId, TariffPlanId, TariffVersionId,
+    TransferId,
+};
 pub use money::{Currency, Money};
 pub use reading::{Decimal, Measurement, ObisCode, Quality, Snapshot, Unit, Value};
 pub use sale::{Delivery, Sale};
 pub use supply::{ControlOutcome, SupplyCommand, SupplyState};
-pub use tariff::FlatPrice;

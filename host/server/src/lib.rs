@@ -6,6 +6,7 @@
 
 pub mod api;
 pub mod app;
+pub mod arithmetic;
 pub mod assets;
 pub mod commands;
 pub mod config;

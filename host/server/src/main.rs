@@ -85,6 +85,11 @@ enum Command {
         #[arg(long = "set", value_name = "NAME=VALUE", value_parser = commands::scan::argument)]
         arguments: Vec<(String, String)>,
     },
+    /// Print the arithmetic of a sale's price, and calculate it again.
+    Explain {
+        #[arg(value_name = "SALE_ID")]
+        sale: SaleId,
+    },
     /// Settle what earlier runs left open, by the meters' own records.
     Reconcile,
     /// Explain captured bytes; needs no configuration.
@@ -318,6 +323,7 @@ async fn run(arguments: Arguments) -> Result<(), commands::Failure> {
             let request = ScanRequest { line, vendor, way, arguments };
             commands::scan::run(&config, &request).await
         }
+        Command::Explain { sale } => commands::explain::run(&config, sale).await,
         Command::Reconcile => commands::sell::reconcile(&config).await,
         Command::Decode { driver, drivers, bytes } => {
             commands::decode::run(&config, drivers, &driver, &bytes).await

@@ -2,7 +2,9 @@
 //! test can say. Not here: secrets, which come from the system's own source (operator.rs), because
 //! what a test may pin down must never make a password.
 
+use crate::error::{Result, invalid};
 use polymeter_domain::LocalTime;
+use polymeter_domain::tariff::Date;
 use polymeter_runtime::Moment;
 use std::sync::Arc;
 use uuid::Uuid;
@@ -29,6 +31,13 @@ impl std::fmt::Debug for Clock {
 impl Clock {
     pub(crate) fn at(&self) -> UnixMs {
         (self.now)().0
+    }
+
+    /// The site's day.
+    pub(crate) fn today(&self) -> Result<Date> {
+        let LocalTime { year, month, day, .. } = (self.now)().1;
+        let date = Date::new(year, month, day);
+        date.ok_or_else(|| invalid("clock", format!("{year}-{month}-{day} is not a day")))
     }
 
     /// What a driver is told beside its device.

@@ -25,6 +25,11 @@ pub enum ServiceError {
     BadAmount { paid: Money, why: String },
     #[error("{field}: {why}")]
     Invalid { field: &'static str, why: String },
+    #[error(
+        "tariff plan {name} is in use: {meters} meters have it, {had} had it at some time; it \
+         explains what they were charged, so it stays"
+    )]
+    PlanInUse { name: String, meters: u64, had: u64 },
     #[error("sale {sale_id} is {state} and cannot be {event}")]
     OutOfOrder { sale_id: SaleId, state: &'static str, event: &'static str },
     #[error("vendor {vendor} has no enabled driver")]
@@ -152,6 +157,7 @@ pub(crate) enum Constraint {
     CustomerNumber,
     MeterSerialNumber,
     MeterAddress,
+    TariffPlanName,
 }
 
 pub(crate) fn violated(error: &sqlx::Error) -> Option<Constraint> {
@@ -159,6 +165,7 @@ pub(crate) fn violated(error: &sqlx::Error) -> Option<Constraint> {
         "customer_number_unique" | "customer.number" => Constraint::CustomerNumber,
         "meter_serial_number_unique" | "meter.serial_number" => Constraint::MeterSerialNumber,
         "meter_address_unique" | "meter.line, meter.address" => Constraint::MeterAddress,
+        "tariff_plan_name_unique" | "tariff_plan.name" => Constraint::TariffPlanName,
         _ => return None,
     })
 }

@@ -26,6 +26,7 @@ mod scan;
 mod setting;
 mod stored;
 mod supply;
+mod tariff;
 mod throttle;
 mod trial_balance;
 
@@ -47,6 +48,10 @@ pub use recording::Conversation;
 pub use sale::{LedgerEntry, SaleEvent, SaleRequest, SaleView};
 pub use scan::{ScanEvent, ScanRequest};
 pub use setting::{Attempt, Setting, SettingEnd};
+pub use tariff::{
+    Assignment, InForce, MeterTariff, NamedVersion, NewPlan, NewVersion, Preview, Priced, Rerun,
+    SaleExplanation, Sample, TariffPlan, TariffVersion,
+};
 pub use trial_balance::{TrialBalance, TrialLine};
 
 use driver::Registry;

@@ -19,6 +19,7 @@ pub(crate) const MAX_PHONE_CHARS: usize = 32;
 pub(crate) const MAX_PREMISES_CHARS: usize = 200;
 pub(crate) const MAX_SERIAL_NUMBER_CHARS: usize = 32;
 pub(crate) const MAX_REASON_CHARS: usize = 1000;
+pub(crate) const MAX_PLAN_NAME_CHARS: usize = 60;
 
 /// A password's length in characters. The upper bound keeps a login from hashing megabytes.
 pub const MIN_PASSWORD_CHARS: usize = 10;

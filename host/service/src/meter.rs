@@ -6,13 +6,14 @@ use crate::audit::{self, Act, Actor};
 use crate::clock::UnixMs;
 use crate::customer::{Customer, typed_not_empty};
 use crate::driver::{Kind, Pick};
-use crate::error::{Constraint, Result, ServiceError, bad_column, invalid, violated};
+use crate::error::{Constraint, Result, ServiceError, bad_column, violated};
 use crate::limits::MAX_SERIAL_NUMBER_CHARS;
 use crate::page::Page;
 use crate::parameter::{self, Home};
 use crate::reading::Reading;
 use crate::stored;
-use polymeter_domain::{FlatPrice, MeterAddress, MeterId, Money, SupplyState, Value, VendorCode};
+use crate::tariff::{self, Assignment, InForce};
+use polymeter_domain::{MeterAddress, MeterId, SupplyState, Value, VendorCode};
 use polymeter_ledger::Connection;
 use polymeter_runtime::Device;
 use polymeter_transport::Line;
@@ -25,7 +26,8 @@ pub struct NewMeter {
     pub line: String,
     pub address: MeterAddress,
     pub parameters: Vec<(String, Value)>,
-    pub price: FlatPrice,
+    /// By which plan it is sold to, from today on or a later day.
+    pub tariff: Assignment,
 }
 
 /// `Opening` from before the device is asked until it has said yes: a crash in between leaves it, and
@@ -45,7 +47,8 @@ pub struct Meter {
     pub line: String,
     pub address: MeterAddress,
     pub parameters: Vec<(String, Value)>,
-    pub price: FlatPrice,
+    /// By which plan and version it is sold to today.
+    pub tariff: Option<InForce>,
     pub customer: Option<Customer>,
     pub account: AccountState,
     pub supply: SupplyState,
@@ -61,7 +64,6 @@ pub(crate) struct MeterRecord {
     pub vendor: VendorCode,
     pub line: String,
     pub device: Device,
-    pub price: FlatPrice,
     pub customer_id: Option<polymeter_domain::CustomerId>,
     pub account: AccountState,
     pub supply: SupplyState,
@@ -77,8 +79,6 @@ struct Row {
     line: String,
     address: String,
     parameters: String,
-    price_minor_per_kwh: i64,
-    currency: String,
     customer_id: Option<String>,
     account: String,
     supply: String,
@@ -89,7 +89,6 @@ struct Row {
 impl TryFrom<Row> for MeterRecord {
     type Error = ServiceError;
     fn try_from(row: Row) -> Result<MeterRecord> {
-        let price = Money::new(row.price_minor_per_kwh, stored::currency(&row.currency)?);
         let customer_id = match row.customer_id {
             None => None,
             Some(text) => Some(text.parse().map_err(|_| bad_column("customer_id", text))?),
@@ -104,8 +103,6 @@ impl TryFrom<Row> for MeterRecord {
                     .map_err(|_| bad_column("address", &row.address))?,
                 parameters: stored::named_values("parameters", &row.parameters)?,
             },
-            price: FlatPrice::new(price)
-                .map_err(|_| bad_column("price_minor_per_kwh", price.to_string()))?,
             customer_id,
             account: match row.account.as_str() {
                 "none" => AccountState::None,
@@ -123,8 +120,8 @@ impl TryFrom<Row> for MeterRecord {
 /// The record of one meter, inside a transaction or outside.
 pub(crate) async fn record(executor: impl AnyExecutor<'_>, id: MeterId) -> Result<MeterRecord> {
     let row: Option<Row> = sqlx::query_as(
-        "select meter_id, serial_number, vendor, line, address, parameters, price_minor_per_kwh,
-                currency, customer_id, account, supply, supply_at_ms, purchase_count
+        "select meter_id, serial_number, vendor, line, address, parameters,
+                customer_id, account, supply, supply_at_ms, purchase_count
          from meter where meter_id = $1",
     )
     .bind(id.to_string())
@@ -158,11 +155,10 @@ impl Service {
         let driver = self.driver(&new.vendor)?;
         self.line(&new.line)?;
         new.parameters = parameter::checked(&driver, Home::Here, &new.parameters)?;
-        if new.price.per_kwh().currency() != self.inner.currency {
-            return Err(invalid("price", "in another currency than this system's"));
-        }
         let serial_number =
             typed_not_empty("serial_number", &new.serial_number, MAX_SERIAL_NUMBER_CHARS)?;
+        let from = new.tariff.from.unwrap_or(self.today()?);
+        let purse = driver.description().purse;
         let (id, at, actor) = (MeterId::new(self.clock().id()), self.clock().at(), actor.clone());
         self.database()
             .write(move |tx| {
@@ -175,7 +171,9 @@ impl Service {
                         object: format!("meter/{id}"),
                         detail: &serial_number,
                     };
-                    audit::record(tx.connection(), act).await
+                    audit::record(tx.connection(), act).await?;
+                    let given = Assignment { from: Some(from), ..new.tariff };
+                    tariff::assign(tx.connection(), id, &given, purse, at, &actor).await
                 })
             })
             .await?;
@@ -205,7 +203,7 @@ impl Service {
         let bound = page.bound()?;
         let rows: Vec<Row> = sqlx::query_as(
             r"select meter.meter_id, serial_number, vendor, line, address, parameters,
-                     price_minor_per_kwh, currency, meter.customer_id, account, supply,
+                     meter.customer_id, account, supply,
                      supply_at_ms, purchase_count
               from meter left join customer on customer.customer_id = meter.customer_id
               where (lower(serial_number) like $1 escape '\' or lower(address) like $1 escape '\'
@@ -240,7 +238,7 @@ impl Service {
             line: record.line,
             address: record.device.address,
             parameters: record.device.parameters,
-            price: record.price,
+            tariff: self.tariff_in_force(record.meter_id).await?,
             customer,
             account: record.account,
             supply: record.supply,
@@ -259,8 +257,8 @@ async fn insert(
 ) -> Result<()> {
     let inserted = sqlx::query(
         "insert into meter (meter_id, serial_number, vendor, line, address, parameters,
-                            price_minor_per_kwh, currency, created_at_ms)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+                            created_at_ms)
+         values ($1, $2, $3, $4, $5, $6, $7)",
     )
     .bind(id.to_string())
     .bind(serial_number)
@@ -268,8 +266,6 @@ async fn insert(
     .bind(&new.line)
     .bind(new.address.as_str())
     .bind(stored::named_values_text(&new.parameters))
-    .bind(new.price.per_kwh().minor())
-    .bind(new.price.per_kwh().currency().code())
     .bind(at.0)
     .execute(connection)
     .await;

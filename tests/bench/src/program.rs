@@ -125,9 +125,11 @@ async fn open_meter(url: &str, token: &str, number: usize) -> Result<Seller> {
         token: token.to_owned(),
         meter_id: String::new(),
     };
+    let plan = json!({ "name": format!("B-{number}"), "definition": "unit kWh\nprice 0.52\n" });
+    let plan = seller.post("/api/v1/tariffs", plan).await?;
     let meter = json!({
         "serial_number": format!("B-{number}"), "vendor": "ACREL", "line": format!("bus-{number}"),
-        "address": "1", "price_per_kwh": "0.52",
+        "address": "1", "tariff": { "tariff_plan_id": plan["tariff_plan_id"] },
     });
     let meter = seller.post("/api/v1/meters", meter).await?;
     meter["meter_id"].as_str().context("no meter_id")?.clone_into(&mut seller.meter_id);

@@ -78,7 +78,7 @@ async function addWrongly() {
   expect(await page.locator("#p-wake-up").count() === 0, "parameters of the other vendor are gone");
   await page.locator("#vendor").selectOption("DLT645");
   await page.locator("#p-wake-up").waitFor();
-  for (const [field, text] of [["serial_number", "X-1"], ["address", "9"], ["price", "0.52"], ["p-wake-up", "99"]]) {
+  for (const [field, text] of [["serial_number", "X-1"], ["address", "9"], ["p-wake-up", "99"]]) {
     await page.locator(`#${field}`).fill(text);
   }
   // What the browser would not send, a program would.
@@ -89,6 +89,56 @@ async function addWrongly() {
   expect((await problem.innerText()).includes("from 0 to 16"), "the field says what it must be");
   expect(await page.locator("#serial_number").inputValue() === "X-1", "what was typed is still there");
   await look("new-meter-wrong");
+}
+
+// A clerk writes a plan, tries it, changes its prices, gives it to the meter, and sees how a sale was
+// calculated.
+async function changeTariff(meter) {
+  await page.goto(new URL("/tariffs", url).href);
+  await look("tariffs");
+  await page.getByRole("link", { name: /Add a plan/ }).click();
+  await look("tariff-form");
+  const name = `Homes ${customer}`;
+  await page.locator("#name").fill(name);
+  await page.locator("#steps").selectOption("yearly");
+  for (const [field, text] of [["to-1", "60"], ["price-1", "0.50"], ["price-2", "1.00"], ["used-flat", "100"], ["paid", "50"]]) {
+    await page.locator(`[name="${field}"]`).fill(text);
+  }
+  await page.getByRole("button", { name: /^Try/ }).click();
+  await page.locator("#tried").waitFor();
+  const tried = await page.locator("#tried").innerText();
+  // 60 kWh for 30.00 and 40 for 40.00; 50.00 buys 60 and 20.
+  for (const words of ["70.00", "80.000 kWh", "price beyond: 1.00"]) {
+    expect(tried.includes(words), `the trial shows ${words}`);
+  }
+  await look("tariff-tried");
+  await page.getByRole("button", { name: "Add this plan" }).click();
+  await page.getByRole("heading", { name }).waitFor();
+
+  await page.getByRole("link", { name: /New version/ }).click();
+  expect(await page.locator('[name="price-2"]').inputValue() === "1.00", "the form has the prices of the last version");
+  await page.locator('[name="price-2"]').fill("nonsense");
+  await page.getByRole("button", { name: "Add the version" }).click();
+  await page.locator(".note-bad").waitFor();
+  expect((await page.locator(".note-bad").innerText()).includes("`nonsense` is not a price"), "the parser says what is wrong");
+  await look("tariff-wrong");
+  await page.locator('[name="price-2"]').fill("2.00");
+  await page.getByRole("button", { name: "Add the version" }).click();
+  await page.getByRole("heading", { name: "Version 2" }).waitFor();
+  await look("tariff");
+
+  await page.goto(meter);
+  await page.getByRole("link", { name: "Change the tariff" }).click();
+  await page.locator("#plan").selectOption({ label: `${name} · 0.50 to 2.00 CNY/kWh` });
+  await look("meter-tariff");
+  await page.getByRole("button", { name: "Change", exact: true }).click();
+  await page.getByRole("heading", { name: "Sell" }).waitFor();
+  await page.locator("#paid").fill("50.00");
+  await page.locator("#preview strong").waitFor();
+  // 96.153 kWh were bought in this year already, so all of it is in the second step.
+  expect((await page.locator("#preview").innerText()).includes("25.000 kWh"), "50.00 at 2.00 buys 25.000 kWh");
+  await page.locator("#preview summary").click();
+  await look("preview-steps");
 }
 
 async function sell() {
@@ -120,7 +170,17 @@ async function sell() {
   }
   await look("sale");
 
+  await page.getByRole("link", { name: "How it was calculated" }).click();
+  await page.locator(".note-good").waitFor();
+  const explained = await page.locator("main").innerText();
+  for (const words of ["96.153 kWh", "0.52", "50.00 CNY", "price 0.52", "复算一致"]) {
+    expect(explained.includes(words), `the explanation shows ${words}`);
+  }
+  await look("explanation");
+  await page.getByRole("link", { name: "Back to the sale" }).click();
+
   await page.getByRole("link", { name: "To the meter" }).click();
+  const meter = page.url();
   const sell = page.locator("section", { hasText: "Last conversations" }).locator("tr", { hasText: "sell" });
   await sell.first().getByRole("link").click();
   await page.getByRole("heading", { name: "Step by step" }).waitFor();
@@ -140,6 +200,8 @@ async function sell() {
   await page.getByRole("button", { name: /^Yes/ }).click();
   await page.locator(".supply-now", { hasText: "Connected" }).waitFor();
 
+  await changeTariff(meter);
+  await page.goto(meter);
   await setInTheMeter();
   await addWrongly();
   await page.goto(new URL("/ledger", url).href);

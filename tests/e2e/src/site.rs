@@ -174,10 +174,17 @@ impl Site {
     }
 }
 
+/// A plan of one price, under this name.
+async fn add_plan(api: &Api, name: &str) -> Result<String> {
+    let new = json!({ "name": name, "definition": "unit kWh\nprice 0.52\n" });
+    id(&api.post("/api/v1/tariffs", new).await?, "tariff_plan_id")
+}
+
 async fn add_meter(api: &Api, meter: &Meter) -> Result<String> {
+    let plan_id = add_plan(api, &format!("Shop {}", meter.serial_number)).await?;
     let new = json!({
         "serial_number": meter.serial_number, "vendor": meter.vendor, "line": meter.line,
-        "address": meter.address, "price_per_kwh": "0.52",
+        "address": meter.address, "tariff": { "tariff_plan_id": plan_id },
     });
     id(&api.post("/api/v1/meters", new).await?, "meter_id")
 }

@@ -36,10 +36,13 @@ async fn parameters_are_held_to_the_manifest() -> Result<()> {
     let schema = api.get("/api/v1/drivers/acrel-adf400l/parameters").await?;
     has(&schema, "/properties/automatic-control/enum", &json!([true]))?;
 
+    let plans = api.get("/api/v1/tariffs").await?;
+    let plan_id = plans["items"][0]["tariff_plan_id"].clone();
     let new = |parameters: Value| {
         json!({
             "serial_number": "D-9", "vendor": "DLT645", "line": "bus-serial",
-            "address": "000000000009", "price_per_kwh": "0.52", "parameters": parameters,
+            "address": "000000000009", "tariff": { "tariff_plan_id": plan_id },
+            "parameters": parameters,
         })
     };
     let wrong = json!({ "wake-up": 17, "clock": "yes", "pasword": "1", "alarm-1": 5 });

@@ -173,7 +173,7 @@ pub fn charge(
     let days = days(before.at, usage.to)?;
     let metered = usage.metered()?;
     let (billed, loss_rest_ppm) = terms
-        .billed_all(&metered, rolled.loss_rest_ppm, days)
+        .billed_all(&metered, rolled.loss_rest_ppm, days, tariff.loss_period())
         .ok_or_else(|| NotCharged("more was used than can be counted".to_owned()))?;
     let used = rolled
         .used

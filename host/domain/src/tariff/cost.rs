@@ -31,6 +31,15 @@ pub struct Cost {
 }
 
 impl Cost {
+    /// As it was kept; the numerator follows from the shares.
+    pub fn kept(total: u64, shares: Vec<Share>) -> Cost {
+        Cost {
+            total,
+            numerator: shares.iter().fold(0_i128, |sum, it| sum.saturating_add(it.numerator())),
+            shares,
+        }
+    }
+
     pub fn minor(&self, rounding: Rounding) -> i128 {
         match self.total {
             0 => 0,
@@ -96,7 +105,7 @@ impl Tariff {
                 }
             }
         }
-        Ok(Cost { total, numerator: shares.iter().map(Share::numerator).sum(), shares })
+        Ok(Cost::kept(total, shares))
     }
 
     /// As if all of it were used in the dearest period of each step: what it costs at most.
@@ -113,15 +122,15 @@ impl Tariff {
             let period_amount = total;
             shares.push(Share { step, period: None, step_amount, period_amount, rate });
         }
-        Ok(Cost { total, numerator: shares.iter().map(Share::numerator).sum(), shares })
+        Ok(Cost::kept(total, shares))
     }
 }
 
 impl Share {
-    /// Below 2^120: two amounts up to [`QUANTITY_MAX`] and a rate up to `RATE_MAX`.
+    /// Below 2^120 for two amounts up to [`QUANTITY_MAX`] and a rate up to `RATE_MAX`; what was kept
+    /// may be anything.
     fn numerator(&self) -> i128 {
-        i128::from(self.step_amount)
-            * i128::from(self.period_amount)
-            * i128::from(self.rate.ten_thousandths())
+        let amounts = i128::from(self.step_amount).saturating_mul(self.period_amount.into());
+        amounts.saturating_mul(self.rate.ten_thousandths().into())
     }
 }

@@ -70,6 +70,14 @@ impl Amounts {
         Amounts([0, 0, amount, 0, 0])
     }
 
+    /// All of it in the first period that fits.
+    pub fn in_first(amount: u64, fits: impl Fn(Period) -> bool) -> Amounts {
+        let period = Period::ALL.into_iter().find(|period| fits(*period)).unwrap_or(Period::Flat);
+        let mut amounts = [0; 5];
+        amounts[period.index()] = amount;
+        Amounts(amounts)
+    }
+
     pub fn of(&self, period: Period) -> u64 {
         self.0[period.index()]
     }

@@ -75,7 +75,7 @@ impl Rate {
 }
 
 /// "12.5" with three decimals is 12 500. `None` for anything but digits and a point between them.
-pub(super) fn scaled(text: &str, decimals: usize) -> Option<u64> {
+pub fn scaled(text: &str, decimals: usize) -> Option<u64> {
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
     let digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
     let dangling = text.ends_with('.');
@@ -89,7 +89,7 @@ pub(super) fn scaled(text: &str, decimals: usize) -> Option<u64> {
 }
 
 /// The way back from [`scaled`], with at least `kept` decimals.
-pub(super) fn unscaled(value: u64, decimals: usize, kept: usize) -> String {
+pub fn unscaled(value: u64, decimals: usize, kept: usize) -> String {
     let digits = format!("{value:0>width$}", width = decimals + 1);
     let (whole, fraction) = digits.split_at(digits.len() - decimals);
     let mut fraction = fraction.to_owned();

@@ -65,12 +65,13 @@ impl Terms {
         Some((primary.checked_add(loss)?, rest))
     }
 
-    /// As [`Terms::billed`] for each period; the iron loss of `days` goes to the flat period.
+    /// As [`Terms::billed`] for each period; the iron loss of `days` goes to `loss_period`.
     pub(super) fn billed_all(
         &self,
         metered: &Amounts,
         rests: [u64; 5],
         days: u64,
+        loss_period: Period,
     ) -> Option<(Amounts, [u64; 5])> {
         let (mut amounts, mut left) = ([0; 5], [0; 5]);
         for period in Period::ALL {
@@ -78,8 +79,8 @@ impl Terms {
             (amounts[at], left[at]) = self.billed(metered.of(period), rests[at])?;
         }
         let iron = self.iron_loss_wh_per_day.checked_mul(days)?;
-        let flat = &mut amounts[Period::Flat.index()];
-        *flat = flat.checked_add(iron)?;
+        let lost = &mut amounts[loss_period.index()];
+        *lost = lost.checked_add(iron)?;
         Some((Amounts::new(amounts), left))
     }
 }

@@ -342,3 +342,61 @@ fn gaps_overlaps_and_edges_are_named() {
     );
     assert!(Terms { ct: 0, ..Terms::default() }.check().is_err());
 }
+
+const DOCS: &str = include_str!("../../../../docs/tariffs.md");
+
+/// "12.5" as 12 500, "50.00" as 5 000.
+fn number(text: &str, decimals: usize) -> u64 {
+    scaled(text, decimals).unwrap_or_else(|| panic!("`{text}` in docs/tariffs.md"))
+}
+
+/// One line of the documentation's examples, and what it says comes out.
+fn play(tariff: &Tariff, example: &str) {
+    let (asked, said) = example.split_once(" -> ").expect("an arrow");
+    let mut words = asked.split_whitespace();
+    let act = words.next().expect("buy or charge");
+    let paid = if act == "buy" { number(words.next().expect("an amount"), 2) } else { 0 };
+    let (mut terms, mut before, mut used) = (Terms::default(), 0, [0; 5]);
+    while let (Some(name), Some(value)) = (words.next(), words.next()) {
+        let small = || u32::try_from(number(value, 0)).expect("small");
+        match name {
+            "before" => before = number(value, 3),
+            "people" => terms.people = small(),
+            "ct" => terms.ct = small(),
+            "line-loss" => terms.line_loss_ppm = small(),
+            name => {
+                let period = Period::from_name(name).expect("a period");
+                used[period.index()] = number(value, 3);
+            }
+        }
+    }
+    let came = if act == "buy" {
+        let paid = fen(i64::try_from(paid).expect("small"));
+        unscaled(buy(tariff, &terms, before, paid).expect(example).metered, 3, 3)
+    } else {
+        let mut position = Position::start(date("2026-07-01"));
+        position.since = tariff.accumulation().start(position.at);
+        position.used = Amounts::one(before);
+        let usage = use_of(used, "2026-08-01");
+        charge(tariff, &terms, &position, &usage).expect(example).total.to_string()
+    };
+    assert_eq!(came, said, "{tariff}\n{example}");
+}
+
+#[test]
+fn the_documentation_is_right() {
+    let (mut tariff, mut examples) = (None, 0);
+    for (at, block) in DOCS.split("```").enumerate().filter(|(at, _)| at % 2 == 1) {
+        match block.split_once('\n') {
+            Some(("tariff", text)) => tariff = Some(good(text)),
+            Some(("example", lines)) => {
+                for line in lines.lines() {
+                    play(tariff.as_ref().expect("a tariff above"), line);
+                    examples += 1;
+                }
+            }
+            _ => panic!("block {at} of docs/tariffs.md is neither a tariff nor an example"),
+        }
+    }
+    assert_eq!(examples, 14, "of docs/tariffs.md");
+}

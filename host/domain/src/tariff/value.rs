@@ -206,6 +206,16 @@ impl Tariff {
         self.steps.len() > 1
     }
 
+    /// Where losses by the day are charged: the flat period, or the cheapest where there is none.
+    pub(super) fn loss_period(&self) -> Period {
+        let Some(step) = self.steps.first() else { return Period::Flat };
+        if step.rates.of(Period::Flat).is_some() {
+            return Period::Flat;
+        }
+        let priced = Period::ALL.into_iter().filter(|period| step.rates.of(*period).is_some());
+        priced.min_by_key(|period| step.rates.of(*period)).unwrap_or(Period::Flat)
+    }
+
     /// Where a step ends for a household of `people`.
     pub fn threshold(&self, step: usize, people: u32) -> Option<u64> {
         let up_to = self.steps.get(step)?.up_to?;

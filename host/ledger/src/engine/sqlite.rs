@@ -43,10 +43,7 @@ impl Engine {
         let engine = Engine { path: path.to_owned(), options: Box::new(options), _lock: lock };
         let mut connection = engine.connect().await?;
         check_journal_mode(&mut connection, path).await?;
-        MIGRATOR.run(&mut connection).await.map_err(|source| LedgerError::Migrate {
-            database: path.display().to_string(),
-            source: Box::new(source),
-        })?;
+        migrate(&mut connection, path).await?;
         sqlx::Connection::close(connection).await.map_err(|source| engine.cannot_open(source))?;
         Ok(engine)
     }
@@ -76,6 +73,36 @@ impl Engine {
 
 fn cannot_open(path: &Path, source: sqlx::Error) -> LedgerError {
     LedgerError::Open { database: path.display().to_string(), source: Box::new(source) }
+}
+
+/// A migration may have to make a table anew (SQLite cannot drop a column that a check names), which
+/// foreign keys on it would forbid half-way: they rest meanwhile and are all checked at the end.
+async fn migrate(connection: &mut SqliteConnection, path: &Path) -> Result<(), LedgerError> {
+    let failed = |source| LedgerError::Migrate {
+        database: path.display().to_string(),
+        source: Box::new(source),
+    };
+    let error = |source: sqlx::Error| failed(source.into());
+    let before = migrations(connection).await;
+    sqlx::query("pragma foreign_keys = off").execute(&mut *connection).await.map_err(error)?;
+    MIGRATOR.run(&mut *connection).await.map_err(failed)?;
+    // It reads every row, so only where something was changed.
+    if migrations(connection).await != before {
+        let check = sqlx::query("pragma foreign_key_check");
+        let broken = check.fetch_all(&mut *connection).await.map_err(error)?;
+        if !broken.is_empty() {
+            let why = format!("{} rows point at rows that do not exist", broken.len());
+            return Err(error(sqlx::Error::Protocol(why)));
+        }
+    }
+    sqlx::query("pragma foreign_keys = on").execute(&mut *connection).await.map_err(error)?;
+    Ok(())
+}
+
+/// How many were applied; a new file has no table that could say.
+async fn migrations(connection: &mut SqliteConnection) -> i64 {
+    let count = sqlx::query_scalar("select count(*) from _sqlx_migrations");
+    count.fetch_one(connection).await.unwrap_or(0)
 }
 
 /// To look at a file that another process may be writing: takes no lock, makes and migrates

@@ -4,6 +4,7 @@
 mod books;
 mod engines;
 mod groups;
+mod migration;
 mod tampering;
 
 use crate::{Database, LedgerError, NewTransfer, Place, Server, account, pending, post, void};

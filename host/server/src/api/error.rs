@@ -142,6 +142,9 @@ impl From<ServiceError> for ApiError {
                 "invalid-field",
                 "A field has a value that cannot be used",
             ),
+            ServiceError::PlanInUse { .. } => {
+                (S::CONFLICT, "tariff-in-use", "The tariff plan is in use")
+            }
             ServiceError::OutOfOrder { .. } => {
                 (S::CONFLICT, "sale-out-of-order", "The sale's state does not allow this")
             }

@@ -2,15 +2,16 @@
 
 use super::customers::Customer;
 use super::error::{ApiError, Problem};
-use super::extract::{Body, Id, Parameters, money};
+use super::extract::{Body, Id, Parameters};
 use super::readings::Reading;
+use super::tariffs::{GivenTariff, TermsJson};
 use super::values::{self, DeviceValue, PageParameters, Paged};
 use crate::app::App;
 use crate::session::Caller;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use polymeter_domain::{CustomerId, FlatPrice, MeterAddress, MeterId, Value, VendorCode};
+use polymeter_domain::{CustomerId, MeterAddress, MeterId, Value, VendorCode};
 use polymeter_service as service;
 use polymeter_service::AccountState;
 use serde::{Deserialize, Serialize};
@@ -35,9 +36,8 @@ pub struct NewMeter {
     #[serde(default)]
     #[schema(value_type = BTreeMap<String, DeviceValue>)]
     pub parameters: BTreeMap<String, Box<RawValue>>,
-    /// In the site's currency.
-    #[schema(example = "0.52")]
-    pub price_per_kwh: String,
+    /// By which plan it is sold to.
+    pub tariff: GivenTariff,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -48,8 +48,8 @@ pub struct Meter {
     pub line: String,
     pub address: String,
     pub parameters: BTreeMap<String, DeviceValue>,
-    pub price_per_kwh: String,
-    pub currency: String,
+    /// By which plan it is sold to today.
+    pub tariff: Option<TariffToday>,
     pub customer: Option<Customer>,
     /// `none`, `opening` or `open`.
     pub account: &'static str,
@@ -59,9 +59,32 @@ pub struct Meter {
     pub last_reading: Option<Reading>,
 }
 
+/// The plan of a meter and the version that counts today.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct TariffToday {
+    pub tariff_plan_id: String,
+    pub name: String,
+    pub version: u32,
+    /// The prices at a glance.
+    #[schema(example = "0.52 CNY/kWh")]
+    pub prices: String,
+    pub terms: TermsJson,
+}
+
+impl From<&service::InForce> for TariffToday {
+    fn from(in_force: &service::InForce) -> Self {
+        TariffToday {
+            tariff_plan_id: in_force.plan_id.to_string(),
+            name: in_force.plan_name.clone(),
+            version: in_force.version.number,
+            prices: crate::arithmetic::prices(&in_force.version.tariff),
+            terms: in_force.terms.into(),
+        }
+    }
+}
+
 impl From<&service::Meter> for Meter {
     fn from(meter: &service::Meter) -> Self {
-        let price = meter.price.per_kwh();
         Meter {
             meter_id: meter.meter_id.to_string(),
             serial_number: meter.serial_number.clone(),
@@ -69,8 +92,7 @@ impl From<&service::Meter> for Meter {
             line: meter.line.clone(),
             address: meter.address.to_string(),
             parameters: values::extras(&meter.parameters),
-            price_per_kwh: price.to_string(),
-            currency: price.currency().code().to_owned(),
+            tariff: meter.tariff.as_ref().map(TariffToday::from),
             customer: meter.customer.as_ref().map(Customer::from),
             account: match meter.account {
                 AccountState::None => "none",
@@ -118,7 +140,7 @@ pub async fn add(
     caller: Caller,
     Body(new): Body<NewMeter>,
 ) -> Result<(StatusCode, Json<Meter>), ApiError> {
-    let price = money("price_per_kwh", &new.price_per_kwh, app.currency)?;
+    let tariff = new.tariff.assignment()?;
     let parameters = parameters(&new.parameters)?;
     let new = service::NewMeter {
         serial_number: new.serial_number,
@@ -127,7 +149,7 @@ pub async fn add(
         address: MeterAddress::new(&new.address)
             .map_err(|error| ApiError::invalid("address", error))?,
         parameters,
-        price: FlatPrice::new(price).map_err(|error| ApiError::invalid("price_per_kwh", error))?,
+        tariff,
     };
     let meter = app.service.add_meter(new, &caller.actor()).await?;
     Ok((StatusCode::CREATED, Json(Meter::from(&meter))))

@@ -9,6 +9,7 @@ pub mod customers;
 pub mod driver_health;
 pub mod drivers;
 pub mod error;
+pub mod explanation;
 pub mod extract;
 pub mod health;
 pub mod ledger;
@@ -18,6 +19,7 @@ pub mod sales;
 pub mod settings;
 pub mod supply;
 pub mod system;
+pub mod tariffs;
 pub mod values;
 
 use crate::app::App;
@@ -55,10 +57,15 @@ fn guarded() -> OpenApiRouter<App> {
         .routes(routes!(sales::put, sales::get))
         .routes(routes!(sales::of_meter))
         .routes(routes!(sales::list))
+        .routes(routes!(explanation::explain))
         .routes(routes!(sales::deliver))
         .routes(routes!(sales::cancel))
         .routes(routes!(sales::reconcile))
         .routes(routes!(sales::decide))
+        .routes(routes!(tariffs::add, tariffs::list))
+        .routes(routes!(tariffs::get, tariffs::delete))
+        .routes(routes!(tariffs::add_version))
+        .routes(routes!(tariffs::give, tariffs::of_meter))
         .routes(routes!(ledger::trial_balance))
         .routes(routes!(system::lines))
         .merge(drivers::routes())

@@ -12,6 +12,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use polymeter_domain::sale::Decision;
+use polymeter_domain::tariff::Commodity;
 use polymeter_domain::{Credit, MeterId, Purchase, Quantity, Sale as SaleState, SaleId};
 use polymeter_service::{Actor, LedgerEntry, SaleRequest, SaleView};
 use serde::{Deserialize, Serialize};
@@ -39,9 +40,12 @@ pub struct Sale {
     pub operator_id: Option<String>,
     pub paid: String,
     pub currency: String,
-    pub price_per_kwh: String,
-    /// What `paid` buys at that price, rounded down.
-    pub energy_wh: u64,
+    /// The version of a tariff plan that it was priced by; `explanation` has the arithmetic.
+    pub tariff_version_id: String,
+    /// What `paid` buys, rounded down; `null` for water.
+    pub energy_wh: Option<u64>,
+    /// The same in litres; `null` for energy.
+    pub volume_l: Option<u64>,
     /// `reserved`, `dispatched`, `unresolved`, or at the end `confirmed`, `refused`, `cancelled`.
     pub state: &'static str,
     /// No event leads out of this state.
@@ -146,8 +150,9 @@ impl From<&SaleView> for Sale {
             },
             paid: sale.paid.to_string(),
             currency: sale.paid.currency().code().to_owned(),
-            price_per_kwh: sale.price.per_kwh().to_string(),
-            energy_wh: sale.energy_wh,
+            tariff_version_id: sale.tariff_version_id.to_string(),
+            energy_wh: (sale.commodity == Commodity::Energy).then_some(sale.bought),
+            volume_l: (sale.commodity == Commodity::Water).then_some(sale.bought),
             state: sale.state.name(),
             settled: sale.state.is_settled(),
             purchase,

@@ -9,6 +9,7 @@ pub mod check_config;
 pub mod control;
 pub mod decode;
 pub mod driver;
+pub mod explain;
 pub mod ledger;
 pub mod openapi;
 pub mod package;

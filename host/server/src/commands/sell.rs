@@ -2,6 +2,7 @@
 
 use super::{ACTOR, Failure, open};
 use crate::app::App;
+use crate::arithmetic;
 use crate::config::Config;
 use polymeter_domain::{Money, Sale, SaleId};
 use polymeter_service::{SaleRequest, SaleView};
@@ -64,9 +65,8 @@ pub fn report(sale: &SaleView) -> Result<(), Failure> {
     let sale_id = sale.sale_id;
     match &sale.state {
         Sale::Confirmed(receipt) => {
-            let kwh = sale.energy_wh / 1000;
-            let wh = sale.energy_wh % 1000;
-            println!("confirmed: purchase count {}, {kwh}.{wh:03} kWh", receipt.count);
+            let bought = arithmetic::amount(sale.bought, sale.commodity);
+            println!("confirmed: purchase count {}, {bought}", receipt.count);
             Ok(())
         }
         Sale::Refused(no) => {

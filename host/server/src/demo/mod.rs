@@ -10,11 +10,13 @@ use crate::app::App;
 use crate::commands::{Failure, decode, serve};
 use crate::config::Config;
 use meter_sim::{Plan, Simulator, State};
+use polymeter_domain::tariff::Terms;
 use polymeter_domain::{
-    CustomerNumber, FlatPrice, Money, Sale, SaleId, SupplyCommand, SupplyState,
+    CustomerNumber, Money, Sale, SaleId, SupplyCommand, SupplyState, TariffPlanId,
 };
 use polymeter_service::{
-    Actor, Meter, NewCustomer, NewMeter, SaleRequest, TrialBalance, meter_credit_account,
+    Actor, Assignment, Meter, NewCustomer, NewMeter, NewPlan, Page, SaleRequest, TrialBalance,
+    meter_credit_account,
 };
 use site::{METERS, SimulatedMeter};
 use std::net::SocketAddr;
@@ -86,6 +88,21 @@ impl Walk<'_> {
         Money::new(minor, self.app.currency)
     }
 
+    /// The flat plan of a price, shared by its meters.
+    async fn plan(&self, price_fen: i64) -> Result<TariffPlanId, Failure> {
+        let service = &self.app.service;
+        let price = self.money(price_fen);
+        let name = format!("Flat {price}");
+        let page = Page { query: Some(name.clone()), ..Page::default() };
+        let known = service.plans(&page).await?.into_iter().find(|plan| plan.name == name);
+        if let Some(known) = known {
+            return Ok(known.plan_id);
+        }
+        let definition = format!("unit kWh\nprice {price}\n");
+        let new = NewPlan { name, from: service.today()?, definition };
+        Ok(service.add_plan(new, &Actor::System).await?.plan_id)
+    }
+
     async fn open_accounts(&self) -> Result<Vec<Meter>, Failure> {
         let service = &self.app.service;
         let mut opened = Vec::new();
@@ -99,8 +116,7 @@ impl Walk<'_> {
                 premises: simulated.premises.to_owned(),
             };
             let customer = service.add_customer(customer, &Actor::System).await?;
-            let price = FlatPrice::new(self.money(simulated.price_fen))
-                .map_err(Failure::while_doing("a price of the demo"))?;
+            let plan_id = self.plan(simulated.price_fen).await?;
             let driver = site::driver_of(service.drivers(), simulated)?;
             let meter = NewMeter {
                 serial_number: simulated.serial_number.to_owned(),
@@ -108,7 +124,7 @@ impl Walk<'_> {
                 line: simulated.line.to_owned(),
                 address: site::address_of(simulated)?,
                 parameters: Vec::new(),
-                price,
+                tariff: Assignment { plan_id, from: None, terms: Terms::default() },
             };
             let meter = service.add_meter(meter, &Actor::System).await?;
             let meter =
@@ -162,12 +178,11 @@ impl Walk<'_> {
                     )));
                 };
                 step(&format!(
-                    "sold {paid} to {} ({}): confirmed, purchase count {}, {}.{:03} kWh",
+                    "sold {paid} to {} ({}): confirmed, purchase count {}, {}",
                     meter.serial_number,
                     meter.vendor,
                     receipt.count,
-                    sale.energy_wh / 1000,
-                    sale.energy_wh % 1000
+                    crate::arithmetic::amount(sale.bought, sale.commodity)
                 ));
             }
         }

@@ -2,6 +2,7 @@
 
 use super::conversations::ConversationRow;
 use super::parameters::{self, Again, ByName, Field, SettingRow};
+use super::tariffs::{PlanChoice, plan_choices};
 use super::view::{MeterView, ReadingView, SaleRow, sentence};
 use super::{Head, PageError, PageResult, is_fragment, render};
 use crate::app::App;
@@ -10,8 +11,9 @@ use askama::Template;
 use axum::extract::{Form, Path, Query, State};
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Redirect};
-use polymeter_domain::{FlatPrice, MeterAddress, MeterId, Money, SupplyCommand, Value, VendorCode};
-use polymeter_service::{Meter, NewMeter, Page, ServiceError};
+use polymeter_domain::tariff::Terms;
+use polymeter_domain::{MeterAddress, MeterId, SupplyCommand, Value, VendorCode};
+use polymeter_service::{Assignment, Meter, NewMeter, Page, ServiceError};
 use serde::Deserialize;
 
 /// What a clerk asks about: the last few.
@@ -59,7 +61,7 @@ struct NewMeterPage {
     head: Head,
     vendors: Vec<(String, String)>,
     lines: Vec<String>,
-    currency: String,
+    plans: Vec<PlanChoice>,
     typed: NewMeterForm,
     parameters: Vec<Field>,
     error: String,
@@ -254,7 +256,7 @@ pub struct NewMeterForm {
     vendor: String,
     line: String,
     address: String,
-    price: String,
+    plan: String,
     /// The vendor whose parameters the form showed.
     drawn_for: String,
     parameters: ByName,
@@ -268,7 +270,7 @@ impl From<ByName> for NewMeterForm {
             vendor: field("vendor"),
             line: field("line"),
             address: field("address"),
-            price: field("price"),
+            plan: field("plan"),
             drawn_for: field("drawn_for"),
             parameters: parameters::typed(&form),
         }
@@ -281,7 +283,7 @@ pub async fn new_form(
     caller: Caller,
     Query(form): Query<ByName>,
 ) -> PageResult {
-    new_page(&app, &caller, form.into(), ByName::new(), String::new())
+    new_page(&app, &caller, form.into(), ByName::new(), String::new()).await
 }
 
 /// The fields of the vendor just chosen.
@@ -292,7 +294,7 @@ pub async fn new_parameters(State(app): State<App>, Query(form): Query<ByName>) 
     Ok(render(&NewParametersPart { typed, parameters }))
 }
 
-fn new_page(
+async fn new_page(
     app: &App,
     caller: &Caller,
     mut typed: NewMeterForm,
@@ -312,7 +314,7 @@ fn new_page(
     Ok(render(&NewMeterPage {
         head: Head::new(caller, "meters"),
         lines: app.service.lines().iter().map(|line| line.settings().name.clone()).collect(),
-        currency: app.currency.code().to_owned(),
+        plans: plan_choices(app).await?,
         parameters: parameters::for_new(app, &typed.vendor, &again),
         vendors,
         typed,
@@ -325,35 +327,31 @@ pub async fn add(State(app): State<App>, caller: Caller, Form(form): Form<ByName
     let declared = parameters::declared_for_new(&app, &form.vendor);
     if !form.drawn_for.is_empty() && form.drawn_for != form.vendor && !declared.is_empty() {
         let ask = "This vendor's driver takes parameters: look at them below, then add the meter.";
-        return new_page(&app, &caller, form, ByName::new(), ask.to_owned());
+        return new_page(&app, &caller, form, ByName::new(), ask.to_owned()).await;
     }
     let values = match parameters::values(&declared, &form.parameters, app.currency) {
         Ok(values) => values,
         Err(problems) => {
             let check = "Please check the driver's parameters.".to_owned();
-            return new_page(&app, &caller, form, problems, check);
+            return new_page(&app, &caller, form, problems, check).await;
         }
     };
-    let new = match new_meter(&app, &form, values) {
+    let new = match new_meter(&form, values) {
         Ok(new) => new,
-        Err(error) => return new_page(&app, &caller, form, ByName::new(), error.detail),
+        Err(error) => return new_page(&app, &caller, form, ByName::new(), error.detail).await,
     };
     match app.service.add_meter(new, &caller.actor()).await {
         Ok(meter) => Ok(Redirect::to(&format!("/meters/{}", meter.meter_id)).into_response()),
         Err(error) => {
             let problems = parameters::problems_of(&error).unwrap_or_default();
-            new_page(&app, &caller, form, problems, PageError::from(error).detail)
+            new_page(&app, &caller, form, problems, PageError::from(error).detail).await
         }
     }
 }
 
-fn new_meter(
-    app: &App,
-    form: &NewMeterForm,
-    parameters: Vec<(String, Value)>,
-) -> Result<NewMeter, PageError> {
-    let price = Money::parse(form.price.trim(), app.currency)
-        .map_err(|error| PageError::unusable("Price", error))?;
+fn new_meter(form: &NewMeterForm, parameters: Vec<(String, Value)>) -> Result<NewMeter, PageError> {
+    let plan_id =
+        form.plan.parse().map_err(|_| PageError::unusable("Tariff plan", "choose one"))?;
     Ok(NewMeter {
         serial_number: form.serial_number.trim().to_owned(),
         vendor: VendorCode::new(&form.vendor)
@@ -362,6 +360,6 @@ fn new_meter(
         address: MeterAddress::new(form.address.trim())
             .map_err(|error| PageError::unusable("Address", error))?,
         parameters,
-        price: FlatPrice::new(price).map_err(|error| PageError::unusable("Price", error))?,
+        tariff: Assignment { plan_id, from: None, terms: Terms::default() },
     })
 }

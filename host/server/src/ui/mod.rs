@@ -12,6 +12,8 @@ mod office;
 mod parameters;
 mod sales;
 mod session;
+mod tariff_form;
+mod tariffs;
 pub mod view;
 
 use crate::app::{App, chain};
@@ -56,6 +58,13 @@ fn guarded() -> Router<App> {
         .route("/sales/{sale_id}/cancellation", post(sales::cancel))
         .route("/sales/{sale_id}/reconciliation", post(sales::reconcile))
         .route("/sales/{sale_id}/decision", get(sales::decision_form).post(sales::decide))
+        .route("/sales/{sale_id}/explanation", get(tariffs::explain))
+        .route("/meters/{meter_id}/tariff", get(tariffs::give_form).post(tariffs::give))
+        .route("/tariffs", get(tariffs::list))
+        .route("/tariffs/new", get(tariffs::new_form).post(tariffs::add))
+        .route("/tariffs/{plan_id}", get(tariffs::show))
+        .route("/tariffs/{plan_id}/new", get(tariffs::version_form).post(tariffs::add_version))
+        .route("/tariffs/{plan_id}/deletion", post(tariffs::delete))
         .route("/customers", get(customers::list))
         .route("/customers/new", get(customers::new_form).post(customers::add))
         .route("/ledger", get(office::ledger))

@@ -7,15 +7,17 @@ use super::meters::id;
 use super::view::{self, Badge, MeterView};
 use super::{Head, PageError, PageResult, is_fragment, render};
 use crate::app::App;
+use crate::arithmetic::{self, Line};
 use crate::session::Caller;
 use askama::Template;
 use axum::extract::{Form, Path, Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Redirect};
 use polymeter_domain::sale::Decision;
+use polymeter_domain::tariff::Bought;
 use polymeter_domain::{MeterId, Money, Sale, SaleId};
 use polymeter_runtime::Meaning;
-use polymeter_service::{Meter, SaleRequest, SaleView};
+use polymeter_service::{Meter, Priced, SaleRequest, SaleView};
 use serde::Deserialize;
 
 /// A delivery begins at once; a sale that is reserved for longer than this is waiting for somebody.
@@ -28,13 +30,15 @@ struct Preview {
     problem: String,
 }
 
-/// The flat price's arithmetic.
+/// What an amount buys, and why.
 #[derive(Debug)]
 struct Quote {
     paid: String,
-    price: String,
-    energy: String,
     currency: String,
+    /// "96.153 kWh", "at least 96.153 kWh".
+    buys: String,
+    plan: String,
+    lines: Vec<Line>,
 }
 
 #[derive(Template)]
@@ -76,7 +80,10 @@ struct SaleState {
     vendor: String,
     customer_number: String,
     customer_name: String,
-    quote: Quote,
+    paid: String,
+    currency: String,
+    buys: String,
+    plan: String,
     state: Badge,
     /// What it means and what to do, in a sentence.
     meaning: String,
@@ -113,13 +120,20 @@ struct EntryRow {
     amount: String,
 }
 
-fn quote(paid: Money, price: Money, energy_wh: u64) -> Quote {
+fn quote(priced: &Priced) -> Quote {
+    let (bought, version) = (&priced.bought, &priced.in_force.version);
     Quote {
-        paid: paid.to_string(),
-        price: price.to_string(),
-        energy: view::kwh(energy_wh),
-        currency: paid.currency().code().to_owned(),
+        paid: bought.paid.to_string(),
+        currency: bought.paid.currency().code().to_owned(),
+        buys: buys(bought),
+        plan: format!("{}, version {}", priced.in_force.plan_name, version.number),
+        lines: arithmetic::of_purchase(bought, priced.on),
     }
+}
+
+fn buys(bought: &Bought) -> String {
+    let least = if bought.is_least { "at least " } else { "" };
+    format!("{least}{}", arithmetic::amount(bought.billed, bought.tariff.commodity()))
 }
 
 #[derive(Debug, Deserialize)]
@@ -130,15 +144,16 @@ pub struct Amount {
 }
 
 /// What the typed amount would buy. `Err` is a sentence for the person who typed.
-fn price_it(app: &App, meter: &Meter, typed: &str) -> Result<(Money, Quote), String> {
+async fn price_it(app: &App, meter: &Meter, typed: &str) -> Result<Quote, String> {
     let paid = Money::parse(typed.trim(), app.currency)
         .map_err(|error| view::sentence(&error.to_string()))?;
     if paid.minor() <= 0 {
         return Err("The amount must be above zero.".to_owned());
     }
-    let energy_wh =
-        meter.price.energy_wh(paid).ok_or_else(|| "The amount is too large.".to_owned())?;
-    Ok((paid, quote(paid, meter.price.per_kwh(), energy_wh)))
+    match app.service.quote(meter.meter_id, paid).await {
+        Ok(priced) => Ok(quote(&priced)),
+        Err(error) => Err(PageError::from(error).detail),
+    }
 }
 
 pub async fn preview(
@@ -150,8 +165,8 @@ pub async fn preview(
     if amount.paid.trim().is_empty() {
         return Ok(render(&Preview { quote: None, problem: String::new() }));
     }
-    Ok(render(&match price_it(&app, &meter, &amount.paid) {
-        Ok((_, quote)) => Preview { quote: Some(quote), problem: String::new() },
+    Ok(render(&match price_it(&app, &meter, &amount.paid).await {
+        Ok(quote) => Preview { quote: Some(quote), problem: String::new() },
         Err(problem) => Preview { quote: None, problem },
     }))
 }
@@ -164,7 +179,8 @@ pub async fn confirm(
 ) -> PageResult {
     let meter = app.service.meter(id(&meter)?).await?;
     let back = format!("/meters/{}", meter.meter_id);
-    let (_, quote) = price_it(&app, &meter, &amount.paid)
+    let quote = price_it(&app, &meter, &amount.paid)
+        .await
         .map_err(|why| PageError::unusable("Amount", why).back_to(back))?;
     Ok(render(&ConfirmPage {
         head: Head::new(&caller, "meters"),
@@ -340,6 +356,8 @@ async fn state_of(app: &App, sale: &SaleView) -> Result<SaleState, PageError> {
         }
         Sale::Quoted | Sale::Reserved | Sale::Refused(_) | Sale::Cancelled => Default::default(),
     };
+    let version = app.service.tariff_version(sale.tariff_version_id).await?;
+    let plan = format!("{}, version {}", version.plan_name, version.version.number);
     let own_account = polymeter_service::meter_credit_account(sale.meter_id);
     let own_name = view::meter_credit(&meter.serial_number);
     let in_words =
@@ -351,7 +369,10 @@ async fn state_of(app: &App, sale: &SaleView) -> Result<SaleState, PageError> {
         vendor: meter.vendor.to_string(),
         customer_number: customer.number.to_string(),
         customer_name: customer.name,
-        quote: quote(sale.paid, sale.price.per_kwh(), sale.energy_wh),
+        paid: sale.paid.to_string(),
+        currency: sale.paid.currency().code().to_owned(),
+        buys: arithmetic::amount(sale.bought, sale.commodity),
+        plan,
         state: view::sale(&sale.state),
         meaning: meaning(&sale.state, is_stuck),
         is_settled: sale.state.is_settled(),

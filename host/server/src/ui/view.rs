@@ -1,6 +1,7 @@
 //! Domain values as a page shows them: words, colours, digits. Nothing is decided here.
 
 use crate::app::App;
+use crate::arithmetic;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use polymeter_domain::{Credit, Quality, Quantity, Sale, SupplyState, Value};
@@ -160,7 +161,10 @@ pub struct MeterView {
     pub vendor: String,
     pub line: String,
     pub address: String,
-    pub price: String,
+    /// Its tariff plan today, with version; and the prices at a glance.
+    pub plan: String,
+    pub plan_id: String,
+    pub prices: String,
     pub currency: String,
     pub customer: Option<CustomerView>,
     pub account: Badge,
@@ -171,15 +175,20 @@ pub struct MeterView {
 
 impl MeterView {
     pub fn new(meter: &Meter, app: &App) -> MeterView {
-        let price = meter.price.per_kwh();
+        let plan = meter.tariff.as_ref();
         MeterView {
             id: meter.meter_id.to_string(),
             serial_number: meter.serial_number.clone(),
             vendor: meter.vendor.to_string(),
             line: meter.line.clone(),
             address: meter.address.to_string(),
-            price: price.to_string(),
-            currency: price.currency().code().to_owned(),
+            plan: plan.map_or_else(
+                || "none today".to_owned(),
+                |it| format!("{}, version {}", it.plan_name, it.version.number),
+            ),
+            plan_id: plan.map(|it| it.plan_id.to_string()).unwrap_or_default(),
+            prices: plan.map(|it| arithmetic::prices(&it.version.tariff)).unwrap_or_default(),
+            currency: app.currency.code().to_owned(),
             customer: meter.customer.as_ref().map(CustomerView::from),
             account: account(meter.account),
             is_open: meter.account == AccountState::Open,
@@ -251,7 +260,7 @@ pub struct SaleRow {
     pub customer: String,
     pub paid: String,
     pub currency: String,
-    pub energy: String,
+    pub bought: String,
     pub state: Badge,
 }
 
@@ -266,7 +275,7 @@ impl SaleRow {
             customer: customer.map(|it| format!("{} {}", it.number, it.name)).unwrap_or_default(),
             paid: sale.paid.to_string(),
             currency: sale.paid.currency().code().to_owned(),
-            energy: kwh(sale.energy_wh),
+            bought: arithmetic::amount(sale.bought, sale.commodity),
             state: self::sale(&sale.state),
         }
     }

@@ -4,7 +4,7 @@
 //! dispatched before the first byte leaves, then what the device answered together with the post or
 //! void. `domain::Sale` alone says which state may follow; `store` is the only writer of them.
 //!
-//! Not here: refund, reversal, tariffs with steps.
+//! Not here: refund, reversal, what anything costs (tariff).
 
 mod delivery;
 mod quote;
@@ -22,7 +22,8 @@ use crate::meter;
 use crate::page::Page;
 use crate::{Service, to_the_end};
 use polymeter_domain::sale::Decision;
-use polymeter_domain::{CustomerId, FlatPrice, MeterId, Money, Sale, SaleId, TransferId};
+use polymeter_domain::tariff::{Commodity, Date};
+use polymeter_domain::{CustomerId, MeterId, Money, Sale, SaleId, TariffVersionId, TransferId};
 use polymeter_ledger::{Entry, TransferKind};
 use polymeter_runtime::Meaning;
 use std::time::Duration;
@@ -42,8 +43,12 @@ pub struct SaleView {
     pub customer_id: CustomerId,
     pub operator: Actor,
     pub paid: Money,
-    pub price: FlatPrice,
-    pub energy_wh: u64,
+    /// The version of a plan that it was priced by, on this day of the site.
+    pub tariff_version_id: TariffVersionId,
+    pub priced_on: Date,
+    pub commodity: Commodity,
+    /// What it buys, with ratios and losses: Wh or litres.
+    pub bought: u64,
     pub state: Sale,
     /// What the present driver of the meter says of the device's own code in a refusal.
     pub meaning: Option<Meaning>,
@@ -209,8 +214,10 @@ impl Service {
             customer_id: sale.customer_id,
             operator: sale.operator,
             paid: sale.paid,
-            price: sale.price,
-            energy_wh: sale.energy_wh,
+            tariff_version_id: sale.tariff_version,
+            priced_on: sale.priced_on,
+            commodity: sale.commodity,
+            bought: sale.bought,
             state: sale.state,
             created_at: sale.created_at,
             settled_at: sale.settled_at,

@@ -13,7 +13,9 @@ use crate::booking::{CASH, meter_credit_account};
 use crate::error::{Result, ServiceError, invalid};
 use crate::limits::MAX_SALE_MINOR;
 use crate::meter::{self, AccountState, MeterRecord};
+use crate::tariff::{self, Buyer, Priced};
 use polymeter_domain::sale::OutOfOrder;
+use polymeter_domain::tariff::Commodity;
 use polymeter_domain::{Credit, CustomerId, Money, Quantity, Sale, SaleId, TransferId};
 use polymeter_ledger::{NewTransfer, Transaction};
 
@@ -21,7 +23,7 @@ use polymeter_ledger::{NewTransfer, Transaction};
 #[derive(Debug)]
 struct Quote {
     customer_id: CustomerId,
-    energy_wh: u64,
+    priced: Priced,
     credit: Credit,
 }
 
@@ -45,7 +47,7 @@ pub(super) async fn reserve(
                     return Ok(None);
                 }
                 let meter = meter::record(&mut *tx.connection(), request.meter_id).await?;
-                let quote = quote(&inside, &meter, request.paid)?;
+                let quote = quote(&inside, tx, &meter, request.paid).await?;
                 if let Some(sale_id) =
                     store::unsettled_of_meter(tx.connection(), meter.meter_id).await?
                 {
@@ -60,27 +62,31 @@ pub(super) async fn reserve(
 }
 
 /// What of `paid` can be sold to this meter, or why nothing can.
-fn quote(service: &Service, meter: &MeterRecord, paid: Money) -> Result<Quote> {
+async fn quote(
+    service: &Service,
+    tx: &mut Transaction,
+    meter: &MeterRecord,
+    paid: Money,
+) -> Result<Quote> {
     check_amount(paid, service)?;
     let driver = service.driver(&meter.vendor)?;
     service.line(&meter.line)?;
     let (AccountState::Open, Some(customer_id)) = (meter.account, meter.customer_id) else {
         return Err(ServiceError::NotOpened { serial_number: meter.serial_number.clone() });
     };
-    let bad = |why: &str| ServiceError::BadAmount { paid, why: why.to_owned() };
-    let energy_wh = meter.price.energy_wh(paid).ok_or_else(|| bad("beyond this meter's price"))?;
     let Some(quantity) = driver.description().purse else {
         return Err(invalid("meter_id", "this meter's driver has no purse to sell into"));
     };
-    let amount = match quantity {
-        Quantity::Money => u64::try_from(paid.minor()).map_err(|_| bad("below zero"))?,
-        Quantity::Energy if energy_wh == 0 => return Err(bad("it buys less than 1 Wh")),
-        Quantity::Energy => energy_wh,
-        Quantity::Volume => {
-            return Err(invalid("meter_id", "this meter holds litres, and its price is per kWh"));
-        }
+    let buyer = Buyer { meter, customer: Some(customer_id), purse: quantity };
+    let priced = tariff::price(&mut tx.connection(), buyer, service.today()?, paid).await?;
+    let bad = |why: &str| ServiceError::BadAmount { paid, why: why.to_owned() };
+    let amount = match (quantity, priced.bought.metered) {
+        (Quantity::Money, _) => u64::try_from(paid.minor()).map_err(|_| bad("below zero"))?,
+        (Quantity::Energy, 0) => return Err(bad("it buys less than 1 Wh")),
+        (Quantity::Volume, 0) => return Err(bad("it buys less than 1 litre")),
+        (Quantity::Energy | Quantity::Volume, metered) => metered,
     };
-    Ok(Quote { customer_id, energy_wh, credit: Credit { quantity, amount } })
+    Ok(Quote { customer_id, priced, credit: Credit { quantity, amount } })
 }
 
 fn check_amount(paid: Money, service: &Service) -> Result<()> {
@@ -107,6 +113,7 @@ async fn insert(
     actor: Actor,
 ) -> Result<()> {
     let at = service.clock().at();
+    let priced = quote.priced;
     let pending = TransferId::new(service.clock().id());
     let state = Sale::Quoted.reserve().map_err(|OutOfOrder { sale, event }| {
         ServiceError::OutOfOrder { sale_id: id, state: sale.name(), event }
@@ -117,8 +124,11 @@ async fn insert(
         customer_id: quote.customer_id,
         operator: actor,
         paid: request.paid,
-        price: meter.price,
-        energy_wh: quote.energy_wh,
+        tariff_version: priced.in_force.version.version_id,
+        priced_on: priced.on,
+        commodity: priced.bought.tariff.commodity(),
+        bought: priced.bought.billed,
+        explanation: tariff::kept(&priced.bought),
         credit: quote.credit,
         pending,
         state,
@@ -126,12 +136,8 @@ async fn insert(
         settled_at: None,
     };
     store::insert(tx.connection(), &sale).await?;
-    let (paid, price) = (request.paid, meter.price.per_kwh());
-    let arithmetic = format!(
-        "{paid} {code} / {price} {code} per kWh = {} Wh, rounded down",
-        quote.energy_wh,
-        code = paid.currency().code()
-    );
+    let paid = request.paid;
+    let arithmetic = in_words(&priced);
     store::note(tx.connection(), id, at, Sale::Quoted.name(), &arithmetic).await?;
     store::note(tx.connection(), id, at, sale.state.name(), "money is held").await?;
 
@@ -152,4 +158,20 @@ async fn insert(
     let detail = format!("{paid} {} at meter/{}", paid.currency().code(), meter.meter_id);
     let act = Act { at, actor: &sale.operator, act: "sale-made", object, detail: &detail };
     audit::record(tx.connection(), act).await
+}
+
+/// The shortest true sentence; `explain` has the whole.
+fn in_words(priced: &Priced) -> String {
+    let (bought, version) = (&priced.bought, &priced.in_force.version);
+    let (paid, currency) = (bought.paid, bought.paid.currency());
+    let code = currency.code();
+    let amount = amount(bought.billed, bought.tariff.commodity());
+    let least = if bought.is_least { "at least " } else { "" };
+    let plan = &priced.in_force.plan_name;
+    format!("{paid} {code} by {plan}, version {}: {least}{amount}, rounded down", version.number)
+}
+
+/// "96.153 kWh", "10.637 m³": to the Wh and to the litre.
+fn amount(amount: u64, commodity: Commodity) -> String {
+    format!("{}.{:03} {}", amount / 1000, amount % 1000, commodity.unit())
 }

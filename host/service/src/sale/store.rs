@@ -8,10 +8,12 @@ use crate::clock::UnixMs;
 use crate::error::{Result, ServiceError, bad_column};
 use crate::page::Bound;
 use crate::stored;
+use crate::tariff::{commodity, commodity_name};
 use polymeter_domain::sale::OutOfOrder;
+use polymeter_domain::tariff::{Commodity, Date};
 use polymeter_domain::{
-    Credit, CustomerId, FlatPrice, MeterId, Money, Purchase, PurchaseCount, Receipt, Refusal, Sale,
-    SaleId, TransferId,
+    Credit, CustomerId, MeterId, Money, Purchase, PurchaseCount, Receipt, Refusal, Sale, SaleId,
+    TariffVersionId, TransferId,
 };
 use polymeter_ledger::{Connection, Transaction};
 use sqlx::AnyExecutor;
@@ -24,8 +26,13 @@ pub(super) struct StoredSale {
     pub customer_id: CustomerId,
     pub operator: Actor,
     pub paid: Money,
-    pub price: FlatPrice,
-    pub energy_wh: u64,
+    pub tariff_version: TariffVersionId,
+    pub priced_on: Date,
+    pub commodity: Commodity,
+    /// Wh or litres, with ratios and losses.
+    pub bought: u64,
+    /// The whole arithmetic, as `tariff::kept` writes it.
+    pub explanation: String,
     /// What the device is asked to take.
     pub credit: Credit,
     pub pending: TransferId,
@@ -53,8 +60,11 @@ struct Row {
     operator_id: Option<String>,
     paid_minor: i64,
     currency: String,
-    price_minor_per_kwh: i64,
-    energy_wh: i64,
+    tariff_version_id: String,
+    priced_on: String,
+    commodity: String,
+    bought: i64,
+    explanation: String,
     quantity: String,
     amount: i64,
     pending_transfer_id: String,
@@ -127,7 +137,6 @@ impl TryFrom<Row> for StoredSale {
     type Error = ServiceError;
     fn try_from(row: Row) -> Result<StoredSale> {
         let currency = stored::currency(&row.currency)?;
-        let price = Money::new(row.price_minor_per_kwh, currency);
         Ok(StoredSale {
             sale_id: row.sale_id.parse().map_err(|_| bad_column("sale_id", &row.sale_id))?,
             meter_id: row.meter_id.parse().map_err(|_| bad_column("meter_id", &row.meter_id))?,
@@ -137,10 +146,18 @@ impl TryFrom<Row> for StoredSale {
                 .map_err(|_| bad_column("customer_id", &row.customer_id))?,
             operator: Actor::from_stored(row.operator_id.as_deref())?,
             paid: Money::new(row.paid_minor, currency),
-            price: FlatPrice::new(price)
-                .map_err(|_| bad_column("price_minor_per_kwh", price.to_string()))?,
-            energy_wh: whole("energy_wh", row.energy_wh)?,
+            tariff_version: row
+                .tariff_version_id
+                .parse()
+                .map_err(|_| bad_column("tariff_version_id", &row.tariff_version_id))?,
+            priced_on: row
+                .priced_on
+                .parse()
+                .map_err(|_| bad_column("priced_on", &row.priced_on))?,
+            commodity: commodity(&row.commodity)?,
+            bought: whole("bought", row.bought)?,
             credit: row.credit()?,
+            explanation: row.explanation.clone(),
             pending: row
                 .pending_transfer_id
                 .parse()
@@ -217,9 +234,9 @@ pub(super) async fn insert(connection: &mut Connection, sale: &StoredSale) -> Re
     };
     sqlx::query(
         "insert into sale (sale_id, meter_id, customer_id, operator_id, paid_minor, currency,
-                           price_minor_per_kwh, energy_wh, quantity, amount, pending_transfer_id,
-                           state, created_at_ms)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
+                           tariff_version_id, priced_on, commodity, bought, explanation,
+                           quantity, amount, pending_transfer_id, state, created_at_ms)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
     )
     .bind(sale.sale_id.to_string())
     .bind(sale.meter_id.to_string())
@@ -227,8 +244,11 @@ pub(super) async fn insert(connection: &mut Connection, sale: &StoredSale) -> Re
     .bind(sale.operator.stored())
     .bind(sale.paid.minor())
     .bind(sale.paid.currency().code())
-    .bind(sale.price.per_kwh().minor())
-    .bind(whole("energy_wh", sale.energy_wh)?)
+    .bind(sale.tariff_version.to_string())
+    .bind(sale.priced_on.to_string())
+    .bind(commodity_name(sale.commodity))
+    .bind(whole("bought", sale.bought)?)
+    .bind(&sale.explanation)
     .bind(stored::quantity_name(sale.credit.quantity))
     .bind(whole("amount", sale.credit.amount)?)
     .bind(sale.pending.to_string())

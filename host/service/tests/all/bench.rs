@@ -1,9 +1,12 @@
 //! A service on a database of its own, with a clock that is set by hand.
 
 use databases::Fresh;
+use polymeter_domain::tariff::Terms;
 use polymeter_domain::{Currency, CustomerNumber, LocalTime};
 use polymeter_ledger::{Database, LedgerError, Place, Server};
-use polymeter_service::{Actor, Clock, Customer, NewCustomer, Parts, Service, UnixMs};
+use polymeter_service::{
+    Actor, Assignment, Clock, Customer, NewCustomer, NewPlan, Parts, Service, TariffPlan, UnixMs,
+};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use tempfile::TempDir;
@@ -119,4 +122,20 @@ pub fn new_customer(number: &str, name: &str) -> NewCustomer {
 pub async fn customer(service: &Service, number: &str) -> Customer {
     let new = new_customer(number, "Somebody");
     service.add_customer(new, &Actor::System).await.expect("a new customer")
+}
+
+/// A new plan with this definition from the first of the year.
+pub async fn plan(service: &Service, name: &str, definition: &str) -> TariffPlan {
+    let from = "2026-01-01".parse().expect("a day");
+    let new = NewPlan { name: name.to_owned(), from, definition: definition.to_owned() };
+    service.add_plan(new, &Actor::System).await.expect("a new plan")
+}
+
+pub fn by(plan: &TariffPlan) -> Assignment {
+    Assignment { plan_id: plan.plan_id, from: None, terms: Terms::default() }
+}
+
+/// 0.52 for a kWh.
+pub async fn flat(service: &Service) -> Assignment {
+    by(&plan(service, "Flat", "unit kWh\nprice 0.52\n").await)
 }

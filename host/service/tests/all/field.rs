@@ -1,14 +1,16 @@
 //! The office with the real DL/T 645 driver, one line and simulated meters on it.
 
-use crate::bench::{Keeper, TestClock, customer, database};
+use crate::bench::{Keeper, TestClock, customer, database, flat};
 use meter_sim::{
     BusKind, BusPlan, Dlt645Plan, Endpoint as SimulatedEnd, Fault, FaultKind, Meters, On, Plan,
     Simulator, State,
 };
-use polymeter_domain::{Currency, FlatPrice, MeterAddress, MeterId, Money, SaleId, VendorCode};
+use polymeter_domain::{Currency, MeterAddress, MeterId, Money, SaleId, VendorCode};
 use polymeter_ledger::Database;
 use polymeter_runtime::{Capability, Driver, DriverConfig, Limits, Options, Runtime, Vault};
-use polymeter_service::{Actor, Edition, Fitting, NewMeter, Parts, SaleRequest, SaleView, Service};
+use polymeter_service::{
+    Actor, Assignment, Edition, Fitting, NewMeter, Parts, SaleRequest, SaleView, Service,
+};
 use polymeter_transport::{Endpoint, Line, LineSettings};
 use polymeter_vault::{Kind, Secret};
 use std::collections::BTreeSet;
@@ -110,23 +112,24 @@ pub async fn unopened_field() -> Field {
     let clock = TestClock::new();
     let (database, keeper) = database().await;
     let service = start(&database, &simulator, &clock).await;
+    let tariff = flat(&service).await;
     let mut meters = Vec::new();
     for address in METERS {
-        let new = new_meter(address);
+        let new = new_meter(address, tariff);
         let meter = service.add_meter(new, &Actor::System).await.expect("a new meter");
         meters.push(meter.meter_id);
     }
     Field { service, simulator, meters, database, clock, _keeper: keeper }
 }
 
-pub fn new_meter(address: &str) -> NewMeter {
+pub fn new_meter(address: &str, tariff: Assignment) -> NewMeter {
     NewMeter {
         serial_number: address.to_owned(),
         vendor: VendorCode::new("DLT645").expect("a code"),
         line: "line-1".to_owned(),
         address: MeterAddress::new(address).expect("an address"),
         parameters: Vec::new(),
-        price: FlatPrice::new(Money::new(52, Currency::CNY)).expect("above zero"),
+        tariff,
     }
 }
 

@@ -7,4 +7,5 @@ mod field;
 mod login;
 mod register;
 mod sales;
+mod tariffs;
 mod trail;

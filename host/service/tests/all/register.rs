@@ -1,9 +1,7 @@
 //! Customers and meters: what is refused, found and paged.
 
-use crate::bench::{customer, new_customer, office};
-use polymeter_domain::{
-    Currency, CustomerId, FlatPrice, MeterAddress, MeterId, Money, SaleId, VendorCode,
-};
+use crate::bench::{customer, flat, new_customer, office};
+use polymeter_domain::{Currency, CustomerId, MeterAddress, MeterId, Money, SaleId, VendorCode};
 use polymeter_service::{Actor, NewMeter, Page, SaleRequest, ServiceError};
 use std::time::Duration;
 use uuid::Uuid;
@@ -100,7 +98,7 @@ async fn a_meter_that_could_not_be_reached_is_not_taken() {
         line: "line-1".to_owned(),
         address: MeterAddress::new("1").expect("an address"),
         parameters: Vec::new(),
-        price: FlatPrice::new(Money::new(52, Currency::CNY)).expect("above zero"),
+        tariff: flat(&office.service).await,
     };
     let error = office.service.add_meter(new, &Actor::System).await.expect_err("no driver");
     assert_eq!(error.to_string(), "vendor ACREL has no enabled driver");

@@ -23,7 +23,7 @@ async fn a_sale_is_confirmed_and_posted_once_for_one_id() {
     }
     let sale = field.wait(id).await;
     assert_eq!(states(&sale), ["quoted", "reserved", "dispatched", "confirmed"]);
-    assert_eq!((sale.energy_wh, sale.settled_at.is_some()), (96_153, true));
+    assert_eq!((sale.bought, sale.settled_at.is_some()), (96_153, true));
     let kinds: Vec<_> = sale.entries.iter().map(|entry| entry.kind).collect();
     assert_eq!(kinds, ["pending", "post"]);
     let truth = field.truth(0);

@@ -125,9 +125,13 @@ impl Ground {
     }
 
     async fn add_meter(&self, number: usize, address: &str, sells: bool) -> Result<String> {
+        let plan = json!({
+            "name": format!("H-{number}-{sells}"), "definition": "unit kWh\nprice 0.52\n",
+        });
+        let plan = self.api.post("/api/v1/tariffs", plan).await?;
         let new = json!({
             "serial_number": format!("H-{number}-{sells}"), "vendor": vendor(number), "line": LINE,
-            "address": address, "price_per_kwh": "0.52",
+            "address": address, "tariff": { "tariff_plan_id": plan["tariff_plan_id"] },
         });
         let meter = self.api.post("/api/v1/meters", new).await?;
         let meter_id = meter["meter_id"].as_str().context("no meter_id")?.to_owned();
