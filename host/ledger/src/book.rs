@@ -1,19 +1,20 @@
-//! Writing the books: accounts, and the three kinds of transfer. Every function is safe to repeat.
+//! Writing the books: accounts, and the kinds of transfer. Every function is safe to repeat.
 //!
 //! Invariant: what is asked again with the same content is `Ok` and writes nothing; the time is not
-//! content, since a repeat is later by nature, and the first booking's time stands.
-//! Not here: reading (balance), the rules of the tables themselves (host/migrations).
+//! content, since a repeat is later by nature, and the first booking's time stands. The rows of one
+//! link are all written or none.
+//! Not here: reading (balance), rows as they are stored (table), the rules of the tables themselves
+//! (host/migrations).
 
-use crate::chain::{GENESIS, Row, TransferKind};
+use crate::chain::{Form, Row, TransferKind};
 use crate::connection::Connection;
 use crate::error::LedgerError;
 use crate::limits;
+use crate::table::{Neighbours, append, link_of};
 use crate::writer::Transaction;
 use polymeter_domain::{AccountId, Currency, Money, TransferId};
 use sha2::{Digest, Sha256};
-use sqlx::Row as _;
-use sqlx::any::AnyRow;
-use std::str::FromStr;
+use std::slice;
 use uuid::Uuid;
 
 /// One debit, one credit, one positive amount: an unbalanced ledger cannot be written.
@@ -27,6 +28,41 @@ pub struct NewTransfer {
     pub reference: Uuid,
     /// Milliseconds since 1970 UTC.
     pub at_ms: i64,
+}
+
+/// Takes back the whole of one posted transfer: the same amount between the same accounts, reversed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewContra {
+    pub transfer_id: TransferId,
+    /// The `post` or `book` row, or the reservation that was posted.
+    pub of: TransferId,
+    /// What it is for: a reversal's id.
+    pub reference: Uuid,
+    /// Milliseconds since 1970 UTC.
+    pub at_ms: i64,
+}
+
+/// What moves at once, as one row of a link.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Posting {
+    Book(NewTransfer),
+    Contra(NewContra),
+}
+
+impl Posting {
+    fn transfer_id(&self) -> TransferId {
+        match self {
+            Posting::Book(new) => new.transfer_id,
+            Posting::Contra(new) => new.transfer_id,
+        }
+    }
+
+    fn reference(&self) -> Uuid {
+        match self {
+            Posting::Book(new) => new.reference,
+            Posting::Contra(new) => new.reference,
+        }
+    }
 }
 
 /// The account of this name ("cash", `meter-credit/<meter id>`), made where missing.
@@ -69,37 +105,45 @@ pub async fn account(
 
 /// Reserves: counts as pending on both accounts until posted or voided. Safe to repeat.
 pub async fn pending(tx: &mut Transaction, new: &NewTransfer) -> Result<(), LedgerError> {
-    let NewTransfer { transfer_id, debit, credit, amount, reference, at_ms } = new.clone();
-    if amount.minor() <= 0 {
-        return Err(LedgerError::BadAmount { transfer_id, amount_minor: amount.minor() });
-    }
-    if debit == credit {
-        return Err(LedgerError::SameAccount(transfer_id));
-    }
-    let connection = tx.connection();
-    let near = Neighbours::of(connection, transfer_id, None).await?;
-    let row = Row {
-        sequence: near.next_sequence(),
-        transfer_id,
-        kind: TransferKind::Pending,
-        debit,
-        credit,
-        amount,
-        pending: None,
-        reference,
-        at_ms,
-    };
-    if let Some(kept) = near.with_id(transfer_id) {
-        return repeated(kept, row);
-    }
-    if insert(connection, &row, near.head()).await? {
-        return Ok(());
-    }
-    check_currency(connection, debit, amount.currency()).await?;
-    check_currency(connection, credit, amount.currency()).await
+    pending_linked(tx, slice::from_ref(new)).await
 }
 
-/// Posts the whole of a pending transfer, as a new row. Safe to repeat with the same `transfer_id`.
+/// Reserves several, as one link: they are posted or voided together. Safe to repeat as a whole.
+pub async fn pending_linked(tx: &mut Transaction, all: &[NewTransfer]) -> Result<(), LedgerError> {
+    check_link(all.iter().map(|new| new.reference))?;
+    let followers = all.iter().skip(1).map(|new| Some(new.transfer_id)).chain([None]);
+    for (new, next) in all.iter().zip(followers) {
+        transfer(tx.connection(), TransferKind::Pending, new, next).await?;
+    }
+    Ok(())
+}
+
+/// Moves at once, without a reservation. Safe to repeat.
+pub async fn book(tx: &mut Transaction, new: &NewTransfer) -> Result<(), LedgerError> {
+    check_link([new.reference].into_iter())?;
+    transfer(tx.connection(), TransferKind::Book, new, None).await
+}
+
+/// Takes back a posted transfer, which can be done once. Safe to repeat with the same `transfer_id`.
+pub async fn contra(tx: &mut Transaction, new: &NewContra) -> Result<(), LedgerError> {
+    take_back(tx.connection(), new, None).await
+}
+
+/// Moves several amounts at once, as one link: all of them or none. Safe to repeat as a whole.
+pub async fn book_linked(tx: &mut Transaction, all: &[Posting]) -> Result<(), LedgerError> {
+    check_link(all.iter().map(Posting::reference))?;
+    let followers = all.iter().skip(1).map(|new| Some(new.transfer_id())).chain([None]);
+    for (posting, next) in all.iter().zip(followers) {
+        match posting {
+            Posting::Book(new) => transfer(tx.connection(), TransferKind::Book, new, next).await?,
+            Posting::Contra(new) => take_back(tx.connection(), new, next).await?,
+        }
+    }
+    Ok(())
+}
+
+/// Posts the whole of a pending transfer, as a new row; of the first of a link, the whole link. Safe to
+/// repeat with the same `transfer_id`.
 pub async fn post(
     tx: &mut Transaction,
     transfer_id: TransferId,
@@ -109,7 +153,8 @@ pub async fn post(
     resolve(tx.connection(), TransferKind::Post, transfer_id, pending, at_ms).await
 }
 
-/// Voids a pending transfer, as a new row. Safe to repeat with the same `transfer_id`.
+/// Voids a pending transfer, as a new row; of the first of a link, the whole link. Safe to repeat with
+/// the same `transfer_id`.
 pub async fn void(
     tx: &mut Transaction,
     transfer_id: TransferId,
@@ -117,6 +162,87 @@ pub async fn void(
     at_ms: i64,
 ) -> Result<(), LedgerError> {
     resolve(tx.connection(), TransferKind::Void, transfer_id, pending, at_ms).await
+}
+
+fn check_link(references: impl ExactSizeIterator<Item = Uuid>) -> Result<(), LedgerError> {
+    let rows = references.len();
+    let is_bounded = i64::try_from(rows).is_ok_and(|rows| rows <= limits::LINK_ROWS_MAX);
+    if rows == 0 || !is_bounded {
+        return Err(LedgerError::BadLink("it has 1 to 1000 transfers"));
+    }
+    let mut references = references;
+    let first = references.next();
+    if references.any(|reference| Some(reference) != first) {
+        return Err(LedgerError::BadLink("its transfers have one reference"));
+    }
+    Ok(())
+}
+
+async fn transfer(
+    connection: &mut Connection,
+    kind: TransferKind,
+    new: &NewTransfer,
+    next: Option<TransferId>,
+) -> Result<(), LedgerError> {
+    let NewTransfer { transfer_id, debit, credit, amount, reference, at_ms } = new.clone();
+    if amount.minor() <= 0 {
+        return Err(LedgerError::BadAmount { transfer_id, amount_minor: amount.minor() });
+    }
+    if debit == credit {
+        return Err(LedgerError::SameAccount(transfer_id));
+    }
+    let near = Neighbours::of(connection, transfer_id, None).await?;
+    let row = Row {
+        form: Form::Second,
+        sequence: near.next_sequence(),
+        transfer_id,
+        kind,
+        debit,
+        credit,
+        amount,
+        pending: None,
+        reference,
+        at_ms,
+        contra: None,
+        next,
+    };
+    append(connection, &near, row).await
+}
+
+async fn take_back(
+    connection: &mut Connection,
+    new: &NewContra,
+    next: Option<TransferId>,
+) -> Result<(), LedgerError> {
+    let NewContra { transfer_id, of, reference, at_ms } = *new;
+    let mut near = Neighbours::of(connection, transfer_id, Some(of)).await?;
+    let moves = |row: &&Row| matches!(row.kind, TransferKind::Post | TransferKind::Book);
+    // A reservation stands for the row that posted it.
+    let posted = near.resolving(of).or_else(|| near.with_id(of)).filter(moves).cloned();
+    let Some(posted) = posted else { return Err(LedgerError::NotPosted(of)) };
+    if posted.transfer_id != of {
+        near = Neighbours::of(connection, transfer_id, Some(posted.transfer_id)).await?;
+    }
+    if let Some(by) = near.taking_back(posted.transfer_id)
+        && near.with_id(transfer_id).is_none()
+    {
+        return Err(LedgerError::AlreadyTakenBack { of, by: by.transfer_id });
+    }
+    let row = Row {
+        form: Form::Second,
+        sequence: near.next_sequence(),
+        transfer_id,
+        kind: TransferKind::Contra,
+        debit: posted.credit,
+        credit: posted.debit,
+        amount: posted.amount,
+        pending: None,
+        reference,
+        at_ms,
+        contra: Some(posted.transfer_id),
+        next,
+    };
+    append(connection, &near, row).await
 }
 
 async fn resolve(
@@ -131,176 +257,58 @@ async fn resolve(
     let Some(reserved) = reserved.cloned() else {
         return Err(LedgerError::NoPending(pending));
     };
-    let row = Row {
-        sequence: near.next_sequence(),
-        transfer_id,
-        kind,
-        pending: Some(pending),
-        at_ms,
-        ..reserved
-    };
-    if let Some(kept) = near.with_id(transfer_id) {
-        return repeated(kept, row);
+    if near.is_led_to(pending) {
+        return Err(LedgerError::PartOfLink(pending));
     }
-    if let Some(by) = near.resolving(pending) {
+    if let Some(by) = near.resolving(pending)
+        && near.with_id(transfer_id).is_none()
+    {
         return Err(LedgerError::AlreadyResolved(pending, by.kind.participle()));
     }
-    if insert(connection, &row, near.head()).await? {
-        return Ok(());
+    let mut near = Some(near);
+    let mut ending = transfer_id;
+    for (place, reserved) in (1..).zip(link_of(connection, reserved).await?) {
+        let near = match near.take() {
+            Some(near) => near,
+            None => Neighbours::of(connection, ending, Some(reserved.transfer_id)).await?,
+        };
+        let next = reserved.next.map(|_| linked_id(transfer_id, place));
+        let row = Row {
+            form: Form::Second,
+            sequence: near.next_sequence(),
+            transfer_id: ending,
+            kind,
+            pending: Some(reserved.transfer_id),
+            at_ms,
+            next,
+            ..reserved
+        };
+        append(connection, &near, row).await?;
+        ending = next.unwrap_or(ending);
     }
-    let why = "an account of its pending row is gone or kept in another currency".to_owned();
-    Err(LedgerError::Broken { row: format!("transfer {pending}"), why })
+    Ok(())
 }
 
 /// What a name and a currency are booked under: UUIDv8 (RFC 9562, 5.8) of the first 16 bytes of
 /// SHA-256 over "polymeter-account-1", the name and the currency, a line feed after each. Derived,
 /// so that the id that the transfers' hashes cover also vouches for the name.
 pub(crate) fn account_id(name: &str, currency: &str) -> AccountId {
-    let digest = Sha256::digest(format!("polymeter-account-1\n{name}\n{currency}\n"));
+    AccountId::new(derived(&format!("polymeter-account-1\n{name}\n{currency}\n")))
+}
+
+/// The id of the post or void of a link's next place: the caller names the first alone.
+fn linked_id(first: TransferId, place: u32) -> TransferId {
+    TransferId::new(derived(&format!("polymeter-link-1\n{first}\n{place}\n")))
+}
+
+fn derived(text: &str) -> Uuid {
+    let digest = Sha256::digest(text);
     let mut bytes = [0; 16];
     bytes.iter_mut().zip(digest).for_each(|(byte, hashed)| *byte = hashed);
-    AccountId::new(uuid::Builder::from_custom_bytes(bytes).into_uuid())
+    uuid::Builder::from_custom_bytes(bytes).into_uuid()
 }
 
 pub(crate) fn is_account_name(name: &str) -> bool {
     let chars = name.chars().count();
     (1..=limits::ACCOUNT_NAME_CHARS_MAX).contains(&chars) && !name.chars().any(char::is_control)
-}
-
-/// One row as it is stored; an error where a value is not what its column promises.
-pub(crate) fn row_from(stored: &AnyRow) -> Result<Row, sqlx::Error> {
-    let kind: &str = stored.try_get("kind")?;
-    let kind = TransferKind::from_name(kind).ok_or_else(|| unreadable(kind))?;
-    let currency = stored.try_get("currency")?;
-    let currency = Currency::from_code(currency).ok_or_else(|| unreadable(currency))?;
-    let pending: Option<&str> = stored.try_get("pending_id")?;
-    Ok(Row {
-        sequence: stored.try_get("sequence")?,
-        transfer_id: TransferId::new(canonical_uuid(stored.try_get("transfer_id")?)?),
-        kind,
-        debit: AccountId::new(canonical_uuid(stored.try_get("debit_account_id")?)?),
-        credit: AccountId::new(canonical_uuid(stored.try_get("credit_account_id")?)?),
-        amount: Money::new(stored.try_get("amount_minor")?, currency),
-        pending: pending.map(canonical_uuid).transpose()?.map(TransferId::new),
-        reference: canonical_uuid(stored.try_get("reference")?)?,
-        at_ms: stored.try_get("at_ms")?,
-    })
-}
-
-/// Only the one spelling that is written here, or two spellings would be two keys to the database.
-pub(crate) fn canonical_uuid(text: &str) -> Result<Uuid, sqlx::Error> {
-    let id = Uuid::from_str(text).map_err(|_| unreadable(text))?;
-    if id.to_string() == text { Ok(id) } else { Err(unreadable(text)) }
-}
-
-fn unreadable(text: &str) -> sqlx::Error {
-    sqlx::Error::Decode(format!("`{}` is not what this column holds", text.escape_debug()).into())
-}
-
-fn repeated(kept: &Row, wanted: Row) -> Result<(), LedgerError> {
-    let wanted = Row { sequence: kept.sequence, at_ms: kept.at_ms, ..wanted };
-    if *kept == wanted { Ok(()) } else { Err(LedgerError::TransferDiffers(kept.transfer_id)) }
-}
-
-/// What a new row is judged by, in one question: the row of its id, its pending row, what ended
-/// that one, and the last row. The last is read anew each time, so it is right after a rollback
-/// too.
-struct Neighbours {
-    /// By sequence; at most four.
-    rows: Vec<(Row, String)>,
-}
-
-impl Neighbours {
-    async fn of(
-        connection: &mut Connection,
-        transfer_id: TransferId,
-        pending: Option<TransferId>,
-    ) -> Result<Neighbours, LedgerError> {
-        let doing = "looking for a transfer and its neighbours";
-        let rows = sqlx::query(
-            "select * from transfer
-             where transfer_id = $1 or transfer_id = $2 or pending_id = $2
-                or sequence = (select max(sequence) from transfer)
-             order by sequence",
-        )
-        .bind(transfer_id.to_string())
-        .bind(pending.map(|id| id.to_string()))
-        .fetch_all(connection)
-        .await
-        .map_err(LedgerError::storage(doing))?
-        .iter()
-        .map(|stored| Ok((row_from(stored)?, stored.try_get("chain_hash")?)))
-        .collect::<Result<_, sqlx::Error>>()
-        .map_err(LedgerError::storage(doing))?;
-        Ok(Neighbours { rows })
-    }
-
-    fn with_id(&self, transfer_id: TransferId) -> Option<&Row> {
-        self.rows.iter().map(|(row, _)| row).find(|row| row.transfer_id == transfer_id)
-    }
-
-    fn resolving(&self, pending: TransferId) -> Option<&Row> {
-        self.rows.iter().map(|(row, _)| row).find(|row| row.pending == Some(pending))
-    }
-
-    fn next_sequence(&self) -> i64 {
-        self.rows.last().map_or(1, |(row, _)| row.sequence.saturating_add(1))
-    }
-
-    fn head(&self) -> &str {
-        self.rows.last().map_or(GENESIS, |(_, chain_hash)| chain_hash)
-    }
-}
-
-async fn check_currency(
-    connection: &mut Connection,
-    account_id: AccountId,
-    asked: Currency,
-) -> Result<(), LedgerError> {
-    let kept: Option<String> =
-        sqlx::query_scalar("select currency from account where account_id = $1")
-            .bind(account_id.to_string())
-            .fetch_optional(connection)
-            .await
-            .map_err(LedgerError::storage("looking for an account"))?;
-    match kept {
-        Some(kept) if kept == asked.code() => Ok(()),
-        Some(kept) => {
-            let asked = asked.code().to_owned();
-            Err(LedgerError::CurrencyDiffers { account_id, kept, asked })
-        }
-        None => Err(LedgerError::NoAccount(account_id)),
-    }
-}
-
-/// `false`, and nothing written, where an account is missing or kept in another currency: asked for
-/// in the statement itself, because a job cannot go on after a statement that failed.
-async fn insert(
-    connection: &mut Connection,
-    row: &Row,
-    previous: &str,
-) -> Result<bool, LedgerError> {
-    let inserted = sqlx::query(
-        "insert into transfer (sequence, transfer_id, kind, debit_account_id, credit_account_id, \
-         amount_minor, currency, pending_id, reference, at_ms, chain_hash) \
-         select $1, $2, $3, debit.account_id, credit.account_id, $6, $7, $8, $9, $10, $11 \
-         from account as debit, account as credit \
-         where debit.account_id = $4 and debit.currency = $7 \
-           and credit.account_id = $5 and credit.currency = $7",
-    )
-    .bind(row.sequence)
-    .bind(row.transfer_id.to_string())
-    .bind(row.kind.name())
-    .bind(row.debit.to_string())
-    .bind(row.credit.to_string())
-    .bind(row.amount.minor())
-    .bind(row.amount.currency().code())
-    .bind(row.pending.map(|id| id.to_string()))
-    .bind(row.reference.to_string())
-    .bind(row.at_ms)
-    .bind(row.chain_hash(previous))
-    .execute(connection)
-    .await
-    .map_err(LedgerError::storage("booking a transfer"))?;
-    Ok(inserted.rows_affected() == 1)
 }

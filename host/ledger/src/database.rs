@@ -3,7 +3,7 @@
 //! Invariant: one process per database, and in it one connection that writes. Not here: what the
 //! writer does with a group (writer), which engine it is (engine), the tables (host/migrations).
 
-use crate::balance::{self, Balance, Entry};
+use crate::balance::{self, Balance, Balances, Entry, Moment};
 use crate::connection::Reader;
 use crate::engine::{self, Engine, Place};
 use crate::error::LedgerError;
@@ -62,6 +62,24 @@ impl Database {
     /// Every account, by name, with its sums as of one moment.
     pub async fn trial_balance(&self) -> Result<Vec<Balance>, LedgerError> {
         balance::trial_balance(&self.reader).await
+    }
+
+    /// The accounts as they stood at a moment.
+    pub async fn balances(&self, moment: Moment) -> Result<Balances, LedgerError> {
+        let last = balance::last_of(&self.reader, moment).await?;
+        balance::balances_by(&self.reader, last, moment).await
+    }
+
+    /// As [`Database::balances`], of a database that another process may be writing to.
+    pub async fn balances_at(place: &Place, moment: Moment) -> Result<Balances, LedgerError> {
+        let mut snapshot = engine::look(place).await?;
+        let balances = async {
+            let last = balance::last_of(&mut snapshot, moment).await?;
+            balance::balances_by(&mut snapshot, last, moment).await
+        };
+        let balances = balances.await;
+        engine::close(snapshot).await;
+        balances
     }
 
     /// As [`Database::verify`], of a database that another process may be writing to: takes no lock,

@@ -87,6 +87,14 @@ pub enum LedgerError {
     NoPending(TransferId),
     #[error("transfer {0} was already {1}")]
     AlreadyResolved(TransferId, &'static str),
+    #[error("transfer {0} is linked to one before it: post or void the first of its link")]
+    PartOfLink(TransferId),
+    #[error("these transfers cannot be linked: {0}")]
+    BadLink(&'static str),
+    #[error("transfer {0} has not moved anything that could be taken back")]
+    NotPosted(TransferId),
+    #[error("transfer {of} was already taken back by transfer {by}")]
+    AlreadyTakenBack { of: TransferId, by: TransferId },
 
     #[error("the sum of account {account} does not fit 64 bits of minor units")]
     Overflow { account: String },

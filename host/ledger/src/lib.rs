@@ -1,6 +1,7 @@
 //! The books: double entry on SQLite or PostgreSQL, and the one writer through which the whole host stores
 //! anything. An account, and a transfer of one positive amount from one account to one other;
-//! reserved (`pending`), then ended by a new row (`post` or `void`). An unbalanced ledger cannot be
+//! reserved (`pending`), then ended by a new row (`post` or `void`); or booked at once (`book`), or taken
+//! back (`contra`). Rows of one act are linked: all of them or none. An unbalanced ledger cannot be
 //! written, and a changed one is named by [`Database::verify`].
 //!
 //! Invariant: `Ok` from [`Database::write`] means flushed to disk; rows of account and transfer are written
@@ -17,14 +18,18 @@ mod database;
 mod engine;
 mod error;
 mod limits;
+mod table;
 mod verify;
 mod writer;
 
 #[cfg(test)]
 mod tests;
 
-pub use balance::{Balance, Entry};
-pub use book::{NewTransfer, account, pending, post, void};
+pub use balance::{Balance, Balances, Entry, Moment};
+pub use book::{
+    NewContra, NewTransfer, Posting, account, book, book_linked, contra, pending, pending_linked,
+    post, void,
+};
 pub use chain::TransferKind;
 pub use connection::{Connection, Reader};
 pub use database::Database;

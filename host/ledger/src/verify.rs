@@ -6,12 +6,13 @@
 //! by someone who knows how. Both change the head, so a head kept elsewhere shows them.
 
 use crate::balance::trial_balance;
-use crate::book::{account_id, is_account_name, row_from};
+use crate::book::{account_id, is_account_name};
 use crate::chain::{GENESIS, Row, TransferKind};
 use crate::connection::Connection;
 use crate::engine;
 use crate::error::LedgerError;
 use crate::limits;
+use crate::table::row_from;
 use polymeter_domain::Currency;
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
@@ -30,6 +31,8 @@ struct Walk {
     transfers: u64,
     sequence: i64,
     head: String,
+    /// The row before, which says what must follow where it is linked.
+    before: Option<Row>,
     /// Minor units reserved and not ended, and posted; all currencies together, as a check sum.
     reserved: i128,
     posted: i128,
@@ -69,18 +72,21 @@ pub(crate) async fn check_tail(connection: &mut Connection) -> Result<(), Ledger
         .await
         .map_err(LedgerError::storage(doing))?;
     let Some(last) = last else { return Ok(()) };
-    let head: Option<String> =
-        sqlx::query_scalar("select chain_hash from transfer where sequence = $1 - 1")
-            .bind(last)
-            .fetch_optional(&mut *connection)
-            .await
-            .map_err(LedgerError::storage(doing))?;
-    let mut walk = Walk::from(last.saturating_sub(1), head.unwrap_or_else(|| GENESIS.to_owned()));
+    let before = sqlx::query("select * from transfer where sequence = $1 - 1")
+        .bind(last)
+        .fetch_optional(&mut *connection)
+        .await
+        .map_err(LedgerError::storage(doing))?;
+    let mut walk = Walk::from(last.saturating_sub(1), GENESIS.to_owned());
+    if let Some(stored) = before {
+        walk.head = stored.try_get("chain_hash").map_err(LedgerError::storage(doing))?;
+        walk.before = Some(row_from(&stored).map_err(LedgerError::storage(doing))?);
+    }
     let rows = page(connection, walk.sequence, 1).await;
     for stored in rows.map_err(LedgerError::storage(READING_TRANSFERS))? {
         walk.step(&stored)?;
     }
-    Ok(())
+    walk.end()
 }
 
 fn broken(row: impl Into<String>, why: impl Into<String>) -> LedgerError {
@@ -159,6 +165,7 @@ async fn check_transfers(snapshot: &mut Connection) -> Result<Walk, LedgerError>
             Err(error) => return Err(LedgerError::storage(READING_TRANSFERS)(error)),
         };
         if rows.is_empty() {
+            walk.end()?;
             return Ok(walk);
         }
         for stored in &rows {
@@ -177,6 +184,13 @@ async fn page(
         "select transfer.*,
                 debit.currency as debit_currency, credit.currency as credit_currency,
                 reserved.sequence as pending_sequence, reserved.kind as pending_kind,
+                reserved.next_id as pending_next_id, earlier.transfer_id as pending_earlier_id,
+                taken.sequence as taken_sequence, taken.kind as taken_kind,
+                case when taken.debit_account_id = transfer.credit_account_id
+                    and taken.credit_account_id = transfer.debit_account_id
+                    and taken.amount_minor = transfer.amount_minor
+                    and taken.currency = transfer.currency
+                    then 1 else 0 end as taken_agrees,
                 case when reserved.debit_account_id = transfer.debit_account_id
                     and reserved.credit_account_id = transfer.credit_account_id
                     and reserved.amount_minor = transfer.amount_minor
@@ -187,6 +201,8 @@ async fn page(
          left join account as debit on debit.account_id = transfer.debit_account_id
          left join account as credit on credit.account_id = transfer.credit_account_id
          left join transfer as reserved on reserved.transfer_id = transfer.pending_id
+         left join transfer as earlier on earlier.next_id = transfer.pending_id
+         left join transfer as taken on taken.transfer_id = transfer.contra_id
          where transfer.sequence > $1
          order by transfer.sequence limit $2",
     )
@@ -205,7 +221,7 @@ fn is_unreadable(error: &sqlx::Error) -> bool {
 
 impl Walk {
     fn from(sequence: i64, head: String) -> Walk {
-        Walk { transfers: 0, sequence, head, reserved: 0, posted: 0 }
+        Walk { transfers: 0, sequence, head, before: None, reserved: 0, posted: 0 }
     }
 
     fn step(&mut self, stored: &AnyRow) -> Result<(), LedgerError> {
@@ -233,12 +249,36 @@ impl Walk {
             };
             return Err(broken(name(expected), why));
         }
-        self.count(&row, hash);
+        if let Some(why) = self.broken_link(&row, stored).map_err(cannot_read)? {
+            return Err(broken(name(expected), why));
+        }
+        self.count(row, hash);
         Ok(())
     }
 
+    /// What the row before asks of this one, and what the link of its pending row does.
+    fn broken_link(&self, row: &Row, stored: &AnyRow) -> Result<Option<&'static str>, sqlx::Error> {
+        let linked = self.before.as_ref().filter(|before| before.next.is_some());
+        if let Some(before) = linked
+            && (before.next != Some(row.transfer_id)
+                || before.reference != row.reference
+                || !row.kind.follows(before.kind))
+        {
+            return Ok(Some("is not the row that the row before is linked to"));
+        }
+        if !row.kind.ends() {
+            return Ok(None);
+        }
+        let goes_on: Option<&str> = stored.try_get("pending_next_id")?;
+        let earlier: Option<&str> = stored.try_get("pending_earlier_id")?;
+        let ended_before = linked.and_then(|before| before.pending).map(|id| id.to_string());
+        let is_whole =
+            goes_on.is_some() == row.next.is_some() && earlier == ended_before.as_deref();
+        Ok((!is_whole).then_some("ends a part of a link, which is posted or voided as a whole"))
+    }
+
     /// An i128 holds the sum of 2^63 rows of any amount.
-    fn count(&mut self, row: &Row, hash: String) {
+    fn count(&mut self, row: Row, hash: String) {
         let amount = i128::from(row.amount.minor());
         match row.kind {
             TransferKind::Pending => self.reserved += amount,
@@ -247,10 +287,23 @@ impl Walk {
                 self.posted += amount;
             }
             TransferKind::Void => self.reserved -= amount,
+            TransferKind::Book | TransferKind::Contra => self.posted += amount,
         }
         self.transfers += 1;
         self.sequence = row.sequence;
         self.head = hash;
+        self.before = Some(row);
+    }
+
+    /// After the last row.
+    fn end(&self) -> Result<(), LedgerError> {
+        match &self.before {
+            Some(Row { sequence, next: Some(next), .. }) => {
+                let row = format!("transfer sequence {}", sequence.saturating_add(1));
+                Err(broken(row, format!("is missing; row {sequence} is linked to it (id {next})")))
+            }
+            _ => Ok(()),
+        }
     }
 }
 
@@ -270,10 +323,16 @@ fn broken_rule(row: &Row, stored: &AnyRow) -> Result<Option<&'static str>, sqlx:
     if kept_in.iter().any(|kept| *kept != Some(currency.code())) {
         return Ok(Some("currency differs from that of its accounts"));
     }
-    if (row.kind == TransferKind::Pending) != row.pending.is_none() {
+    if row.kind.ends() != row.pending.is_some() {
         return Ok(Some("a post or void, and no other row, names a pending row"));
     }
-    if row.kind == TransferKind::Pending {
+    if (row.kind == TransferKind::Contra) != row.contra.is_some() {
+        return Ok(Some("a contra, and no other row, names a row that it takes back"));
+    }
+    if row.contra.is_some() {
+        return broken_contra(row, stored);
+    }
+    if row.pending.is_none() {
         return Ok(None);
     }
     let pending_kind: Option<&str> = stored.try_get("pending_kind")?;
@@ -285,6 +344,19 @@ fn broken_rule(row: &Row, stored: &AnyRow) -> Result<Option<&'static str>, sqlx:
     }
     let agrees: i64 = stored.try_get("pending_agrees")?;
     Ok((agrees != 1).then_some("amount, accounts or reference differ from its pending row"))
+}
+
+fn broken_contra(row: &Row, stored: &AnyRow) -> Result<Option<&'static str>, sqlx::Error> {
+    let kind: Option<&str> = stored.try_get("taken_kind")?;
+    let sequence: Option<i64> = stored.try_get("taken_sequence")?;
+    let posted = [TransferKind::Post.name(), TransferKind::Book.name()];
+    if !kind.is_some_and(|kind| posted.contains(&kind))
+        || sequence.is_none_or(|sequence| sequence >= row.sequence)
+    {
+        return Ok(Some("no earlier posted row has the id that it takes back"));
+    }
+    let agrees: i64 = stored.try_get("taken_agrees")?;
+    Ok((agrees != 1).then_some("is not the reverse of the row that it takes back"))
 }
 
 /// The balances as everyone sees them, against the rows as just walked.

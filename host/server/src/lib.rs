@@ -14,6 +14,7 @@ pub mod control;
 pub mod demo;
 pub mod drivers;
 pub mod metrics;
+mod moment;
 pub mod registers;
 pub mod session;
 pub mod ui;

@@ -207,6 +207,14 @@ enum DriverCommand {
 enum LedgerCommand {
     /// Check every row, every balance and the hash chain.
     Verify,
+    /// The trial balance, now or at any moment before.
+    Balance {
+        /// A transfer's number, a time, or a day of the site (its end).
+        #[arg(long, value_name = "MOMENT", default_value = "")]
+        at: String,
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -300,6 +308,13 @@ async fn drivers(config: &Path, command: DriverCommand) -> Result<(), commands::
     }
 }
 
+async fn ledger(config: &Path, command: LedgerCommand) -> Result<(), commands::Failure> {
+    match command {
+        LedgerCommand::Verify => commands::ledger::verify(config).await,
+        LedgerCommand::Balance { at, json } => commands::ledger::balance(config, &at, json).await,
+    }
+}
+
 async fn run(arguments: Arguments) -> Result<(), commands::Failure> {
     let config = arguments.config;
     match arguments.command {
@@ -328,7 +343,7 @@ async fn run(arguments: Arguments) -> Result<(), commands::Failure> {
         Command::Decode { driver, drivers, bytes } => {
             commands::decode::run(&config, drivers, &driver, &bytes).await
         }
-        Command::Ledger(LedgerCommand::Verify) => commands::ledger::verify(&config).await,
+        Command::Ledger(command) => ledger(&config, command).await,
         Command::Vault(command) => commands::vault::run(&config, command).await,
         Command::Openapi => commands::openapi::run(),
     }

@@ -1,12 +1,19 @@
-//! The trial balance (试算平衡): every account's sums, and the proof that both sides are equal.
+//! The trial balance (试算平衡): every account's sums at a moment of the books, and the proof that both
+//! sides are equal.
 
 use crate::Service;
+use crate::clock::UnixMs;
 use crate::error::Result;
-use polymeter_domain::Money;
+use polymeter_domain::{Currency, Money};
+use polymeter_ledger::{Balances, Moment};
 
 /// Per account: pending and posted, both sides. `difference` is zero or the ledger is broken.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TrialBalance {
+    /// The last transfer that is in it; 0 where there is none.
+    pub sequence: i64,
+    /// When that one was booked.
+    pub booked_at: Option<UnixMs>,
     pub lines: Vec<TrialLine>,
     pub difference: Money,
 }
@@ -21,11 +28,22 @@ pub struct TrialLine {
 }
 
 impl Service {
+    /// As the books stand now.
     pub async fn trial_balance(&self) -> Result<TrialBalance> {
-        let lines: Vec<TrialLine> = self
-            .database()
-            .trial_balance()
-            .await?
+        self.trial_balance_at(Moment::Now).await
+    }
+
+    /// As the books stood at a moment.
+    pub async fn trial_balance_at(&self, moment: Moment) -> Result<TrialBalance> {
+        let balances = self.database().balances(moment).await?;
+        Ok(TrialBalance::of(balances, self.inner.currency))
+    }
+}
+
+impl TrialBalance {
+    pub fn of(balances: Balances, currency: Currency) -> TrialBalance {
+        let Balances { sequence, at_ms, balances } = balances;
+        let lines: Vec<TrialLine> = balances
             .into_iter()
             .map(|balance| TrialLine {
                 account: balance.name,
@@ -35,8 +53,8 @@ impl Service {
                 credits_posted: balance.credits_posted,
             })
             .collect();
-        let difference = Money::new(difference(&lines), self.inner.currency);
-        Ok(TrialBalance { lines, difference })
+        let difference = Money::new(difference(&lines), currency);
+        TrialBalance { sequence, booked_at: at_ms.map(UnixMs), lines, difference }
     }
 }
 

@@ -444,6 +444,18 @@ async fn commands_work_on_a_site_that_nobody_serves() -> Result<()> {
         (&["sell", "D-1", "5", "--id", "7"], 2, &["--id"]),
         (&["sell", "D-2", "5"], 1, &["D-2 has no open account"]),
         (&["ledger", "verify"], 0, &["the ledger is whole", "head "]),
+        (&["ledger", "balance"], 0, &["at transfer ", "meter-credit/", "difference 0.00 CNY"]),
+        (&["ledger", "balance", "--at", "1"], 0, &["at transfer 1 (20", "cash", "50.00"]),
+        (
+            &["ledger", "balance", "--at", "2020-01-01"],
+            0,
+            &["at transfer 0 (nothing is booked yet)"],
+        ),
+        (
+            &["ledger", "balance", "--at", "soon"],
+            2,
+            &["--at: `soon` is no moment: write the number"],
+        ),
         (&["reconcile"], 0, &["every sale is settled"]),
     ] {
         check(words, &run(&site.config, words).await?, code, texts)?;

@@ -5,7 +5,7 @@ use crate::{Balance, TransferKind};
 
 /// Each line of `ledger` succeeds, or fails with what stands after `=>`. `balances` has one line
 /// per account: name, debits and credits pending, debits and credits posted.
-async fn check(ledger: &str, balances: &str) {
+pub(super) async fn check(ledger: &str, balances: &str) {
     let books = books().await;
     for line in ledger.lines().map(str::trim).filter(|line| !line.is_empty()) {
         let (line, expected) = line.split_once(" => ").unwrap_or((line, "ok"));
@@ -26,7 +26,7 @@ async fn check(ledger: &str, balances: &str) {
     books.database.verify().await.expect("a whole ledger");
 }
 
-fn shown(balance: &Balance) -> String {
+pub(super) fn shown(balance: &Balance) -> String {
     let Balance { name, debits_pending, credits_pending, debits_posted, credits_posted, .. } =
         balance;
     format!("{name} {debits_pending} {credits_pending} {debits_posted} {credits_posted}")

@@ -1,13 +1,19 @@
-//! A database of before tariffs, with a meter and a sale of one price, opened by this program.
+//! Databases of earlier programs, opened by this one: with a meter and a sale of one price; with transfers
+//! from before links.
 
 use super::*;
+use crate::book::account_id;
+use crate::chain::{Form, GENESIS, Row, TransferKind};
 use sqlx::migrate::Migrator;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection};
 use std::borrow::Cow;
+use std::path::Path;
 
 /// The migration that made prices into plans.
 const TARIFF: i64 = 5;
+/// The migration that made links.
+const LINKS: i64 = 6;
 
 const BEFORE: &str = "
 insert into customer values ('00000000-0000-7000-8000-000000000001', '1', 'n', '', '', 0);
@@ -23,18 +29,69 @@ values ('00000000-0000-7000-8000-000000000003', '00000000-0000-7000-8000-0000000
 insert into sale_event values (1, '00000000-0000-7000-8000-000000000003', 0, 'quoted', 'x');
 ";
 
+/// A file as it was before the migration `version`, with `rows`.
+async fn old_file(path: &Path, version: i64, rows: &str) {
+    let options = SqliteConnectOptions::new().filename(path).create_if_missing(true);
+    let mut connection = options.connect().await.expect("a new file");
+    let earlier: Vec<_> =
+        crate::engine::sqlite::MIGRATOR.iter().filter(|it| it.version < version).cloned().collect();
+    let migrator = Migrator { migrations: Cow::Owned(earlier), ..Migrator::DEFAULT };
+    migrator.run(&mut connection).await.expect("the migrations of then");
+    let rows = sqlx::AssertSqlSafe(rows.to_owned());
+    sqlx::raw_sql(rows).execute(&mut connection).await.expect("the rows of then");
+    connection.close().await.expect("closed");
+}
+
+/// Transfers of before links: their hashes stand, and what they reserved is posted by a row of today.
+#[tokio::test]
+async fn rows_from_before_links_keep_their_hash() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("old.db");
+    let (cash, meter) = (account_id("cash", "CNY"), account_id("meter", "CNY"));
+    let mut rows = format!(
+        "insert into account values ('{cash}', 'cash', 'CNY', 1), ('{meter}', 'meter', 'CNY', 1);"
+    );
+    let mut head = GENESIS.to_owned();
+    for (sequence, kind, pending) in
+        [(1, "pending", None), (2, "post", Some(1)), (3, "pending", None)]
+    {
+        let row = Row {
+            form: Form::First,
+            sequence,
+            transfer_id: transfer_id(u128::try_from(sequence).expect("small")),
+            kind: TransferKind::from_name(kind).expect("a kind"),
+            debit: cash,
+            credit: meter,
+            amount: Money::new(100, FEN),
+            pending: pending.map(transfer_id),
+            reference: Uuid::nil(),
+            at_ms: 1,
+            contra: None,
+            next: None,
+        };
+        head = row.chain_hash(&head);
+        let pending = row.pending.map_or("null".to_owned(), |id| format!("'{id}'"));
+        rows += &format!(
+            "insert into transfer values ({sequence}, '{}', '{kind}', '{cash}', '{meter}', 100, 'CNY',
+                {pending}, '{}', 1, '{head}');",
+            row.transfer_id, row.reference
+        );
+    }
+    old_file(&path, LINKS, &rows).await;
+
+    let database = Database::open(path.as_path()).await.expect("it is migrated");
+    let verified = database.verify().await.expect("whole");
+    assert_eq!((verified.transfers, verified.head), (3, head));
+    book(&database, "t4 post t3").await.expect("of a row of then");
+    book(&database, "t5 contra t1").await.expect("of a row of then");
+    assert_eq!(database.verify().await.expect("whole").transfers, 5);
+}
+
 #[tokio::test]
 async fn a_price_becomes_a_plan() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("old.db");
-    let options = SqliteConnectOptions::new().filename(&path).create_if_missing(true);
-    let mut connection = options.connect().await.expect("a new file");
-    let earlier: Vec<_> =
-        crate::engine::sqlite::MIGRATOR.iter().filter(|it| it.version < TARIFF).cloned().collect();
-    let migrator = Migrator { migrations: Cow::Owned(earlier), ..Migrator::DEFAULT };
-    migrator.run(&mut connection).await.expect("the migrations of then");
-    sqlx::raw_sql(BEFORE).execute(&mut connection).await.expect("the rows of then");
-    connection.close().await.expect("closed");
+    old_file(&path, TARIFF, BEFORE).await;
 
     let database = Database::open(path.as_path()).await.expect("it is migrated");
     let text = async |sql: &'static str| -> String {

@@ -4,10 +4,16 @@
 mod books;
 mod engines;
 mod groups;
+mod links;
 mod migration;
+mod moments;
 mod tampering;
 
-use crate::{Database, LedgerError, NewTransfer, Place, Server, account, pending, post, void};
+use crate::writer::Transaction;
+use crate::{
+    Database, LedgerError, NewContra, NewTransfer, Place, Posting, Server, account, book_linked,
+    contra, pending, pending_linked, post, void,
+};
 use databases::Fresh;
 use polymeter_domain::{Currency, Money, TransferId};
 use tempfile::TempDir;
@@ -57,38 +63,59 @@ fn number(word: &str) -> TransferId {
     transfer_id(word.trim_start_matches('t').parse().expect("t and a number"))
 }
 
-/// One line of a ledger text, as its own write:
+/// One line of a ledger text, as its own write; a `+` links:
 ///
 /// ```text
 /// t1 pending cash meter 50.00
 /// t2 post t1
 /// t3 void t1
+/// t4 book cash fee 1.00
+/// t5 contra t4
+/// t6 pending cash meter 9.00 + t7 pending cash fee 1.00
 /// ```
 async fn book(database: &Database, line: &str) -> Result<(), LedgerError> {
-    let words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
-    database
-        .write(move |tx| {
-            Box::pin(async move {
-                let words: Vec<&str> = words.iter().map(String::as_str).collect();
-                match words[..] {
-                    [id, "pending", debit, credit, amount] => {
-                        let new = NewTransfer {
-                            transfer_id: number(id),
-                            debit: account(tx, debit, FEN, 1).await?,
-                            credit: account(tx, credit, FEN, 1).await?,
-                            amount: Money::parse(amount, FEN).expect("an amount"),
-                            reference: Uuid::nil(),
-                            at_ms: 1,
-                        };
-                        pending(tx, &new).await
-                    }
-                    [id, "post", of] => post(tx, number(id), number(of), 2).await,
-                    [id, "void", of] => void(tx, number(id), number(of), 3).await,
-                    _ => panic!("not a line of a ledger: {words:?}"),
+    let line = line.to_owned();
+    database.write(move |tx| Box::pin(async move { book_in(tx, &line, 1).await })).await
+}
+
+async fn book_in(tx: &mut Transaction, line: &str, at_ms: i64) -> Result<(), LedgerError> {
+    let mut reserved = Vec::new();
+    let mut at_once = Vec::new();
+    for part in line.split(" + ") {
+        let words: Vec<&str> = part.split_whitespace().collect();
+        match words[..] {
+            [id, kind @ ("pending" | "book"), debit, credit, amount] => {
+                let new = NewTransfer {
+                    transfer_id: number(id),
+                    debit: account(tx, debit, FEN, 1).await?,
+                    credit: account(tx, credit, FEN, 1).await?,
+                    amount: Money::parse(amount, FEN).expect("an amount"),
+                    reference: Uuid::nil(),
+                    at_ms,
+                };
+                match kind {
+                    "pending" => reserved.push(new),
+                    _ => at_once.push(Posting::Book(new)),
                 }
-            })
-        })
-        .await
+            }
+            [id, "contra", of] => {
+                let (transfer_id, of) = (number(id), number(of));
+                let new = NewContra { transfer_id, of, reference: Uuid::nil(), at_ms };
+                at_once.push(Posting::Contra(new));
+            }
+            [id, "post", of] => return post(tx, number(id), number(of), at_ms + 1).await,
+            [id, "void", of] => return void(tx, number(id), number(of), at_ms + 2).await,
+            _ => panic!("not a line of a ledger: {words:?}"),
+        }
+    }
+    match (&reserved[..], &at_once[..]) {
+        ([one], []) => pending(tx, one).await,
+        (all, []) => pending_linked(tx, all).await,
+        ([], [Posting::Book(one)]) => crate::book(tx, one).await,
+        ([], [Posting::Contra(one)]) => contra(tx, one).await,
+        ([], all) => book_linked(tx, all).await,
+        _ => panic!("a link of two kinds: {line}"),
+    }
 }
 
 /// `t7` again where an id of these tests stands in a message.

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::book::account_id;
-use crate::chain::{GENESIS, Row, TransferKind};
+use crate::chain::{Form, GENESIS, Row, TransferKind};
 
 const LEDGER: [&str; 6] = [
     "t1 pending cash meter 50.00",
@@ -32,16 +32,21 @@ async fn check_refused(sql: &str, sentence: &str) {
 
 /// The statements with the triggers out of their way, and back in place afterwards, as someone who
 /// hides his tracks would do it.
-fn unguarded(sql: &str) -> String {
+pub(super) fn unguarded(sql: &str) -> String {
     if databases::server().is_some() {
         let (off, on) =
             ("set session_replication_role = replica", "reset session_replication_role");
         return format!("{off}; {sql}; {on}");
     }
-    let triggers: Vec<&str> = include_str!("../../../migrations/sqlite/0001_ledger.sql")
-        .split_inclusive("end;")
-        .filter_map(|text| text.find("create trigger").and_then(|at| text.get(at..)))
-        .collect();
+    let of_account = include_str!("../../../migrations/sqlite/0001_ledger.sql");
+    let of_transfer = include_str!("../../../migrations/sqlite/0006_links.sql");
+    let in_file = |text: &'static str, table: &'static str| {
+        text.split_inclusive("end;")
+            .filter_map(|text| text.find("create trigger").and_then(|at| text.get(at..)))
+            .filter(move |text| text.contains(&format!("create trigger {table}_")))
+    };
+    let triggers: Vec<&str> =
+        in_file(of_account, "account").chain(in_file(of_transfer, "transfer")).collect();
     let drop: String = triggers
         .iter()
         .filter_map(|text| text.split_whitespace().nth(2))
@@ -95,7 +100,7 @@ async fn the_database_refuses_changes() {
         let columns = columns.replace("THIRD", &format!("'{}'", id(3)));
         let insert = by_engine("insert or replace", "insert");
         format!(
-            "{insert} into transfer select {columns}, reference, at_ms, chain_hash \
+            "{insert} into transfer select {columns}, reference, at_ms, chain_hash, 2, null, null \
              from transfer where sequence = {of}"
         )
     };
@@ -205,7 +210,7 @@ async fn accounts_and_guards_are_part_of_the_books() {
         ),
         (
             "alter table transfer disable trigger all",
-            "broken at constraint transfer_credit_account: is not as this program made it",
+            "broken at constraint transfer_contra: is not as this program made it",
         ),
         (
             "create or replace function refuse() returns trigger language plpgsql as
@@ -261,6 +266,7 @@ async fn a_well_chained_row_must_still_obey_the_rules() {
         }
         let head = books.database.verify().await.expect("whole").head;
         let row = Row {
+            form: Form::Second,
             sequence: 6,
             transfer_id: transfer_id(7),
             kind: TransferKind::from_name(kind).expect("a kind"),
@@ -270,11 +276,13 @@ async fn a_well_chained_row_must_still_obey_the_rules() {
             pending: of.map(transfer_id),
             reference: Uuid::nil(),
             at_ms: 9,
+            contra: None,
+            next: None,
         };
         let pending = row.pending.map_or("null".to_owned(), |id| format!("'{id}'"));
         let sql = format!(
             "{}insert into transfer values (6, '{}', '{kind}', '{}', '{}', {amount}, 'CNY', {pending},
-                '{}', 9, '{}')",
+                '{}', 9, '{}', 2, null, null)",
             by_engine("pragma ignore_check_constraints = on; ", ""),
             row.transfer_id,
             row.debit,
@@ -312,10 +320,11 @@ async fn a_tail_cut_off_shows_in_the_head_alone() {
     assert_ne!(whole.head, cut.head);
 }
 
-/// The documented form, computed by another program: `printf` of the twelve lines into `sha256sum`.
+/// The documented forms, computed by another program: `printf` of the lines into `sha256sum`.
 #[test]
 fn the_canonical_form_is_as_documented() {
     let row = Row {
+        form: Form::First,
         sequence: 1,
         transfer_id: transfer_id(1),
         kind: TransferKind::Pending,
@@ -325,9 +334,16 @@ fn the_canonical_form_is_as_documented() {
         pending: None,
         reference: Uuid::nil(),
         at_ms: 1_700_000_000_000,
+        contra: None,
+        next: None,
     };
     assert_eq!(
         row.chain_hash(GENESIS),
         "fa01333826050dcc6be02b4f766d5ba251ba04e6384e8cec471339ac46ec3c90"
+    );
+    let row = Row { form: Form::Second, next: Some(transfer_id(4)), ..row };
+    assert_eq!(
+        row.chain_hash(GENESIS),
+        "d955b9e4b6940446cf591dad2040dec9ae57bb1d3704eb7a3ef8a8b21c3ecf9a"
     );
 }

@@ -1,15 +1,22 @@
 //! The ledger as accountants look at it.
 
 use super::error::{ApiError, Problem};
+use super::extract::Parameters;
+use super::values::time;
 use crate::app::App;
+use crate::moment;
 use axum::Json;
 use axum::extract::State;
 use polymeter_service as service;
-use serde::Serialize;
-use utoipa::ToSchema;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
 #[derive(Debug, Serialize, ToSchema)]
 pub struct TrialBalance {
+    /// The last transfer that is in it; 0 where there is none.
+    pub sequence: i64,
+    /// When that transfer was booked.
+    pub booked_at: Option<String>,
     pub lines: Vec<TrialLine>,
     /// "0.00", or the ledger is broken.
     pub difference: String,
@@ -35,6 +42,8 @@ impl From<&service::TrialBalance> for TrialBalance {
             credits_posted: line.credits_posted.to_string(),
         };
         TrialBalance {
+            sequence: balance.sequence,
+            booked_at: balance.booked_at.map(time),
             lines: balance.lines.iter().map(line).collect(),
             difference: balance.difference.to_string(),
             currency: balance.difference.currency().code().to_owned(),
@@ -42,12 +51,30 @@ impl From<&service::TrialBalance> for TrialBalance {
     }
 }
 
-/// All accounts with both their sides.
-#[utoipa::path(get, path = "/api/v1/ledger/trial-balance", tag = "ledger", responses(
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct At {
+    /// A moment of the books: the number of a transfer (all up to it), an RFC 3339 time, a time at the
+    /// site without an offset, or a day of the site (its end). A time means the last transfer that was
+    /// booked at or before it, with all before that one, whatever the clock said then. Now, where it is
+    /// left out.
+    #[serde(default)]
+    pub at: String,
+}
+
+/// All accounts with both their sides, at a moment of the books.
+#[utoipa::path(get, path = "/api/v1/ledger/trial-balance", tag = "ledger", params(At), responses(
     (status = 200, description = "The trial balance", body = TrialBalance),
+    (status = 422, description = "`invalid-field`", body = Problem,
+        content_type = "application/problem+json"),
     (status = 500, description = "`storage`", body = Problem,
         content_type = "application/problem+json"),
 ))]
-pub async fn trial_balance(State(app): State<App>) -> Result<Json<TrialBalance>, ApiError> {
-    Ok(Json(TrialBalance::from(&app.service.trial_balance().await?)))
+pub async fn trial_balance(
+    State(app): State<App>,
+    Parameters(At { at }): Parameters<At>,
+) -> Result<Json<TrialBalance>, ApiError> {
+    let moment = moment::parse(&at, &app.time_zone).map_err(|why| ApiError::invalid("at", why))?;
+    Ok(Json(TrialBalance::from(&app.service.trial_balance_at(moment).await?)))
 }

@@ -24,7 +24,7 @@ use crate::{Service, to_the_end};
 use polymeter_domain::sale::Decision;
 use polymeter_domain::tariff::{Commodity, Date};
 use polymeter_domain::{CustomerId, MeterId, Money, Sale, SaleId, TariffVersionId, TransferId};
-use polymeter_ledger::{Entry, TransferKind};
+use polymeter_ledger::Entry;
 use polymeter_runtime::Meaning;
 use std::time::Duration;
 use store::{Step, StoredSale};
@@ -81,11 +81,7 @@ impl From<Entry> for LedgerEntry {
     fn from(entry: Entry) -> Self {
         LedgerEntry {
             transfer_id: entry.transfer_id,
-            kind: match entry.kind {
-                TransferKind::Pending => "pending",
-                TransferKind::Post => "post",
-                TransferKind::Void => "void",
-            },
+            kind: entry.kind.name(),
             debit: entry.debit,
             credit: entry.credit,
             amount: entry.amount,

@@ -1,0 +1,67 @@
+//! A moment of the books as people write it: a place in their order, a time, or a day of the site.
+//!
+//! Not here: what a moment means (the ledger's `Moment`).
+
+use jiff::civil::{Date, DateTime};
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, ToSpan};
+use polymeter_ledger::Moment;
+
+pub const FORMS: &str = "write the number of a transfer (128), a time (2026-03-02T18:00:00+08:00, or \
+                         2026-03-02T18:00 at the site), or a day (2026-03-02, its end)";
+
+/// `128`, `2026-03-02T10:00:00Z`, `2026-03-02T18:00`, `2026-03-02`; nothing is now.
+pub fn parse(text: &str, zone: &TimeZone) -> Result<Moment, String> {
+    let text = text.trim();
+    if text.is_empty() {
+        return Ok(Moment::Now);
+    }
+    if text.bytes().all(|byte| byte.is_ascii_digit()) {
+        let sequence = text.parse();
+        return sequence.map(Moment::Sequence).map_err(|_| format!("`{text}` is too large"));
+    }
+    let at = text.parse::<Timestamp>().ok().or_else(|| of_site(text, zone));
+    let at = at.ok_or_else(|| format!("`{text}` is no moment: {FORMS}"))?;
+    Ok(Moment::Time(at.as_millisecond()))
+}
+
+/// A civil time at the site, or the last millisecond of a day there.
+fn of_site(text: &str, zone: &TimeZone) -> Option<Timestamp> {
+    if text.len() == "2026-03-02".len() {
+        let after: Date = text.parse::<Date>().ok()?.tomorrow().ok()?;
+        let begins = after.to_zoned(zone.clone()).ok()?.timestamp();
+        return begins.checked_sub(1.millisecond()).ok();
+    }
+    let civil: DateTime = text.replace(' ', "T").parse().ok()?;
+    zone.to_timestamp(civil).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(text: &str, expected: Result<Moment, &str>) {
+        let zone = TimeZone::get("Asia/Shanghai").expect("a zone");
+        let parsed = parse(text, &zone);
+        match expected {
+            Ok(moment) => assert_eq!(parsed, Ok(moment), "{text}"),
+            Err(why) => assert!(parsed.is_err_and(|error| error.starts_with(why)), "{text}"),
+        }
+    }
+
+    #[test]
+    fn a_moment_is_a_number_a_time_or_a_day() {
+        check("", Ok(Moment::Now));
+        check("128", Ok(Moment::Sequence(128)));
+        check("99999999999999999999", Err("`99999999999999999999` is too large"));
+        check("2026-03-02T10:00:00Z", Ok(Moment::Time(1_772_445_600_000)));
+        check("2026-03-02T18:00:00+08:00", Ok(Moment::Time(1_772_445_600_000)));
+        check("2026-03-02T18:00", Ok(Moment::Time(1_772_445_600_000)));
+        check(" 2026-03-02 18:00:00 ", Ok(Moment::Time(1_772_445_600_000)));
+        check("2026-03-02", Ok(Moment::Time(1_772_467_199_999)));
+        for text in ["-1", "yesterday", "2026-02-30", "2026-03-02T25:00", "1.5", "２"] {
+            check(text, Err(&format!("`{text}` is no moment: write the number of")));
+        }
+    }
+}
