@@ -6,7 +6,7 @@
 
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, header};
-use polymeter_service::{Operator, Service, ServiceError};
+use polymeter_service::{Operator, Right, Service, ServiceError};
 
 pub const COOKIE: &str = "polymeter_session";
 /// The service ends a session after 12 h; the cookie goes with it.
@@ -25,6 +25,9 @@ pub enum NotLetIn {
     NoSession,
     #[error("the request comes from another site's page")]
     CrossSite,
+    /// They would need this right.
+    #[error("this operator may not do that")]
+    NoRight(Right),
     #[error("the session could not be looked up")]
     Service(#[source] ServiceError),
 }

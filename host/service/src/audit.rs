@@ -85,8 +85,13 @@ struct Row {
 }
 
 impl Service {
-    /// The trail, newest first. `query` looks into act, object and detail; `after` is an `audit_id`.
-    pub async fn audit_trail(&self, page: &Page) -> Result<Vec<AuditEntry>> {
+    /// The trail, newest first, of one operator or of all. `query` looks into act, object and
+    /// detail; `after` is an `audit_id`.
+    pub async fn audit_trail(
+        &self,
+        by: Option<OperatorId>,
+        page: &Page,
+    ) -> Result<Vec<AuditEntry>> {
         let after: Option<i64> = match &page.after {
             None => None,
             Some(text) => match text.parse() {
@@ -99,11 +104,13 @@ impl Service {
               where ($1 is null or audit_id < $1)
                 and (lower(act) like $2 escape '\' or lower(object) like $2 escape '\'
                      or lower(detail) like $2 escape '\')
+                and ($4 is null or operator_id = $4)
               order by audit_id desc limit $3",
         )
         .bind(after)
         .bind(page.pattern())
         .bind(page.row_limit()?)
+        .bind(by.map(|id| id.to_string()))
         .fetch_all(self.reader())
         .await?;
         rows.into_iter()

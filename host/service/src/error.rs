@@ -158,6 +158,7 @@ pub(crate) enum Constraint {
     MeterSerialNumber,
     MeterAddress,
     TariffPlanName,
+    OperatorName,
 }
 
 pub(crate) fn violated(error: &sqlx::Error) -> Option<Constraint> {
@@ -166,6 +167,7 @@ pub(crate) fn violated(error: &sqlx::Error) -> Option<Constraint> {
         "meter_serial_number_unique" | "meter.serial_number" => Constraint::MeterSerialNumber,
         "meter_address_unique" | "meter.line, meter.address" => Constraint::MeterAddress,
         "tariff_plan_name_unique" | "tariff_plan.name" => Constraint::TariffPlanName,
+        "operator_name_unique" | "operator.name" => Constraint::OperatorName,
         _ => return None,
     })
 }

@@ -40,7 +40,7 @@ pub use driver::{
 };
 pub use error::{BadParameter, Result, ServiceError, code_in_words, refused};
 pub use meter::{AccountState, Meter, NewMeter};
-pub use operator::Operator;
+pub use operator::{Operator, Right, Rights};
 pub use page::Page;
 pub use parameter::Home;
 pub use reading::Reading;

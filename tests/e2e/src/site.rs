@@ -115,6 +115,11 @@ impl Site {
         Ok((site, program))
     }
 
+    /// Of the session that `api` asks with.
+    pub fn token(&self) -> &str {
+        &self.token
+    }
+
     pub fn api(&self, program: &Program) -> Api {
         Api::new(&program.url, &self.token)
     }

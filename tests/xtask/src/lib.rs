@@ -51,6 +51,7 @@ pub fn test(arguments: &[String]) -> Result<()> {
     set_up::chromium()?;
     set_up::softhsm()?;
     set_up::minisign()?;
+    set_up::schemathesis(&root)?;
     drivers::build_all(&root)?;
     examples()?;
     cargo(BUILD_ALL)?;

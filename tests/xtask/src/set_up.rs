@@ -89,11 +89,18 @@ pub fn bench_peers(root: &Path) {
     }
 }
 
+/// What asks the API everything that its document allows, and more.
+pub fn schemathesis(root: &Path) -> Result<()> {
+    let environment = "target/schemathesis";
+    let program = root.join(environment).join("bin/schemathesis");
+    if found(program) { Ok(()) } else { pip_install(root, environment, "schemathesis==4.32.5") }
+}
+
 /// A package of PyPI into an environment of its own below `root`, never into the system's Python.
 pub(crate) fn pip_install(root: &Path, environment: &str, package: &str) -> Result<()> {
     println!("installing {package} into {environment}");
     let environment = root.join(environment);
-    crate::run(Command::new("python3").args(["-m", "venv"]).arg(&environment))?;
+    crate::run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&environment))?;
     let install = ["install", "--quiet", "--disable-pip-version-check", package];
     crate::run(Command::new(environment.join("bin/pip")).args(install))
 }

@@ -312,13 +312,18 @@ pub async fn metrics(State(app): State<App>) -> impl IntoResponse {
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], crate::metrics::text(&app))
 }
 
-/// What operators and commands share.
-pub fn routes() -> OpenApiRouter<App> {
+/// What tells of drivers, to operators and commands.
+pub fn looks() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(metrics))
         .routes(routes!(list))
         .routes(routes!(get))
         .routes(routes!(parameters))
+}
+
+/// What changes drivers or tells of their inside, for operators and commands.
+pub fn changes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
         .routes(routes!(reload))
         .routes(routes!(promote))
         .routes(routes!(roll_back))
@@ -328,7 +333,7 @@ pub fn routes() -> OpenApiRouter<App> {
 
 /// What answers on the control socket, as the system.
 pub fn control_router(app: &App) -> Router {
-    let (shared, _) = routes().split_for_parts();
+    let (shared, _) = looks().merge(changes()).split_for_parts();
     shared
         .route("/control/drivers/{name}/upgrade", post(upgrade))
         .route("/control/vault", post(reread_vault))

@@ -270,6 +270,15 @@ impl From<NotLetIn> for ApiError {
                 "The request comes from another site",
                 "a request with the session's cookie must come from this server's own page",
             ),
+            NotLetIn::NoRight(right) => ApiError::new(
+                StatusCode::FORBIDDEN,
+                "no-right",
+                "This operator may not do that",
+                format!(
+                    "it needs the right `{}`; an operator with the right `operators` can give it",
+                    right.name()
+                ),
+            ),
             NotLetIn::Service(error) => error.into(),
         }
     }

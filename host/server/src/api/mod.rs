@@ -1,8 +1,9 @@
 //! The REST API under /api/v1 and its OpenAPI 3.1 document, made from one table of routes.
 //!
 //! Invariant: every route stands in `open` or in `guarded`; what is in the second is reached
-//! with a live session only. Not here: what anything means (service), the page (ui).
+//! with a live session only, and each group of it with one right. Not here: what anything means (service), the page (ui).
 
+pub mod audit;
 pub mod auth;
 pub mod conversations;
 pub mod customers;
@@ -12,8 +13,10 @@ pub mod error;
 pub mod explanation;
 pub mod extract;
 pub mod health;
+pub mod idempotency;
 pub mod ledger;
 pub mod meters;
+pub mod operators;
 pub mod readings;
 pub mod sales;
 pub mod settings;
@@ -23,12 +26,16 @@ pub mod tariffs;
 pub mod values;
 
 use crate::app::App;
+use crate::session::{Caller, NotLetIn};
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use error::ApiError;
+use polymeter_service::Right;
 use utoipa::openapi::OpenApi;
+use utoipa::openapi::extensions::Extensions;
+use utoipa::openapi::path::{Operation, PathItem};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -40,41 +47,89 @@ fn open() -> OpenApiRouter<App> {
         .routes(routes!(health::ready))
 }
 
-/// Reached with a live session only.
-fn guarded() -> OpenApiRouter<App> {
+/// Reached with a live session only, by operators with the right that stands before it; `None`: by
+/// every operator.
+fn guarded() -> Vec<(Option<Right>, OpenApiRouter<App>)> {
+    let none = OpenApiRouter::new;
+    vec![
+        (None, looking()),
+        (
+            Some(Right::Sell),
+            none()
+                .routes(routes!(readings::read))
+                .routes(routes!(sales::put))
+                .routes(routes!(sales::deliver))
+                .routes(routes!(sales::cancel))
+                .routes(routes!(sales::reconcile))
+                .routes(routes!(sales::decide)),
+        ),
+        (
+            Some(Right::Customers),
+            none()
+                .routes(routes!(customers::add))
+                .routes(routes!(meters::add))
+                .routes(routes!(meters::open_account))
+                .routes(routes!(tariffs::give)),
+        ),
+        (Some(Right::Supply), none().routes(routes!(supply::control))),
+        (
+            Some(Right::Settings),
+            none().routes(routes!(meters::keep_parameters)).routes(routes!(settings::set)),
+        ),
+        (
+            Some(Right::Tariffs),
+            none()
+                .routes(routes!(tariffs::add))
+                .routes(routes!(tariffs::delete))
+                .routes(routes!(tariffs::add_version)),
+        ),
+        (Some(Right::Ledger), none().routes(routes!(ledger::trial_balance))),
+        (Some(Right::Drivers), drivers::changes()),
+        (
+            Some(Right::Operators),
+            none()
+                .routes(routes!(operators::list, operators::add))
+                .routes(routes!(operators::get))
+                .routes(routes!(operators::set_rights))
+                .routes(routes!(operators::set_password))
+                .routes(routes!(operators::set_state))
+                .routes(routes!(audit::list)),
+        ),
+    ]
+}
+
+/// What every operator may look at, and their own session.
+fn looking() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(auth::log_out))
-        .routes(routes!(customers::add, customers::list))
+        .routes(routes!(operators::change_own_password))
+        .routes(routes!(customers::list))
         .routes(routes!(customers::get))
-        .routes(routes!(meters::add, meters::list))
+        .routes(routes!(meters::list))
         .routes(routes!(meters::get))
-        .routes(routes!(meters::open_account))
-        .routes(routes!(meters::keep_parameters))
-        .routes(routes!(settings::list, settings::set))
-        .routes(routes!(readings::read, readings::list))
-        .routes(routes!(supply::control))
+        .routes(routes!(settings::list))
+        .routes(routes!(readings::list))
         .routes(routes!(conversations::trace))
-        .routes(routes!(sales::put, sales::get))
+        .routes(routes!(sales::get))
         .routes(routes!(sales::of_meter))
         .routes(routes!(sales::list))
         .routes(routes!(explanation::explain))
-        .routes(routes!(sales::deliver))
-        .routes(routes!(sales::cancel))
-        .routes(routes!(sales::reconcile))
-        .routes(routes!(sales::decide))
-        .routes(routes!(tariffs::add, tariffs::list))
-        .routes(routes!(tariffs::get, tariffs::delete))
-        .routes(routes!(tariffs::add_version))
-        .routes(routes!(tariffs::give, tariffs::of_meter))
-        .routes(routes!(ledger::trial_balance))
+        .routes(routes!(tariffs::list))
+        .routes(routes!(tariffs::get))
+        .routes(routes!(tariffs::of_meter))
         .routes(routes!(system::lines))
-        .merge(drivers::routes())
+        .merge(drivers::looks())
 }
 
 /// The API's routes with their guard and their problems, and the document that describes them.
 pub fn router(app: &App) -> (Router, OpenApi) {
     let guard = middleware::from_fn_with_state(app.clone(), require_session);
-    let (router, mut document) = open().merge(guarded().route_layer(guard)).split_for_parts();
+    let mut behind = OpenApiRouter::new();
+    for (right, routes) in guarded() {
+        let needs = middleware::from_fn_with_state(right, require_right);
+        behind = behind.merge(routes.route_layer(needs));
+    }
+    let (router, mut document) = open().merge(behind.route_layer(guard)).split_for_parts();
     describe(&mut document);
     let json = document.to_json().expect("the document is plain data");
     let router = router
@@ -90,12 +145,14 @@ pub fn router(app: &App) -> (Router, OpenApi) {
 
 /// The OpenAPI document alone, for `polymeter openapi` and its snapshot.
 pub fn document() -> OpenApi {
-    let (_, mut document) = open().merge(guarded()).split_for_parts();
+    let all = guarded().into_iter().fold(open(), |all, (_, routes)| all.merge(routes));
+    let (_, mut document) = all.split_for_parts();
     describe(&mut document);
     document
 }
 
 fn describe(document: &mut OpenApi) {
+    name_rights(document);
     use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme};
     "Polymeter".clone_into(&mut document.info.title);
     env!("CARGO_PKG_VERSION").clone_into(&mut document.info.version);
@@ -111,6 +168,47 @@ fn describe(document: &mut OpenApi) {
     document.components.get_or_insert_default().add_security_scheme("session", bearer);
     let none: [&str; 0] = [];
     document.security = Some(vec![SecurityRequirement::new("session", none)]);
+}
+
+/// Each operation says in `x-right` what its caller must be allowed to do.
+fn name_rights(document: &mut OpenApi) {
+    for (right, routes) in guarded() {
+        let Some(right) = right else { continue };
+        let (_, part) = routes.split_for_parts();
+        for (path, item) in part.paths.paths {
+            let Some(whole) = document.paths.paths.get_mut(&path) else { continue };
+            for (of_part, of_whole) in operations(item).into_iter().zip(operations_mut(whole)) {
+                if let (Some(_), Some(operation)) = (of_part, of_whole) {
+                    let named = Extensions::builder().add("x-right", right.name()).build();
+                    operation.extensions.get_or_insert_default().merge(named);
+                }
+            }
+        }
+    }
+}
+
+fn operations(item: PathItem) -> [Option<Operation>; 4] {
+    [item.get, item.put, item.post, item.delete]
+}
+
+fn operations_mut(item: &mut PathItem) -> [Option<&mut Operation>; 4] {
+    [item.get.as_mut(), item.put.as_mut(), item.post.as_mut(), item.delete.as_mut()]
+}
+
+/// Behind `require_session`, which has put the caller there.
+async fn require_right(
+    State(right): State<Option<Right>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let caller = request.extensions().get::<Caller>();
+    match (caller, right) {
+        (None, _) => ApiError::from(NotLetIn::NoSession).into_response(),
+        (Some(caller), Some(right)) if !caller.operator.may(right) => {
+            ApiError::from(NotLetIn::NoRight(right)).into_response()
+        }
+        _ => next.run(request).await,
+    }
 }
 
 async fn require_session(State(app): State<App>, request: Request, next: Next) -> Response {

@@ -9,6 +9,7 @@ mod customers;
 mod drivers;
 mod meters;
 mod office;
+mod operators;
 mod parameters;
 mod sales;
 mod session;
@@ -25,7 +26,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::middleware::{self, Next};
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
-use polymeter_service::ServiceError;
+use polymeter_service::{Right, ServiceError};
 
 /// Pages reached without a session.
 fn open() -> Router<App> {
@@ -34,51 +35,108 @@ fn open() -> Router<App> {
         .route("/set-up", get(session::set_up_form).post(session::set_up))
 }
 
-/// Pages reached with a live session only.
-fn guarded() -> Router<App> {
+/// Pages reached with a live session only, by operators with the right that stands before them;
+/// `None`: by every operator.
+fn guarded() -> Vec<(Option<Right>, Router<App>)> {
+    let none = Router::new;
+    vec![
+        (None, looking()),
+        (Some(Right::Sell), selling()),
+        (
+            Some(Right::Customers),
+            none()
+                .route("/meters/new", get(meters::new_form).post(meters::add))
+                .route("/meters/new/parameters", get(meters::new_parameters))
+                .route("/meters/{meter_id}/account", post(meters::open_account))
+                .route("/meters/{meter_id}/tariff", get(tariffs::give_form).post(tariffs::give))
+                .route("/customers/new", get(customers::new_form).post(customers::add)),
+        ),
+        (
+            Some(Right::Supply),
+            none().route(
+                "/meters/{meter_id}/supply/{command}",
+                get(meters::supply_form).post(meters::supply),
+            ),
+        ),
+        (
+            Some(Right::Settings),
+            none()
+                .route("/meters/{meter_id}/parameters", post(parameters::keep))
+                .route("/meters/{meter_id}/settings", post(parameters::set)),
+        ),
+        (
+            Some(Right::Tariffs),
+            none()
+                .route("/tariffs/new", get(tariffs::new_form).post(tariffs::add))
+                .route(
+                    "/tariffs/{plan_id}/new",
+                    get(tariffs::version_form).post(tariffs::add_version),
+                )
+                .route("/tariffs/{plan_id}/deletion", post(tariffs::delete)),
+        ),
+        (Some(Right::Ledger), none().route("/ledger", get(office::ledger))),
+        (
+            Some(Right::Drivers),
+            none()
+                .route("/drivers-reload", get(drivers::confirm_reload).post(drivers::reload))
+                .route("/drivers/{name}/{act}", get(drivers::confirm).post(drivers::act)),
+        ),
+        (
+            Some(Right::Operators),
+            none()
+                .route("/operators", get(operators::list))
+                .route("/operators/new", get(operators::new_form).post(operators::add))
+                .route("/operators/{operator_id}", get(operators::show))
+                .route("/operators/{operator_id}/rights", post(operators::set_rights))
+                .route("/operators/{operator_id}/password", post(operators::set_password))
+                .route("/operators/{operator_id}/state", post(operators::set_state))
+                .route("/audit", get(operators::audit)),
+        ),
+    ]
+}
+
+/// What every operator may look at, and their own session.
+fn looking() -> Router<App> {
     Router::new()
         .route("/", get(counter::start))
         .route("/logout", post(session::log_out))
+        .route("/password", get(operators::own_password_form).post(operators::own_password))
         .route("/meters", get(counter::meters))
         .route("/meters/results", get(counter::results))
-        .route("/meters/new", get(meters::new_form).post(meters::add))
-        .route("/meters/new/parameters", get(meters::new_parameters))
         .route("/meters/{meter_id}", get(meters::show))
-        .route("/meters/{meter_id}/parameters", post(parameters::keep))
-        .route("/meters/{meter_id}/settings", post(parameters::set))
-        .route("/meters/{meter_id}/account", post(meters::open_account))
-        .route("/meters/{meter_id}/readings", post(meters::read))
-        .route("/meters/{meter_id}/supply/{command}", get(meters::supply_form).post(meters::supply))
         .route("/meters/{meter_id}/conversations/{recording_id}", get(conversations::show))
+        .route("/sales/{sale_id}", get(sales::show))
+        .route("/sales/{sale_id}/state", get(sales::state))
+        .route("/sales/{sale_id}/explanation", get(tariffs::explain))
+        .route("/tariffs", get(tariffs::list))
+        .route("/tariffs/{plan_id}", get(tariffs::show))
+        .route("/customers", get(customers::list))
+        .route("/system", get(office::system))
+        .route("/drivers", get(drivers::list))
+        .route("/drivers/{name}", get(drivers::show))
+}
+
+fn selling() -> Router<App> {
+    Router::new()
+        .route("/meters/{meter_id}/readings", post(meters::read))
         .route("/meters/{meter_id}/sale", get(sales::confirm))
         .route("/meters/{meter_id}/sale/preview", get(sales::preview))
-        .route("/sales/{sale_id}", get(sales::show).post(sales::sell))
-        .route("/sales/{sale_id}/state", get(sales::state))
+        .route("/sales/{sale_id}", post(sales::sell))
         .route("/sales/{sale_id}/delivery", post(sales::deliver))
         .route("/sales/{sale_id}/cancellation", post(sales::cancel))
         .route("/sales/{sale_id}/reconciliation", post(sales::reconcile))
         .route("/sales/{sale_id}/decision", get(sales::decision_form).post(sales::decide))
-        .route("/sales/{sale_id}/explanation", get(tariffs::explain))
-        .route("/meters/{meter_id}/tariff", get(tariffs::give_form).post(tariffs::give))
-        .route("/tariffs", get(tariffs::list))
-        .route("/tariffs/new", get(tariffs::new_form).post(tariffs::add))
-        .route("/tariffs/{plan_id}", get(tariffs::show))
-        .route("/tariffs/{plan_id}/new", get(tariffs::version_form).post(tariffs::add_version))
-        .route("/tariffs/{plan_id}/deletion", post(tariffs::delete))
-        .route("/customers", get(customers::list))
-        .route("/customers/new", get(customers::new_form).post(customers::add))
-        .route("/ledger", get(office::ledger))
-        .route("/system", get(office::system))
-        .route("/drivers", get(drivers::list))
-        .route("/drivers-reload", get(drivers::confirm_reload).post(drivers::reload))
-        .route("/drivers/{name}", get(drivers::show))
-        .route("/drivers/{name}/{act}", get(drivers::confirm).post(drivers::act))
 }
 
 pub fn router(app: &App) -> Router {
     let guard = middleware::from_fn_with_state(app.clone(), require_session);
     let own = middleware::from_fn(require_own_form);
-    open().route_layer(own).merge(guarded().route_layer(guard)).with_state(app.clone())
+    let mut behind = Router::new();
+    for (right, routes) in guarded() {
+        let needs = middleware::from_fn_with_state(right, require_right);
+        behind = behind.merge(routes.route_layer(needs));
+    }
+    open().route_layer(own).merge(behind.route_layer(guard)).with_state(app.clone())
 }
 
 /// Who is logged in, for the head of every page.
@@ -87,11 +145,18 @@ struct Head {
     operator: String,
     /// Which entry of the menu is the present one.
     here: &'static str,
+    sees_ledger: bool,
+    sees_operators: bool,
 }
 
 impl Head {
     fn new(caller: &Caller, here: &'static str) -> Head {
-        Head { operator: caller.operator.name.clone(), here }
+        Head {
+            operator: caller.operator.name.clone(),
+            here,
+            sees_ledger: caller.operator.may(Right::Ledger),
+            sees_operators: caller.operator.may(Right::Operators),
+        }
     }
 }
 
@@ -110,7 +175,21 @@ async fn require_session(State(app): State<App>, request: Request, next: Next) -
         }
         Err(NotLetIn::NoSession) => Redirect::to("/login").into_response(),
         Err(NotLetIn::CrossSite) => cross_site(),
+        Err(NotLetIn::NoRight(right)) => no_right(right),
         Err(NotLetIn::Service(error)) => PageError::from(error).into_response(),
+    }
+}
+
+/// Behind `require_session`, which has put the caller there.
+async fn require_right(
+    State(right): State<Option<Right>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    match (request.extensions().get::<Caller>(), right) {
+        (None, _) => Redirect::to("/login").into_response(),
+        (Some(caller), Some(right)) if !caller.operator.may(right) => no_right(right),
+        _ => next.run(request).await,
     }
 }
 
@@ -128,6 +207,20 @@ fn cross_site() -> Response {
         status: StatusCode::FORBIDDEN,
         title: "This request came from another site".to_owned(),
         detail: "Nothing was done. Open the page from its own address and try again.".to_owned(),
+        back: "/".to_owned(),
+    }
+    .into_response()
+}
+
+fn no_right(right: Right) -> Response {
+    PageError {
+        status: StatusCode::FORBIDDEN,
+        title: "You may not do this".to_owned(),
+        detail: format!(
+            "Nothing was done. It needs the right “{}”; somebody who may change operators \
+             can give it to you.",
+            operators::right_in_words(right).0
+        ),
         back: "/".to_owned(),
     }
     .into_response()

@@ -3,7 +3,7 @@
 
 use crate::app::App;
 use crate::config::Config;
-use polymeter_service::Actor;
+use polymeter_service::{Actor, Rights};
 use serde_json::Value;
 use std::net::SocketAddr;
 use tempfile::TempDir;
@@ -307,4 +307,68 @@ async fn what_people_type_is_shown_as_text() {
     assert!(page.body.contains("alert(1)"));
     let found = site.ask("GET", "/meters?query=%3Cb%3E", &cookie, "").await;
     assert!(!found.body.contains("<b>"));
+}
+
+/// Every operation of the API's own document, asked by an operator who may only look. A route that
+/// changes something and asks for no right must stand in the short list here.
+#[tokio::test]
+async fn who_has_no_right_is_refused_on_every_route_that_needs_one() {
+    let site = Site::open().await;
+    let owner = site.log_in().await;
+    let service = &site.app.service;
+    let by = &Actor::System;
+    let looks = service.add_operator("lin", PASSWORD, Rights::new(), by).await.expect("made");
+    let (_, token) = service.log_in(&looks.name, PASSWORD).await.expect("a session");
+    let bearer = |token: &str| format!("Authorization: Bearer {token}\r\n{JSON}");
+    let document = site.get("/api/v1/openapi.json").await.json();
+    let (mut guarded, mut free) = (0, Vec::new());
+    for (path, item) in document["paths"].as_object().expect("paths") {
+        for (method, operation) in item.as_object().expect("operations") {
+            let method = method.to_uppercase();
+            let uuid = "00000000-0000-0000-0000-000000000000";
+            let names = ["sale_id", "meter_id", "customer_id", "plan_id", "operator_id"];
+            let address = names
+                .iter()
+                .fold(path.clone(), |path, name| path.replace(&format!("{{{name}}}"), uuid));
+            if address == "/api/v1/sessions/current" {
+                // It would end the very session that the others are asked with.
+                free.push(format!("{method} {path}"));
+                continue;
+            }
+            let asked = async |token: &str| site.ask(&method, &address, &bearer(token), "{}").await;
+            let answer = asked(&token).await;
+            if operation["x-right"].is_string() {
+                guarded += 1;
+                assert_eq!(answer.code(), (403, "no-right".to_owned()), "{method} {path}");
+                assert_ne!(asked(&owner).await.status, 403, "{method} {path}");
+            } else {
+                assert_ne!(answer.status, 403, "{method} {path}");
+                if method != "GET" {
+                    free.push(format!("{method} {path}"));
+                }
+            }
+        }
+    }
+    free.sort();
+    let own = ["DELETE /api/v1/sessions/current", "POST /api/v1/sessions", "PUT /api/v1/password"];
+    assert_eq!(free, own, "a change that needs no right");
+    assert!(guarded >= 25, "only {guarded} operations name their right");
+}
+
+#[tokio::test]
+async fn a_page_without_the_right_says_which() {
+    let site = Site::open().await;
+    site.log_in().await;
+    let service = &site.app.service;
+    service.add_operator("lin", PASSWORD, Rights::new(), &Actor::System).await.expect("made");
+    let (_, token) = service.log_in("lin", PASSWORD).await.expect("a session");
+    let cookie = format!("Cookie: polymeter_session={token}\r\n");
+    for page in ["/operators", "/audit", "/ledger", "/tariffs/new", "/customers/new"] {
+        let answer = site.ask("GET", page, &cookie, "").await;
+        assert_eq!(answer.status, 403, "{page}");
+        assert!(answer.body.contains("You may not do this"), "{page}: {}", answer.body);
+    }
+    let start = site.ask("GET", "/", &cookie, "").await;
+    assert_eq!(start.status, 200);
+    assert!(!start.body.contains("/operators"), "the menu shows what may be used");
 }

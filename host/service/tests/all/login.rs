@@ -81,7 +81,7 @@ async fn ten_guesses_are_slowed_down_and_the_owner_gets_in() {
     service.log_in("owner", PASSWORD).await.expect("after the wait");
     service.log_in("owner", PASSWORD).await.expect("and the count is forgiven");
 
-    let trail = service.audit_trail(&Page::default()).await.expect("the trail");
+    let trail = service.audit_trail(None, &Page::default()).await.expect("the trail");
     let failed = trail.iter().filter(|entry| entry.act == "login-failed");
     let unknown = failed.clone().filter(|entry| entry.object == "operator/unknown").count();
     assert_eq!((failed.count(), unknown), (10, 5));

@@ -5,6 +5,7 @@
 mod bench;
 mod field;
 mod login;
+mod operators;
 mod register;
 mod sales;
 mod tariffs;

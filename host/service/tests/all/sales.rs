@@ -141,7 +141,7 @@ async fn an_operators_decision_is_kept_with_its_reason() {
     assert_eq!(sale.entries.last().map(|entry| entry.kind), Some("void"));
     let again = field.service.decide_sale(id, decision, "again", &actor).await;
     assert!(matches!(again, Err(ServiceError::OutOfOrder { .. })));
-    let trail = field.service.audit_trail(&Page::default()).await.expect("the trail");
+    let trail = field.service.audit_trail(None, &Page::default()).await.expect("the trail");
     assert!(trail.iter().any(|entry| entry.act == "sale-decided"
         && entry.detail == "decided as not applied: display shows 0"));
     field.check_money().await;

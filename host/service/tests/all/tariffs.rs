@@ -47,7 +47,7 @@ async fn a_new_version_reaches_every_meter_of_the_plan_at_once() {
     // What was sold before is explained by what counted then.
     let explained = service.explain_sale(sale_id(1)).await.expect("an explanation");
     assert_eq!((explained.version.number, explained.rerun), (1, Rerun::Same));
-    let trail = service.audit_trail(&Page::default()).await.expect("the trail");
+    let trail = service.audit_trail(None, &Page::default()).await.expect("the trail");
     let line = "Flat, version 3 from 2026-03-02: 2 meters";
     assert!(trail.iter().any(|it| it.act == "tariff-version-added" && it.detail == line));
     field.check_money().await;

@@ -9,7 +9,7 @@ async fn the_trail_cannot_be_changed() {
     for number in ["1", "2", "3"] {
         customer(&office.service, number).await;
     }
-    let trail = office.service.audit_trail(&Page::default()).await.expect("the trail");
+    let trail = office.service.audit_trail(None, &Page::default()).await.expect("the trail");
     assert_eq!(trail.len(), 3);
     let (replace, again) = if databases::server().is_some() {
         ("truncate audit", "violates unique constraint \"audit_pk\"")
@@ -30,7 +30,7 @@ async fn the_trail_cannot_be_changed() {
         let refused = tamper(&office.database, sql).await.expect_err(sql);
         assert!(refused.contains(why), "{sql}: {refused}");
     }
-    assert_eq!(office.service.audit_trail(&Page::default()).await.expect("the trail"), trail);
+    assert_eq!(office.service.audit_trail(None, &Page::default()).await.expect("the trail"), trail);
 }
 
 #[tokio::test]
@@ -40,11 +40,11 @@ async fn the_trail_is_paged_newest_first() {
         customer(&office.service, number).await;
     }
     let mut page = Page { limit: 2, ..Page::default() };
-    let newest = office.service.audit_trail(&page).await.expect("the trail");
+    let newest = office.service.audit_trail(None, &page).await.expect("the trail");
     assert_eq!(newest.iter().map(|entry| entry.audit_id).collect::<Vec<_>>(), [3, 2]);
     page.after = Some("2".to_owned());
-    let oldest = office.service.audit_trail(&page).await.expect("the trail");
+    let oldest = office.service.audit_trail(None, &page).await.expect("the trail");
     assert_eq!(oldest.iter().map(|entry| entry.audit_id).collect::<Vec<_>>(), [1]);
     page.after = Some("x".to_owned());
-    assert!(office.service.audit_trail(&page).await.is_err());
+    assert!(office.service.audit_trail(None, &page).await.is_err());
 }
