@@ -52,4 +52,10 @@ id! {
     TransferId,
     TariffPlanId,
     TariffVersionId,
+    /// One operator's time at a till.
+    ShiftId,
+    /// A refund, a reversal, a deposit, a write-off.
+    CounterActId,
+    ApprovalId,
+    DiscrepancyId,
 }

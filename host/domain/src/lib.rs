@@ -4,6 +4,7 @@
 //! Invariant: no async, clock, randomness, logging, I/O or serde; money and energy are integers.
 //! Not here: how any of it is stored (ledger, service), sent (runtime) or shown (server).
 
+pub mod channel;
 pub mod credit;
 pub mod device;
 pub mod id;
@@ -13,11 +14,12 @@ pub mod sale;
 pub mod supply;
 pub mod tariff;
 
+pub use channel::Channel;
 pub use credit::{Credit, Evidence, Purchase, PurchaseCount, Quantity, Receipt, Refusal};
 pub use device::{CustomerNumber, LocalTime, MeterAddress, Region, VendorCode};
 pub use id::{
-    AccountId, CustomerId, MeterId, OperatorId, ReadingId, SaleId, TariffPlanId, TariffVersionId,
-    TransferId,
+    AccountId, ApprovalId, CounterActId, CustomerId, DiscrepancyId, MeterId, OperatorId, ReadingId,
+    SaleId, ShiftId, TariffPlanId, TariffVersionId, TransferId,
 };
 pub use money::{Currency, Money};
 pub use reading::{Decimal, Measurement, ObisCode, Quality, Snapshot, Unit, Value};

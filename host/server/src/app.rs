@@ -64,6 +64,7 @@ impl App {
             lines: config.lines.iter().cloned().map(Line::spawn).collect(),
             currency: config.currency,
             clock: clock(config.time_zone.clone()),
+            rules: config.rules.clone(),
         };
         let service = Service::start(parts).await.map_err(AppError::Service)?;
         Ok(App {

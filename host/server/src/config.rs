@@ -26,6 +26,7 @@ use polymeter_domain::Currency;
 use polymeter_ledger::Place;
 use polymeter_package::{Trust, problem};
 use polymeter_runtime::DriverConfig;
+use polymeter_service::Rules;
 use polymeter_transport::LineSettings;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -49,6 +50,8 @@ pub struct Config {
     pub lines: Vec<LineSettings>,
     /// `None`: no driver has a key.
     pub vault: Option<VaultEntry>,
+    /// `[counter]` and what else decides about selling.
+    pub rules: Rules,
 }
 
 /// One `[[driver]]`: what the runtime is told, where it comes from, and who must have signed it.

@@ -8,6 +8,7 @@ pub mod api;
 pub mod app;
 pub mod arithmetic;
 pub mod assets;
+pub mod capitals;
 pub mod commands;
 pub mod config;
 pub mod control;

@@ -1,10 +1,19 @@
 //! The ledger accounts that the service books on, by name. Not here: booking (`sale`, the ledger).
 
-use polymeter_domain::MeterId;
+use polymeter_domain::{Channel, MeterId};
 
-/// Where the money of a counter comes from until it knows its channels.
-pub(crate) const CASH: &str = "cash";
+/// What a counted till has more (credit) or less (debit) than it should.
+pub(crate) const SHIFT_DIFFERENCE: &str = "shift-difference";
+const CASH: &str = "cash";
 const METER_CREDIT: &str = "meter-credit/";
+
+/// The account of the money that comes by one channel.
+pub(crate) fn channel_account(channel: Channel) -> String {
+    match channel {
+        Channel::Cash => CASH.to_owned(),
+        other => format!("channel/{}", other.name()),
+    }
+}
 
 /// The account of what one meter holds.
 pub fn meter_credit_account(meter: MeterId) -> String {

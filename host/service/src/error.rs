@@ -17,6 +17,14 @@ pub enum ServiceError {
     /// Same sale id, other body.
     #[error("sale {sale_id} was already made with another meter or amount")]
     SaleDiffers { sale_id: SaleId },
+    /// Same id of some other thing, other content.
+    #[error("{what} {id} was already made with other content")]
+    Differs { what: &'static str, id: String },
+    /// What some other thing than a sale is does not allow this.
+    #[error("{what} {id} is {state} and cannot be {event}")]
+    WrongState { what: &'static str, id: String, state: &'static str, event: &'static str },
+    #[error("cash is taken and given in a shift only: open one first")]
+    NoShift,
     #[error("meter {serial_number} has an unsettled sale {sale_id}")]
     Unsettled { serial_number: String, sale_id: SaleId },
     #[error("meter {serial_number} has no open account")]

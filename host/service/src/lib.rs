@@ -12,6 +12,7 @@ mod booking;
 mod clock;
 mod crash_point;
 mod customer;
+mod customer_receipt;
 mod driver;
 mod error;
 pub mod limits;
@@ -21,9 +22,11 @@ mod page;
 mod parameter;
 mod reading;
 mod recording;
+mod rules;
 mod sale;
 mod scan;
 mod setting;
+mod shift;
 mod stored;
 mod supply;
 mod tariff;
@@ -35,6 +38,7 @@ pub use booking::{meter_credit_account, meter_of_account};
 pub use clock::{Clock, UnixMs};
 pub use crash_point::CRASH_POINTS;
 pub use customer::{Customer, NewCustomer};
+pub use customer_receipt::{CustomerReceipt, ReceiptLine};
 pub use driver::{
     Change, Difference, Edition, Fitting, Plan, Progress, Rollout, Slot, Stage, Thresholds,
 };
@@ -45,9 +49,11 @@ pub use page::Page;
 pub use parameter::Home;
 pub use reading::Reading;
 pub use recording::Conversation;
+pub use rules::Rules;
 pub use sale::{LedgerEntry, SaleEvent, SaleRequest, SaleView};
 pub use scan::{ScanEvent, ScanRequest};
 pub use setting::{Attempt, Setting, SettingEnd};
+pub use shift::{ChannelTotals, Run, Shift, ShiftClosing};
 pub use tariff::{
     Assignment, InForce, MeterTariff, NamedVersion, NewPlan, NewVersion, Preview, Priced, Rerun,
     SaleExplanation, Sample, TariffPlan, TariffVersion,
@@ -73,6 +79,7 @@ pub struct Parts {
     pub lines: Vec<Line>,
     pub currency: Currency,
     pub clock: Clock,
+    pub rules: Rules,
 }
 
 /// Everything above the ledger; cheap to clone.
@@ -88,6 +95,7 @@ struct Inner {
     lines: RwLock<Vec<Line>>,
     currency: Currency,
     clock: Clock,
+    rules: Rules,
     under_way: UnderWay,
     passwords: Passwords,
 }
@@ -95,7 +103,7 @@ struct Inner {
 impl Service {
     /// Checks the parts against each other. Does not resume anything yet.
     pub async fn start(parts: Parts) -> Result<Service> {
-        let Parts { database, drivers, lines, currency, clock } = parts;
+        let Parts { database, drivers, lines, currency, clock, rules } = parts;
         let passwords = Passwords::new().await?;
         let inner = Inner {
             database,
@@ -103,6 +111,7 @@ impl Service {
             lines: RwLock::default(),
             currency,
             clock,
+            rules,
             under_way: UnderWay::default(),
             passwords,
         };
@@ -184,6 +193,11 @@ impl Service {
 
     fn currency(&self) -> Currency {
         self.inner.currency
+    }
+
+    /// What the site's configuration decides about selling.
+    pub fn rules(&self) -> &Rules {
+        &self.inner.rules
     }
 
     fn clock(&self) -> &Clock {

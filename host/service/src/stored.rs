@@ -4,7 +4,9 @@
 //! The names here are the schema's: changing one is a migration.
 
 use crate::error::{Result, bad_column};
-use polymeter_domain::{Currency, Decimal, LocalTime, Quality, Quantity, SupplyState, Value};
+use polymeter_domain::{
+    Channel, Currency, Decimal, LocalTime, Quality, Quantity, SupplyState, Value,
+};
 use serde_json::{Map, Value as Json, json};
 
 pub(crate) fn supply_name(state: SupplyState) -> &'static str {
@@ -60,6 +62,10 @@ pub(crate) fn quantity(name: &str) -> Result<Quantity> {
         "volume" => Quantity::Volume,
         _ => return Err(bad_column("quantity", name)),
     })
+}
+
+pub(crate) fn channel(name: &str) -> Result<Channel> {
+    Channel::from_name(name).ok_or_else(|| bad_column("channel", name))
 }
 
 pub(crate) fn currency(code: &str) -> Result<Currency> {

@@ -128,6 +128,13 @@ impl From<ServiceError> for ApiError {
             ServiceError::SaleDiffers { .. } => {
                 (S::CONFLICT, "sale-differs", "This sale id was used for another sale")
             }
+            ServiceError::Differs { .. } => {
+                (S::CONFLICT, "differs", "This id was used for something else")
+            }
+            ServiceError::WrongState { .. } => {
+                (S::CONFLICT, "out-of-order", "Its state does not allow this")
+            }
+            ServiceError::NoShift => (S::CONFLICT, "no-open-shift", "There is no open shift"),
             ServiceError::Unsettled { .. } => {
                 (S::CONFLICT, "unsettled-sale", "The meter has an unsettled sale")
             }

@@ -6,10 +6,12 @@ use axum::extract::rejection::JsonRejection;
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
-use polymeter_domain::{Currency, Money};
-use polymeter_service::Actor;
+use polymeter_domain::{Channel, Currency, Money};
+use polymeter_service::{Actor, Run};
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use std::str::FromStr;
+use utoipa::IntoParams;
 
 /// A JSON body. Unknown fields are refused by the types themselves.
 #[derive(Debug)]
@@ -110,6 +112,30 @@ impl Caller {
 /// An amount as text in the site's currency.
 pub fn money(field: &str, text: &str, currency: Currency) -> Result<Money, ApiError> {
     Money::parse(text, currency).map_err(|error| ApiError::invalid(field, error))
+}
+
+/// A payment channel by its name; cash where none is given.
+pub fn channel(name: Option<&str>) -> Result<Channel, ApiError> {
+    let Some(name) = name else { return Ok(Channel::Cash) };
+    Channel::from_name(name).ok_or_else(|| {
+        let all = Channel::ALL.map(Channel::name).join(", ");
+        ApiError::invalid("channel", format!("`{name}` is none of {all}"))
+    })
+}
+
+/// `?dry-run=true`: everything is checked and calculated, nothing is stored.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct DryRun {
+    #[serde(default)]
+    pub dry_run: bool,
+}
+
+impl DryRun {
+    pub fn run(&self) -> Run {
+        if self.dry_run { Run::Dry } else { Run::Real }
+    }
 }
 
 #[cfg(test)]

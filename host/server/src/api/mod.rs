@@ -18,8 +18,10 @@ pub mod ledger;
 pub mod meters;
 pub mod operators;
 pub mod readings;
+pub mod receipts;
 pub mod sales;
 pub mod settings;
+pub mod shifts;
 pub mod supply;
 pub mod system;
 pub mod tariffs;
@@ -61,7 +63,10 @@ fn guarded() -> Vec<(Option<Right>, OpenApiRouter<App>)> {
                 .routes(routes!(sales::deliver))
                 .routes(routes!(sales::cancel))
                 .routes(routes!(sales::reconcile))
-                .routes(routes!(sales::decide)),
+                .routes(routes!(sales::decide))
+                .routes(routes!(receipts::print))
+                .routes(routes!(shifts::open))
+                .routes(routes!(shifts::close)),
         ),
         (
             Some(Right::Customers),
@@ -117,6 +122,10 @@ fn looking() -> OpenApiRouter<App> {
         .routes(routes!(tariffs::list))
         .routes(routes!(tariffs::get))
         .routes(routes!(tariffs::of_meter))
+        .routes(routes!(receipts::list))
+        .routes(routes!(receipts::get))
+        .routes(routes!(shifts::list))
+        .routes(routes!(shifts::get))
         .routes(routes!(system::lines))
         .merge(drivers::looks())
 }

@@ -3,7 +3,7 @@
 //! Invariant: the id comes from the client, so that asking twice is one sale.
 
 use super::error::{ApiError, Meaning, Problem};
-use super::extract::{Body, Id, Parameters, money};
+use super::extract::{Body, Id, Parameters, channel, money};
 use super::values::{PageParameters, Paged, time};
 use crate::app::App;
 use crate::session::Caller;
@@ -29,6 +29,9 @@ pub struct NewSale {
     /// In the site's currency, above zero.
     #[schema(example = "50.00")]
     pub paid: String,
+    /// `cash` (where it is left out), `bank`, `card`, `alipay`, `wechat`, `unionpay`.
+    #[serde(default)]
+    pub channel: Option<String>,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -40,6 +43,10 @@ pub struct Sale {
     pub operator_id: Option<String>,
     pub paid: String,
     pub currency: String,
+    /// How it was paid: `cash`, `bank`, `card`, `alipay`, `wechat`, `unionpay`.
+    pub channel: &'static str,
+    /// The customer's receipt (收据), once the device has taken the credit.
+    pub receipt_number: Option<u64>,
     /// The version of a tariff plan that it was priced by; `explanation` has the arithmetic.
     pub tariff_version_id: String,
     /// What `paid` buys, rounded down; `null` for water.
@@ -150,6 +157,8 @@ impl From<&SaleView> for Sale {
             },
             paid: sale.paid.to_string(),
             currency: sale.paid.currency().code().to_owned(),
+            channel: sale.channel.name(),
+            receipt_number: sale.receipt,
             tariff_version_id: sale.tariff_version_id.to_string(),
             energy_wh: (sale.commodity == Commodity::Energy).then_some(sale.bought),
             volume_l: (sale.commodity == Commodity::Water).then_some(sale.bought),
@@ -206,7 +215,7 @@ fn parts(sale: &SaleView) -> (Option<PurchaseJson>, Option<Receipt>, Option<Refu
     (status = 202, description = "Durable, and not yet settled", body = Sale),
     (status = 404, description = "`not-found`", body = Problem,
         content_type = "application/problem+json"),
-    (status = 409, description = "`sale-differs`, `unsettled-sale`, `no-open-account`",
+    (status = 409, description = "`sale-differs`, `unsettled-sale`, `no-open-account`, `no-open-shift`",
         body = Problem,
         content_type = "application/problem+json"),
     (status = 422, description = "`bad-amount`, `invalid-field`", body = Problem,
@@ -221,7 +230,9 @@ pub async fn put(
 ) -> Result<Response, ApiError> {
     let meter_id = new.meter_id.parse().map_err(|error| ApiError::invalid("meter_id", error))?;
     let paid = money("paid", &new.paid, app.currency)?;
-    let made = app.service.put_sale(id, SaleRequest { meter_id, paid }, &caller.actor()).await?;
+    let channel = channel(new.channel.as_deref())?;
+    let request = SaleRequest { meter_id, paid, channel };
+    let made = app.service.put_sale(id, request, &caller.actor()).await?;
     answer(&app, made, preferred_wait(&headers)).await
 }
 

@@ -27,7 +27,7 @@ pub async fn run(
     let id = id.unwrap_or_else(|| SaleId::new(uuid::Uuid::now_v7()));
     // Printed first: whatever happens next, this id names the sale.
     println!("sale {id}: {paid} {} to meter {serial}", app.currency.code());
-    let request = SaleRequest { meter_id: meter.meter_id, paid };
+    let request = SaleRequest::new(meter.meter_id, paid);
     app.service.put_sale(id, request, &ACTOR).await?;
     let sale = app.service.wait_for_sale(id, WAIT_MAX).await?;
     report(&sale)

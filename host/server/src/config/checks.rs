@@ -5,6 +5,7 @@ use jiff::tz::TimeZone;
 use polymeter_domain::{Currency, Region, VendorCode};
 use polymeter_package::problem::line_at;
 use polymeter_runtime::{Capability, DriverConfig, Limits};
+use polymeter_service::Rules;
 use polymeter_transport::{Endpoint, LineSettings, Parity};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -42,6 +43,7 @@ pub fn check(file: &Path, text: &str, raw: raw::File) -> Result<Config, Problems
                 pins,
                 lines,
                 vault,
+                rules: Rules { cash_needs_shift: raw.counter.cash_needs_shift },
             })
         }
         _ => Err(Problems(checker.problems)),

@@ -16,6 +16,8 @@ pub struct File {
     pub database: Database,
     pub site: Site,
     #[serde(default)]
+    pub counter: Counter,
+    #[serde(default)]
     pub drivers: Drivers,
     #[serde(default)]
     pub driver: Vec<Driver>,
@@ -55,6 +57,14 @@ pub struct Database {
 pub struct Site {
     pub time_zone: Spanned<String>,
     pub currency: Spanned<String>,
+}
+
+/// What is done at the counter.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Counter {
+    #[serde(default)]
+    pub cash_needs_shift: bool,
 }
 
 #[derive(Debug, Deserialize)]

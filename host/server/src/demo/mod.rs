@@ -166,7 +166,7 @@ impl Walk<'_> {
             for fen in simulated.sales_fen {
                 let id = SaleId::new(uuid::Uuid::now_v7());
                 let paid = self.money(*fen);
-                let request = SaleRequest { meter_id: meter.meter_id, paid };
+                let request = SaleRequest::new(meter.meter_id, paid);
                 service.put_sale(id, request, &Actor::System).await?;
                 let sale = service.wait_for_sale(id, SALE_WAIT_MAX).await?;
                 let Sale::Confirmed(receipt) = &sale.state else {

@@ -11,8 +11,10 @@ mod meters;
 mod office;
 mod operators;
 mod parameters;
+mod receipts;
 mod sales;
 mod session;
+mod shifts;
 mod tariff_form;
 mod tariffs;
 pub mod view;
@@ -111,6 +113,10 @@ fn looking() -> Router<App> {
         .route("/tariffs", get(tariffs::list))
         .route("/tariffs/{plan_id}", get(tariffs::show))
         .route("/customers", get(customers::list))
+        .route("/shifts", get(shifts::list))
+        .route("/shifts/{shift_id}", get(shifts::show))
+        .route("/receipts", get(receipts::list))
+        .route("/receipts/{number}", get(receipts::show))
         .route("/system", get(office::system))
         .route("/drivers", get(drivers::list))
         .route("/drivers/{name}", get(drivers::show))
@@ -126,6 +132,10 @@ fn selling() -> Router<App> {
         .route("/sales/{sale_id}/cancellation", post(sales::cancel))
         .route("/sales/{sale_id}/reconciliation", post(sales::reconcile))
         .route("/sales/{sale_id}/decision", get(sales::decision_form).post(sales::decide))
+        .route("/shifts", post(shifts::open))
+        .route("/shifts/{shift_id}/closing", get(shifts::confirm).post(shifts::close))
+        .route("/receipts/{number}/prints", post(receipts::print))
+        .route("/receipts/{number}/prints/{copy}", get(receipts::paper))
 }
 
 pub fn router(app: &App) -> Router {

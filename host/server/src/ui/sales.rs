@@ -4,7 +4,7 @@
 //! twice is one sale.
 
 use super::meters::id;
-use super::view::{self, Badge, MeterView};
+use super::view::{self, Badge, MeterView, Named};
 use super::{Head, PageError, PageResult, is_fragment, render};
 use crate::app::App;
 use crate::arithmetic::{self, Line};
@@ -15,7 +15,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Redirect};
 use polymeter_domain::sale::Decision;
 use polymeter_domain::tariff::Bought;
-use polymeter_domain::{MeterId, Money, Sale, SaleId};
+use polymeter_domain::{Channel, MeterId, Money, Sale, SaleId};
 use polymeter_runtime::Meaning;
 use polymeter_service::{Meter, Priced, SaleRequest, SaleView};
 use serde::Deserialize;
@@ -48,6 +48,7 @@ struct ConfirmPage {
     meter: MeterView,
     quote: Quote,
     sale_id: String,
+    channels: [Named; 6],
 }
 
 #[derive(Template)]
@@ -82,6 +83,9 @@ struct SaleState {
     customer_name: String,
     paid: String,
     currency: String,
+    channel: Named,
+    /// The customer's receipt; empty until there is one.
+    receipt: String,
     buys: String,
     plan: String,
     state: Badge,
@@ -187,6 +191,7 @@ pub async fn confirm(
         meter: MeterView::new(&meter, &app),
         quote,
         sale_id: uuid::Uuid::now_v7().to_string(),
+        channels: Channel::ALL.map(view::channel),
     }))
 }
 
@@ -195,6 +200,7 @@ pub async fn confirm(
 pub struct SellForm {
     meter_id: String,
     paid: String,
+    channel: String,
 }
 
 pub async fn sell(
@@ -208,7 +214,11 @@ pub async fn sell(
     let back = format!("/meters/{meter_id}");
     let paid = Money::parse(&form.paid, app.currency)
         .map_err(|error| PageError::unusable("Amount", error).back_to(&*back))?;
-    let request = SaleRequest { meter_id, paid };
+    let Some(channel) = Channel::from_name(&form.channel) else {
+        let why = "choose how it was paid";
+        return Err(PageError::unusable("Payment", why).back_to(back));
+    };
+    let request = SaleRequest { meter_id, paid, channel };
     match app.service.put_sale(sale, request, &caller.actor()).await {
         Ok(_) => Ok(Redirect::to(&format!("/sales/{sale}")).into_response()),
         Err(error) => Err(PageError::from(error).back_to(back)),
@@ -371,6 +381,8 @@ async fn state_of(app: &App, sale: &SaleView) -> Result<SaleState, PageError> {
         customer_name: customer.name,
         paid: sale.paid.to_string(),
         currency: sale.paid.currency().code().to_owned(),
+        channel: view::channel(sale.channel),
+        receipt: sale.receipt.map(|number| number.to_string()).unwrap_or_default(),
         buys: arithmetic::amount(sale.bought, sale.commodity),
         plan,
         state: view::sale(&sale.state),

@@ -4,7 +4,7 @@ use crate::app::App;
 use crate::arithmetic;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use polymeter_domain::{Credit, Quality, Quantity, Sale, SupplyState, Value};
+use polymeter_domain::{Channel, Credit, Quality, Quantity, Sale, SupplyState, Value};
 use polymeter_runtime::{Explanation, RecordingEnd};
 use polymeter_service::{AccountState, Customer, Meter, Reading, SaleView, SettingEnd, UnixMs};
 
@@ -19,6 +19,34 @@ pub struct Badge {
 
 pub const fn badge(tone: &'static str, word: &'static str, chinese: &'static str) -> Badge {
     Badge { tone, word, chinese }
+}
+
+/// A word with its trade term, and the name by which it is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Named {
+    pub name: &'static str,
+    pub word: &'static str,
+    pub chinese: &'static str,
+}
+
+pub fn channel(channel: Channel) -> Named {
+    let (word, chinese) = match channel {
+        Channel::Cash => ("Cash", "现金"),
+        Channel::Bank => ("Bank transfer", "银行转账"),
+        Channel::Card => ("Card", "刷卡"),
+        Channel::Alipay => ("Alipay", "支付宝"),
+        Channel::Wechat => ("WeChat", "微信"),
+        Channel::Unionpay => ("UnionPay", "银联"),
+    };
+    Named { name: channel.name(), word, chinese }
+}
+
+/// What a receipt is for.
+pub fn receipt_kind(kind: &str) -> (&'static str, &'static str) {
+    match kind {
+        "sale" => ("Sale", "售电"),
+        _ => ("Payment", "收款"),
+    }
 }
 
 /// The account of what one meter holds, by the number on its plate.

@@ -7,6 +7,7 @@
 //! Not here: refund, reversal, what anything costs (tariff).
 
 mod delivery;
+mod paper;
 mod quote;
 mod reconcile;
 mod store;
@@ -23,7 +24,9 @@ use crate::page::Page;
 use crate::{Service, to_the_end};
 use polymeter_domain::sale::Decision;
 use polymeter_domain::tariff::{Commodity, Date};
-use polymeter_domain::{CustomerId, MeterId, Money, Sale, SaleId, TariffVersionId, TransferId};
+use polymeter_domain::{
+    Channel, CustomerId, MeterId, Money, Sale, SaleId, TariffVersionId, TransferId,
+};
 use polymeter_ledger::Entry;
 use polymeter_runtime::Meaning;
 use std::time::Duration;
@@ -33,6 +36,15 @@ use store::{Step, StoredSale};
 pub struct SaleRequest {
     pub meter_id: MeterId,
     pub paid: Money,
+    /// How it was paid.
+    pub channel: Channel,
+}
+
+impl SaleRequest {
+    /// Paid in cash.
+    pub fn new(meter_id: MeterId, paid: Money) -> SaleRequest {
+        SaleRequest { meter_id, paid, channel: Channel::Cash }
+    }
 }
 
 /// One sale as it stands. `history` is every state it has been in, oldest first.
@@ -43,6 +55,9 @@ pub struct SaleView {
     pub customer_id: CustomerId,
     pub operator: Actor,
     pub paid: Money,
+    pub channel: Channel,
+    /// The number of the customer's receipt, once the device has taken the credit.
+    pub receipt: Option<u64>,
     /// The version of a plan that it was priced by, on this day of the site.
     pub tariff_version_id: TariffVersionId,
     pub priced_on: Date,
@@ -203,8 +218,14 @@ impl Service {
         let history = store::history(self.reader(), sale.sale_id).await?;
         let entries = self.database().entries(sale.sale_id.uuid()).await?;
         let meaning = self.meaning_of_refusal(&sale).await?;
+        let receipt = match sale.state {
+            Sale::Confirmed(_) => self.receipt_of(sale.sale_id.uuid()).await?,
+            _ => None,
+        };
         Ok(SaleView {
             meaning,
+            channel: sale.channel,
+            receipt: receipt.map(|receipt| receipt.number),
             sale_id: sale.sale_id,
             meter_id: sale.meter_id,
             customer_id: sale.customer_id,

@@ -9,10 +9,11 @@ use super::delivery::Claim;
 use super::store::{self, StoredSale};
 use crate::Service;
 use crate::audit::{self, Act, Actor};
-use crate::booking::{CASH, meter_credit_account};
+use crate::booking::{channel_account, meter_credit_account};
 use crate::error::{Result, ServiceError, invalid};
 use crate::limits::MAX_SALE_MINOR;
 use crate::meter::{self, AccountState, MeterRecord};
+use crate::shift;
 use crate::tariff::{self, Buyer, Priced};
 use polymeter_domain::sale::OutOfOrder;
 use polymeter_domain::tariff::Commodity;
@@ -48,6 +49,7 @@ pub(super) async fn reserve(
                 }
                 let meter = meter::record(&mut *tx.connection(), request.meter_id).await?;
                 let quote = quote(&inside, tx, &meter, request.paid).await?;
+                inside.check_shift(tx, request.channel, &actor).await?;
                 if let Some(sale_id) =
                     store::unsettled_of_meter(tx.connection(), meter.meter_id).await?
                 {
@@ -124,6 +126,7 @@ async fn insert(
         customer_id: quote.customer_id,
         operator: actor,
         paid: request.paid,
+        channel: request.channel,
         tariff_version: priced.in_force.version.version_id,
         priced_on: priced.on,
         commodity: priced.bought.tariff.commodity(),
@@ -141,7 +144,10 @@ async fn insert(
     store::note(tx.connection(), id, at, Sale::Quoted.name(), &arithmetic).await?;
     store::note(tx.connection(), id, at, sale.state.name(), "money is held").await?;
 
-    let debit = polymeter_ledger::account(tx, CASH, paid.currency(), at.0).await?;
+    shift::taken(tx.connection(), sale.movement(&sale.operator, at)).await?;
+
+    let debit_name = channel_account(request.channel);
+    let debit = polymeter_ledger::account(tx, &debit_name, paid.currency(), at.0).await?;
     let credit_name = meter_credit_account(meter.meter_id);
     let credit = polymeter_ledger::account(tx, &credit_name, paid.currency(), at.0).await?;
     let transfer = NewTransfer {
@@ -155,7 +161,12 @@ async fn insert(
     polymeter_ledger::pending(tx, &transfer).await?;
 
     let object = format!("sale/{id}");
-    let detail = format!("{paid} {} at meter/{}", paid.currency().code(), meter.meter_id);
+    let detail = format!(
+        "{paid} {} at meter/{}, {}",
+        paid.currency().code(),
+        meter.meter_id,
+        request.channel.name()
+    );
     let act = Act { at, actor: &sale.operator, act: "sale-made", object, detail: &detail };
     audit::record(tx.connection(), act).await
 }
@@ -172,6 +183,6 @@ fn in_words(priced: &Priced) -> String {
 }
 
 /// "96.153 kWh", "10.637 m³": to the Wh and to the litre.
-fn amount(amount: u64, commodity: Commodity) -> String {
+pub(super) fn amount(amount: u64, commodity: Commodity) -> String {
     format!("{}.{:03} {}", amount / 1000, amount % 1000, commodity.unit())
 }

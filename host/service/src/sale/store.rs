@@ -1,19 +1,20 @@
 //! The rows of sales. [`advance`] is the only place that changes one's state: it lets `domain::Sale`
 //! say what follows, and moves the money of the pending transfer in the same transaction.
 
-use super::{SaleEvent, SaleRequest};
+use super::{SaleEvent, SaleRequest, paper};
 use crate::Service;
 use crate::audit::{self, Act, Actor};
 use crate::clock::UnixMs;
 use crate::error::{Result, ServiceError, bad_column};
 use crate::page::Bound;
+use crate::shift::{self, Movement};
 use crate::stored;
 use crate::tariff::{commodity, commodity_name};
 use polymeter_domain::sale::OutOfOrder;
 use polymeter_domain::tariff::{Commodity, Date};
 use polymeter_domain::{
-    Credit, CustomerId, MeterId, Money, Purchase, PurchaseCount, Receipt, Refusal, Sale, SaleId,
-    TariffVersionId, TransferId,
+    Channel, Credit, CustomerId, MeterId, Money, Purchase, PurchaseCount, Receipt, Refusal, Sale,
+    SaleId, TariffVersionId, TransferId,
 };
 use polymeter_ledger::{Connection, Transaction};
 use sqlx::AnyExecutor;
@@ -26,6 +27,7 @@ pub(super) struct StoredSale {
     pub customer_id: CustomerId,
     pub operator: Actor,
     pub paid: Money,
+    pub channel: Channel,
     pub tariff_version: TariffVersionId,
     pub priced_on: Date,
     pub commodity: Commodity,
@@ -44,11 +46,18 @@ pub(super) struct StoredSale {
 impl StoredSale {
     /// The same id with another body is an error, never another sale.
     pub(super) fn must_be(&self, request: &SaleRequest) -> Result<()> {
-        if self.meter_id == request.meter_id && self.paid == request.paid {
+        let SaleRequest { meter_id, paid, channel } = *request;
+        if (self.meter_id, self.paid, self.channel) == (meter_id, paid, channel) {
             Ok(())
         } else {
             Err(ServiceError::SaleDiffers { sale_id: self.sale_id })
         }
+    }
+
+    /// What goes over the counter for it.
+    pub(super) fn movement<'a>(&self, actor: &'a Actor, at: UnixMs) -> Movement<'a> {
+        let (reference, channel, amount) = (self.sale_id.uuid(), self.channel, self.paid);
+        Movement { reference, channel, amount, at, actor }
     }
 }
 
@@ -60,6 +69,7 @@ struct Row {
     operator_id: Option<String>,
     paid_minor: i64,
     currency: String,
+    channel: String,
     tariff_version_id: String,
     priced_on: String,
     commodity: String,
@@ -146,6 +156,7 @@ impl TryFrom<Row> for StoredSale {
                 .map_err(|_| bad_column("customer_id", &row.customer_id))?,
             operator: Actor::from_stored(row.operator_id.as_deref())?,
             paid: Money::new(row.paid_minor, currency),
+            channel: stored::channel(&row.channel)?,
             tariff_version: row
                 .tariff_version_id
                 .parse()
@@ -235,8 +246,8 @@ pub(super) async fn insert(connection: &mut Connection, sale: &StoredSale) -> Re
     sqlx::query(
         "insert into sale (sale_id, meter_id, customer_id, operator_id, paid_minor, currency,
                            tariff_version_id, priced_on, commodity, bought, explanation,
-                           quantity, amount, pending_transfer_id, state, created_at_ms)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
+                           quantity, amount, pending_transfer_id, state, created_at_ms, channel)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)",
     )
     .bind(sale.sale_id.to_string())
     .bind(sale.meter_id.to_string())
@@ -254,6 +265,7 @@ pub(super) async fn insert(connection: &mut Connection, sale: &StoredSale) -> Re
     .bind(sale.pending.to_string())
     .bind(sale.state.name())
     .bind(sale.created_at.0)
+    .bind(sale.channel.name())
     .execute(connection)
     .await?;
     Ok(())
@@ -350,11 +362,12 @@ async fn advance_in(
     let Step { sale_id, at, .. } = step;
     let before = record(&mut *tx.connection(), sale_id).await?;
     let from = before.state.name();
-    let next = event(before.state).map_err(|OutOfOrder { sale, event }| {
+    let next = event(before.state.clone()).map_err(|OutOfOrder { sale, event }| {
         ServiceError::OutOfOrder { sale_id, state: sale.name(), event }
     })?;
     update(tx.connection(), sale_id, from, &next, at).await?;
     note(tx.connection(), sale_id, at, next.name(), &step.detail).await?;
+    let actor = step.audit.as_ref().map_or(&before.operator, |(actor, _)| actor);
     match &next {
         Sale::Confirmed(receipt) => {
             polymeter_ledger::post(tx, step.transfer_id, before.pending, at.0).await?;
@@ -363,9 +376,11 @@ async fn advance_in(
                 .bind(before.meter_id.to_string())
                 .execute(tx.connection())
                 .await?;
+            paper::issue(tx.connection(), &before, receipt, at).await?;
         }
         Sale::Refused(_) | Sale::Cancelled => {
             polymeter_ledger::void(tx, step.transfer_id, before.pending, at.0).await?;
+            shift::given_back(tx.connection(), before.movement(actor, at)).await?;
         }
         Sale::Quoted | Sale::Reserved | Sale::Dispatched(_) | Sale::Unresolved(_) => {}
     }

@@ -14,8 +14,8 @@ pub use explain::{Rerun, SaleExplanation};
 pub use preview::{Preview, Sample};
 pub use price::Priced;
 pub(crate) use price::{Buyer, commodity, commodity_name, price};
-pub(crate) use store::assign;
 use store::in_force;
+pub(crate) use store::{Asked, assign};
 
 use crate::Service;
 use crate::audit::{self, Act, Actor};

@@ -5,7 +5,8 @@ use polymeter_domain::tariff::Terms;
 use polymeter_domain::{Currency, CustomerNumber, LocalTime};
 use polymeter_ledger::{Database, LedgerError, Place, Server};
 use polymeter_service::{
-    Actor, Assignment, Clock, Customer, NewCustomer, NewPlan, Parts, Service, TariffPlan, UnixMs,
+    Actor, Assignment, Clock, Customer, NewCustomer, NewPlan, Parts, Rules, Service, TariffPlan,
+    UnixMs,
 };
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -82,6 +83,7 @@ pub async fn office() -> Office {
         lines: Vec::new(),
         currency: Currency::CNY,
         clock: clock.clock(),
+        rules: Rules::default(),
     })
     .await
     .expect("the parts fit");

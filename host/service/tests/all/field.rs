@@ -9,7 +9,7 @@ use polymeter_domain::{Currency, MeterAddress, MeterId, Money, SaleId, VendorCod
 use polymeter_ledger::Database;
 use polymeter_runtime::{Capability, Driver, DriverConfig, Limits, Options, Runtime, Vault};
 use polymeter_service::{
-    Actor, Assignment, Edition, Fitting, NewMeter, Parts, SaleRequest, SaleView, Service,
+    Actor, Assignment, Edition, Fitting, NewMeter, Parts, Rules, SaleRequest, SaleView, Service,
 };
 use polymeter_transport::{Endpoint, Line, LineSettings};
 use polymeter_vault::{Kind, Secret};
@@ -111,7 +111,7 @@ pub async fn unopened_field() -> Field {
     .expect("the simulator starts");
     let clock = TestClock::new();
     let (database, keeper) = database().await;
-    let service = start(&database, &simulator, &clock).await;
+    let service = start(&database, &simulator, &clock, Rules::default()).await;
     let tariff = flat(&service).await;
     let mut meters = Vec::new();
     for address in METERS {
@@ -133,13 +133,19 @@ pub fn new_meter(address: &str, tariff: Assignment) -> NewMeter {
     }
 }
 
-async fn start(database: &Database, simulator: &Simulator, clock: &TestClock) -> Service {
+async fn start(
+    database: &Database,
+    simulator: &Simulator,
+    clock: &TestClock,
+    rules: Rules,
+) -> Service {
     let parts = Parts {
         database: database.clone(),
         drivers: vec![Fitting { current: edition(driver().await), candidate: None }],
         lines: vec![line(simulator)],
         currency: Currency::CNY,
         clock: clock.clock(),
+        rules,
     };
     Service::start(parts).await.expect("the parts fit")
 }
@@ -155,12 +161,18 @@ impl Field {
     }
 
     pub fn request(&self, meter: usize, minor: i64) -> SaleRequest {
-        SaleRequest { meter_id: self.meters[meter], paid: Money::new(minor, Currency::CNY) }
+        SaleRequest::new(self.meters[meter], Money::new(minor, Currency::CNY))
+    }
+
+    /// The same database and lines under other rules.
+    pub async fn rule(&mut self, rules: Rules) {
+        self.service = start(&self.database, &self.simulator, &self.clock, rules).await;
     }
 
     /// A second life on the same database, which knows nothing of the first one's work.
     pub async fn restart(&mut self) {
-        self.service = start(&self.database, &self.simulator, &self.clock).await;
+        let rules = self.service.rules().clone();
+        self.service = start(&self.database, &self.simulator, &self.clock, rules).await;
     }
 
     /// Sells and waits until nothing is under way.

@@ -3,6 +3,7 @@
 //! hand; nothing here sleeps.
 
 mod bench;
+mod counter;
 mod field;
 mod login;
 mod operators;

@@ -65,7 +65,7 @@ async fn what_does_not_exist_is_named() {
     let service = &office.service;
     let (meter, sale) = (MeterId::new(NOBODY), SaleId::new(NOBODY));
     let (page, actor) = (Page::default(), Actor::System);
-    let request = SaleRequest { meter_id: meter, paid: Money::new(100, Currency::CNY) };
+    let request = SaleRequest::new(meter, Money::new(100, Currency::CNY));
     let check = |what: &str, error: Option<ServiceError>| {
         let error = error.unwrap_or_else(|| panic!("no {what} exists")).to_string();
         assert!(error.starts_with(&format!("no {what} ")), "{error}");
