@@ -5,8 +5,10 @@
 //! Not here: how any of it is stored (ledger, service), sent (runtime) or shown (server).
 
 pub mod channel;
+pub mod counter_act;
 pub mod credit;
 pub mod device;
+pub mod discrepancy;
 pub mod id;
 pub mod money;
 pub mod reading;
@@ -15,8 +17,10 @@ pub mod supply;
 pub mod tariff;
 
 pub use channel::Channel;
+pub use counter_act::{ActEvent, ActState, Proof};
 pub use credit::{Credit, Evidence, Purchase, PurchaseCount, Quantity, Receipt, Refusal};
 pub use device::{CustomerNumber, LocalTime, MeterAddress, Region, VendorCode};
+pub use discrepancy::Story;
 pub use id::{
     AccountId, ApprovalId, CounterActId, CustomerId, DiscrepancyId, MeterId, OperatorId, ReadingId,
     SaleId, ShiftId, TariffPlanId, TariffVersionId, TransferId,

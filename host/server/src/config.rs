@@ -12,6 +12,7 @@ mod edit;
 mod native;
 mod pins;
 mod raw;
+mod rules;
 mod vault;
 
 pub use candidate::CandidateEntry;

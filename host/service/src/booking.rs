@@ -1,11 +1,24 @@
 //! The ledger accounts that the service books on, by name. Not here: booking (`sale`, the ledger).
 
-use polymeter_domain::{Channel, MeterId};
+use polymeter_domain::{Channel, CustomerId, MeterId};
 
 /// What a counted till has more (credit) or less (debit) than it should.
 pub(crate) const SHIFT_DIFFERENCE: &str = "shift-difference";
+/// Old debts that were there before this system.
+pub(crate) const BROUGHT_IN: &str = "brought-in";
+pub(crate) const WRITE_OFF: &str = "write-off";
 const CASH: &str = "cash";
 const METER_CREDIT: &str = "meter-credit/";
+
+/// What one customer owes.
+pub(crate) fn arrears_account(customer: CustomerId) -> String {
+    format!("arrears/{customer}")
+}
+
+/// What one customer has deposited.
+pub(crate) fn deposit_account(customer: CustomerId) -> String {
+    format!("deposit/{customer}")
+}
 
 /// The account of the money that comes by one channel.
 pub(crate) fn channel_account(channel: Channel) -> String {

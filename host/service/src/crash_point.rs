@@ -24,10 +24,22 @@ pub const CRASH_POINTS: &[&str] = &[
     "after-reconcile",
 ];
 
+/// The points of a refund or reversal, in the order in which it passes them.
+pub const REFUND_CRASH_POINTS: &[&str] = &[
+    "before-refund-reserve",
+    "after-refund-reserve",
+    // The device has answered; nothing of that is stored.
+    "after-refund-ask",
+    "after-refund-settle",
+];
+
 /// Ends the process at once, without unwinding or flushing, where it was told to die here.
 pub(crate) fn crash_point(name: &'static str) {
     static CRASH_AT: OnceLock<Option<String>> = OnceLock::new();
-    debug_assert!(CRASH_POINTS.contains(&name), "{name} is not in the list");
+    debug_assert!(
+        CRASH_POINTS.contains(&name) || REFUND_CRASH_POINTS.contains(&name),
+        "{name} is not in the list"
+    );
     let crash_at = CRASH_AT.get_or_init(|| std::env::var(VARIABLE).ok());
     if crash_at.as_deref() == Some(name) {
         std::process::abort();

@@ -3,7 +3,7 @@
 //! A device's *no* reaches a caller as `Refused` and silence as `Unknown`: neither is a failure of
 //! ours, but both end the request that asked. Not here: HTTP status codes (server).
 
-use polymeter_domain::{Money, Refusal, SaleId, VendorCode};
+use polymeter_domain::{CounterActId, Money, Refusal, SaleId, VendorCode};
 use polymeter_ledger::LedgerError;
 use polymeter_runtime::{CallError, Driver, Meaning};
 use polymeter_transport::LineError;
@@ -23,6 +23,10 @@ pub enum ServiceError {
     /// What some other thing than a sale is does not allow this.
     #[error("{what} {id} is {state} and cannot be {event}")]
     WrongState { what: &'static str, id: String, state: &'static str, event: &'static str },
+    #[error("another operator has to decide this")]
+    SamePerson,
+    #[error("meter {serial_number} has an unsettled counter act {act_id}")]
+    UnsettledAct { serial_number: String, act_id: CounterActId },
     #[error("cash is taken and given in a shift only: open one first")]
     NoShift,
     #[error("meter {serial_number} has an unsettled sale {sale_id}")]

@@ -7,12 +7,15 @@
 //! out when (transport).
 
 mod account;
+mod approval;
 mod audit;
 mod booking;
 mod clock;
+mod counter_act;
 mod crash_point;
 mod customer;
 mod customer_receipt;
+mod discrepancy;
 mod driver;
 mod error;
 pub mod limits;
@@ -27,18 +30,22 @@ mod sale;
 mod scan;
 mod setting;
 mod shift;
+mod standing;
 mod stored;
 mod supply;
 mod tariff;
 mod throttle;
 mod trial_balance;
 
+pub use approval::{Approval, ApprovalState, Verdict};
 pub use audit::{Actor, AuditEntry};
 pub use booking::{meter_credit_account, meter_of_account};
 pub use clock::{Clock, UnixMs};
-pub use crash_point::CRASH_POINTS;
+pub use counter_act::{ActKind, ActNote, ActPreview, ActRequest, CounterAct, Subject};
+pub use crash_point::{CRASH_POINTS, REFUND_CRASH_POINTS};
 pub use customer::{Customer, NewCustomer};
 pub use customer_receipt::{CustomerReceipt, ReceiptLine};
+pub use discrepancy::{Closed, Discrepancy};
 pub use driver::{
     Change, Difference, Edition, Fitting, Plan, Progress, Rollout, Slot, Stage, Thresholds,
 };
@@ -49,11 +56,12 @@ pub use page::Page;
 pub use parameter::Home;
 pub use reading::Reading;
 pub use recording::Conversation;
-pub use rules::Rules;
+pub use rules::{ApprovalRules, Rules};
 pub use sale::{LedgerEntry, SaleEvent, SaleRequest, SaleView};
 pub use scan::{ScanEvent, ScanRequest};
 pub use setting::{Attempt, Setting, SettingEnd};
 pub use shift::{ChannelTotals, Run, Shift, ShiftClosing};
+pub use standing::Standing;
 pub use tariff::{
     Assignment, InForce, MeterTariff, NamedVersion, NewPlan, NewVersion, Preview, Priced, Rerun,
     SaleExplanation, Sample, TariffPlan, TariffVersion,

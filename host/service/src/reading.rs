@@ -10,7 +10,8 @@ use crate::page::Page;
 use crate::stored;
 use crate::to_the_end;
 use polymeter_domain::{
-    Decimal, Measurement, MeterId, ObisCode, ReadingId, Snapshot, SupplyState, Unit, Value,
+    Decimal, Measurement, MeterId, ObisCode, PurchaseCount, Quality, ReadingId, Snapshot,
+    SupplyState, Unit, Value,
 };
 use polymeter_ledger::Connection;
 use polymeter_transport::Priority;
@@ -81,15 +82,19 @@ impl Service {
                 snapshot,
             };
             tracing::debug!(meter_id = %meter, ?actor, "meter read");
-            service
+            let reading = service
                 .database()
                 .write(move |tx| {
                     Box::pin(async move {
                         store(tx.connection(), &reading).await?;
-                        Ok(reading)
+                        Ok::<_, ServiceError>(reading)
                     })
                 })
-                .await
+                .await?;
+            let (known, count) = (reach.meter.purchase_count, purchase_count(&reading.snapshot));
+            let by = format!("reading/{}", reading.reading_id);
+            service.compare_reading(meter, known, count, by).await?;
+            Ok(reading)
         })
         .await
     }
@@ -150,6 +155,22 @@ impl Service {
                 extras: stored::named_values("extras", &row.extras)?,
             },
         })
+    }
+}
+
+/// 购电次数, as the trade's register for it is named here.
+const COUNT_REGISTER: &str = "0.0.19.40.0.255";
+
+fn purchase_count(snapshot: &Snapshot) -> Option<PurchaseCount> {
+    let measured = snapshot
+        .measurements
+        .iter()
+        .find(|it| it.register.as_str() == COUNT_REGISTER && it.quality == Quality::Measured)?;
+    match measured.value {
+        Value::Number(Decimal { mantissa, scale: 0 }) => {
+            u32::try_from(mantissa).ok().map(PurchaseCount::new)
+        }
+        _ => None,
     }
 }
 

@@ -1,9 +1,47 @@
 //! What the site's configuration decides about selling: handed in at the start, the same until the
 //! end. Not here: what a tariff says, and who may do what (operators' rights).
 
+use crate::counter_act::ActKind;
+use polymeter_domain::Money;
+
 /// Everything has a default that asks for nothing, so that a small site writes nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Rules {
     /// Cash is taken and given by an operator with an open shift only.
     pub cash_needs_shift: bool,
+    /// The most money that a meter may hold after a sale, where it has no limit of its own.
+    pub max_credit: Option<Money>,
+    pub approval: ApprovalRules,
+}
+
+/// Above which amount an act takes a second person; `None`: never.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ApprovalRules {
+    /// Of a refund, also of a deposit.
+    pub refund: Option<Money>,
+    pub reversal: Option<Money>,
+    pub write_off: Option<Money>,
+    /// What waits longer comes to nothing.
+    pub expires_ms: i64,
+}
+
+/// A working day and the night after it.
+const EXPIRES_MS: i64 = 24 * 3_600_000;
+
+impl Default for ApprovalRules {
+    fn default() -> Self {
+        ApprovalRules { refund: None, reversal: None, write_off: None, expires_ms: EXPIRES_MS }
+    }
+}
+
+impl ApprovalRules {
+    pub(crate) fn is_needed(&self, kind: ActKind, amount: Money) -> bool {
+        let limit = match kind {
+            ActKind::Refund | ActKind::DepositRefund => self.refund,
+            ActKind::Reversal => self.reversal,
+            ActKind::WriteOff => self.write_off,
+            ActKind::Deposit | ActKind::Arrears | ActKind::ArrearsPayment => None,
+        };
+        limit.is_some_and(|limit| amount.minor() > limit.minor())
+    }
 }

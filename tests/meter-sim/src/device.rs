@@ -321,6 +321,13 @@ impl Device {
         }
     }
 
+    /// Another purchase count and last purchase than the line has brought; only a DL/T 645 meter can.
+    pub fn become_another(&mut self, count: u32, last_fen: u32) {
+        if let Model::Dlt645(meter) = &mut self.model {
+            meter.become_another(count, last_fen);
+        }
+    }
+
     /// The button on the meter; an ADF400L has none.
     pub fn press(&mut self) {
         if let Model::Dlt645(meter) = &mut self.model {

@@ -167,6 +167,16 @@ impl World {
         self.with(meter, |device, _| device.set_load(watts))
     }
 
+    /// Somebody else's hand: the meter stands at `count`, its last purchase being of `last_fen`.
+    pub fn become_another(
+        &self,
+        meter: &str,
+        count: u32,
+        last_fen: u32,
+    ) -> Result<(), SimulatorError> {
+        self.with(meter, |device, _| device.become_another(count, last_fen))
+    }
+
     /// The customer's hand at the meter's button.
     pub fn press(&self, meter: &str) -> Result<(), SimulatorError> {
         self.with(meter, |device, _| device.press())

@@ -134,6 +134,12 @@ impl From<ServiceError> for ApiError {
             ServiceError::WrongState { .. } => {
                 (S::CONFLICT, "out-of-order", "Its state does not allow this")
             }
+            ServiceError::SamePerson => {
+                (S::FORBIDDEN, "second-person", "Another operator has to decide this")
+            }
+            ServiceError::UnsettledAct { .. } => {
+                (S::CONFLICT, "unsettled-act", "The meter has an unsettled counter act")
+            }
             ServiceError::NoShift => (S::CONFLICT, "no-open-shift", "There is no open shift"),
             ServiceError::Unsettled { .. } => {
                 (S::CONFLICT, "unsettled-sale", "The meter has an unsettled sale")

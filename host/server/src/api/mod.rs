@@ -3,10 +3,13 @@
 //! Invariant: every route stands in `open` or in `guarded`; what is in the second is reached
 //! with a live session only, and each group of it with one right. Not here: what anything means (service), the page (ui).
 
+pub mod approvals;
 pub mod audit;
 pub mod auth;
 pub mod conversations;
+pub mod counter_acts;
 pub mod customers;
+pub mod discrepancies;
 pub mod driver_health;
 pub mod drivers;
 pub mod error;
@@ -66,11 +69,22 @@ fn guarded() -> Vec<(Option<Right>, OpenApiRouter<App>)> {
                 .routes(routes!(sales::decide))
                 .routes(routes!(receipts::print))
                 .routes(routes!(shifts::open))
-                .routes(routes!(shifts::close)),
+                .routes(routes!(shifts::close))
+                .routes(routes!(discrepancies::close)),
         ),
+        (
+            Some(Right::Refund),
+            none()
+                .routes(routes!(counter_acts::add))
+                .routes(routes!(counter_acts::prove))
+                .routes(routes!(counter_acts::withdraw))
+                .routes(routes!(counter_acts::decide)),
+        ),
+        (Some(Right::Approve), none().routes(routes!(approvals::decide))),
         (
             Some(Right::Customers),
             none()
+                .routes(routes!(discrepancies::set_max_credit))
                 .routes(routes!(customers::add))
                 .routes(routes!(meters::add))
                 .routes(routes!(meters::open_account))
@@ -122,6 +136,14 @@ fn looking() -> OpenApiRouter<App> {
         .routes(routes!(tariffs::list))
         .routes(routes!(tariffs::get))
         .routes(routes!(tariffs::of_meter))
+        .routes(routes!(approvals::list))
+        .routes(routes!(approvals::get))
+        .routes(routes!(counter_acts::list))
+        .routes(routes!(counter_acts::get))
+        .routes(routes!(counter_acts::standing))
+        .routes(routes!(discrepancies::list))
+        .routes(routes!(discrepancies::get))
+        .routes(routes!(discrepancies::max_credit))
         .routes(routes!(receipts::list))
         .routes(routes!(receipts::get))
         .routes(routes!(shifts::list))

@@ -5,7 +5,6 @@ use jiff::tz::TimeZone;
 use polymeter_domain::{Currency, Region, VendorCode};
 use polymeter_package::problem::line_at;
 use polymeter_runtime::{Capability, DriverConfig, Limits};
-use polymeter_service::Rules;
 use polymeter_transport::{Endpoint, LineSettings, Parity};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -22,6 +21,7 @@ pub fn check(file: &Path, text: &str, raw: raw::File) -> Result<Config, Problems
     let mut checker = Checker { file, text, problems: Vec::new() };
     let time_zone = checker.time_zone(&raw.site.time_zone);
     let currency = checker.currency(&raw.site.currency);
+    let rules = currency.map(|currency| checker.rules(&raw, currency)).unwrap_or_default();
     let pins = checker.pins(&raw.vendor);
     let drivers = checker.drivers(&raw, &pins);
     let lines = checker.lines(&raw.line);
@@ -43,7 +43,7 @@ pub fn check(file: &Path, text: &str, raw: raw::File) -> Result<Config, Problems
                 pins,
                 lines,
                 vault,
-                rules: Rules { cash_needs_shift: raw.counter.cash_needs_shift },
+                rules,
             })
         }
         _ => Err(Problems(checker.problems)),

@@ -18,6 +18,10 @@ pub struct File {
     #[serde(default)]
     pub counter: Counter,
     #[serde(default)]
+    pub sale: Sale,
+    #[serde(default)]
+    pub approval: Approval,
+    #[serde(default)]
     pub drivers: Drivers,
     #[serde(default)]
     pub driver: Vec<Driver>,
@@ -57,6 +61,23 @@ pub struct Database {
 pub struct Site {
     pub time_zone: Spanned<String>,
     pub currency: Spanned<String>,
+}
+
+/// What a sale may do.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Sale {
+    pub max_credit: Option<Spanned<String>>,
+}
+
+/// Above which amount an act takes a second person.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Approval {
+    pub refund: Option<Spanned<String>>,
+    pub reversal: Option<Spanned<String>>,
+    pub write_off: Option<Spanned<String>>,
+    pub expires_hours: Option<Spanned<u32>>,
 }
 
 /// What is done at the counter.

@@ -18,6 +18,9 @@ const RESULTS_MAX: u32 = 50;
 struct StartPage {
     head: Head,
     unsettled: Vec<SaleRow>,
+    /// How many are open and how many wait; at most a page of each is counted.
+    discrepancies: usize,
+    approvals: usize,
 }
 
 #[derive(Template)]
@@ -50,7 +53,11 @@ pub async fn start(State(app): State<App>, caller: Caller) -> PageResult {
         let meter = app.service.meter(sale.meter_id).await?;
         unsettled.push(SaleRow::new(&sale, Some(&meter), &app));
     }
-    Ok(render(&StartPage { head: Head::new(&caller, "start"), unsettled }))
+    let page = Page { limit: RESULTS_MAX, ..Page::default() };
+    let discrepancies = app.service.discrepancies(None, true, &page).await?.len();
+    let approvals = app.service.approvals(true, &page).await?.len();
+    let head = Head::new(&caller, "start");
+    Ok(render(&StartPage { head, unsettled, discrepancies, approvals }))
 }
 
 /// Enter in the search box. The one meter found is gone to straight away.

@@ -3,9 +3,11 @@
 //! Invariant: everything a page does is one call of the service that the API offers too; without
 //! script every page still works, only not by itself. Not here: the words of the API's problems.
 
+mod acts;
 mod conversations;
 mod counter;
 mod customers;
+mod discrepancies;
 mod drivers;
 mod meters;
 mod office;
@@ -44,6 +46,20 @@ fn guarded() -> Vec<(Option<Right>, Router<App>)> {
     vec![
         (None, looking()),
         (Some(Right::Sell), selling()),
+        (
+            Some(Right::Refund),
+            none()
+                .route("/acts/new", get(acts::new_form))
+                .route("/acts/confirm", get(acts::confirm))
+                .route("/acts/{act_id}", post(acts::make))
+                .route("/acts/{act_id}/proof", post(acts::prove))
+                .route("/acts/{act_id}/cancellation", post(acts::withdraw))
+                .route("/acts/{act_id}/decision", post(acts::decide)),
+        ),
+        (
+            Some(Right::Approve),
+            none().route("/approvals/{approval_id}", post(acts::decide_approval)),
+        ),
         (
             Some(Right::Customers),
             none()
@@ -113,6 +129,9 @@ fn looking() -> Router<App> {
         .route("/tariffs", get(tariffs::list))
         .route("/tariffs/{plan_id}", get(tariffs::show))
         .route("/customers", get(customers::list))
+        .route("/acts", get(acts::list))
+        .route("/acts/{act_id}", get(acts::show))
+        .route("/discrepancies", get(discrepancies::list))
         .route("/shifts", get(shifts::list))
         .route("/shifts/{shift_id}", get(shifts::show))
         .route("/receipts", get(receipts::list))
@@ -132,6 +151,7 @@ fn selling() -> Router<App> {
         .route("/sales/{sale_id}/cancellation", post(sales::cancel))
         .route("/sales/{sale_id}/reconciliation", post(sales::reconcile))
         .route("/sales/{sale_id}/decision", get(sales::decision_form).post(sales::decide))
+        .route("/discrepancies/{discrepancy_id}", post(discrepancies::close))
         .route("/shifts", post(shifts::open))
         .route("/shifts/{shift_id}/closing", get(shifts::confirm).post(shifts::close))
         .route("/receipts/{number}/prints", post(receipts::print))

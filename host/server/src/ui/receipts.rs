@@ -8,7 +8,7 @@ use crate::session::Caller;
 use askama::Template;
 use axum::extract::{Path, Query, State};
 use axum::response::{IntoResponse, Redirect};
-use polymeter_service::{CustomerReceipt, Page, ReceiptLine};
+use polymeter_service::{ActKind, CustomerReceipt, Page, ReceiptLine};
 use serde::Deserialize;
 
 const SHOWN: u32 = 50;
@@ -71,6 +71,7 @@ fn shown(receipt: &CustomerReceipt, app: &App) -> ReceiptView {
         prints: receipt.prints,
         about: match receipt.kind.as_str() {
             "sale" => format!("/sales/{}", receipt.reference),
+            kind if ActKind::from_name(kind).is_some() => format!("/acts/{}", receipt.reference),
             _ => String::new(),
         },
     }

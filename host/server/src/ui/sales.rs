@@ -92,6 +92,11 @@ struct SaleState {
     /// What it means and what to do, in a sentence.
     meaning: String,
     is_settled: bool,
+    /// Confirmed, and nothing takes it back.
+    can_be_taken_back: bool,
+    /// The act that takes it back, or asks to; empty where there is none.
+    taken_back: String,
+    taken_back_word: String,
     is_unresolved: bool,
     /// Reserved, and nothing is under way.
     is_stuck: bool,
@@ -366,6 +371,7 @@ async fn state_of(app: &App, sale: &SaleView) -> Result<SaleState, PageError> {
         }
         Sale::Quoted | Sale::Reserved | Sale::Refused(_) | Sale::Cancelled => Default::default(),
     };
+    let act = app.service.act_of_sale(sale.sale_id).await?;
     let version = app.service.tariff_version(sale.tariff_version_id).await?;
     let plan = format!("{}, version {}", version.plan_name, version.version.number);
     let own_account = polymeter_service::meter_credit_account(sale.meter_id);
@@ -388,6 +394,11 @@ async fn state_of(app: &App, sale: &SaleView) -> Result<SaleState, PageError> {
         state: view::sale(&sale.state),
         meaning: meaning(&sale.state, is_stuck),
         is_settled: sale.state.is_settled(),
+        can_be_taken_back: matches!(sale.state, Sale::Confirmed(_)) && act.is_none(),
+        taken_back: act.as_ref().map(|act| act.act_id.to_string()).unwrap_or_default(),
+        taken_back_word: act
+            .map(|act| format!("{}: {}", act.kind.name(), act.state.name()))
+            .unwrap_or_default(),
         is_unresolved: matches!(sale.state, Sale::Unresolved(_)),
         is_stuck,
         version: format!("{}-{}-{is_stuck}", sale.history.len(), sale.state.name()),

@@ -45,6 +45,11 @@ pub fn channel(channel: Channel) -> Named {
 pub fn receipt_kind(kind: &str) -> (&'static str, &'static str) {
     match kind {
         "sale" => ("Sale", "售电"),
+        "refund" => ("Refund", "退电"),
+        "reversal" => ("Reversal", "冲正"),
+        "deposit" => ("Deposit", "押金"),
+        "deposit-refund" => ("Return of a deposit", "退押金"),
+        "arrears-payment" => ("Payment of arrears", "缴欠费"),
         _ => ("Payment", "收款"),
     }
 }

@@ -157,11 +157,12 @@ async fn prepare(service: &Service, sale: &StoredSale, by: Version) -> Result<(R
     let mut lease = reach.line.lease(Priority::Sale).await.map_err(ServiceError::Line)?;
     let evidence = ask_count(service, &reach, &mut lease).await?;
     drop(lease);
-    let known = reach.meter.purchase_count;
-    let on_device = evidence.count;
+    let (known, on_device) = (reach.meter.purchase_count, evidence.count);
     if known.is_some_and(|known| known != i64::from(on_device.get())) {
         count_differs(service, sale, known, on_device.get()).await?;
     }
+    let by = format!("sale/{}", sale.sale_id);
+    service.compare_counts(sale.meter_id, known, evidence, by).await?;
     let count = on_device.next().ok_or_else(|| {
         crate::error::invalid("purchase count", "the device's counter is at its end")
     })?;

@@ -6,13 +6,15 @@
 //!
 //! Not here: refund, reversal, what anything costs (tariff).
 
+mod cap;
 mod delivery;
 mod paper;
 mod quote;
 mod reconcile;
 mod store;
 
-pub(crate) use delivery::UnderWay;
+pub(crate) use delivery::{Claim, UnderWay};
+pub(crate) use store::{record as stored, unsettled_of_meter};
 
 use crate::audit::Actor;
 use crate::clock::UnixMs;

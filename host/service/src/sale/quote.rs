@@ -5,11 +5,13 @@
 //! It stands in the history with the arithmetic, so that a receipt can be recalculated.
 
 use super::SaleRequest;
+use super::cap;
 use super::delivery::Claim;
 use super::store::{self, StoredSale};
 use crate::Service;
 use crate::audit::{self, Act, Actor};
 use crate::booking::{channel_account, meter_credit_account};
+use crate::counter_act;
 use crate::error::{Result, ServiceError, invalid};
 use crate::limits::MAX_SALE_MINOR;
 use crate::meter::{self, AccountState, MeterRecord};
@@ -56,6 +58,12 @@ pub(super) async fn reserve(
                     let serial_number = meter.serial_number;
                     return Err(ServiceError::Unsettled { serial_number, sale_id });
                 }
+                if let Some(act_id) =
+                    counter_act::unsettled_of_meter(tx.connection(), meter.meter_id).await?
+                {
+                    let serial_number = meter.serial_number;
+                    return Err(ServiceError::UnsettledAct { serial_number, act_id });
+                }
                 insert(&inside, tx, id, &request, &meter, quote, actor).await?;
                 Ok(inside.inner.under_way.claim(id))
             })
@@ -88,7 +96,9 @@ async fn quote(
         (Quantity::Volume, 0) => return Err(bad("it buys less than 1 litre")),
         (Quantity::Energy | Quantity::Volume, metered) => metered,
     };
-    Ok(Quote { customer_id, priced, credit: Credit { quantity, amount } })
+    let credit = Credit { quantity, amount };
+    cap::check(service, tx.connection(), meter, paid, credit).await?;
+    Ok(Quote { customer_id, priced, credit })
 }
 
 fn check_amount(paid: Money, service: &Service) -> Result<()> {

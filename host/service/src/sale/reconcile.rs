@@ -6,10 +6,11 @@ use super::store::{self, Step, StoredSale};
 use super::{SaleView, out_of_order};
 use crate::audit::Actor;
 use crate::crash_point::crash_point;
+use crate::discrepancy::{self, Seen};
 use crate::driver::{Kind, Pick};
 use crate::error::{Result, ServiceError, chain};
 use crate::{Service, to_the_end};
-use polymeter_domain::{Evidence, Sale, SaleId};
+use polymeter_domain::{Evidence, Purchase, Sale, SaleId};
 use polymeter_transport::Priority;
 use std::collections::HashMap;
 use tracing::Instrument;
@@ -36,6 +37,7 @@ impl Service {
         for task in tasks {
             task.await.map_err(|error| ServiceError::Storage(Box::new(error)))?;
         }
+        self.resume_acts().await?;
         let mut views = Vec::with_capacity(left.len());
         for sale in left {
             views.push(self.sale(sale.sale_id).await?);
@@ -144,13 +146,33 @@ async fn judge(service: &Service, id: SaleId, evidence: Evidence) -> Result<Sale
     let purse = purse(evidence.balance, service.currency());
     let detail = format!("the device stands at purchase {}, {record}{purse}", evidence.count);
     let step = Step::new(service, id, detail);
+    let seen = evidence.clone();
     let state = store::advance(service, step, move |sale| sale.reconcile(&evidence)).await?;
     crash_point("after-reconcile");
     match &state {
-        Sale::Unresolved(_) => {
+        Sale::Unresolved(asked) => {
+            keep_story(service, id, *asked, &seen).await?;
             tracing::error!("sale is unresolved: the device's record proves nothing; decide it");
         }
         state => tracing::info!(state = state.name(), "sale reconciled"),
     }
     Ok(state)
+}
+
+/// What the device shows is neither our sale nor its absence: a story that somebody has to look into.
+async fn keep_story(
+    service: &Service,
+    id: SaleId,
+    asked: Purchase,
+    evidence: &Evidence,
+) -> Result<()> {
+    let meter_id = store::record(service.reader(), id).await?.meter_id;
+    let seen = Seen::unproved(meter_id, format!("sale/{id}"), asked, evidence);
+    let inside = service.clone();
+    service
+        .database()
+        .write(move |tx| {
+            Box::pin(async move { discrepancy::see(&inside, tx.connection(), &seen).await })
+        })
+        .await
 }

@@ -21,7 +21,7 @@ use sqlx::AnyExecutor;
 
 /// One sale as its row has it.
 #[derive(Debug, Clone)]
-pub(super) struct StoredSale {
+pub(crate) struct StoredSale {
     pub sale_id: SaleId,
     pub meter_id: MeterId,
     pub customer_id: CustomerId,
@@ -188,7 +188,7 @@ pub(super) async fn find(executor: impl AnyExecutor<'_>, id: SaleId) -> Result<O
     row.map(StoredSale::try_from).transpose()
 }
 
-pub(super) async fn record(executor: impl AnyExecutor<'_>, id: SaleId) -> Result<StoredSale> {
+pub(crate) async fn record(executor: impl AnyExecutor<'_>, id: SaleId) -> Result<StoredSale> {
     find(executor, id)
         .await?
         .ok_or_else(|| ServiceError::NotFound { what: "sale", id: id.to_string() })
@@ -225,7 +225,7 @@ pub(super) async fn unsettled(executor: impl AnyExecutor<'_>) -> Result<Vec<Stor
 }
 
 /// There is at most one: the index `sale_one_unsettled_per_meter` sees to it.
-pub(super) async fn unsettled_of_meter(
+pub(crate) async fn unsettled_of_meter(
     connection: &mut Connection,
     meter: MeterId,
 ) -> Result<Option<SaleId>> {

@@ -6,7 +6,7 @@
 
 mod store;
 
-pub(crate) use store::{Movement, given_back, taken};
+pub(crate) use store::{Movement, given_back, paid_out, taken};
 
 use store::open_shift_of;
 

@@ -236,6 +236,12 @@ pub(crate) async fn taken(connection: &mut Connection, it: Movement<'_>) -> Resu
     record_entry(connection, "taken", shift, it).await
 }
 
+/// Paid out by the operator who acts, from the open shift there is.
+pub(crate) async fn paid_out(connection: &mut Connection, it: Movement<'_>) -> Result<()> {
+    let shift = own_shift(connection, it.actor).await?;
+    record_entry(connection, "paid-out", shift, it).await
+}
+
 /// What was taken goes back: from the shift that took it while that is open, else from that of whoever
 /// acts. Nothing is written where nothing was taken.
 pub(crate) async fn given_back(connection: &mut Connection, it: Movement<'_>) -> Result<()> {

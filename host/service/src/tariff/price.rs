@@ -78,7 +78,10 @@ async fn bought_since(
     let bought: i64 = sqlx::query_scalar(
         "select cast(coalesce(sum(bought), 0) as bigint) from sale
          where meter_id = $1 and customer_id = $2 and commodity = $3 and priced_on >= $4
-           and state not in ('refused', 'cancelled')",
+           and state not in ('refused', 'cancelled')
+           and not exists (select 1 from counter_act
+                           where counter_act.sale_id = sale.sale_id
+                             and counter_act.state = 'confirmed')",
     )
     .bind(meter.to_string())
     .bind(customer.to_string())

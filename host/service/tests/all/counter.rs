@@ -164,7 +164,7 @@ async fn money_of_a_closed_shift_is_given_back_by_whoever_decides() {
 #[tokio::test]
 async fn a_site_can_want_a_shift_for_cash() {
     let mut field = field().await;
-    field.rule(Rules { cash_needs_shift: true }).await;
+    field.rule(Rules { cash_needs_shift: true, ..Rules::default() }).await;
     let (_, actor) = operator(1);
     let put = field.service.put_sale(sale_id(1), field.request(0, 100), &actor).await;
     let error = put.expect_err("no shift");

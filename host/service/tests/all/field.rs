@@ -164,6 +164,16 @@ impl Field {
         SaleRequest::new(self.meters[meter], Money::new(minor, Currency::CNY))
     }
 
+    /// Whose account is open at a meter.
+    pub async fn owner(&self, meter: usize) -> polymeter_domain::CustomerId {
+        let meter = self.service.meter(self.meters[meter]).await.expect("a meter");
+        meter.customer.expect("bound").customer_id
+    }
+
+    pub fn advance_ms(&self, ms: i64) {
+        self.clock.advance_ms(ms);
+    }
+
     /// The same database and lines under other rules.
     pub async fn rule(&mut self, rules: Rules) {
         self.service = start(&self.database, &self.simulator, &self.clock, rules).await;

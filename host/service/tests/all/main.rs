@@ -2,6 +2,7 @@
 //! DL/T 645 driver on a simulated meter. One binary, because linking is what costs. Time is set by
 //! hand; nothing here sleeps.
 
+mod acts;
 mod bench;
 mod counter;
 mod field;
@@ -9,5 +10,6 @@ mod login;
 mod operators;
 mod register;
 mod sales;
+mod stories;
 mod tariffs;
 mod trail;

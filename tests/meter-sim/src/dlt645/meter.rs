@@ -118,6 +118,10 @@ impl Meter {
         self.clock
     }
 
+    pub fn become_another(&mut self, count: u32, last_fen: u32) {
+        self.purse.become_another(count, last_fen, self.clock);
+    }
+
     pub fn purse(&self) -> &Purse {
         &self.purse
     }

@@ -134,6 +134,16 @@ impl Purse {
         self.money_fen == 0 && self.overdraft_fen >= overdraft_limit_fen
     }
 
+    /// As if somebody else had sold into it, or another meter had taken its place: it stands at `count`,
+    /// its one purchase being of `last_fen`. Nothing of that came over the line.
+    pub fn become_another(&mut self, count: u32, last_fen: u32, at: DateTime) {
+        self.count = count;
+        self.purchases.clear();
+        if count > 0 {
+            self.remember(last_fen, self.money_fen.saturating_sub(last_fen), at);
+        }
+    }
+
     /// Back to an unopened purse; the oracle's own sums stay.
     pub fn clear(&mut self) {
         let (credited_fen, credits) = (self.credited_fen, self.credits);

@@ -1,0 +1,327 @@
+//! From a request to an act that waits, is reserved, or is done: checked and stored in one transaction.
+
+use super::store::{self, Step, StoredAct};
+use super::{ActKind, ActPreview, ActRequest, Subject, in_words};
+use crate::Service;
+use crate::approval::{self, Asking};
+use crate::audit::Actor;
+use crate::booking::{
+    BROUGHT_IN, WRITE_OFF, arrears_account, channel_account, deposit_account, meter_credit_account,
+};
+use crate::clock::UnixMs;
+use crate::error::{Result, ServiceError, invalid};
+use crate::limits::MAX_SALE_MINOR;
+use crate::sale;
+use crate::shift::Run;
+use crate::standing;
+use polymeter_domain::{
+    ActEvent, ActState, Channel, CounterActId, CustomerId, MeterId, Money, Sale, SaleId, TransferId,
+};
+use polymeter_ledger::{NewTransfer, Transaction};
+
+/// What became of a request.
+#[derive(Debug)]
+pub(super) struct Made {
+    pub preview: ActPreview,
+    /// The device of this act is to be asked next.
+    pub follow: Option<CounterActId>,
+}
+
+/// What an act is about, looked up.
+struct Terms {
+    sale_id: Option<SaleId>,
+    meter_id: Option<MeterId>,
+    customer_id: CustomerId,
+    channel: Option<Channel>,
+    amount: Money,
+}
+
+pub(super) async fn make(
+    service: &Service,
+    id: CounterActId,
+    request: ActRequest,
+    actor: Actor,
+    run: Run,
+) -> Result<Made> {
+    let inside = service.clone();
+    service
+        .database()
+        .write(move |tx| {
+            Box::pin(async move { make_in(&inside, tx, id, &request, actor, run).await })
+        })
+        .await
+}
+
+async fn make_in(
+    service: &Service,
+    tx: &mut Transaction,
+    id: CounterActId,
+    request: &ActRequest,
+    actor: Actor,
+    run: Run,
+) -> Result<Made> {
+    let at = service.clock().at();
+    if run == Run::Real {
+        approval::expire_due(tx, at).await?;
+    }
+    if let Some(earlier) = store::find(&mut *tx.connection(), id).await? {
+        earlier.must_be(request)?;
+        let preview = preview(service, &earlier);
+        return Ok(Made { preview, follow: None });
+    }
+    let terms = terms(service, tx, request).await?;
+    let act = StoredAct {
+        act_id: id,
+        kind: request.kind,
+        sale_id: terms.sale_id,
+        meter_id: terms.meter_id,
+        customer_id: terms.customer_id,
+        channel: terms.channel,
+        amount: terms.amount,
+        reason: request.reason.clone(),
+        operator: actor,
+        day: service.today()?,
+        pending: None,
+        state: ActState::Waiting,
+        created_at: at,
+        settled_at: None,
+    };
+    check_free(service, tx, &act).await?;
+    let preview = preview(service, &act);
+    if run == Run::Dry {
+        return Ok(Made { preview, follow: None });
+    }
+    store::insert(tx.connection(), &act).await?;
+    let detail = format!("{}: {}", in_words(act.amount), act.reason);
+    let step = Step::new(service, id, detail).audited(&act.operator, "counter-act-made");
+    store::note(tx, &step, act.state).await?;
+    if preview.needs_second_person {
+        let asking = Asking {
+            act: act.kind.name(),
+            object: format!("counter-act/{id}"),
+            amount: act.amount,
+            reason: &act.reason,
+            actor: &act.operator,
+        };
+        approval::ask(service, tx.connection(), asking).await?;
+        return Ok(Made { preview, follow: None });
+    }
+    let follow = reserve(service, tx, act, "within the limit of one person").await?;
+    Ok(Made { preview, follow })
+}
+
+fn preview(service: &Service, act: &StoredAct) -> ActPreview {
+    let (debit, credit) = accounts(act);
+    ActPreview {
+        kind: act.kind,
+        customer_id: act.customer_id,
+        channel: act.channel,
+        amount: act.amount,
+        debit,
+        credit,
+        needs_second_person: service.rules().approval.is_needed(act.kind, act.amount),
+    }
+}
+
+/// Debit and credit, by name.
+fn accounts(act: &StoredAct) -> (String, String) {
+    let channel = channel_account(act.channel.unwrap_or_default());
+    let customer = act.customer_id;
+    match (act.kind, act.meter_id) {
+        (ActKind::Refund | ActKind::Reversal, Some(meter)) => {
+            (meter_credit_account(meter), channel)
+        }
+        (ActKind::Refund | ActKind::Reversal, None) => {
+            unreachable!("what takes a sale back has the sale's meter: the table sees to it")
+        }
+        (ActKind::Deposit, _) => (channel, deposit_account(customer)),
+        (ActKind::DepositRefund, _) => (deposit_account(customer), channel),
+        (ActKind::Arrears, _) => (arrears_account(customer), BROUGHT_IN.to_owned()),
+        (ActKind::ArrearsPayment, _) => (channel, arrears_account(customer)),
+        (ActKind::WriteOff, _) => (WRITE_OFF.to_owned(), arrears_account(customer)),
+    }
+}
+
+async fn terms(service: &Service, tx: &mut Transaction, request: &ActRequest) -> Result<Terms> {
+    let kind = request.kind;
+    match request.subject {
+        Subject::Sale(sale) if kind.is_of_sale() => of_sale(service, tx, request, sale).await,
+        Subject::Customer(customer_id, amount) if !kind.is_of_sale() => {
+            check_amount(service, amount)?;
+            let known: Option<String> =
+                sqlx::query_scalar("select customer_id from customer where customer_id = $1")
+                    .bind(customer_id.to_string())
+                    .fetch_optional(tx.connection())
+                    .await?;
+            if known.is_none() {
+                let id = customer_id.to_string();
+                return Err(ServiceError::NotFound { what: "customer", id });
+            }
+            let channel = match (kind.has_channel(), request.channel) {
+                (true, channel) => Some(channel.unwrap_or_default()),
+                (false, None) => None,
+                (false, Some(_)) => {
+                    let why = format!("a {} moves no money over the counter", kind.name());
+                    return Err(invalid("channel", why));
+                }
+            };
+            Ok(Terms { sale_id: None, meter_id: None, customer_id, channel, amount })
+        }
+        Subject::Sale(_) => {
+            Err(invalid("kind", format!("a {} names a customer and an amount", kind.name())))
+        }
+        Subject::Customer(..) => Err(invalid("kind", format!("a {} names a sale", kind.name()))),
+    }
+}
+
+fn check_amount(service: &Service, amount: Money) -> Result<()> {
+    let currency = service.currency();
+    if amount.currency() != currency {
+        return Err(invalid("amount", format!("this system books {}", currency.code())));
+    }
+    if !(1..=MAX_SALE_MINOR).contains(&amount.minor()) {
+        let most = Money::new(MAX_SALE_MINOR, currency);
+        return Err(invalid("amount", format!("above zero and at most {most}")));
+    }
+    Ok(())
+}
+
+async fn of_sale(
+    service: &Service,
+    tx: &mut Transaction,
+    request: &ActRequest,
+    sale_id: SaleId,
+) -> Result<Terms> {
+    let sale = sale::stored(&mut *tx.connection(), sale_id).await?;
+    let what = request.kind.name();
+    if !matches!(sale.state, Sale::Confirmed(_)) {
+        let why = match sale.state {
+            Sale::Refused(_) | Sale::Cancelled => "its money went back already",
+            _ => "settle it first: what never reached the device goes back by itself",
+        };
+        return Err(invalid("sale_id", format!("the sale is {}; {why}", sale.state.name())));
+    }
+    if let Some(earlier) = store::of_sale(&mut *tx.connection(), sale_id).await? {
+        let id = format!("of this sale: {} {}", earlier.kind.name(), earlier.act_id);
+        return Err(ServiceError::Exists { what: "a taking back", id });
+    }
+    let channel = match request.kind {
+        ActKind::Reversal => {
+            if sale.priced_on != service.today()? {
+                let why = format!(
+                    "the sale is of {}; a {what} is for the same day, later a refund gives the \
+                     money back",
+                    sale.priced_on
+                );
+                return Err(invalid("sale_id", why));
+            }
+            if request.channel.is_some_and(|channel| channel != sale.channel) {
+                let why = format!("a reversal goes back by {}", sale.channel.name());
+                return Err(invalid("channel", why));
+            }
+            sale.channel
+        }
+        _ => request.channel.unwrap_or(sale.channel),
+    };
+    Ok(Terms {
+        sale_id: Some(sale_id),
+        meter_id: Some(sale.meter_id),
+        customer_id: sale.customer_id,
+        channel: Some(channel),
+        amount: sale.paid,
+    })
+}
+
+/// Nothing else is under way that its outcome would depend on, and there is enough.
+async fn check_free(service: &Service, tx: &mut Transaction, act: &StoredAct) -> Result<()> {
+    if let Some(channel) = act.channel {
+        service.check_shift(tx, channel, &act.operator).await?;
+    }
+    if let Some(meter) = act.meter_id {
+        let serial_number = crate::meter::record(&mut *tx.connection(), meter).await?.serial_number;
+        if let Some(sale_id) = sale::unsettled_of_meter(tx.connection(), meter).await? {
+            return Err(ServiceError::Unsettled { serial_number, sale_id });
+        }
+        if let Some(act_id) = unsettled(tx, meter).await? {
+            return Err(ServiceError::UnsettledAct { serial_number, act_id });
+        }
+    }
+    let held = standing::of(&mut *tx.connection(), act.customer_id, service.currency()).await?;
+    let (most, what) = match act.kind {
+        ActKind::DepositRefund => (held.deposit, "was deposited"),
+        ActKind::ArrearsPayment | ActKind::WriteOff => (held.arrears, "is owed"),
+        _ => return Ok(()),
+    };
+    if act.amount.minor() > most.minor() {
+        return Err(invalid("amount", format!("{} {what}", in_words(most))));
+    }
+    Ok(())
+}
+
+async fn unsettled(tx: &mut Transaction, meter: MeterId) -> Result<Option<CounterActId>> {
+    store::unsettled_of_meter(tx.connection(), meter).await
+}
+
+/// Books what is asked for: as a reservation where a device has to be asked first, else at once.
+async fn reserve(
+    service: &Service,
+    tx: &mut Transaction,
+    act: StoredAct,
+    why: &str,
+) -> Result<Option<CounterActId>> {
+    let id = act.act_id;
+    if act.kind == ActKind::Reversal {
+        // Contra rows are final, so they wait for the device's word.
+        store::advance_in(tx, Step::new(service, id, why), ActEvent::Approved, None).await?;
+        return Ok(Some(id));
+    }
+    let at = service.clock().at();
+    let (debit, credit) = accounts(&act);
+    let currency = act.amount.currency();
+    let debit = polymeter_ledger::account(tx, &debit, currency, at.0).await?;
+    let credit = polymeter_ledger::account(tx, &credit, currency, at.0).await?;
+    let pending = TransferId::new(service.clock().id());
+    let transfer = NewTransfer {
+        transfer_id: pending,
+        debit,
+        credit,
+        amount: act.amount,
+        reference: act.act_id.uuid(),
+        at_ms: at.0,
+    };
+    polymeter_ledger::pending(tx, &transfer).await?;
+    store::keep_pending(tx.connection(), act.act_id, pending).await?;
+    let step = Step::new(service, id, why);
+    store::advance_in(tx, step, ActEvent::Approved, None).await?;
+    if act.kind.is_of_sale() {
+        return Ok(Some(id));
+    }
+    store::advance_in(tx, Step::new(service, id, ""), ActEvent::Booked, None).await?;
+    Ok(None)
+}
+
+/// The second person agreed: the same checks again, since the world has gone on meanwhile.
+pub(crate) async fn approved(
+    service: &Service,
+    tx: &mut Transaction,
+    id: CounterActId,
+) -> Result<Option<CounterActId>> {
+    let act = store::record(&mut *tx.connection(), id).await?;
+    if act.state != ActState::Waiting {
+        return Err(super::out_of_order(&act, "approved"));
+    }
+    check_free(service, tx, &act).await?;
+    reserve(service, tx, act, "a second person agreed").await
+}
+
+/// The second person did not agree, or not in time.
+pub(crate) async fn withdrawn(
+    tx: &mut Transaction,
+    id: CounterActId,
+    why: &str,
+    at: UnixMs,
+) -> Result<()> {
+    let step = Step::at(id, why, at);
+    store::advance_in(tx, step, ActEvent::Withdrawn, None).await?;
+    Ok(())
+}

@@ -1,0 +1,486 @@
+//! The rows of counter acts. [`advance_in`] is the only place that changes one's state: it lets
+//! `domain::ActState` say what follows, and moves the money in the same transaction.
+
+use super::{ActKind, ActNote, ActRequest, Subject};
+use crate::Service;
+use crate::audit::{self, Act, Actor};
+use crate::clock::UnixMs;
+use crate::counter_act::in_words;
+use crate::customer_receipt::{self, NewReceipt, line};
+use crate::error::{Result, ServiceError, bad_column};
+use crate::page::Bound;
+use crate::shift::{self, Movement};
+use crate::standing::{self, Difference};
+use crate::{approval, stored};
+use polymeter_domain::tariff::Date;
+use polymeter_domain::{
+    ActEvent, ActState, Channel, CounterActId, CustomerId, MeterId, Money, PurchaseCount, SaleId,
+    TransferId,
+};
+use polymeter_ledger::{Connection, NewContra, Posting, Transaction};
+use sqlx::AnyExecutor;
+use uuid::Uuid;
+
+/// One act as its row has it.
+#[derive(Debug, Clone)]
+pub(super) struct StoredAct {
+    pub act_id: CounterActId,
+    pub kind: ActKind,
+    pub sale_id: Option<SaleId>,
+    pub meter_id: Option<MeterId>,
+    pub customer_id: CustomerId,
+    pub channel: Option<Channel>,
+    pub amount: Money,
+    pub reason: String,
+    pub operator: Actor,
+    pub day: Date,
+    pub pending: Option<TransferId>,
+    pub state: ActState,
+    pub created_at: UnixMs,
+    pub settled_at: Option<UnixMs>,
+}
+
+impl StoredAct {
+    /// The same id with another body is an error, never another act.
+    pub(super) fn must_be(&self, request: &ActRequest) -> Result<()> {
+        let is_subject = match request.subject {
+            Subject::Sale(sale) => self.sale_id == Some(sale),
+            Subject::Customer(customer, amount) => {
+                self.sale_id.is_none() && (self.customer_id, self.amount) == (customer, amount)
+            }
+        };
+        let is_channel = request.channel.is_none() || request.channel == self.channel;
+        if is_subject && is_channel && (self.kind, &self.reason) == (request.kind, &request.reason)
+        {
+            Ok(())
+        } else {
+            Err(ServiceError::Differs { what: "counter act", id: self.act_id.to_string() })
+        }
+    }
+}
+
+#[derive(Debug, sqlx::FromRow)]
+struct Row {
+    counter_act_id: String,
+    kind: String,
+    sale_id: Option<String>,
+    meter_id: Option<String>,
+    customer_id: String,
+    channel: Option<String>,
+    amount_minor: i64,
+    currency: String,
+    reason: String,
+    operator_id: Option<String>,
+    day: String,
+    pending_transfer_id: Option<String>,
+    state: String,
+    created_at_ms: i64,
+    settled_at_ms: Option<i64>,
+}
+
+fn maybe<T: std::str::FromStr>(column: &'static str, text: Option<String>) -> Result<Option<T>> {
+    match text {
+        None => Ok(None),
+        Some(text) => text.parse().map(Some).map_err(|_| bad_column(column, text)),
+    }
+}
+
+fn state(name: &str) -> Result<ActState> {
+    ActState::from_name(name).ok_or_else(|| bad_column("state", name))
+}
+
+impl TryFrom<Row> for StoredAct {
+    type Error = ServiceError;
+    fn try_from(row: Row) -> Result<StoredAct> {
+        let currency = stored::currency(&row.currency)?;
+        Ok(StoredAct {
+            act_id: row
+                .counter_act_id
+                .parse()
+                .map_err(|_| bad_column("counter_act_id", &row.counter_act_id))?,
+            kind: ActKind::from_name(&row.kind).ok_or_else(|| bad_column("kind", &row.kind))?,
+            sale_id: maybe("sale_id", row.sale_id)?,
+            meter_id: maybe("meter_id", row.meter_id)?,
+            customer_id: row
+                .customer_id
+                .parse()
+                .map_err(|_| bad_column("customer_id", &row.customer_id))?,
+            channel: row.channel.as_deref().map(stored::channel).transpose()?,
+            amount: Money::new(row.amount_minor, currency),
+            reason: row.reason,
+            operator: Actor::from_stored(row.operator_id.as_deref())?,
+            day: row.day.parse().map_err(|_| bad_column("day", &row.day))?,
+            pending: maybe("pending_transfer_id", row.pending_transfer_id)?,
+            state: state(&row.state)?,
+            created_at: UnixMs(row.created_at_ms),
+            settled_at: row.settled_at_ms.map(UnixMs),
+        })
+    }
+}
+
+pub(super) async fn find(
+    executor: impl AnyExecutor<'_>,
+    id: CounterActId,
+) -> Result<Option<StoredAct>> {
+    let row: Option<Row> = sqlx::query_as("select * from counter_act where counter_act_id = $1")
+        .bind(id.to_string())
+        .fetch_optional(executor)
+        .await?;
+    row.map(StoredAct::try_from).transpose()
+}
+
+pub(super) async fn record(executor: impl AnyExecutor<'_>, id: CounterActId) -> Result<StoredAct> {
+    let found = find(executor, id).await?;
+    found.ok_or_else(|| ServiceError::NotFound { what: "counter act", id: id.to_string() })
+}
+
+/// The one that has taken a sale back, or that asks to.
+pub(super) async fn of_sale(
+    executor: impl AnyExecutor<'_>,
+    sale: SaleId,
+) -> Result<Option<StoredAct>> {
+    let row: Option<Row> = sqlx::query_as(
+        "select * from counter_act
+         where sale_id = $1 and state not in ('refused', 'cancelled')",
+    )
+    .bind(sale.to_string())
+    .fetch_optional(executor)
+    .await?;
+    row.map(StoredAct::try_from).transpose()
+}
+
+pub(super) async fn list(
+    executor: impl AnyExecutor<'_>,
+    customer: Option<CustomerId>,
+    page: &Bound,
+) -> Result<Vec<StoredAct>> {
+    let rows: Vec<Row> = sqlx::query_as(
+        "select * from counter_act
+         where ($1 is null or customer_id = $1)
+           and ($2 is null or (created_at_ms, counter_act_id) <
+                (select created_at_ms, counter_act_id from counter_act
+                 where counter_act_id = $2))
+         order by created_at_ms desc, counter_act_id desc limit $3",
+    )
+    .bind(customer.map(|id| id.to_string()))
+    .bind(&page.after)
+    .bind(page.limit)
+    .fetch_all(executor)
+    .await?;
+    rows.into_iter().map(StoredAct::try_from).collect()
+}
+
+pub(super) async fn unsettled(executor: impl AnyExecutor<'_>) -> Result<Vec<StoredAct>> {
+    let rows: Vec<Row> = sqlx::query_as(
+        "select * from counter_act where state in ('waiting', 'reserved', 'unresolved')
+         order by created_at_ms, counter_act_id",
+    )
+    .fetch_all(executor)
+    .await?;
+    rows.into_iter().map(StoredAct::try_from).collect()
+}
+
+/// One whose outcome depends on the device's record as it stands, so that nothing may be sold meanwhile.
+pub(crate) async fn unsettled_of_meter(
+    connection: &mut Connection,
+    meter: MeterId,
+) -> Result<Option<CounterActId>> {
+    let id: Option<String> = sqlx::query_scalar(
+        "select counter_act_id from counter_act
+         where meter_id = $1 and state in ('reserved', 'unresolved')",
+    )
+    .bind(meter.to_string())
+    .fetch_optional(connection)
+    .await?;
+    maybe("counter_act_id", id)
+}
+
+pub(super) async fn insert(connection: &mut Connection, act: &StoredAct) -> Result<()> {
+    sqlx::query(
+        "insert into counter_act (counter_act_id, kind, sale_id, meter_id, customer_id, channel,
+                                  amount_minor, currency, reason, operator_id, day, state,
+                                  created_at_ms)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
+    )
+    .bind(act.act_id.to_string())
+    .bind(act.kind.name())
+    .bind(act.sale_id.map(|id| id.to_string()))
+    .bind(act.meter_id.map(|id| id.to_string()))
+    .bind(act.customer_id.to_string())
+    .bind(act.channel.map(Channel::name))
+    .bind(act.amount.minor())
+    .bind(act.amount.currency().code())
+    .bind(&act.reason)
+    .bind(act.operator.stored())
+    .bind(act.day.to_string())
+    .bind(act.state.name())
+    .bind(act.created_at.0)
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+pub(super) async fn keep_pending(
+    connection: &mut Connection,
+    id: CounterActId,
+    pending: TransferId,
+) -> Result<()> {
+    sqlx::query("update counter_act set pending_transfer_id = $1 where counter_act_id = $2")
+        .bind(pending.to_string())
+        .bind(id.to_string())
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+pub(super) async fn history(
+    executor: impl AnyExecutor<'_>,
+    id: CounterActId,
+) -> Result<Vec<ActNote>> {
+    let rows: Vec<(i64, String, String)> = sqlx::query_as(
+        "select at_ms, state, detail from counter_act_event
+         where counter_act_id = $1 order by counter_act_event_id",
+    )
+    .bind(id.to_string())
+    .fetch_all(executor)
+    .await?;
+    let note = |(at_ms, name, detail): (i64, String, String)| {
+        Ok(ActNote { at: UnixMs(at_ms), state: state(&name)?, detail })
+    };
+    rows.into_iter().map(note).collect()
+}
+
+/// One event on its way to an act.
+#[derive(Debug)]
+pub(super) struct Step {
+    id: CounterActId,
+    at: UnixMs,
+    /// Of the post or void, where the event leads to one; a random one where it cannot.
+    transfer_id: TransferId,
+    detail: String,
+    audit: Option<(Actor, &'static str)>,
+}
+
+impl Step {
+    pub(super) fn new(service: &Service, id: CounterActId, detail: impl Into<String>) -> Step {
+        let transfer_id = TransferId::new(service.clock().id());
+        Step { id, at: service.clock().at(), transfer_id, detail: detail.into(), audit: None }
+    }
+
+    /// For what ends an act that waits: nothing of it is in the ledger.
+    pub(super) fn at(id: CounterActId, detail: &str, at: UnixMs) -> Step {
+        let transfer_id = TransferId::new(Uuid::nil());
+        Step { id, at, transfer_id, detail: detail.to_owned(), audit: None }
+    }
+
+    /// A person's act: it goes into the trail in the same transaction.
+    pub(super) fn audited(mut self, actor: &Actor, act: &'static str) -> Step {
+        self.audit = Some((actor.clone(), act));
+        self
+    }
+}
+
+/// One line of an act's history, and of the trail where a person acts.
+pub(super) async fn note(tx: &mut Transaction, step: &Step, state: ActState) -> Result<()> {
+    sqlx::query(
+        "insert into counter_act_event (counter_act_id, at_ms, state, detail)
+         values ($1, $2, $3, $4)",
+    )
+    .bind(step.id.to_string())
+    .bind(step.at.0)
+    .bind(state.name())
+    .bind(&step.detail)
+    .execute(tx.connection())
+    .await?;
+    if let Some((actor, act)) = &step.audit {
+        let object = format!("counter-act/{}", step.id);
+        let act = Act { at: step.at, actor, act, object, detail: &step.detail };
+        audit::record(tx.connection(), act).await?;
+    }
+    Ok(())
+}
+
+/// The state stays; the history says what was tried.
+pub(super) async fn note_only(service: &Service, step: Step) -> Result<()> {
+    service
+        .database()
+        .write(move |tx| {
+            Box::pin(async move {
+                let state = record(&mut *tx.connection(), step.id).await?.state;
+                note(tx, &step, state).await
+            })
+        })
+        .await
+}
+
+/// One transaction: what `domain::ActState` says follows, its history, and its money. `count` is where
+/// the device stands, if it was asked.
+pub(super) async fn advance(
+    service: &Service,
+    step: Step,
+    event: ActEvent,
+    count: Option<PurchaseCount>,
+) -> Result<ActState> {
+    service
+        .database()
+        .write(move |tx| Box::pin(async move { advance_in(tx, step, event, count).await }))
+        .await
+}
+
+pub(super) async fn advance_in(
+    tx: &mut Transaction,
+    step: Step,
+    event: ActEvent,
+    count: Option<PurchaseCount>,
+) -> Result<ActState> {
+    let act = record(&mut *tx.connection(), step.id).await?;
+    let Some(next) = act.state.after(&event) else {
+        let event = match event {
+            ActEvent::Approved => "approved",
+            ActEvent::Withdrawn => "taken back",
+            ActEvent::Booked => "booked",
+            ActEvent::Proved(_) => "proved",
+            ActEvent::Decided { .. } => "decided",
+        };
+        return Err(super::out_of_order(&act, event));
+    };
+    update(tx.connection(), &act, next, step.at).await?;
+    note(tx, &step, next).await?;
+    match (next, act.pending) {
+        (ActState::Confirmed, Some(pending)) => {
+            polymeter_ledger::post(tx, step.transfer_id, pending, step.at.0).await?;
+            confirmed(tx.connection(), &act, count, step.at).await?;
+        }
+        (ActState::Confirmed, None) => {
+            take_back(tx, &act, &step).await?;
+            confirmed(tx.connection(), &act, count, step.at).await?;
+        }
+        (ActState::Refused | ActState::Cancelled, Some(pending)) => {
+            polymeter_ledger::void(tx, step.transfer_id, pending, step.at.0).await?;
+        }
+        (ActState::Cancelled, None) => {
+            let actor = step.audit.as_ref().map_or(&Actor::System, |(actor, _)| actor);
+            let object = format!("counter-act/{}", act.act_id);
+            approval::withdraw(tx.connection(), &object, actor, step.at).await?;
+        }
+        _ => {}
+    }
+    Ok(next)
+}
+
+/// Contra rows of everything that the sale booked, as one link.
+async fn take_back(tx: &mut Transaction, act: &StoredAct, step: &Step) -> Result<()> {
+    let Some(sale) = act.sale_id else { return Ok(()) };
+    let booked: Vec<String> = sqlx::query_scalar(
+        "select transfer_id from transfer where reference = $1 and kind = 'pending'
+         order by sequence",
+    )
+    .bind(sale.to_string())
+    .fetch_all(tx.connection())
+    .await?;
+    let mut postings = Vec::with_capacity(booked.len());
+    for (of, nth) in booked.into_iter().zip(0_u128..) {
+        postings.push(Posting::Contra(NewContra {
+            transfer_id: TransferId::new(Uuid::from_u128(step.transfer_id.uuid().as_u128() ^ nth)),
+            of: of.parse().map_err(|_| bad_column("transfer_id", of))?,
+            reference: act.act_id.uuid(),
+            at_ms: step.at.0,
+        }));
+    }
+    Ok(polymeter_ledger::book_linked(tx, &postings).await?)
+}
+
+/// Guarded by the state that the event was given, so that no two writers can follow one state.
+async fn update(
+    connection: &mut Connection,
+    act: &StoredAct,
+    next: ActState,
+    at: UnixMs,
+) -> Result<()> {
+    let updated = sqlx::query(
+        "update counter_act set state = $1, settled_at_ms = $2
+         where counter_act_id = $3 and state = $4",
+    )
+    .bind(next.name())
+    .bind(next.is_settled().then_some(at.0))
+    .bind(act.act_id.to_string())
+    .bind(act.state.name())
+    .execute(connection)
+    .await?;
+    if updated.rows_affected() == 1 {
+        return Ok(());
+    }
+    Err(super::out_of_order(act, "carried on twice at once"))
+}
+
+/// What follows from it outside of the ledger: the till, the sums of the customer, the device's count,
+/// the receipt.
+async fn confirmed(
+    connection: &mut Connection,
+    act: &StoredAct,
+    count: Option<PurchaseCount>,
+    at: UnixMs,
+) -> Result<()> {
+    let amount = act.amount.minor();
+    let difference = match act.kind {
+        ActKind::Deposit => Difference { deposit_minor: amount, ..Difference::default() },
+        ActKind::DepositRefund => Difference { deposit_minor: -amount, ..Difference::default() },
+        ActKind::Arrears => Difference { arrears_minor: amount, ..Difference::default() },
+        ActKind::ArrearsPayment | ActKind::WriteOff => {
+            Difference { arrears_minor: -amount, ..Difference::default() }
+        }
+        ActKind::Refund | ActKind::Reversal => Difference::default(),
+    };
+    standing::change(connection, act.customer_id, difference, act.amount.currency()).await?;
+    if let (Some(meter), Some(count)) = (act.meter_id, count) {
+        sqlx::query("update meter set purchase_count = $1 where meter_id = $2")
+            .bind(i64::from(count.get()))
+            .bind(meter.to_string())
+            .execute(&mut *connection)
+            .await?;
+    }
+    let Some(channel) = act.channel else { return Ok(()) };
+    let (reference, actor) = (act.act_id.uuid(), &act.operator);
+    let movement = Movement { reference, channel, amount: act.amount, at, actor };
+    match act.kind {
+        ActKind::Deposit | ActKind::ArrearsPayment => shift::taken(connection, movement).await?,
+        _ => shift::paid_out(connection, movement).await?,
+    }
+    receipt(connection, act, channel, at).await
+}
+
+async fn receipt(
+    connection: &mut Connection,
+    act: &StoredAct,
+    channel: Channel,
+    at: UnixMs,
+) -> Result<()> {
+    let (number, name): (String, String) =
+        sqlx::query_as("select number, name from customer where customer_id = $1")
+            .bind(act.customer_id.to_string())
+            .fetch_one(&mut *connection)
+            .await?;
+    let mut lines = vec![line("Customer number", "户号", number), line("Customer", "用户", name)];
+    if let Some(meter) = act.meter_id {
+        let serial_number: String =
+            sqlx::query_scalar("select serial_number from meter where meter_id = $1")
+                .bind(meter.to_string())
+                .fetch_one(&mut *connection)
+                .await?;
+        lines.push(line("Meter", "表号", serial_number));
+    }
+    lines.push(line("Amount", "金额", in_words(act.amount)));
+    lines.push(line("Reason", "事由", act.reason.clone()));
+    let new = NewReceipt {
+        kind: act.kind.name(),
+        reference: act.act_id.uuid(),
+        customer_id: Some(act.customer_id),
+        meter_id: act.meter_id,
+        operator: act.operator.clone(),
+        channel,
+        amount: act.amount,
+        lines,
+        at,
+    };
+    customer_receipt::issue(connection, &new).await
+}
