@@ -7,6 +7,7 @@
 pub mod channel;
 pub mod counter_act;
 pub mod credit;
+pub mod deduction;
 pub mod device;
 pub mod discrepancy;
 pub mod id;
@@ -19,6 +20,7 @@ pub mod tariff;
 pub use channel::Channel;
 pub use counter_act::{ActEvent, ActState, Proof};
 pub use credit::{Credit, Evidence, Purchase, PurchaseCount, Quantity, Receipt, Refusal};
+pub use deduction::{Deductions, Dues};
 pub use device::{CustomerNumber, LocalTime, MeterAddress, Region, VendorCode};
 pub use discrepancy::Story;
 pub use id::{

@@ -1,10 +1,10 @@
 //! The arithmetic of a price in front of people: one list of lines, in English and Chinese, for the
 //! command, the API and the page. Nothing is decided here.
 
-use polymeter_domain::Currency;
 use polymeter_domain::tariff::{
     Bought, Commodity, Cost, Explanation, Period, Rates, Share, Tariff, Tax, Terms,
 };
+use polymeter_domain::{Currency, Deductions, Money};
 use polymeter_service::{Rerun, SaleExplanation};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -72,12 +72,33 @@ pub fn of_sale(explained: &SaleExplanation) -> Vec<Line> {
         line("Version", "版本", format!("{}, from {}", version.number, version.from)),
         line("Priced on", "计价日期", explained.priced_on.to_string()),
     ];
+    lines.extend(of_deductions(explained.sale.paid, &explained.sale.deductions));
     lines.extend(of_purchase(&explained.bought, explained.priced_on));
     let rerun = match &explained.rerun {
         Rerun::Same => "the same, to the last digit".to_owned(),
         Rerun::Differs(why) => format!("DIFFERS: {why}"),
     };
     lines.push(line("Calculated again", "复算", rerun));
+    lines
+}
+
+/// What of a payment buys nothing, and what is given on top; nothing where the whole buys.
+pub fn of_deductions(paid: Money, deductions: &Deductions) -> Vec<Line> {
+    if deductions.is_none() {
+        return Vec::new();
+    }
+    let currency = paid.currency();
+    let code = currency.code();
+    let mut lines = vec![line("Handed over", "收款", format!("{paid} {code}"))];
+    for (label, chinese, amount) in [
+        ("Less arrears", "补缴欠费", deductions.arrears),
+        ("Less the fee of the month", "基本费", deductions.fee),
+        ("Given on top", "赠送", deductions.gift),
+    ] {
+        if amount.minor() > 0 {
+            lines.push(line(label, chinese, format!("{amount} {code}")));
+        }
+    }
     lines
 }
 

@@ -7,6 +7,10 @@ pub(crate) const SHIFT_DIFFERENCE: &str = "shift-difference";
 /// Old debts that were there before this system.
 pub(crate) const BROUGHT_IN: &str = "brought-in";
 pub(crate) const WRITE_OFF: &str = "write-off";
+/// The fixed fee of a month, with its tax.
+pub(crate) const MONTHLY_FEE: &str = "fee/monthly";
+/// Credit given free.
+pub(crate) const GIFT: &str = "gift";
 const CASH: &str = "cash";
 const METER_CREDIT: &str = "meter-credit/";
 

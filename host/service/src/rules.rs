@@ -11,6 +11,10 @@ pub struct Rules {
     pub cash_needs_shift: bool,
     /// The most money that a meter may hold after a sale, where it has no limit of its own.
     pub max_credit: Option<Money>,
+    /// Percent of every payment that goes into what the customer owes.
+    pub arrears_share_percent: u32,
+    /// The most that one sale may give free; `None`: nothing.
+    pub gift_max: Option<Money>,
     pub approval: ApprovalRules,
 }
 

@@ -88,6 +88,14 @@ impl Api {
         Self::good(path, self.ask(Method::POST, path, Some(body)).await?)
     }
 
+    /// POST under an idempotency key, whatever the answer is.
+    pub async fn keyed(&self, path: &str, key: &str, body: Value) -> Result<Answer> {
+        let request = self.client.post(format!("{}{path}", self.url)).bearer_auth(&self.token);
+        let response = request.header("Idempotency-Key", key).json(&body).send().await?;
+        let status = response.status();
+        Ok(Answer { status, body: response.json().await? })
+    }
+
     /// Makes a sale, or asks again for the one of this id, and waits for its end.
     pub async fn sell(&self, sale_id: &str, meter_id: &str, paid: &str) -> Result<Answer> {
         let body = json!({ "meter_id": meter_id, "paid": paid });

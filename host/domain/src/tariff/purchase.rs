@@ -53,8 +53,8 @@ impl From<NotCharged> for NotSold {
 /// at the month's end would otherwise never be charged.
 pub fn check_sellable(tariff: &Tariff, terms: &Terms, quantity: Quantity) -> Result<(), NotSold> {
     let no = |why: &str| Err(NotSold(why.to_owned()));
-    if tariff.fee.minor() > 0 || tariff.minimum.minor() > 0 {
-        return no("it has a monthly fee or minimum, which a bill charges and a sale cannot");
+    if tariff.minimum.minor() > 0 {
+        return no("it has a monthly minimum, which a bill charges and a sale cannot");
     }
     if terms.iron_loss_wh_per_day > 0 {
         return no("the meter has iron losses by the day, which a bill charges and a sale cannot");
@@ -109,6 +109,17 @@ pub fn buy(tariff: &Tariff, terms: &Terms, before: u64, paid: Money) -> Result<B
         tax,
         is_least: tariff.schedule.is_some(),
     })
+}
+
+/// The fee of a month with its tax, as the first sale of the month charges it.
+pub fn monthly_fee(tariff: &Tariff) -> Money {
+    let fee = i128::from(tariff.fee.minor());
+    let tax = match tariff.tax {
+        Tax::Added(rate) => Rounding::HalfUp.divide(fee * i128::from(rate), FINE),
+        Tax::None | Tax::Included(_) => 0,
+    };
+    // A fee is bounded far below what money holds (`MONTHLY_MAX`).
+    Money::new(i64::try_from(fee + tax).unwrap_or(i64::MAX), tariff.currency)
 }
 
 /// What `metered` costs after `before`, rounded up: the least that buys it.

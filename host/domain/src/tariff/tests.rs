@@ -245,12 +245,12 @@ fn what_cannot_be_charged_is_said() {
         "the register of flat went back from 9 to 0: a swapped meter is charged up to its last \
          reading and from the new one's first",
     );
-    let fee = good("unit kWh\nprice 0.50\nfee 1.00\n");
-    let no = check_sellable(&fee, &Terms::default(), Quantity::Money).expect_err("no");
-    assert_eq!(
-        no.to_string(),
-        "it has a monthly fee or minimum, which a bill charges and a sale cannot"
-    );
+    let fee = good("unit kWh\nprice 0.50\nfee 1.00\ntax added 13%\n");
+    assert_eq!(check_sellable(&fee, &Terms::default(), Quantity::Money), Ok(()));
+    assert_eq!(monthly_fee(&fee).minor(), 113);
+    let minimum = good("unit kWh\nprice 0.50\nminimum 1.00\n");
+    let no = check_sellable(&minimum, &Terms::default(), Quantity::Money).expect_err("no");
+    assert_eq!(no.to_string(), "it has a monthly minimum, which a bill charges and a sale cannot");
     let no = check_sellable(&good(PERIODS), &Terms::default(), Quantity::Energy).expect_err("no");
     assert_eq!(no.to_string(), "the meter holds energy, and what a kWh costs changes over the day");
     let least = buy(&good(PERIODS), &Terms::default(), 0, fen(12_064)).expect("countable");

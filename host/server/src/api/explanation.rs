@@ -30,7 +30,11 @@ pub struct Explanation {
     /// Wh or litres that `paid` buys, with ratios and losses, and what the meter counts of it.
     pub bought: u64,
     pub metered: u64,
+    /// What the credit was bought for: what was paid, less arrears and fee, with the gift.
     pub paid: String,
+    pub arrears: String,
+    pub fee: String,
+    pub gift: String,
     /// What that costs, rounded up.
     pub price: String,
     pub tax: String,
@@ -59,6 +63,9 @@ impl From<&service::SaleExplanation> for Explanation {
             bought: bought.billed,
             metered: bought.metered,
             paid: bought.paid.to_string(),
+            arrears: explained.sale.deductions.arrears.to_string(),
+            fee: explained.sale.deductions.fee.to_string(),
+            gift: explained.sale.deductions.gift.to_string(),
             price: bought.price.to_string(),
             tax: bought.tax.to_string(),
             terms: bought.terms.into(),

@@ -32,6 +32,9 @@ pub struct NewSale {
     /// `cash` (where it is left out), `bank`, `card`, `alipay`, `wechat`, `unionpay`.
     #[serde(default)]
     pub channel: Option<String>,
+    /// Credit given free on top, within what the site allows.
+    #[serde(default)]
+    pub gift: Option<String>,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -45,6 +48,11 @@ pub struct Sale {
     pub currency: String,
     /// How it was paid: `cash`, `bank`, `card`, `alipay`, `wechat`, `unionpay`.
     pub channel: &'static str,
+    /// Of `paid`: for arrears (欠费), and for the fee of the month.
+    pub arrears: String,
+    pub fee: String,
+    /// Credit given free on top.
+    pub gift: String,
     /// The customer's receipt (收据), once the device has taken the credit.
     pub receipt_number: Option<u64>,
     /// The version of a tariff plan that it was priced by; `explanation` has the arithmetic.
@@ -158,6 +166,9 @@ impl From<&SaleView> for Sale {
             paid: sale.paid.to_string(),
             currency: sale.paid.currency().code().to_owned(),
             channel: sale.channel.name(),
+            arrears: sale.deductions.arrears.to_string(),
+            fee: sale.deductions.fee.to_string(),
+            gift: sale.deductions.gift.to_string(),
             receipt_number: sale.receipt,
             tariff_version_id: sale.tariff_version_id.to_string(),
             energy_wh: (sale.commodity == Commodity::Energy).then_some(sale.bought),
@@ -231,7 +242,11 @@ pub async fn put(
     let meter_id = new.meter_id.parse().map_err(|error| ApiError::invalid("meter_id", error))?;
     let paid = money("paid", &new.paid, app.currency)?;
     let channel = channel(new.channel.as_deref())?;
-    let request = SaleRequest { meter_id, paid, channel };
+    let gift = match &new.gift {
+        None => None,
+        Some(text) => Some(money("gift", text, app.currency)?),
+    };
+    let request = SaleRequest { meter_id, paid, channel, gift };
     let made = app.service.put_sale(id, request, &caller.actor()).await?;
     answer(&app, made, preferred_wait(&headers)).await
 }

@@ -68,6 +68,8 @@ pub struct Site {
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Sale {
     pub max_credit: Option<Spanned<String>>,
+    pub arrears_share: Option<Spanned<u32>>,
+    pub gift_max: Option<Spanned<String>>,
 }
 
 /// Above which amount an act takes a second person.

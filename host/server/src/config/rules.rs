@@ -9,12 +9,16 @@ use toml::Spanned;
 /// A month: longer nobody remembers why it was asked for.
 const EXPIRES_HOURS_MAX: u32 = 31 * 24;
 
+/// Percent: a customer who owes must still be able to buy something.
+const ARREARS_SHARE_MAX: u32 = 90;
+
 impl Checker<'_> {
     pub(super) fn rules(&mut self, raw: &raw::File, currency: Currency) -> Rules {
         let mut amount = |text: &Option<Spanned<String>>| self.amount(text.as_ref()?, currency);
         let (refund, reversal) = (amount(&raw.approval.refund), amount(&raw.approval.reversal));
         let (write_off, max_credit) =
             (amount(&raw.approval.write_off), amount(&raw.sale.max_credit));
+        let gift_max = amount(&raw.sale.gift_max);
         let mut approval =
             ApprovalRules { refund, reversal, write_off, ..ApprovalRules::default() };
         if let Some(hours) = &raw.approval.expires_hours {
@@ -31,8 +35,18 @@ impl Checker<'_> {
             let fix = "write an amount above zero, or leave the key out".to_owned();
             self.problem(text, "max-credit = \"0\" would stop every sale".to_owned(), fix);
         }
+        let mut arrears_share_percent = 0;
+        if let Some(share) = &raw.sale.arrears_share {
+            if *share.get_ref() <= ARREARS_SHARE_MAX {
+                arrears_share_percent = *share.get_ref();
+            } else {
+                let what = format!("arrears-share = {}", share.get_ref());
+                let fix = format!("write percent, 0 to {ARREARS_SHARE_MAX}");
+                self.problem(share, what, fix);
+            }
+        }
         let cash_needs_shift = raw.counter.cash_needs_shift;
-        Rules { cash_needs_shift, max_credit, approval }
+        Rules { cash_needs_shift, max_credit, arrears_share_percent, gift_max, approval }
     }
 
     fn amount(&mut self, text: &Spanned<String>, currency: Currency) -> Option<Money> {

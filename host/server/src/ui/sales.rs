@@ -15,7 +15,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Redirect};
 use polymeter_domain::sale::Decision;
 use polymeter_domain::tariff::Bought;
-use polymeter_domain::{Channel, MeterId, Money, Sale, SaleId};
+use polymeter_domain::{Channel, Deductions, MeterId, Money, Sale, SaleId};
 use polymeter_runtime::Meaning;
 use polymeter_service::{Meter, Priced, SaleRequest, SaleView};
 use serde::Deserialize;
@@ -39,6 +39,10 @@ struct Quote {
     buys: String,
     plan: String,
     lines: Vec<Line>,
+    /// What of it buys nothing and what is given on top, in a sentence; empty where the whole buys.
+    deductions: String,
+    /// Empty: nothing is given on top.
+    gift: String,
 }
 
 #[derive(Template)]
@@ -49,6 +53,8 @@ struct ConfirmPage {
     quote: Quote,
     sale_id: String,
     channels: [Named; 6],
+    /// Whether this site gives credit free.
+    gives: bool,
 }
 
 #[derive(Template)]
@@ -84,6 +90,7 @@ struct SaleState {
     paid: String,
     currency: String,
     channel: Named,
+    deductions: String,
     /// The customer's receipt; empty until there is one.
     receipt: String,
     buys: String,
@@ -132,12 +139,31 @@ struct EntryRow {
 fn quote(priced: &Priced) -> Quote {
     let (bought, version) = (&priced.bought, &priced.in_force.version);
     Quote {
-        paid: bought.paid.to_string(),
+        paid: priced.paid.to_string(),
         currency: bought.paid.currency().code().to_owned(),
         buys: buys(bought),
         plan: format!("{}, version {}", priced.in_force.plan_name, version.number),
-        lines: arithmetic::of_purchase(bought, priced.on),
+        lines: {
+            let mut lines = arithmetic::of_deductions(priced.paid, &priced.deductions);
+            lines.extend(arithmetic::of_purchase(bought, priced.on));
+            lines
+        },
+        deductions: deductions(priced.paid, &priced.deductions),
+        gift: match priced.deductions.gift.minor() {
+            0 => String::new(),
+            _ => priced.deductions.gift.to_string(),
+        },
     }
+}
+
+/// "less arrears 补缴欠费 15.00 CNY, given on top 赠送 5.00 CNY".
+fn deductions(paid: Money, of: &Deductions) -> String {
+    let parts = arithmetic::of_deductions(paid, of);
+    let parts = parts
+        .iter()
+        .skip(1)
+        .map(|it| format!("{} {} {}", it.label.to_lowercase(), it.chinese, it.text));
+    parts.collect::<Vec<_>>().join(", ")
 }
 
 fn buys(bought: &Bought) -> String {
@@ -150,16 +176,23 @@ fn buys(bought: &Bought) -> String {
 pub struct Amount {
     #[serde(default)]
     paid: String,
+    /// Credit given free on top.
+    #[serde(default)]
+    gift: String,
 }
 
 /// What the typed amount would buy. `Err` is a sentence for the person who typed.
-async fn price_it(app: &App, meter: &Meter, typed: &str) -> Result<Quote, String> {
-    let paid = Money::parse(typed.trim(), app.currency)
-        .map_err(|error| view::sentence(&error.to_string()))?;
+async fn price_it(app: &App, meter: &Meter, typed: &Amount) -> Result<Quote, String> {
+    let amount = |text: &str| {
+        Money::parse(text.trim(), app.currency).map_err(|error| view::sentence(&error.to_string()))
+    };
+    let paid = amount(&typed.paid)?;
     if paid.minor() <= 0 {
         return Err("The amount must be above zero.".to_owned());
     }
-    match app.service.quote(meter.meter_id, paid).await {
+    let gift = if typed.gift.trim().is_empty() { None } else { Some(amount(&typed.gift)?) };
+    let request = SaleRequest { gift, ..SaleRequest::new(meter.meter_id, paid) };
+    match app.service.quote_sale(&request).await {
         Ok(priced) => Ok(quote(&priced)),
         Err(error) => Err(PageError::from(error).detail),
     }
@@ -174,7 +207,7 @@ pub async fn preview(
     if amount.paid.trim().is_empty() {
         return Ok(render(&Preview { quote: None, problem: String::new() }));
     }
-    Ok(render(&match price_it(&app, &meter, &amount.paid).await {
+    Ok(render(&match price_it(&app, &meter, &amount).await {
         Ok(quote) => Preview { quote: Some(quote), problem: String::new() },
         Err(problem) => Preview { quote: None, problem },
     }))
@@ -188,7 +221,7 @@ pub async fn confirm(
 ) -> PageResult {
     let meter = app.service.meter(id(&meter)?).await?;
     let back = format!("/meters/{}", meter.meter_id);
-    let quote = price_it(&app, &meter, &amount.paid)
+    let quote = price_it(&app, &meter, &amount)
         .await
         .map_err(|why| PageError::unusable("Amount", why).back_to(back))?;
     Ok(render(&ConfirmPage {
@@ -197,6 +230,7 @@ pub async fn confirm(
         quote,
         sale_id: uuid::Uuid::now_v7().to_string(),
         channels: Channel::ALL.map(view::channel),
+        gives: app.service.rules().gift_max.is_some(),
     }))
 }
 
@@ -206,6 +240,8 @@ pub struct SellForm {
     meter_id: String,
     paid: String,
     channel: String,
+    #[serde(default)]
+    gift: String,
 }
 
 pub async fn sell(
@@ -223,7 +259,14 @@ pub async fn sell(
         let why = "choose how it was paid";
         return Err(PageError::unusable("Payment", why).back_to(back));
     };
-    let request = SaleRequest { meter_id, paid, channel };
+    let gift = match form.gift.trim() {
+        "" => None,
+        text => Some(
+            Money::parse(text, app.currency)
+                .map_err(|error| PageError::unusable("Gift", error).back_to(&*back))?,
+        ),
+    };
+    let request = SaleRequest { meter_id, paid, channel, gift };
     match app.service.put_sale(sale, request, &caller.actor()).await {
         Ok(_) => Ok(Redirect::to(&format!("/sales/{sale}")).into_response()),
         Err(error) => Err(PageError::from(error).back_to(back)),
@@ -388,6 +431,7 @@ async fn state_of(app: &App, sale: &SaleView) -> Result<SaleState, PageError> {
         paid: sale.paid.to_string(),
         currency: sale.paid.currency().code().to_owned(),
         channel: view::channel(sale.channel),
+        deductions: deductions(sale.paid, &sale.deductions),
         receipt: sale.receipt.map(|number| number.to_string()).unwrap_or_default(),
         buys: arithmetic::amount(sale.bought, sale.commodity),
         plan,

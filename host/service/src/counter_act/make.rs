@@ -6,7 +6,8 @@ use crate::Service;
 use crate::approval::{self, Asking};
 use crate::audit::Actor;
 use crate::booking::{
-    BROUGHT_IN, WRITE_OFF, arrears_account, channel_account, deposit_account, meter_credit_account,
+    BROUGHT_IN, GIFT, WRITE_OFF, arrears_account, channel_account, deposit_account,
+    meter_credit_account,
 };
 use crate::clock::UnixMs;
 use crate::error::{Result, ServiceError, invalid};
@@ -228,7 +229,11 @@ async fn of_sale(
         meter_id: Some(sale.meter_id),
         customer_id: sale.customer_id,
         channel: Some(channel),
-        amount: sale.paid,
+        amount: match request.kind {
+            ActKind::Reversal => sale.paid,
+            // What paid arrears and the fee stays paid.
+            _ => sale.deductions.left_of(sale.paid).unwrap_or(sale.paid),
+        },
     })
 }
 
@@ -281,15 +286,27 @@ async fn reserve(
     let debit = polymeter_ledger::account(tx, &debit, currency, at.0).await?;
     let credit = polymeter_ledger::account(tx, &credit, currency, at.0).await?;
     let pending = TransferId::new(service.clock().id());
-    let transfer = NewTransfer {
+    let mut transfers = vec![NewTransfer {
         transfer_id: pending,
         debit,
         credit,
         amount: act.amount,
         reference: act.act_id.uuid(),
         at_ms: at.0,
-    };
-    polymeter_ledger::pending(tx, &transfer).await?;
+    }];
+    if let Some(sale) = act.sale_id {
+        let gift = sale::stored(&mut *tx.connection(), sale).await?.deductions.gift;
+        if gift.minor() > 0 {
+            // Credit that was given free is not in the device either.
+            transfers.push(NewTransfer {
+                transfer_id: TransferId::new(service.clock().id()),
+                credit: polymeter_ledger::account(tx, GIFT, currency, at.0).await?,
+                amount: gift,
+                ..transfers[0].clone()
+            });
+        }
+    }
+    polymeter_ledger::pending_linked(tx, &transfers).await?;
     store::keep_pending(tx.connection(), act.act_id, pending).await?;
     let step = Step::new(service, id, why);
     store::advance_in(tx, step, ActEvent::Approved, None).await?;

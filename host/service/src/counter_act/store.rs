@@ -353,6 +353,10 @@ pub(super) async fn advance_in(
         }
         (ActState::Confirmed, None) => {
             take_back(tx, &act, &step).await?;
+            if let Some(sale) = act.sale_id {
+                let sale = crate::sale::stored(&mut *tx.connection(), sale).await?;
+                sale.owe_again(tx.connection()).await?;
+            }
             confirmed(tx.connection(), &act, count, step.at).await?;
         }
         (ActState::Refused | ActState::Cancelled, Some(pending)) => {

@@ -27,7 +27,7 @@ use crate::{Service, to_the_end};
 use polymeter_domain::sale::Decision;
 use polymeter_domain::tariff::{Commodity, Date};
 use polymeter_domain::{
-    Channel, CustomerId, MeterId, Money, Sale, SaleId, TariffVersionId, TransferId,
+    Channel, CustomerId, Deductions, MeterId, Money, Sale, SaleId, TariffVersionId, TransferId,
 };
 use polymeter_ledger::Entry;
 use polymeter_runtime::Meaning;
@@ -40,12 +40,14 @@ pub struct SaleRequest {
     pub paid: Money,
     /// How it was paid.
     pub channel: Channel,
+    /// Credit given free on top.
+    pub gift: Option<Money>,
 }
 
 impl SaleRequest {
     /// Paid in cash.
     pub fn new(meter_id: MeterId, paid: Money) -> SaleRequest {
-        SaleRequest { meter_id, paid, channel: Channel::Cash }
+        SaleRequest { meter_id, paid, channel: Channel::Cash, gift: None }
     }
 }
 
@@ -58,6 +60,8 @@ pub struct SaleView {
     pub operator: Actor,
     pub paid: Money,
     pub channel: Channel,
+    /// What of it bought nothing, and what was given on top.
+    pub deductions: Deductions,
     /// The number of the customer's receipt, once the device has taken the credit.
     pub receipt: Option<u64>,
     /// The version of a plan that it was priced by, on this day of the site.
@@ -227,6 +231,7 @@ impl Service {
         Ok(SaleView {
             meaning,
             channel: sale.channel,
+            deductions: sale.deductions,
             receipt: receipt.map(|receipt| receipt.number),
             sale_id: sale.sale_id,
             meter_id: sale.meter_id,

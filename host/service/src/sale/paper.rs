@@ -40,6 +40,15 @@ pub(super) async fn issue(
     lines.push(line("Meter", "表号", serial_number));
     lines.push(line("Tariff", "电价方案", format!("{plan}, version {version}")));
     lines.push(line("Paid", "金额", format!("{} {code}", sale.paid)));
+    for (label, chinese, amount) in [
+        ("Of it for arrears", "补缴欠费", sale.deductions.arrears),
+        ("Of it the monthly fee", "基本费", sale.deductions.fee),
+        ("Given on top", "赠送", sale.deductions.gift),
+    ] {
+        if amount.minor() > 0 {
+            lines.push(line(label, chinese, format!("{amount} {code}")));
+        }
+    }
     lines.push(line("Bought", "购得", amount(sale.bought, sale.commodity)));
     lines.push(line("Purchase count", "购电次数", receipt.count.to_string()));
     if let Some(balance) = receipt.balance {

@@ -10,16 +10,17 @@ use super::delivery::Claim;
 use super::store::{self, StoredSale};
 use crate::Service;
 use crate::audit::{self, Act, Actor};
-use crate::booking::{channel_account, meter_credit_account};
+use crate::booking::{GIFT, MONTHLY_FEE, arrears_account, channel_account, meter_credit_account};
 use crate::counter_act;
 use crate::error::{Result, ServiceError, invalid};
 use crate::limits::MAX_SALE_MINOR;
 use crate::meter::{self, AccountState, MeterRecord};
 use crate::shift;
+use crate::standing::{self, Difference};
 use crate::tariff::{self, Buyer, Priced};
 use polymeter_domain::sale::OutOfOrder;
 use polymeter_domain::tariff::Commodity;
-use polymeter_domain::{Credit, CustomerId, Money, Quantity, Sale, SaleId, TransferId};
+use polymeter_domain::{Credit, CustomerId, Deductions, Money, Quantity, Sale, SaleId, TransferId};
 use polymeter_ledger::{NewTransfer, Transaction};
 
 /// What `paid` buys at this meter.
@@ -50,7 +51,7 @@ pub(super) async fn reserve(
                     return Ok(None);
                 }
                 let meter = meter::record(&mut *tx.connection(), request.meter_id).await?;
-                let quote = quote(&inside, tx, &meter, request.paid).await?;
+                let quote = quote(&inside, tx, &meter, &request).await?;
                 inside.check_shift(tx, request.channel, &actor).await?;
                 if let Some(sale_id) =
                     store::unsettled_of_meter(tx.connection(), meter.meter_id).await?
@@ -76,9 +77,11 @@ async fn quote(
     service: &Service,
     tx: &mut Transaction,
     meter: &MeterRecord,
-    paid: Money,
+    request: &SaleRequest,
 ) -> Result<Quote> {
+    let (paid, gift) = (request.paid, request.gift);
     check_amount(paid, service)?;
+    service.check_gift(gift)?;
     let driver = service.driver(&meter.vendor)?;
     service.line(&meter.line)?;
     let (AccountState::Open, Some(customer_id)) = (meter.account, meter.customer_id) else {
@@ -87,11 +90,15 @@ async fn quote(
     let Some(quantity) = driver.description().purse else {
         return Err(invalid("meter_id", "this meter's driver has no purse to sell into"));
     };
-    let buyer = Buyer { meter, customer: Some(customer_id), purse: quantity };
+    let customer = Some(customer_id);
+    let arrears_share_percent = service.rules().arrears_share_percent;
+    let buyer = Buyer { meter, customer, purse: quantity, arrears_share_percent, gift };
     let priced = tariff::price(&mut tx.connection(), buyer, service.today()?, paid).await?;
     let bad = |why: &str| ServiceError::BadAmount { paid, why: why.to_owned() };
     let amount = match (quantity, priced.bought.metered) {
-        (Quantity::Money, _) => u64::try_from(paid.minor()).map_err(|_| bad("below zero"))?,
+        (Quantity::Money, _) => {
+            u64::try_from(priced.bought.paid.minor()).map_err(|_| bad("below zero"))?
+        }
         (Quantity::Energy, 0) => return Err(bad("it buys less than 1 Wh")),
         (Quantity::Volume, 0) => return Err(bad("it buys less than 1 litre")),
         (Quantity::Energy | Quantity::Volume, metered) => metered,
@@ -137,6 +144,8 @@ async fn insert(
         operator: actor,
         paid: request.paid,
         channel: request.channel,
+        deductions: priced.deductions,
+        fee_month: priced.fee_month.clone(),
         tariff_version: priced.in_force.version.version_id,
         priced_on: priced.on,
         commodity: priced.bought.tariff.commodity(),
@@ -156,19 +165,7 @@ async fn insert(
 
     shift::taken(tx.connection(), sale.movement(&sale.operator, at)).await?;
 
-    let debit_name = channel_account(request.channel);
-    let debit = polymeter_ledger::account(tx, &debit_name, paid.currency(), at.0).await?;
-    let credit_name = meter_credit_account(meter.meter_id);
-    let credit = polymeter_ledger::account(tx, &credit_name, paid.currency(), at.0).await?;
-    let transfer = NewTransfer {
-        transfer_id: pending,
-        debit,
-        credit,
-        amount: paid,
-        reference: id.uuid(),
-        at_ms: at.0,
-    };
-    polymeter_ledger::pending(tx, &transfer).await?;
+    book(service, tx, &sale).await?;
 
     let object = format!("sale/{id}");
     let detail = format!(
@@ -179,6 +176,42 @@ async fn insert(
     );
     let act = Act { at, actor: &sale.operator, act: "sale-made", object, detail: &detail };
     audit::record(tx.connection(), act).await
+}
+
+/// One linked transfer for each part of the payment; the first is what the credit costs.
+async fn book(service: &Service, tx: &mut Transaction, sale: &StoredSale) -> Result<()> {
+    let (currency, at) = (sale.paid.currency(), sale.created_at);
+    let Deductions { arrears, fee, gift } = sale.deductions;
+    let left = sale.deductions.left_of(sale.paid);
+    let left = left.ok_or_else(|| invalid("paid", "beyond what money holds"))?;
+    let channel = channel_account(sale.channel);
+    let meter_credit = meter_credit_account(sale.meter_id);
+    let owed = arrears_account(sale.customer_id);
+    let parts = [
+        (channel.as_str(), meter_credit.as_str(), left),
+        (channel.as_str(), owed.as_str(), arrears),
+        (channel.as_str(), MONTHLY_FEE, fee),
+        (GIFT, meter_credit.as_str(), gift),
+    ];
+    let mut transfers = Vec::with_capacity(parts.len());
+    for (debit, credit, amount) in parts.into_iter().filter(|part| part.2.minor() > 0) {
+        let is_first = transfers.is_empty();
+        transfers.push(NewTransfer {
+            transfer_id: match is_first {
+                true => sale.pending,
+                false => TransferId::new(service.clock().id()),
+            },
+            debit: polymeter_ledger::account(tx, debit, currency, at.0).await?,
+            credit: polymeter_ledger::account(tx, credit, currency, at.0).await?,
+            amount,
+            reference: sale.sale_id.uuid(),
+            at_ms: at.0,
+        });
+    }
+    polymeter_ledger::pending_linked(tx, &transfers).await?;
+    let arrears_minor = -arrears.minor();
+    let by = Difference { arrears_minor, ..Difference::default() };
+    standing::change(tx.connection(), sale.customer_id, by, currency).await
 }
 
 /// The shortest true sentence; `explain` has the whole.

@@ -8,13 +8,14 @@ use crate::clock::UnixMs;
 use crate::error::{Result, ServiceError, bad_column};
 use crate::page::Bound;
 use crate::shift::{self, Movement};
+use crate::standing::{self, Difference};
 use crate::stored;
 use crate::tariff::{commodity, commodity_name};
 use polymeter_domain::sale::OutOfOrder;
 use polymeter_domain::tariff::{Commodity, Date};
 use polymeter_domain::{
-    Channel, Credit, CustomerId, MeterId, Money, Purchase, PurchaseCount, Receipt, Refusal, Sale,
-    SaleId, TariffVersionId, TransferId,
+    Channel, Credit, CustomerId, Deductions, MeterId, Money, Purchase, PurchaseCount, Receipt,
+    Refusal, Sale, SaleId, TariffVersionId, TransferId,
 };
 use polymeter_ledger::{Connection, Transaction};
 use sqlx::AnyExecutor;
@@ -28,6 +29,8 @@ pub(crate) struct StoredSale {
     pub operator: Actor,
     pub paid: Money,
     pub channel: Channel,
+    pub deductions: Deductions,
+    pub fee_month: Option<String>,
     pub tariff_version: TariffVersionId,
     pub priced_on: Date,
     pub commodity: Commodity,
@@ -46,12 +49,22 @@ pub(crate) struct StoredSale {
 impl StoredSale {
     /// The same id with another body is an error, never another sale.
     pub(super) fn must_be(&self, request: &SaleRequest) -> Result<()> {
-        let SaleRequest { meter_id, paid, channel } = *request;
-        if (self.meter_id, self.paid, self.channel) == (meter_id, paid, channel) {
+        let SaleRequest { meter_id, paid, channel, gift } = *request;
+        let gift = gift.map_or(0, |gift| gift.minor());
+        let own = (self.meter_id, self.paid, self.channel, self.deductions.gift.minor());
+        if own == (meter_id, paid, channel, gift) {
             Ok(())
         } else {
             Err(ServiceError::SaleDiffers { sale_id: self.sale_id })
         }
+    }
+
+    /// What its arrears part has paid is owed again. It was taken off when the money was reserved, so that
+    /// nobody pays the same debt twice meanwhile.
+    pub(crate) async fn owe_again(&self, connection: &mut Connection) -> Result<()> {
+        let arrears_minor = self.deductions.arrears.minor();
+        let by = Difference { arrears_minor, ..Difference::default() };
+        standing::change(connection, self.customer_id, by, self.paid.currency()).await
     }
 
     /// What goes over the counter for it.
@@ -70,6 +83,10 @@ struct Row {
     paid_minor: i64,
     currency: String,
     channel: String,
+    arrears_minor: i64,
+    fee_minor: i64,
+    fee_month: Option<String>,
+    gift_minor: i64,
     tariff_version_id: String,
     priced_on: String,
     commodity: String,
@@ -157,6 +174,12 @@ impl TryFrom<Row> for StoredSale {
             operator: Actor::from_stored(row.operator_id.as_deref())?,
             paid: Money::new(row.paid_minor, currency),
             channel: stored::channel(&row.channel)?,
+            deductions: Deductions {
+                arrears: Money::new(row.arrears_minor, currency),
+                fee: Money::new(row.fee_minor, currency),
+                gift: Money::new(row.gift_minor, currency),
+            },
+            fee_month: row.fee_month.clone(),
             tariff_version: row
                 .tariff_version_id
                 .parse()
@@ -246,8 +269,10 @@ pub(super) async fn insert(connection: &mut Connection, sale: &StoredSale) -> Re
     sqlx::query(
         "insert into sale (sale_id, meter_id, customer_id, operator_id, paid_minor, currency,
                            tariff_version_id, priced_on, commodity, bought, explanation,
-                           quantity, amount, pending_transfer_id, state, created_at_ms, channel)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)",
+                           quantity, amount, pending_transfer_id, state, created_at_ms, channel,
+                           arrears_minor, fee_minor, fee_month, gift_minor)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17,
+                 $18, $19, $20, $21)",
     )
     .bind(sale.sale_id.to_string())
     .bind(sale.meter_id.to_string())
@@ -266,6 +291,10 @@ pub(super) async fn insert(connection: &mut Connection, sale: &StoredSale) -> Re
     .bind(sale.state.name())
     .bind(sale.created_at.0)
     .bind(sale.channel.name())
+    .bind(sale.deductions.arrears.minor())
+    .bind(sale.deductions.fee.minor())
+    .bind(&sale.fee_month)
+    .bind(sale.deductions.gift.minor())
     .execute(connection)
     .await?;
     Ok(())
@@ -381,6 +410,7 @@ async fn advance_in(
         Sale::Refused(_) | Sale::Cancelled => {
             polymeter_ledger::void(tx, step.transfer_id, before.pending, at.0).await?;
             shift::given_back(tx.connection(), before.movement(actor, at)).await?;
+            before.owe_again(tx.connection()).await?;
         }
         Sale::Quoted | Sale::Reserved | Sale::Dispatched(_) | Sale::Unresolved(_) => {}
     }

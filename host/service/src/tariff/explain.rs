@@ -42,7 +42,9 @@ impl Service {
         let (priced_on, text) = priced;
         let (plan_id, plan_name, version) =
             store::version(self.reader(), sale.tariff_version_id).await?;
-        let bought = read_kept(&text, &version.tariff, sale.paid)?;
+        let left = sale.deductions.bought_for(sale.paid);
+        let left = left.ok_or_else(|| bad_column("paid_minor", sale.paid.to_string()))?;
+        let bought = read_kept(&text, &version.tariff, left)?;
         let rerun = compare(&bought, sale.bought);
         let priced_on = priced_on.parse().map_err(|_| bad_column("priced_on", &priced_on))?;
         Ok(SaleExplanation { sale, plan_id, plan_name, version, priced_on, bought, rerun })

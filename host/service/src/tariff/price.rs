@@ -4,16 +4,23 @@
 use super::store::Asked;
 use super::{InForce, in_force};
 use crate::Service;
-use crate::error::{Result, ServiceError, bad_column};
+use crate::error::{Result, ServiceError, bad_column, invalid};
 use crate::meter::MeterRecord;
-use polymeter_domain::tariff::{Bought, Commodity, Date, buy, check_sellable};
-use polymeter_domain::{CustomerId, MeterId, Money, Quantity};
+use crate::sale::SaleRequest;
+use crate::standing;
+use polymeter_domain::tariff::{Bought, Commodity, Date, Tariff, buy, check_sellable, monthly_fee};
+use polymeter_domain::{CustomerId, Deductions, Dues, MeterId, Money, Quantity};
 
 /// A price with its arithmetic. Nothing is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Priced {
     pub in_force: InForce,
     pub on: Date,
+    pub paid: Money,
+    /// What of it buys nothing, and what is given on top; `bought.paid` is what is left.
+    pub deductions: Deductions,
+    /// The month that the fee is for, where one was due.
+    pub fee_month: Option<String>,
     pub bought: Bought,
 }
 
@@ -24,6 +31,9 @@ pub(crate) struct Buyer<'a> {
     pub customer: Option<CustomerId>,
     /// What the meter's purse holds.
     pub purse: Quantity,
+    /// Percent of the payment for arrears.
+    pub arrears_share_percent: u32,
+    pub gift: Option<Money>,
 }
 
 pub(crate) fn commodity_name(commodity: Commodity) -> &'static str {
@@ -63,8 +73,65 @@ pub(crate) async fn price(
         }
         _ => 0,
     };
-    let bought = buy(tariff, terms, before, paid).map_err(|why| by(&why))?;
-    Ok(Priced { on, bought, in_force })
+    let fee_month = due_fee(asked, &buyer, tariff, on).await?;
+    let dues = dues(asked, &buyer, paid, fee_month.as_ref().map(|_| monthly_fee(tariff))).await?;
+    let deductions = Deductions::of(paid, &dues).map_err(|why| by(&why))?;
+    let left = deductions.bought_for(paid).ok_or_else(|| by(&"beyond what money holds"))?;
+    let bought = buy(tariff, terms, before, left).map_err(|why| by(&why))?;
+    Ok(Priced { on, paid, deductions, fee_month, bought, in_force })
+}
+
+/// What is owed is looked up only where a share of it is to be paid.
+async fn dues(
+    asked: &mut impl Asked,
+    buyer: &Buyer<'_>,
+    paid: Money,
+    fee: Option<Money>,
+) -> Result<Dues> {
+    let nothing = Money::new(0, paid.currency());
+    let owed = match buyer.customer {
+        Some(customer) if buyer.arrears_share_percent > 0 => {
+            standing::of(asked.ask(), customer, paid.currency()).await?.arrears
+        }
+        _ => nothing,
+    };
+    Ok(Dues {
+        owed,
+        share_percent: buyer.arrears_share_percent,
+        fee: fee.unwrap_or(nothing),
+        gift: buyer.gift.unwrap_or(nothing),
+    })
+}
+
+/// The month of `on`, if its fee is due: with the first sale of the month at a meter to its customer.
+/// What came to nothing or was reversed charged none.
+async fn due_fee(
+    asked: &mut impl Asked,
+    buyer: &Buyer<'_>,
+    tariff: &Tariff,
+    on: Date,
+) -> Result<Option<String>> {
+    let Some(customer) = buyer.customer.filter(|_| tariff.fee().minor() > 0) else {
+        return Ok(None);
+    };
+    let mut month = on.to_string();
+    month.truncate(7);
+    let charged: Option<String> = sqlx::query_scalar(
+        "select sale_id from sale
+         where meter_id = $1 and customer_id = $2 and fee_month = $3
+           and state not in ('refused', 'cancelled')
+           and not exists (select 1 from counter_act
+                           where counter_act.sale_id = sale.sale_id
+                             and counter_act.kind = 'reversal'
+                             and counter_act.state = 'confirmed')
+         limit 1",
+    )
+    .bind(buyer.meter.meter_id.to_string())
+    .bind(customer.to_string())
+    .bind(&month)
+    .fetch_optional(asked.ask())
+    .await?;
+    Ok(charged.is_none().then_some(month))
 }
 
 /// What was sold to a customer at a meter since a day and was not taken back.
@@ -95,13 +162,34 @@ async fn bought_since(
 impl Service {
     /// What `paid` would buy at this meter now; nothing is stored, nothing is promised.
     pub async fn quote(&self, meter: MeterId, paid: Money) -> Result<Priced> {
-        let meter = crate::meter::record(self.reader(), meter).await?;
+        self.quote_sale(&SaleRequest::new(meter, paid)).await
+    }
+
+    /// The same, of a sale with all that it asks for.
+    pub async fn quote_sale(&self, request: &SaleRequest) -> Result<Priced> {
+        let SaleRequest { meter_id, paid, gift, .. } = *request;
+        let meter = crate::meter::record(self.reader(), meter_id).await?;
         let Some(purse) = self.driver(&meter.vendor)?.description().purse else {
             let why = "this meter's driver has no purse to sell into";
             return Err(crate::error::invalid("meter_id", why));
         };
-        let buyer = Buyer { customer: meter.customer_id, meter: &meter, purse };
+        self.check_gift(gift)?;
+        let customer = meter.customer_id;
+        let arrears_share_percent = self.rules().arrears_share_percent;
+        let buyer = Buyer { customer, meter: &meter, purse, arrears_share_percent, gift };
         price(&mut self.reader(), buyer, self.today()?, paid).await
+    }
+
+    /// Nothing is given free but within what the site allows.
+    pub(crate) fn check_gift(&self, gift: Option<Money>) -> Result<()> {
+        let Some(gift) = gift else { return Ok(()) };
+        let Some(most) = self.rules().gift_max else {
+            return Err(invalid("gift", "nothing is given free here: see gift-max under [sale]"));
+        };
+        if gift.currency() != most.currency() || !(1..=most.minor()).contains(&gift.minor()) {
+            return Err(invalid("gift", format!("above zero and at most {most}")));
+        }
+        Ok(())
     }
 
     /// By which plan and version a meter is sold to today.

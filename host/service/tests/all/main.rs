@@ -5,6 +5,7 @@
 mod acts;
 mod bench;
 mod counter;
+mod deductions;
 mod field;
 mod login;
 mod operators;

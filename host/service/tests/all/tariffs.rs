@@ -140,10 +140,10 @@ async fn a_plan_that_was_used_stays() {
 async fn what_a_sale_cannot_charge_is_refused_before_it_counts() {
     let field = field().await;
     let (service, actor, meter) = (&field.service, Actor::System, field.meters[0]);
-    let fee = plan(service, "Fee", "unit kWh\nprice 0.50\nfee 5.00\n").await;
+    let fee = plan(service, "Least", "unit kWh\nprice 0.50\nminimum 5.00\n").await;
     let error = service.assign_plan(meter, by(&fee), &actor).await.expect_err("no");
-    let why = "tariff_plan_id: Fee, version 1: it has a monthly fee or minimum, which a bill \
-               charges and a sale cannot";
+    let why = "tariff_plan_id: Least, version 1: it has a monthly minimum, which a bill charges \
+               and a sale cannot";
     assert_eq!(error.to_string(), why);
     let used = service.plans(&Page { query: Some("Flat".into()), ..Page::default() }).await;
     let used = used.expect("plans").remove(0).plan_id;
@@ -155,8 +155,8 @@ async fn what_a_sale_cannot_charge_is_refused_before_it_counts() {
     };
     check(
         version("2026-12-01", "unit kWh\nprice 0.50\nminimum 5.00\n"),
-        "definition: meter 000000000001 has this plan: it has a monthly fee or minimum, which a \
-         bill charges and a sale cannot",
+        "definition: meter 000000000001 has this plan: it has a monthly minimum, which a bill \
+         charges and a sale cannot",
     )
     .await;
     check(version("2026-12-01", "unit m3\nprice 3.00\n"), "definition: Flat is priced per kWh")
