@@ -58,4 +58,9 @@ id! {
     CounterActId,
     ApprovalId,
     DiscrepancyId,
+    /// What one reading took from a purse, or what a bill is made of.
+    ChargeId,
+    /// Made by the client, as a sale's.
+    PursePaymentId,
+    ReadingCaseId,
 }

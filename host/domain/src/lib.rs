@@ -11,9 +11,11 @@ pub mod deduction;
 pub mod device;
 pub mod discrepancy;
 pub mod id;
+pub mod mode;
 pub mod money;
 pub mod reading;
 pub mod sale;
+pub mod share;
 pub mod supply;
 pub mod tariff;
 
@@ -24,10 +26,13 @@ pub use deduction::{Deductions, Dues};
 pub use device::{CustomerNumber, LocalTime, MeterAddress, Region, VendorCode};
 pub use discrepancy::Story;
 pub use id::{
-    AccountId, ApprovalId, CounterActId, CustomerId, DiscrepancyId, MeterId, OperatorId, ReadingId,
-    SaleId, ShiftId, TariffPlanId, TariffVersionId, TransferId,
+    AccountId, ApprovalId, ChargeId, CounterActId, CustomerId, DiscrepancyId, MeterId, OperatorId,
+    PursePaymentId, ReadingCaseId, ReadingId, SaleId, ShiftId, TariffPlanId, TariffVersionId,
+    TransferId,
 };
+pub use mode::BillingMode;
 pub use money::{Currency, Money};
 pub use reading::{Decimal, Measurement, ObisCode, Quality, Snapshot, Unit, Value};
 pub use sale::{Delivery, Sale};
+pub use share::largest_remainder;
 pub use supply::{ControlOutcome, SupplyCommand, SupplyState};

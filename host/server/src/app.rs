@@ -67,6 +67,7 @@ impl App {
             rules: config.rules.clone(),
         };
         let service = Service::start(parts).await.map_err(AppError::Service)?;
+        service.keep_purse_rules(config.purse.rules.clone());
         Ok(App {
             drivers: Drivers::new(runtime, service.clone(), config.clone()),
             service,
@@ -138,10 +139,16 @@ pub async fn load_unconfigured(
 
 /// The site's civil time and the operating system's randomness.
 fn clock(zone: TimeZone) -> Clock {
+    let at_site = zone.clone();
     Clock {
         now: Arc::new(move || {
             let now = jiff::Timestamp::now();
             (UnixMs(now.as_millisecond()), local_time(now, &zone))
+        }),
+        local: Arc::new(move |UnixMs(at)| {
+            // Beyond the calendar of jiff there is nothing that a clock has shown.
+            let at = jiff::Timestamp::from_millisecond(at).unwrap_or_default();
+            local_time(at, &at_site)
         }),
         nonce: Arc::new(|| {
             let mut nonce = [0; 16];

@@ -11,6 +11,7 @@ mod database;
 mod edit;
 mod native;
 mod pins;
+mod purse;
 mod raw;
 mod rules;
 mod vault;
@@ -20,6 +21,7 @@ pub use edit::{Edit, edit, replace};
 pub use native::{Native, Source};
 pub use pins::Pins;
 pub use polymeter_package::{Problem, Problems};
+pub use purse::PurseEntry;
 pub use vault::{Store, VaultEntry};
 
 use jiff::tz::TimeZone;
@@ -53,6 +55,7 @@ pub struct Config {
     pub vault: Option<VaultEntry>,
     /// `[counter]` and what else decides about selling.
     pub rules: Rules,
+    pub purse: PurseEntry,
 }
 
 /// One `[[driver]]`: what the runtime is told, where it comes from, and who must have signed it.

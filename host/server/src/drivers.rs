@@ -93,6 +93,7 @@ impl Drivers {
             .filter(|line| in_force.lines.iter().all(|present| present.name != line.name));
         let new: Vec<_> = new.cloned().collect();
         let changes = self.service().refit(fittings, actor).await?;
+        self.service().keep_purse_rules(wanted.purse.rules.clone());
         for line in &new {
             notes.push(format!("line {} is new and in use", line.name));
         }
@@ -457,6 +458,9 @@ fn needs_restart(in_force: &Config, wanted: &Config) -> Vec<String> {
     }
     if in_force.time_zone != wanted.time_zone || in_force.currency != wanted.currency {
         tell("site");
+    }
+    if in_force.purse.every != wanted.purse.every {
+        tell("purse.every-seconds");
     }
     if in_force.drivers_folder != wanted.drivers_folder {
         tell("drivers.folder");

@@ -65,6 +65,11 @@ enum Command {
         #[arg(long, value_name = "UUID")]
         id: Option<SaleId>,
     },
+    /// Read a meter and charge its customer's purse.
+    Charge {
+        #[arg(value_name = "METER", help = "Serial number")]
+        meter: String,
+    },
     /// Command a meter's supply.
     Control {
         #[arg(value_name = "METER", help = "Serial number")]
@@ -331,6 +336,7 @@ async fn run(arguments: Arguments) -> Result<(), commands::Failure> {
         Command::Sell { meter, amount, id } => {
             commands::sell::run(&config, &meter, &amount, id).await
         }
+        Command::Charge { meter } => commands::charge::run(&config, &meter).await,
         Command::Control { meter, command } => {
             commands::control::run(&config, &meter, command.into()).await
         }

@@ -27,7 +27,7 @@ enum Begin {
 }
 
 impl Service {
-    /// Binds a customer and opens the purse in the device with zero credit. Safe to repeat. A meter
+    /// Binds a customer and opens the purse in the device with zero credit, where the device has it. Safe to repeat. A meter
     /// that is bound to another customer refuses with `Exists`; after `Unknown` the account stays
     /// `Opening` until the same customer's is opened again.
     pub async fn open_account(
@@ -37,6 +37,10 @@ impl Service {
         actor: &Actor,
     ) -> Result<Meter> {
         let customer = self.customer(customer).await?;
+        let record = meter::record(self.reader(), meter).await?;
+        if record.mode.quantity().is_none() {
+            return self.bind(record, &customer, actor).await;
+        }
         let reach = self.reach(meter, Kind::Change).await?;
         let Some(quantity) = reach.pick.driver.description().purse else {
             return Err(invalid("meter_id", "this meter's driver has no purse to open"));

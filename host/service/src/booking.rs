@@ -1,6 +1,12 @@
-//! The ledger accounts that the service books on, by name. Not here: booking (`sale`, the ledger).
+//! The ledger accounts that the service books on, by name, and booking several lines of one act.
+//! Not here: a sale's money, which waits for proof (`sale`).
 
-use polymeter_domain::{Channel, CustomerId, MeterId};
+use crate::clock::{Clock, UnixMs};
+use crate::error::Result;
+use polymeter_domain::tariff::Commodity;
+use polymeter_domain::{Channel, CustomerId, MeterId, Money, TransferId};
+use polymeter_ledger::{NewTransfer, Posting, Transaction};
+use uuid::Uuid;
 
 /// What a counted till has more (credit) or less (debit) than it should.
 pub(crate) const SHIFT_DIFFERENCE: &str = "shift-difference";
@@ -13,6 +19,10 @@ pub(crate) const MONTHLY_FEE: &str = "fee/monthly";
 pub(crate) const GIFT: &str = "gift";
 const CASH: &str = "cash";
 const METER_CREDIT: &str = "meter-credit/";
+const PURSE: &str = "purse/";
+/// What tariffs take beside energy and water.
+pub(crate) const FEE_MONTHLY: &str = "fee/monthly";
+pub(crate) const TAX_SALES: &str = "tax/sales";
 
 /// What one customer owes.
 pub(crate) fn arrears_account(customer: CustomerId) -> String {
@@ -35,6 +45,54 @@ pub(crate) fn channel_account(channel: Channel) -> String {
 /// The account of what one meter holds.
 pub fn meter_credit_account(meter: MeterId) -> String {
     format!("{METER_CREDIT}{meter}")
+}
+
+/// Money that a customer has here; he owes where it is below zero.
+pub fn purse_account(customer: CustomerId) -> String {
+    format!("{PURSE}{customer}")
+}
+
+/// The customer whose purse an account is, if it is one.
+pub fn customer_of_purse(account: &str) -> Option<CustomerId> {
+    account.strip_prefix(PURSE)?.parse().ok()
+}
+
+pub(crate) fn revenue_account(commodity: Commodity) -> &'static str {
+    match commodity {
+        Commodity::Energy => "revenue/electricity",
+        Commodity::Water => "revenue/water",
+    }
+}
+
+/// One line of what an act books.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Line {
+    pub debit: String,
+    pub credit: String,
+    pub amount: Money,
+}
+
+/// Books all that one act moves, at once and under one reference; lines of nothing are left out.
+pub(crate) async fn book_all(
+    tx: &mut Transaction,
+    clock: &Clock,
+    reference: Uuid,
+    at: UnixMs,
+    lines: &[Line],
+) -> Result<()> {
+    let mut postings = Vec::with_capacity(lines.len());
+    for line in lines.iter().filter(|line| line.amount.minor() != 0) {
+        let currency = line.amount.currency();
+        let debit = polymeter_ledger::account(tx, &line.debit, currency, at.0).await?;
+        let credit = polymeter_ledger::account(tx, &line.credit, currency, at.0).await?;
+        let (transfer_id, amount, at_ms) = (TransferId::new(clock.id()), line.amount, at.0);
+        let new = NewTransfer { transfer_id, debit, credit, amount, reference, at_ms };
+        postings.push(Posting::Book(new));
+    }
+    if postings.is_empty() {
+        return Ok(());
+    }
+    Ok(polymeter_ledger::book_linked(tx, &postings).await?)
 }
 
 /// The meter whose credit an account holds, if it is such an account.

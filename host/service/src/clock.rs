@@ -4,8 +4,8 @@
 
 use crate::error::{Result, invalid};
 use polymeter_domain::LocalTime;
-use polymeter_domain::tariff::Date;
-use polymeter_runtime::Moment;
+use polymeter_domain::tariff::{Date, Moment};
+use polymeter_runtime::Moment as DeviceMoment;
 use std::sync::Arc;
 use uuid::Uuid;
 
@@ -18,6 +18,8 @@ pub struct UnixMs(pub i64);
 pub struct Clock {
     /// The same moment twice: for our records, and as devices at the site keep it.
     pub now: Arc<dyn Fn() -> (UnixMs, LocalTime) + Send + Sync>,
+    /// The site's civil time at any moment, also a past one.
+    pub local: Arc<dyn Fn(UnixMs) -> LocalTime + Send + Sync>,
     /// 16 fresh random bytes at every call.
     pub nonce: Arc<dyn Fn() -> [u8; 16] + Send + Sync>,
 }
@@ -33,6 +35,12 @@ impl Clock {
         (self.now)().0
     }
 
+    /// The site's day and second at a moment.
+    pub(crate) fn civil(&self, at: UnixMs) -> Result<Moment> {
+        let local = (self.local)(at);
+        Moment::of(local).ok_or_else(|| invalid("clock", format!("{local:?} is not a day")))
+    }
+
     /// The site's day.
     pub(crate) fn today(&self) -> Result<Date> {
         let LocalTime { year, month, day, .. } = (self.now)().1;
@@ -41,8 +49,8 @@ impl Clock {
     }
 
     /// What a driver is told beside its device.
-    pub(crate) fn moment(&self) -> Moment {
-        Moment { now: (self.now)().1, nonce: (self.nonce)() }
+    pub(crate) fn moment(&self) -> DeviceMoment {
+        DeviceMoment { now: (self.now)().1, nonce: (self.nonce)() }
     }
 
     /// A UUIDv7: sorts by the time it was made (RFC 9562, 5.7).

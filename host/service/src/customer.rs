@@ -74,6 +74,18 @@ pub(crate) fn typed_not_empty(field: &'static str, text: &str, max: usize) -> Re
     if text.is_empty() { Err(invalid(field, "empty")) } else { Ok(text) }
 }
 
+/// Whether there is one, as an error.
+pub(crate) async fn exists(connection: &mut Connection, id: CustomerId) -> Result<()> {
+    let found: i64 = sqlx::query_scalar("select count(*) from customer where customer_id = $1")
+        .bind(id.to_string())
+        .fetch_one(connection)
+        .await?;
+    if found == 1 {
+        return Ok(());
+    }
+    Err(ServiceError::NotFound { what: "customer", id: id.to_string() })
+}
+
 impl Service {
     pub async fn add_customer(&self, new: NewCustomer, actor: &Actor) -> Result<Customer> {
         let customer = Customer {

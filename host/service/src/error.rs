@@ -42,6 +42,9 @@ pub enum ServiceError {
          explains what they were charged, so it stays"
     )]
     PlanInUse { name: String, meters: u64, had: u64 },
+    /// What is asked does not fit what has happened meanwhile.
+    #[error("{0}")]
+    Conflict(String),
     #[error("sale {sale_id} is {state} and cannot be {event}")]
     OutOfOrder { sale_id: SaleId, state: &'static str, event: &'static str },
     #[error("vendor {vendor} has no enabled driver")]

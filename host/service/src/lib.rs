@@ -10,6 +10,7 @@ mod account;
 mod approval;
 mod audit;
 mod booking;
+mod charge;
 mod clock;
 mod counter_act;
 mod crash_point;
@@ -20,9 +21,11 @@ mod driver;
 mod error;
 pub mod limits;
 mod meter;
+mod mode;
 mod operator;
 mod page;
 mod parameter;
+mod purse;
 mod reading;
 mod recording;
 mod rules;
@@ -39,10 +42,14 @@ mod trial_balance;
 
 pub use approval::{Approval, ApprovalState, Verdict};
 pub use audit::{Actor, AuditEntry};
-pub use booking::{meter_credit_account, meter_of_account};
+pub use booking::{customer_of_purse, meter_credit_account, meter_of_account, purse_account};
+pub use charge::{
+    CaseDecision, CaseKind, Charge, ChargeExplanation, ChargeKind, ChargeOutcome, ChargePart,
+    NamedPart, ReadingCase,
+};
 pub use clock::{Clock, UnixMs};
 pub use counter_act::{ActKind, ActNote, ActPreview, ActRequest, CounterAct, Subject};
-pub use crash_point::{CRASH_POINTS, REFUND_CRASH_POINTS};
+pub use crash_point::{CRASH_POINTS, PURSE_CRASH_POINTS, REFUND_CRASH_POINTS};
 pub use customer::{Customer, NewCustomer};
 pub use customer_receipt::{CustomerReceipt, ReceiptLine};
 pub use discrepancy::{Closed, Discrepancy};
@@ -54,6 +61,7 @@ pub use meter::{AccountState, Meter, NewMeter};
 pub use operator::{Operator, Right, Rights};
 pub use page::Page;
 pub use parameter::Home;
+pub use purse::{Direction, NewPayment, Purse, PursePayment, PurseRules, Round, SupplyCut};
 pub use reading::Reading;
 pub use recording::Conversation;
 pub use rules::{ApprovalRules, Rules};
@@ -106,6 +114,7 @@ struct Inner {
     rules: Rules,
     under_way: UnderWay,
     passwords: Passwords,
+    purses: purse::Purses,
 }
 
 impl Service {
@@ -122,6 +131,7 @@ impl Service {
             rules,
             under_way: UnderWay::default(),
             passwords,
+            purses: purse::Purses::new(currency),
         };
         let service = Service { inner: Arc::new(inner) };
         service.add_lines(lines)?;

@@ -8,12 +8,13 @@ use crate::customer::{Customer, typed_not_empty};
 use crate::driver::{Kind, Pick};
 use crate::error::{Constraint, Result, ServiceError, bad_column, violated};
 use crate::limits::MAX_SERIAL_NUMBER_CHARS;
+use crate::mode;
 use crate::page::Page;
 use crate::parameter::{self, Home};
 use crate::reading::Reading;
 use crate::stored;
 use crate::tariff::{self, Assignment, InForce};
-use polymeter_domain::{MeterAddress, MeterId, SupplyState, Value, VendorCode};
+use polymeter_domain::{BillingMode, MeterAddress, MeterId, SupplyState, Value, VendorCode};
 use polymeter_ledger::Connection;
 use polymeter_runtime::Device;
 use polymeter_transport::Line;
@@ -26,6 +27,8 @@ pub struct NewMeter {
     pub line: String,
     pub address: MeterAddress,
     pub parameters: Vec<(String, Value)>,
+    /// How it is paid for; what the driver's purse suggests where it is left out.
+    pub mode: Option<BillingMode>,
     /// By which plan it is sold to, from today on or a later day.
     pub tariff: Assignment,
 }
@@ -51,6 +54,9 @@ pub struct Meter {
     pub tariff: Option<InForce>,
     pub customer: Option<Customer>,
     pub account: AccountState,
+    pub mode: BillingMode,
+    /// Its supply is never cut by the program.
+    pub keeps_power: bool,
     pub supply: SupplyState,
     pub supply_at: Option<UnixMs>,
     pub last_reading: Option<Reading>,
@@ -66,6 +72,8 @@ pub(crate) struct MeterRecord {
     pub device: Device,
     pub customer_id: Option<polymeter_domain::CustomerId>,
     pub account: AccountState,
+    pub mode: BillingMode,
+    pub keeps_power: bool,
     pub supply: SupplyState,
     pub supply_at: Option<UnixMs>,
     pub purchase_count: Option<i64>,
@@ -81,6 +89,8 @@ struct Row {
     parameters: String,
     customer_id: Option<String>,
     account: String,
+    mode: String,
+    keeps_power: i64,
     supply: String,
     supply_at_ms: Option<i64>,
     purchase_count: Option<i64>,
@@ -110,6 +120,8 @@ impl TryFrom<Row> for MeterRecord {
                 "open" => AccountState::Open,
                 other => return Err(bad_column("account", other)),
             },
+            mode: BillingMode::from_name(&row.mode).ok_or_else(|| bad_column("mode", &row.mode))?,
+            keeps_power: row.keeps_power != 0,
             supply: stored::supply(&row.supply)?,
             supply_at: row.supply_at_ms.map(UnixMs),
             purchase_count: row.purchase_count,
@@ -121,7 +133,7 @@ impl TryFrom<Row> for MeterRecord {
 pub(crate) async fn record(executor: impl AnyExecutor<'_>, id: MeterId) -> Result<MeterRecord> {
     let row: Option<Row> = sqlx::query_as(
         "select meter_id, serial_number, vendor, line, address, parameters,
-                customer_id, account, supply, supply_at_ms, purchase_count
+                customer_id, account, mode, keeps_power, supply, supply_at_ms, purchase_count
          from meter where meter_id = $1",
     )
     .bind(id.to_string())
@@ -158,12 +170,12 @@ impl Service {
         let serial_number =
             typed_not_empty("serial_number", &new.serial_number, MAX_SERIAL_NUMBER_CHARS)?;
         let from = new.tariff.from.unwrap_or(self.today()?);
-        let purse = driver.description().purse;
+        let mode = mode::chosen(&driver, new.mode)?;
         let (id, at, actor) = (MeterId::new(self.clock().id()), self.clock().at(), actor.clone());
         self.database()
             .write(move |tx| {
                 Box::pin(async move {
-                    insert(tx.connection(), id, at, &serial_number, &new).await?;
+                    insert(tx.connection(), id, at, &serial_number, &new, mode).await?;
                     let act = Act {
                         at,
                         actor: &actor,
@@ -173,6 +185,7 @@ impl Service {
                     };
                     audit::record(tx.connection(), act).await?;
                     let given = Assignment { from: Some(from), ..new.tariff };
+                    let purse = mode.quantity();
                     tariff::assign(tx.connection(), id, &given, purse, at, &actor).await
                 })
             })
@@ -203,7 +216,7 @@ impl Service {
         let bound = page.bound()?;
         let rows: Vec<Row> = sqlx::query_as(
             r"select meter.meter_id, serial_number, vendor, line, address, parameters,
-                     meter.customer_id, account, supply,
+                     meter.customer_id, account, mode, keeps_power, supply,
                      supply_at_ms, purchase_count
               from meter left join customer on customer.customer_id = meter.customer_id
               where (lower(serial_number) like $1 escape '\' or lower(address) like $1 escape '\'
@@ -241,6 +254,8 @@ impl Service {
             tariff: self.tariff_in_force(record.meter_id).await?,
             customer,
             account: record.account,
+            mode: record.mode,
+            keeps_power: record.keeps_power,
             supply: record.supply,
             supply_at: record.supply_at,
             last_reading: self.last_reading(record.meter_id).await?,
@@ -254,11 +269,12 @@ async fn insert(
     at: UnixMs,
     serial_number: &str,
     new: &NewMeter,
+    mode: BillingMode,
 ) -> Result<()> {
     let inserted = sqlx::query(
         "insert into meter (meter_id, serial_number, vendor, line, address, parameters,
-                            created_at_ms)
-         values ($1, $2, $3, $4, $5, $6, $7)",
+                            mode, created_at_ms)
+         values ($1, $2, $3, $4, $5, $6, $7, $8)",
     )
     .bind(id.to_string())
     .bind(serial_number)
@@ -266,6 +282,7 @@ async fn insert(
     .bind(&new.line)
     .bind(new.address.as_str())
     .bind(stored::named_values_text(&new.parameters))
+    .bind(mode.name())
     .bind(at.0)
     .execute(connection)
     .await;

@@ -105,6 +105,19 @@ impl Service {
         self.newest_readings(meter, page).await
     }
 
+    pub(crate) async fn reading(&self, meter: MeterId, id: ReadingId) -> Result<Reading> {
+        let row: Option<Row> = sqlx::query_as(
+            "select reading_id, at_ms, supply, extras from reading
+             where reading_id = $1 and meter_id = $2",
+        )
+        .bind(id.to_string())
+        .bind(meter.to_string())
+        .fetch_optional(self.reader())
+        .await?;
+        let row = row.ok_or(ServiceError::NotFound { what: "reading", id: id.to_string() })?;
+        self.whole_reading(meter, row).await
+    }
+
     pub(crate) async fn last_reading(&self, meter: MeterId) -> Result<Option<Reading>> {
         let page = Page { limit: 1, ..Page::default() };
         Ok(self.newest_readings(meter, &page).await?.pop())

@@ -5,6 +5,7 @@ use crate::audit::{self, Act, Actor};
 use crate::driver::Kind;
 use crate::error::{Result, ServiceError};
 use crate::meter::Reach;
+use crate::mode::set_keeps_power;
 use crate::reading::set_supply;
 use crate::{Service, stored, to_the_end};
 use polymeter_domain::{ControlOutcome, MeterId, SupplyCommand, SupplyState};
@@ -30,6 +31,7 @@ impl Service {
         act: &'static str,
         detail: String,
         supply: Option<SupplyState>,
+        keeps_power: Option<bool>,
     ) -> Result<()> {
         let (at, actor) = (self.clock().at(), actor.clone());
         self.database()
@@ -37,6 +39,9 @@ impl Service {
                 Box::pin(async move {
                     if let Some(state) = supply {
                         set_supply(tx.connection(), meter, state, at).await?;
+                    }
+                    if let Some(keeps) = keeps_power {
+                        set_keeps_power(tx.connection(), meter, keeps).await?;
                     }
                     let object = format!("meter/{meter}");
                     let act = Act { at, actor: &actor, act, object, detail: &detail };
@@ -54,7 +59,7 @@ async fn control(
     actor: Actor,
 ) -> Result<SupplyState> {
     let (meter_id, name) = (reach.meter.meter_id, command_name(command));
-    service.audit_control(meter_id, &actor, "control-asked", name.to_owned(), None).await?;
+    service.audit_control(meter_id, &actor, "control-asked", name.to_owned(), None, None).await?;
     let outcome = match reach.line.lease(Priority::SupplyControl).await {
         Ok(mut lease) => {
             let moment = service.clock().moment();
@@ -84,7 +89,13 @@ async fn control(
     };
     tracing::info!(%meter_id, command = name, outcome = detail, "supply control ended");
     let detail = format!("{name}: {detail}");
-    service.audit_control(meter_id, &actor, "control-ended", detail, supply).await?;
+    // What the device protects, the program does not cut either.
+    let keeps_power = match (&result, command) {
+        (Ok(_), SupplyCommand::Protect) => Some(true),
+        (Ok(_), SupplyCommand::EndProtection) => Some(false),
+        _ => None,
+    };
+    service.audit_control(meter_id, &actor, "control-ended", detail, supply, keeps_power).await?;
     result
 }
 

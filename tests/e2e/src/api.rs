@@ -41,6 +41,22 @@ impl Api {
         self.ask_and_wait(method, path, body, 0).await
     }
 
+    /// With an `Idempotency-Key`.
+    pub async fn ask_with_key(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Value>,
+        key: &str,
+    ) -> Result<Answer> {
+        let mut request = self.client.request(method, format!("{}{path}", self.url));
+        request = request.bearer_auth(&self.token).header("Idempotency-Key", key);
+        if let Some(body) = body {
+            request = request.json(&body);
+        }
+        Self::read(request).await
+    }
+
     /// `Prefer: wait=wait_s` asks the server to answer when a sale has ended.
     async fn ask_and_wait(
         &self,
@@ -59,6 +75,10 @@ impl Api {
         if let Some(body) = body {
             request = request.json(&body);
         }
+        Self::read(request).await
+    }
+
+    async fn read(request: reqwest::RequestBuilder) -> Result<Answer> {
         let response = request.send().await?;
         let status = response.status();
         let text = response.text().await?;

@@ -19,6 +19,7 @@ mod period;
 mod purchase;
 mod rate;
 mod schedule;
+mod span;
 mod terms;
 mod value;
 
@@ -37,6 +38,7 @@ pub use period::{Amounts, Period};
 pub use purchase::{Bought, NotSold, buy, check_sellable, monthly_fee, price_of};
 pub use rate::{NotARate, Rate, Rounding, scaled, unscaled};
 pub use schedule::{Calendar, DayKind, DayPlan, MonthDay, Schedule, Season, Slot};
+pub use span::{Counted, Moment, Registers, Stretch, charge_between};
 pub use terms::Terms;
 pub use value::{Accumulation, Commodity, Household, Rates, Step, Tariff, Tax};
 

@@ -338,6 +338,7 @@ pub fn control_router(app: &App) -> Router {
         .route("/control/drivers/{name}/upgrade", post(upgrade))
         .route("/control/vault", post(reread_vault))
         .route("/control/meters/{serial_number}/trace", read(super::conversations::of_serial))
+        .route("/control/meters/{serial_number}/charge", post(super::charges::charge_by_serial))
         .route("/control/sales/{sale_id}/explanation", read(super::explanation::explain))
         .layer(Extension(Actor::System))
         .layer(axum::middleware::from_fn(super::error::finish))

@@ -158,6 +158,9 @@ impl From<ServiceError> for ApiError {
             ServiceError::PlanInUse { .. } => {
                 (S::CONFLICT, "tariff-in-use", "The tariff plan is in use")
             }
+            ServiceError::Conflict(_) => {
+                (S::CONFLICT, "conflict", "It does not fit what has happened meanwhile")
+            }
             ServiceError::OutOfOrder { .. } => {
                 (S::CONFLICT, "sale-out-of-order", "The sale's state does not allow this")
             }

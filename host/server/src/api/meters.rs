@@ -11,7 +11,7 @@ use crate::session::Caller;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use polymeter_domain::{CustomerId, MeterAddress, MeterId, Value, VendorCode};
+use polymeter_domain::{BillingMode, CustomerId, MeterAddress, MeterId, Value, VendorCode};
 use polymeter_service as service;
 use polymeter_service::AccountState;
 use serde::{Deserialize, Serialize};
@@ -36,6 +36,10 @@ pub struct NewMeter {
     #[serde(default)]
     #[schema(value_type = BTreeMap<String, DeviceValue>)]
     pub parameters: BTreeMap<String, Box<RawValue>>,
+    /// `money-in-meter`, `energy-in-meter`, `volume-in-meter`, `platform-purse` or `post-paid`; what
+    /// the driver's purse suggests where it is left out.
+    #[schema(example = "platform-purse")]
+    pub mode: Option<String>,
     /// By which plan it is sold to.
     pub tariff: GivenTariff,
 }
@@ -53,6 +57,10 @@ pub struct Meter {
     pub customer: Option<Customer>,
     /// `none`, `opening` or `open`.
     pub account: &'static str,
+    /// How it is paid for (计费方式).
+    pub mode: &'static str,
+    /// Its supply is never cut by the program, whatever is owed (保电).
+    pub keeps_power: bool,
     /// `unknown`, `disconnected`, `connected` or `ready-for-reconnection`.
     pub supply: &'static str,
     pub supply_at: Option<String>,
@@ -99,6 +107,8 @@ impl From<&service::Meter> for Meter {
                 AccountState::Opening => "opening",
                 AccountState::Open => "open",
             },
+            mode: meter.mode.name(),
+            keeps_power: meter.keeps_power,
             supply: values::supply(meter.supply),
             supply_at: meter.supply_at.map(values::time),
             last_reading: meter.last_reading.as_ref().map(Reading::from),
@@ -127,6 +137,15 @@ pub fn parameters(
     values::parameters(given).map_err(|why| ApiError::invalid("parameters", why))
 }
 
+fn mode(name: Option<&str>) -> Result<Option<BillingMode>, ApiError> {
+    let known = |name: &str| {
+        let names = BillingMode::ALL.map(BillingMode::name).join(", ");
+        let why = format!("`{name}` is none of {names}");
+        BillingMode::from_name(name).ok_or_else(|| ApiError::invalid("mode", why))
+    };
+    name.map(known).transpose()
+}
+
 /// Add a meter.
 #[utoipa::path(post, path = "/api/v1/meters", tag = "meters", request_body = NewMeter, responses(
     (status = 201, description = "The meter", body = Meter),
@@ -149,6 +168,7 @@ pub async fn add(
         address: MeterAddress::new(&new.address)
             .map_err(|error| ApiError::invalid("address", error))?,
         parameters,
+        mode: mode(new.mode.as_deref())?,
         tariff,
     };
     let meter = app.service.add_meter(new, &caller.actor()).await?;

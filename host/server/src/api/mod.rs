@@ -6,6 +6,7 @@
 pub mod approvals;
 pub mod audit;
 pub mod auth;
+pub mod charges;
 pub mod conversations;
 pub mod counter_acts;
 pub mod customers;
@@ -20,6 +21,7 @@ pub mod idempotency;
 pub mod ledger;
 pub mod meters;
 pub mod operators;
+pub mod purse;
 pub mod readings;
 pub mod receipts;
 pub mod sales;
@@ -63,6 +65,7 @@ fn guarded() -> Vec<(Option<Right>, OpenApiRouter<App>)> {
             none()
                 .routes(routes!(readings::read))
                 .routes(routes!(sales::put))
+                .routes(routes!(purse::pay))
                 .routes(routes!(sales::deliver))
                 .routes(routes!(sales::cancel))
                 .routes(routes!(sales::reconcile))
@@ -90,7 +93,14 @@ fn guarded() -> Vec<(Option<Right>, OpenApiRouter<App>)> {
                 .routes(routes!(meters::open_account))
                 .routes(routes!(tariffs::give)),
         ),
-        (Some(Right::Supply), none().routes(routes!(supply::control))),
+        (
+            Some(Right::Supply),
+            none().routes(routes!(supply::control)).routes(routes!(purse::keep_power)),
+        ),
+        (
+            Some(Right::Billing),
+            none().routes(routes!(charges::charge)).routes(routes!(charges::decide)),
+        ),
         (
             Some(Right::Settings),
             none().routes(routes!(meters::keep_parameters)).routes(routes!(settings::set)),
@@ -148,6 +158,12 @@ fn looking() -> OpenApiRouter<App> {
         .routes(routes!(receipts::get))
         .routes(routes!(shifts::list))
         .routes(routes!(shifts::get))
+        .routes(routes!(purse::get))
+        .routes(routes!(purse::payments))
+        .routes(routes!(charges::of_meter))
+        .routes(routes!(charges::of_customer))
+        .routes(routes!(charges::explain))
+        .routes(routes!(charges::cases))
         .routes(routes!(system::lines))
         .merge(drivers::looks())
 }

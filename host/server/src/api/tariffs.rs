@@ -142,7 +142,7 @@ impl From<&TariffVersion> for Version {
     }
 }
 
-fn operator(actor: &service::Actor) -> Option<String> {
+pub fn operator(actor: &service::Actor) -> Option<String> {
     match actor {
         service::Actor::Operator(id) => Some(id.to_string()),
         service::Actor::System => None,

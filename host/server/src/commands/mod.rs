@@ -5,6 +5,7 @@
 //! failure.
 //! Not here: the words of the command line (main.rs).
 
+pub mod charge;
 pub mod check_config;
 pub mod control;
 pub mod decode;

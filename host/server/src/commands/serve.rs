@@ -12,10 +12,11 @@ use polymeter_service::Actor;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::time::Duration;
 use tokio::net::TcpListener;
 
 /// Requests under way get this long to end: a little more than a client may ask to be kept waiting.
-const GRACE: std::time::Duration = std::time::Duration::from_secs(65);
+const GRACE: Duration = Duration::from_secs(65);
 
 pub async fn run(config: &Path) -> Result<(), Failure> {
     let config = Config::read(config)?;
@@ -24,6 +25,7 @@ pub async fn run(config: &Path) -> Result<(), Failure> {
     let _socket = control(&app, &config)?;
     begin_trials(&app, &config).await;
     resume_in_background(&app);
+    charge_in_background(&app, config.purse.every);
     reload_when_told(&app)?;
     announce(&app, listener.local_addr().map_err(Failure::while_doing("listening"))?).await?;
     until_stopped(&app, listener).await
@@ -98,6 +100,32 @@ fn resume_in_background(app: &App) {
                     error = chain(&error),
                     "the last run's sales could not be taken up"
                 );
+            }
+        }
+    });
+}
+
+/// Every meter that is paid from a purse, again and again. A round that takes longer than the time
+/// between two is followed by the next at once.
+fn charge_in_background(app: &App, every: Option<Duration>) {
+    let Some(every) = every else { return };
+    let service = app.service.clone();
+    tokio::spawn(async move {
+        let mut due = tokio::time::interval(every);
+        due.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            due.tick().await;
+            match service.charge_all().await {
+                Ok(round) if round.is_idle() => {}
+                Ok(round) => tracing::info!(
+                    charged = round.charged,
+                    amount = %round.amount,
+                    cases = round.cases,
+                    failed = round.failed,
+                    cut = round.cut,
+                    "meters charged"
+                ),
+                Err(error) => tracing::error!(error = chain(&error), "no meter was charged"),
             }
         }
     });

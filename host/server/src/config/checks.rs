@@ -29,6 +29,7 @@ pub fn check(file: &Path, text: &str, raw: raw::File) -> Result<Config, Problems
     let database = checker.database(&raw.database);
     let control = super::control_beside(file, &raw.database);
     let drivers_folder = checker.beside(&raw.drivers.folder);
+    let purse = checker.purse(&raw.purse, currency.unwrap_or(Currency::CNY));
     match (time_zone, currency, database) {
         (Some(time_zone), Some(currency), Some(database)) if checker.problems.is_empty() => {
             Ok(Config {
@@ -44,6 +45,7 @@ pub fn check(file: &Path, text: &str, raw: raw::File) -> Result<Config, Problems
                 lines,
                 vault,
                 rules,
+                purse,
             })
         }
         _ => Err(Problems(checker.problems)),

@@ -30,6 +30,45 @@ pub struct File {
     #[serde(default)]
     pub line: Vec<Line>,
     pub vault: Option<Vault>,
+    #[serde(default)]
+    pub purse: Purse,
+}
+
+/// What customers may owe; absent means the service's own rules.
+#[derive(Debug, Deserialize)]
+#[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Purse {
+    pub every_seconds: u32,
+    pub overdraft: Option<Spanned<String>>,
+    pub friendly_hours: Vec<Spanned<String>>,
+    pub friendly_weekends: bool,
+    pub friendly_days: Vec<Spanned<String>>,
+    pub highest_kw: Option<u32>,
+    pub highest_m3_per_hour: Option<u32>,
+    pub restore: Restore,
+}
+
+/// A round every quarter of an hour, as the trade reads meters.
+impl Default for Purse {
+    fn default() -> Self {
+        Purse {
+            every_seconds: 900,
+            overdraft: None,
+            friendly_hours: Vec::new(),
+            friendly_weekends: false,
+            friendly_days: Vec::new(),
+            highest_kw: None,
+            highest_m3_per_hour: None,
+            restore: Restore::Connect,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Restore {
+    Connect,
+    Allow,
 }
 
 #[derive(Debug, Deserialize)]

@@ -124,6 +124,7 @@ impl Walk<'_> {
                 line: simulated.line.to_owned(),
                 address: site::address_of(simulated)?,
                 parameters: Vec::new(),
+                mode: None,
                 tariff: Assignment { plan_id, from: None, terms: Terms::default() },
             };
             let meter = service.add_meter(meter, &Actor::System).await?;

@@ -12,7 +12,7 @@ use axum::extract::{Form, Path, Query, State};
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Redirect};
 use polymeter_domain::tariff::Terms;
-use polymeter_domain::{MeterAddress, MeterId, SupplyCommand, Value, VendorCode};
+use polymeter_domain::{BillingMode, MeterAddress, MeterId, SupplyCommand, Value, VendorCode};
 use polymeter_service::{Assignment, Meter, NewMeter, Page, ServiceError};
 use serde::Deserialize;
 
@@ -65,6 +65,7 @@ struct NewMeterPage {
     typed: NewMeterForm,
     parameters: Vec<Field>,
     error: String,
+    modes: Vec<(&'static str, &'static str)>,
 }
 
 /// The fields that come and go with the vendor chosen.
@@ -257,6 +258,8 @@ pub struct NewMeterForm {
     line: String,
     address: String,
     plan: String,
+    /// Empty: as the driver suggests.
+    mode: String,
     /// The vendor whose parameters the form showed.
     drawn_for: String,
     parameters: ByName,
@@ -271,6 +274,7 @@ impl From<ByName> for NewMeterForm {
             line: field("line"),
             address: field("address"),
             plan: field("plan"),
+            mode: field("mode"),
             drawn_for: field("drawn_for"),
             parameters: parameters::typed(&form),
         }
@@ -315,6 +319,7 @@ async fn new_page(
         head: Head::new(caller, "meters"),
         lines: app.service.lines().iter().map(|line| line.settings().name.clone()).collect(),
         plans: plan_choices(app).await?,
+        modes: BillingMode::ALL.map(|mode| (mode.name(), mode.chinese())).to_vec(),
         parameters: parameters::for_new(app, &typed.vendor, &again),
         vendors,
         typed,
@@ -349,6 +354,15 @@ pub async fn add(State(app): State<App>, caller: Caller, Form(form): Form<ByName
     }
 }
 
+/// Empty: as the driver suggests.
+fn mode(name: &str) -> Result<Option<BillingMode>, PageError> {
+    if name.is_empty() {
+        return Ok(None);
+    }
+    let mode = BillingMode::from_name(name);
+    mode.map(Some).ok_or_else(|| PageError::unusable("Billing mode", "choose one"))
+}
+
 fn new_meter(form: &NewMeterForm, parameters: Vec<(String, Value)>) -> Result<NewMeter, PageError> {
     let plan_id =
         form.plan.parse().map_err(|_| PageError::unusable("Tariff plan", "choose one"))?;
@@ -360,6 +374,7 @@ fn new_meter(form: &NewMeterForm, parameters: Vec<(String, Value)>) -> Result<Ne
         address: MeterAddress::new(form.address.trim())
             .map_err(|error| PageError::unusable("Address", error))?,
         parameters,
+        mode: mode(&form.mode)?,
         tariff: Assignment { plan_id, from: None, terms: Terms::default() },
     })
 }

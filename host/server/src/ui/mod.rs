@@ -13,6 +13,7 @@ mod meters;
 mod office;
 mod operators;
 mod parameters;
+mod purses;
 mod receipts;
 mod sales;
 mod session;
@@ -92,6 +93,12 @@ fn guarded() -> Vec<(Option<Right>, Router<App>)> {
                 )
                 .route("/tariffs/{plan_id}/deletion", post(tariffs::delete)),
         ),
+        (
+            Some(Right::Billing),
+            none()
+                .route("/meters/{meter_id}/charges", post(purses::charge_now))
+                .route("/reading-cases/{case_id}", post(purses::decide)),
+        ),
         (Some(Right::Ledger), none().route("/ledger", get(office::ledger))),
         (
             Some(Right::Drivers),
@@ -136,6 +143,9 @@ fn looking() -> Router<App> {
         .route("/shifts/{shift_id}", get(shifts::show))
         .route("/receipts", get(receipts::list))
         .route("/receipts/{number}", get(receipts::show))
+        .route("/customers/{customer_id}/purse", get(purses::show))
+        .route("/charges/{charge_id}", get(purses::charge))
+        .route("/reading-cases", get(purses::cases))
         .route("/system", get(office::system))
         .route("/drivers", get(drivers::list))
         .route("/drivers/{name}", get(drivers::show))
@@ -143,6 +153,7 @@ fn looking() -> Router<App> {
 
 fn selling() -> Router<App> {
     Router::new()
+        .route("/customers/{customer_id}/purse/payment", get(purses::confirm).post(purses::pay))
         .route("/meters/{meter_id}/readings", post(meters::read))
         .route("/meters/{meter_id}/sale", get(sales::confirm))
         .route("/meters/{meter_id}/sale/preview", get(sales::preview))

@@ -40,6 +40,10 @@ pub async fn ledger(
         if let Some(meter) = polymeter_service::meter_of_account(&line.account) {
             line.account = view::meter_credit(&app.service.meter(meter).await?.serial_number);
         }
+        if let Some(customer) = polymeter_service::customer_of_purse(&line.account) {
+            let customer = app.service.customer(customer).await?;
+            line.account = view::purse(customer.number.as_str());
+        }
     }
     Ok(render(&LedgerPage {
         head: Head::new(&caller, "ledger"),

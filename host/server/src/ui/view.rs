@@ -4,7 +4,7 @@ use crate::app::App;
 use crate::arithmetic;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use polymeter_domain::{Channel, Credit, Quality, Quantity, Sale, SupplyState, Value};
+use polymeter_domain::{BillingMode, Channel, Credit, Quality, Quantity, Sale, SupplyState, Value};
 use polymeter_runtime::{Explanation, RecordingEnd};
 use polymeter_service::{AccountState, Customer, Meter, Reading, SaleView, SettingEnd, UnixMs};
 
@@ -50,8 +50,15 @@ pub fn receipt_kind(kind: &str) -> (&'static str, &'static str) {
         "deposit" => ("Deposit", "押金"),
         "deposit-refund" => ("Return of a deposit", "退押金"),
         "arrears-payment" => ("Payment of arrears", "缴欠费"),
+        "purse-payment" => ("Paid into the purse", "充值"),
+        "purse-refund" => ("Given back from the purse", "退费"),
         _ => ("Payment", "收款"),
     }
+}
+
+/// The account of what a customer has here, by the customer's number.
+pub fn purse(number: &str) -> String {
+    format!("purse {number}")
 }
 
 /// The account of what one meter holds, by the number on its plate.
@@ -170,6 +177,7 @@ pub fn credit(credit: Credit, app: &App) -> String {
 
 #[derive(Debug)]
 pub struct CustomerView {
+    pub id: String,
     pub number: String,
     pub name: String,
     pub phone: String,
@@ -179,6 +187,7 @@ pub struct CustomerView {
 impl From<&Customer> for CustomerView {
     fn from(customer: &Customer) -> Self {
         CustomerView {
+            id: customer.customer_id.to_string(),
             number: customer.number.to_string(),
             name: customer.name.clone(),
             phone: customer.phone.clone(),
@@ -202,6 +211,12 @@ pub struct MeterView {
     pub customer: Option<CustomerView>,
     pub account: Badge,
     pub is_open: bool,
+    pub mode: &'static str,
+    pub mode_chinese: &'static str,
+    /// Credit is sold into the device.
+    pub is_sold_to: bool,
+    pub is_from_purse: bool,
+    pub keeps_power: bool,
     pub supply: Badge,
     pub supply_at: Option<String>,
 }
@@ -225,6 +240,11 @@ impl MeterView {
             customer: meter.customer.as_ref().map(CustomerView::from),
             account: account(meter.account),
             is_open: meter.account == AccountState::Open,
+            mode: meter.mode.name(),
+            mode_chinese: meter.mode.chinese(),
+            is_sold_to: meter.mode.quantity().is_some(),
+            is_from_purse: meter.mode == BillingMode::PlatformPurse,
+            keeps_power: meter.keeps_power,
             supply: supply(meter.supply),
             supply_at: meter.supply_at.map(|at| time(at, &app.time_zone)),
         }

@@ -82,6 +82,7 @@ async fn quote(
     let (paid, gift) = (request.paid, request.gift);
     check_amount(paid, service)?;
     service.check_gift(gift)?;
+    crate::mode::check_sold_to(meter)?;
     let driver = service.driver(&meter.vendor)?;
     service.line(&meter.line)?;
     let (AccountState::Open, Some(customer_id)) = (meter.account, meter.customer_id) else {

@@ -98,7 +98,7 @@ pub(crate) fn kept(bought: &Bought) -> String {
     .to_string()
 }
 
-fn cost_json(cost: &Cost) -> Json {
+pub(crate) fn cost_json(cost: &Cost) -> Json {
     let share = |it: &Share| {
         json!([
             it.step,
@@ -111,7 +111,7 @@ fn cost_json(cost: &Cost) -> Json {
     json!({ "total": cost.total, "shares": cost.shares.iter().map(share).collect::<Vec<_>>() })
 }
 
-fn cost(json: &Json) -> Option<Cost> {
+pub(crate) fn cost(json: &Json) -> Option<Cost> {
     let share = |json: &Json| {
         let [step, period, step_amount, period_amount, rate] = json.as_array()?.as_slice() else {
             return None;

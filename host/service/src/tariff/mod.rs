@@ -9,13 +9,12 @@ mod preview;
 mod price;
 mod store;
 
-pub(crate) use explain::kept;
 pub use explain::{Rerun, SaleExplanation};
+pub(crate) use explain::{cost, cost_json, kept};
 pub use preview::{Preview, Sample};
 pub use price::Priced;
 pub(crate) use price::{Buyer, commodity, commodity_name, price};
-use store::in_force;
-pub(crate) use store::{Asked, assign};
+pub(crate) use store::{Asked, assign, changes, in_force, version};
 
 use crate::Service;
 use crate::audit::{self, Act, Actor};
@@ -230,7 +229,7 @@ impl Service {
         let record = crate::meter::record(self.reader(), meter).await?;
         let from = assignment.from.unwrap_or(self.today()?);
         self.not_before_today(from)?;
-        let purse = self.purse_of(&record.vendor);
+        let purse = record.mode.quantity();
         let (at, actor) = (self.clock().at(), actor.clone());
         self.database()
             .write(move |tx| {
@@ -285,14 +284,6 @@ impl Service {
         }
     }
 
-    /// What the meters of a vendor hold, where its driver is enabled.
-    pub(crate) fn purse_of(
-        &self,
-        vendor: &polymeter_domain::VendorCode,
-    ) -> Option<polymeter_domain::Quantity> {
-        self.driver(vendor).ok()?.description().purse
-    }
-
     /// The same kind of plan as before, and one by which each of its meters can be sold to.
     async fn check_version(
         &self,
@@ -308,7 +299,7 @@ impl Service {
         }
         let today = self.today()?;
         for user in store::users(asked, plan.plan_id, today).await? {
-            if let Some(purse) = self.purse_of(&user.vendor) {
+            if let Some(purse) = user.mode.quantity() {
                 check_sellable(tariff, &user.terms, purse).map_err(|why| {
                     let serial = &user.serial_number;
                     invalid("definition", format!("meter {serial} has this plan: {why}"))

@@ -169,6 +169,7 @@ impl Service {
     pub async fn quote_sale(&self, request: &SaleRequest) -> Result<Priced> {
         let SaleRequest { meter_id, paid, gift, .. } = *request;
         let meter = crate::meter::record(self.reader(), meter_id).await?;
+        crate::mode::check_sold_to(&meter)?;
         let Some(purse) = self.driver(&meter.vendor)?.description().purse else {
             let why = "this meter's driver has no purse to sell into";
             return Err(crate::error::invalid("meter_id", why));

@@ -7,7 +7,7 @@ use crate::error::{Result, ServiceError, bad_column, invalid};
 use crate::page::Bound;
 use crate::stored;
 use polymeter_domain::tariff::{self, Date, Terms, check_sellable};
-use polymeter_domain::{MeterId, Quantity, TariffPlanId, TariffVersionId, VendorCode};
+use polymeter_domain::{BillingMode, MeterId, Quantity, TariffPlanId, TariffVersionId};
 use polymeter_ledger::{Connection, Reader};
 use sqlx::AnyExecutor;
 
@@ -209,14 +209,14 @@ pub(super) async fn meters_ever(connection: &mut Connection, id: TariffPlanId) -
 /// A meter that has a plan now or will have it.
 pub(super) struct User {
     pub serial_number: String,
-    pub vendor: VendorCode,
+    pub mode: BillingMode,
     pub terms: Terms,
 }
 
 #[derive(sqlx::FromRow)]
 struct UserRow {
     serial_number: String,
-    vendor: String,
+    mode: String,
     #[sqlx(flatten)]
     terms: TermsRow,
 }
@@ -227,7 +227,7 @@ pub(super) async fn users(
     today: Date,
 ) -> Result<Vec<User>> {
     let rows: Vec<UserRow> = sqlx::query_as(
-        "select serial_number, vendor, people, ct, pt, line_loss_ppm, copper_loss_ppm,
+        "select serial_number, mode, people, ct, pt, line_loss_ppm, copper_loss_ppm,
                 iron_loss_wh_per_day
          from meter_tariff as given join meter on meter.meter_id = given.meter_id
          where tariff_plan_id = $1
@@ -245,8 +245,8 @@ pub(super) async fn users(
     rows.into_iter()
         .map(|row| {
             Ok(User {
-                vendor: VendorCode::new(&row.vendor)
-                    .map_err(|_| bad_column("vendor", &row.vendor))?,
+                mode: BillingMode::from_name(&row.mode)
+                    .ok_or_else(|| bad_column("mode", &row.mode))?,
                 terms: row.terms.terms()?,
                 serial_number: row.serial_number,
             })
@@ -297,8 +297,32 @@ pub(crate) async fn in_force(
     }))
 }
 
+/// The days, after one and up to another, on which a meter may begin to be charged by other prices.
+pub(crate) async fn changes(
+    executor: impl AnyExecutor<'_>,
+    meter: MeterId,
+    after: Date,
+    to: Date,
+) -> Result<Vec<Date>> {
+    let days: Vec<String> = sqlx::query_scalar(
+        "select from_date from meter_tariff
+         where meter_id = $1 and from_date > $2 and from_date <= $3
+         union
+         select effective_from from tariff_version
+         where effective_from > $2 and effective_from <= $3 and tariff_plan_id in (
+             select tariff_plan_id from meter_tariff where meter_id = $1)
+         order by 1",
+    )
+    .bind(meter.to_string())
+    .bind(after.to_string())
+    .bind(to.to_string())
+    .fetch_all(executor)
+    .await?;
+    days.iter().map(|day| date("from_date", day)).collect()
+}
+
 /// A version by its id, with its plan.
-pub(super) async fn version(
+pub(crate) async fn version(
     executor: impl AnyExecutor<'_>,
     id: TariffVersionId,
 ) -> Result<(TariffPlanId, String, TariffVersion)> {

@@ -1,7 +1,7 @@
 //! A service on a database of its own, with a clock that is set by hand.
 
 use databases::Fresh;
-use polymeter_domain::tariff::Terms;
+use polymeter_domain::tariff::{Date, Terms};
 use polymeter_domain::{Currency, CustomerNumber, LocalTime};
 use polymeter_ledger::{Database, LedgerError, Place, Server};
 use polymeter_service::{
@@ -21,27 +21,60 @@ pub const SITE_TIME: LocalTime =
 
 /// A clock that moves when told.
 #[derive(Debug, Clone)]
-pub struct TestClock(Arc<AtomicI64>);
+pub struct TestClock {
+    at_ms: Arc<AtomicI64>,
+    /// The site's time goes on with the rest.
+    is_running: bool,
+}
 
 impl TestClock {
     pub fn new() -> TestClock {
-        TestClock(Arc::new(AtomicI64::new(START_MS)))
+        TestClock { at_ms: Arc::new(AtomicI64::new(START_MS)), is_running: false }
+    }
+
+    pub fn running() -> TestClock {
+        TestClock { is_running: true, ..TestClock::new() }
     }
 
     pub fn advance_ms(&self, ms: i64) {
-        self.0.fetch_add(ms, Ordering::SeqCst);
+        self.at_ms.fetch_add(ms, Ordering::SeqCst);
     }
 
     pub fn clock(&self) -> Clock {
-        let now = self.0.clone();
+        let (now, is_running) = (self.at_ms.clone(), self.is_running);
+        let local = move |at: UnixMs| if is_running { site_time(at) } else { SITE_TIME };
         Clock {
-            now: Arc::new(move || (UnixMs(now.load(Ordering::SeqCst)), SITE_TIME)),
+            now: Arc::new(move || {
+                let at = UnixMs(now.load(Ordering::SeqCst));
+                (at, local(at))
+            }),
+            local: Arc::new(local),
             nonce: Arc::new(|| {
                 let mut nonce = [0; 16];
                 getrandom::fill(&mut nonce).expect("the system has randomness");
                 nonce
             }),
         }
+    }
+}
+
+/// Eight hours before UTC, all year.
+fn site_time(UnixMs(at_ms): UnixMs) -> LocalTime {
+    let seconds = at_ms / 1000 + 8 * 3_600;
+    let (days, second) = (seconds / 86_400, seconds % 86_400);
+    let mut date = Date::new(2026, 1, 1).expect("a day");
+    while date.number() < days {
+        let next = Date::new(date.year(), date.month(), date.day() + 1);
+        date = next.or_else(|| date.first_of_next_month()).expect("a day");
+    }
+    let small = |number: i64| u8::try_from(number).expect("small");
+    LocalTime {
+        year: date.year(),
+        month: date.month(),
+        day: date.day(),
+        hour: small(second / 3_600),
+        minute: small(second / 60 % 60),
+        second: small(second % 60),
     }
 }
 

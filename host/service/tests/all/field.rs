@@ -5,7 +5,7 @@ use meter_sim::{
     BusKind, BusPlan, Dlt645Plan, Endpoint as SimulatedEnd, Fault, FaultKind, Meters, On, Plan,
     Simulator, State,
 };
-use polymeter_domain::{Currency, MeterAddress, MeterId, Money, SaleId, VendorCode};
+use polymeter_domain::{BillingMode, Currency, MeterAddress, MeterId, Money, SaleId, VendorCode};
 use polymeter_ledger::Database;
 use polymeter_runtime::{Capability, Driver, DriverConfig, Limits, Options, Runtime, Vault};
 use polymeter_service::{
@@ -27,7 +27,7 @@ pub struct Field {
     pub simulator: Simulator,
     pub meters: Vec<MeterId>,
     pub database: Database,
-    clock: TestClock,
+    pub clock: TestClock,
     _keeper: Keeper,
 }
 
@@ -97,7 +97,23 @@ pub async fn field() -> Field {
 }
 
 pub async fn unopened_field() -> Field {
-    let plan = |address: &str| Dlt645Plan { address: address.to_owned(), ..Dlt645Plan::default() };
+    built(None, TestClock::new(), &Dlt645Plan::default()).await
+}
+
+/// Two meters whose customers pay here: 6 kW behind each, nothing taken off in the device. No account
+/// is open, and time at the site goes on.
+pub async fn purse_field() -> Field {
+    // Its clock is the site's: a command is valid until a time.
+    let plan = serde_json::json!({
+        "load_watts": 6_000, "prices_fen": [0, 0, 0, 0], "money_fen": 10_000,
+        "clock": "2026-03-02T18:00:00",
+    });
+    let plan: Dlt645Plan = serde_json::from_value(plan).expect("a plan");
+    built(Some(BillingMode::PlatformPurse), TestClock::running(), &plan).await
+}
+
+async fn built(mode: Option<BillingMode>, clock: TestClock, each: &Dlt645Plan) -> Field {
+    let plan = |address: &str| Dlt645Plan { address: address.to_owned(), ..each.clone() };
     let simulator = Simulator::start(Plan {
         buses: vec![BusPlan {
             name: "line-1".to_owned(),
@@ -109,13 +125,12 @@ pub async fn unopened_field() -> Field {
         }],
     })
     .expect("the simulator starts");
-    let clock = TestClock::new();
     let (database, keeper) = database().await;
     let service = start(&database, &simulator, &clock, Rules::default()).await;
     let tariff = flat(&service).await;
     let mut meters = Vec::new();
     for address in METERS {
-        let new = new_meter(address, tariff);
+        let new = NewMeter { mode, ..new_meter(address, tariff) };
         let meter = service.add_meter(new, &Actor::System).await.expect("a new meter");
         meters.push(meter.meter_id);
     }
@@ -129,6 +144,7 @@ pub fn new_meter(address: &str, tariff: Assignment) -> NewMeter {
         line: "line-1".to_owned(),
         address: MeterAddress::new(address).expect("an address"),
         parameters: Vec::new(),
+        mode: None,
         tariff,
     }
 }

@@ -9,6 +9,7 @@ mod deductions;
 mod field;
 mod login;
 mod operators;
+mod purse;
 mod register;
 mod sales;
 mod stories;

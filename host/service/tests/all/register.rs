@@ -98,6 +98,7 @@ async fn a_meter_that_could_not_be_reached_is_not_taken() {
         line: "line-1".to_owned(),
         address: MeterAddress::new("1").expect("an address"),
         parameters: Vec::new(),
+        mode: None,
         tariff: flat(&office.service).await,
     };
     let error = office.service.add_meter(new, &Actor::System).await.expect_err("no driver");
