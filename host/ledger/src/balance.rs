@@ -82,14 +82,19 @@ const MOVED: &str = "
     order by account.name, account.account_id";
 
 /// Of one account: minor units per side, debit first.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Sums {
     pub(crate) pending: [i128; 2],
     pub(crate) posted: [i128; 2],
 }
 
 impl Sums {
-    fn add(&mut self, side: usize, kind: TransferKind, minor: i128) {
+    pub(crate) fn plus(self, more: Sums) -> Sums {
+        let add = |[a, b]: [i128; 2], [c, d]: [i128; 2]| [a + c, b + d];
+        Sums { pending: add(self.pending, more.pending), posted: add(self.posted, more.posted) }
+    }
+
+    pub(crate) fn add(&mut self, side: usize, kind: TransferKind, minor: i128) {
         let (Some(pending), Some(posted)) = (self.pending.get_mut(side), self.posted.get_mut(side))
         else {
             return;
@@ -191,14 +196,6 @@ fn sum_from(stored: &AnyRow) -> Result<Option<(usize, TransferKind, i128)>, sqlx
     Ok(Some((usize::from(credit == 1), kind, minor)))
 }
 
-/// Every account, as of one moment.
-pub(crate) async fn trial_balance(
-    executor: impl AnyExecutor<'_>,
-) -> Result<Vec<Balance>, LedgerError> {
-    let accounts = moved(executor, 0, i64::MAX).await?;
-    accounts.into_iter().map(Moved::balance).collect()
-}
-
 /// The row that is the last of a moment, and when it was booked.
 pub(crate) async fn last_of(
     executor: impl AnyExecutor<'_>,
@@ -221,13 +218,12 @@ pub(crate) async fn last_of(
     Ok(last.map_or((0, None), |(sequence, at_ms)| (sequence, Some(at_ms))))
 }
 
-/// All accounts by the row `sequence`.
-pub(crate) async fn balances_by(
-    executor: impl AnyExecutor<'_>,
+/// All accounts by the row `sequence`, from what they moved until then.
+pub(crate) fn balances_by(
+    accounts: Vec<Moved>,
     (sequence, at_ms): (i64, Option<i64>),
     moment: Moment,
 ) -> Result<Balances, LedgerError> {
-    let accounts = moved(executor, 0, sequence).await?;
     let counts = |account: &Moved| moment == Moment::Now || account.sums.is_some();
     let balances =
         accounts.into_iter().filter(counts).map(Moved::balance).collect::<Result<_, _>>()?;

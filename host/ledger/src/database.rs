@@ -4,6 +4,7 @@
 //! writer does with a group (writer), which engine it is (engine), the tables (host/migrations).
 
 use crate::balance::{self, Balance, Balances, Entry, Moment};
+use crate::close::{self, DayClose, DayMoved, Head, PreparedClose};
 use crate::connection::Reader;
 use crate::engine::{self, Engine, Place};
 use crate::error::LedgerError;
@@ -52,40 +53,92 @@ impl Database {
         self.writer.write(job).await
     }
 
-    /// Checks every row, every balance and the hash chain; the error names the first broken row.
-    /// What it cannot see is a tail cut off cleanly: compare `head` with one that was kept
-    /// elsewhere.
+    /// Checks every row, every balance, the hash chain, every day close and the audit trail; the error
+    /// names the first broken row. What it cannot see is a tail that was cut off cleanly after the last
+    /// close, or together with closes: compare with a head that was kept elsewhere.
     pub async fn verify(&self) -> Result<Verified, LedgerError> {
         Database::verify_at(&self.place).await
     }
 
-    /// Every account, by name, with its sums as of one moment.
+    /// Every account, by name, with its sums as of now.
     pub async fn trial_balance(&self) -> Result<Vec<Balance>, LedgerError> {
-        balance::trial_balance(&self.reader).await
+        Ok(self.balances(Moment::Now).await?.balances)
     }
 
     /// The accounts as they stood at a moment.
     pub async fn balances(&self, moment: Moment) -> Result<Balances, LedgerError> {
         let last = balance::last_of(&self.reader, moment).await?;
-        balance::balances_by(&self.reader, last, moment).await
+        let accounts = close::moved_by(&self.reader, last.0).await?;
+        balance::balances_by(accounts, last, moment)
     }
 
-    /// As [`Database::balances`], of a database that another process may be writing to.
+    /// As [`Database::balances`], of a database that another process may be writing to; summed from the
+    /// first row on, whatever was kept at day closes.
     pub async fn balances_at(place: &Place, moment: Moment) -> Result<Balances, LedgerError> {
         let mut snapshot = engine::look(place).await?;
         let balances = async {
             let last = balance::last_of(&mut snapshot, moment).await?;
-            balance::balances_by(&mut snapshot, last, moment).await
+            let accounts = balance::moved(&mut snapshot, 0, last.0).await?;
+            balance::balances_by(accounts, last, moment)
         };
         let balances = balances.await;
         engine::close(snapshot).await;
         balances
     }
 
+    /// Reckons the close of a day (YYYY-MM-DD) up to the last transfer; [`close_day`] keeps it.
+    ///
+    /// [`close_day`]: crate::close_day
+    pub async fn prepare_close(&self, day: &str, at_ms: i64) -> Result<PreparedClose, LedgerError> {
+        close::prepare(&self.reader, day, at_ms).await
+    }
+
+    /// The day closes before a number, newest first.
+    pub async fn day_closes(
+        &self,
+        before: i64,
+        at_most: i64,
+    ) -> Result<Vec<DayClose>, LedgerError> {
+        close::closes(&self.reader, before, at_most).await
+    }
+
+    /// The close of a day.
+    pub async fn day_close(&self, day: &str) -> Result<Option<DayClose>, LedgerError> {
+        close::of_day(&self.reader, day).await
+    }
+
+    /// The close of a day, or the last one, of a database that another process may be writing to.
+    pub async fn day_close_at(
+        place: &Place,
+        day: Option<&str>,
+    ) -> Result<Option<DayClose>, LedgerError> {
+        let mut snapshot = engine::look(place).await?;
+        let close = match day {
+            Some(day) => close::of_day(&mut snapshot, day).await,
+            None => close::closes(&mut snapshot, i64::MAX, 1).await.map(|mut it| it.pop()),
+        };
+        engine::close(snapshot).await;
+        close
+    }
+
+    /// What accounts have posted in a closed day: since the close before.
+    pub async fn day_moved(
+        &self,
+        number: i64,
+        is_wanted: impl Fn(&str) -> bool,
+    ) -> Result<Vec<DayMoved>, LedgerError> {
+        close::day_moved(&self.reader, number, is_wanted).await
+    }
+
     /// As [`Database::verify`], of a database that another process may be writing to: takes no lock,
     /// makes and migrates nothing, and sees what is committed as of one moment.
     pub async fn verify_at(place: &Place) -> Result<Verified, LedgerError> {
-        verify::verify(engine::look(place).await?).await
+        Database::verify_against(place, &[]).await
+    }
+
+    /// As [`Database::verify_at`], and the books must begin as these heads say, which were kept elsewhere.
+    pub async fn verify_against(place: &Place, kept: &[Head]) -> Result<Verified, LedgerError> {
+        verify::verify(engine::look(place).await?, kept).await
     }
 
     /// All transfers made under one reference (a sale's id), oldest first.

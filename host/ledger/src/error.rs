@@ -96,6 +96,11 @@ pub enum LedgerError {
     #[error("transfer {of} was already taken back by transfer {by}")]
     AlreadyTakenBack { of: TransferId, by: TransferId },
 
+    #[error("day {day} cannot be closed: days are closed once and in order, and {last} is closed")]
+    DayNotNext { day: String, last: String },
+    #[error("day {0} was not closed: another close came in between; ask again")]
+    CloseOvertaken(String),
+
     #[error("the sum of account {account} does not fit 64 bits of minor units")]
     Overflow { account: String },
     #[error("broken at {row}: {why}")]

@@ -10,30 +10,39 @@
 
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::indexing_slicing, clippy::as_conversions))]
 
+mod backup;
 mod balance;
 mod book;
 mod chain;
+mod close;
 mod connection;
 mod database;
 mod engine;
 mod error;
 mod limits;
 mod table;
+mod trail;
 mod verify;
 mod writer;
 
 #[cfg(test)]
 mod tests;
 
+pub use backup::{
+    BackupError, Manifest, Part, PartRestored, Restored, Restoring, SavedTable, back_up,
+    manifest_of, restore, restore_part,
+};
 pub use balance::{Balance, Balances, Entry, Moment};
 pub use book::{
     NewContra, NewTransfer, Posting, account, book, book_linked, contra, pending, pending_linked,
     post, void,
 };
 pub use chain::TransferKind;
+pub use close::{DayClose, DayMoved, Head, PreparedClose, close_day};
 pub use connection::{Connection, Reader};
 pub use database::Database;
 pub use engine::{Place, Server, broken_unique};
 pub use error::LedgerError;
+pub use trail::{TrailRow, audit};
 pub use verify::Verified;
 pub use writer::{BoxFuture, Transaction};

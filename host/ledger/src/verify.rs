@@ -2,20 +2,24 @@
 //! against both, and the database's own guards against those this program made.
 //!
 //! Invariant: reads one snapshot, a page of rows at a time, and names the first thing that is
-//! wrong. What no one can see from the file alone: rows cut off the end, and a chain computed anew
-//! by someone who knows how. Both change the head, so a head kept elsewhere shows them.
+//! wrong; memory grows with accounts and days, not with transfers. What no one can see from the file
+//! alone: rows cut off the end after the last day close, and a chain computed anew, with its closes, by
+//! someone who knows how and has the key. A head kept elsewhere shows both.
 
-use crate::balance::trial_balance;
+use crate::balance::{self, Sums};
 use crate::book::{account_id, is_account_name};
 use crate::chain::{GENESIS, Row, TransferKind};
+use crate::close::{self, DayClose, Head};
 use crate::connection::Connection;
 use crate::engine;
 use crate::error::LedgerError;
 use crate::limits;
 use crate::table::row_from;
-use polymeter_domain::Currency;
+use crate::trail;
+use polymeter_domain::{AccountId, Currency};
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
+use std::collections::BTreeMap;
 
 /// What was checked, and the hash of the last row to be kept where nobody can change it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +28,10 @@ pub struct Verified {
     pub transfers: u64,
     /// 64 hex digits; all zero where there is no transfer yet.
     pub head: String,
+    /// Rows of the audit trail.
+    pub audit_rows: u64,
+    /// Oldest first; whose signatures they bear is not judged here.
+    pub closes: Vec<DayClose>,
 }
 
 /// How far the chain was followed, and what the rows came to.
@@ -33,19 +41,23 @@ struct Walk {
     head: String,
     /// The row before, which says what must follow where it is linked.
     before: Option<Row>,
-    /// Minor units reserved and not ended, and posted; all currencies together, as a check sum.
-    reserved: i128,
-    posted: i128,
+    sums: BTreeMap<AccountId, Sums>,
 }
 
 /// Judges a snapshot, and closes its connection.
-pub(crate) async fn verify(mut snapshot: Connection) -> Result<Verified, LedgerError> {
-    let verified = verify_snapshot(&mut snapshot).await;
+pub(crate) async fn verify(
+    mut snapshot: Connection,
+    kept: &[Head],
+) -> Result<Verified, LedgerError> {
+    let verified = verify_snapshot(&mut snapshot, kept).await;
     engine::close(snapshot).await;
     verified
 }
 
-async fn verify_snapshot(snapshot: &mut Connection) -> Result<Verified, LedgerError> {
+async fn verify_snapshot(
+    snapshot: &mut Connection,
+    kept: &[Head],
+) -> Result<Verified, LedgerError> {
     let changed = changed_schema(snapshot).await?;
     // Without its tables and keys the rows cannot even be read on trust; without a trigger they
     // can.
@@ -53,15 +65,19 @@ async fn verify_snapshot(snapshot: &mut Connection) -> Result<Verified, LedgerEr
         return Err(broken(object.clone(), *why));
     }
     let accounts = check_accounts(snapshot).await?;
-    let walk = check_transfers(snapshot).await?;
+    let mut closes = Closes::read(snapshot, kept).await?;
+    let walk = check_transfers(snapshot, &mut closes).await?;
+    closes.end(&walk)?;
     check_balances(snapshot, &walk).await?;
+    let trail = trail::check(snapshot, &closes.audit_heads()).await?;
     if let Some((object, why)) = changed.into_iter().next() {
         return Err(broken(object, why));
     }
     if let Some((table, why)) = engine::storage(snapshot).await? {
         return Err(broken(table, why));
     }
-    Ok(Verified { accounts, transfers: walk.transfers, head: walk.head })
+    let (transfers, head, audit_rows) = (walk.transfers, walk.head, trail.rows);
+    Ok(Verified { accounts, transfers, head, audit_rows, closes: closes.kept_here })
 }
 
 /// The last row follows from the one before: what a writer re-checks after a failed commit.
@@ -146,8 +162,12 @@ fn check_account(stored: &AnyRow) -> Result<(), LedgerError> {
     Ok(())
 }
 
-async fn check_transfers(snapshot: &mut Connection) -> Result<Walk, LedgerError> {
+async fn check_transfers(
+    snapshot: &mut Connection,
+    closes: &mut Closes,
+) -> Result<Walk, LedgerError> {
     let mut walk = Walk::from(0, GENESIS.to_owned());
+    closes.pass(snapshot, &walk).await?;
     let mut rows_at_a_time = limits::VERIFY_PAGE_ROWS;
     loop {
         let rows = match page(snapshot, walk.sequence, rows_at_a_time).await {
@@ -170,6 +190,7 @@ async fn check_transfers(snapshot: &mut Connection) -> Result<Walk, LedgerError>
         }
         for stored in &rows {
             walk.step(stored)?;
+            closes.pass(snapshot, &walk).await?;
         }
     }
 }
@@ -221,7 +242,7 @@ fn is_unreadable(error: &sqlx::Error) -> bool {
 
 impl Walk {
     fn from(sequence: i64, head: String) -> Walk {
-        Walk { transfers: 0, sequence, head, before: None, reserved: 0, posted: 0 }
+        Walk { transfers: 0, sequence, head, before: None, sums: BTreeMap::new() }
     }
 
     fn step(&mut self, stored: &AnyRow) -> Result<(), LedgerError> {
@@ -280,14 +301,8 @@ impl Walk {
     /// An i128 holds the sum of 2^63 rows of any amount.
     fn count(&mut self, row: Row, hash: String) {
         let amount = i128::from(row.amount.minor());
-        match row.kind {
-            TransferKind::Pending => self.reserved += amount,
-            TransferKind::Post => {
-                self.reserved -= amount;
-                self.posted += amount;
-            }
-            TransferKind::Void => self.reserved -= amount,
-            TransferKind::Book | TransferKind::Contra => self.posted += amount,
+        for (side, account) in [row.debit, row.credit].into_iter().enumerate() {
+            self.sums.entry(account).or_default().add(side, row.kind, amount);
         }
         self.transfers += 1;
         self.sequence = row.sequence;
@@ -361,23 +376,96 @@ fn broken_contra(row: &Row, stored: &AnyRow) -> Result<Option<&'static str>, sql
 
 /// The balances as everyone sees them, against the rows as just walked.
 async fn check_balances(snapshot: &mut Connection, walk: &Walk) -> Result<(), LedgerError> {
-    let mut sums = [0_i128; 4];
-    for balance in trial_balance(snapshot).await? {
-        let columns = [
-            balance.debits_pending,
-            balance.credits_pending,
-            balance.debits_posted,
-            balance.credits_posted,
-        ];
-        sums.iter_mut().zip(columns).for_each(|(sum, money)| *sum += i128::from(money.minor()));
-    }
-    let expected = [walk.reserved, walk.reserved, walk.posted, walk.posted];
-    if sums != expected {
-        let why = format!(
-            "debits and credits, pending and posted, are {sums:?} minor units where the rows come \
-             to {expected:?}"
-        );
-        return Err(broken("trial balance", why));
+    for account in balance::moved(&mut *snapshot, 0, i64::MAX).await? {
+        let walked = walk.sums.get(&account.account_id).copied().unwrap_or_default();
+        let found = account.sums.unwrap_or_default();
+        if found != walked {
+            let why = format!(
+                "the sums of account {} are {found:?} minor units where its rows come to {walked:?}",
+                account.name
+            );
+            return Err(broken("trial balance", why));
+        }
+        account.balance()?;
     }
     Ok(())
+}
+
+/// The heads that the walk has to pass: of the day closes that are kept here, and of others.
+struct Closes {
+    kept_here: Vec<DayClose>,
+    /// All of them, last transfer first; whether its sums are kept here too.
+    ahead: Vec<(Head, bool)>,
+    audit: Vec<(i64, String, String)>,
+    /// What the accounts had come to by the rows of the closes passed so far.
+    sums: BTreeMap<AccountId, Sums>,
+}
+
+impl Closes {
+    async fn read(snapshot: &mut Connection, kept: &[Head]) -> Result<Closes, LedgerError> {
+        let mut kept_here = close::closes(snapshot, i64::MAX, i64::MAX).await?;
+        kept_here.reverse();
+        let mut before: Option<&Head> = None;
+        for (number, DayClose { head, .. }) in (1..).zip(&kept_here) {
+            if head.number != number {
+                let why = format!("is missing; the next is {}", head.number);
+                return Err(broken(format!("day close {number}"), why));
+            }
+            if before.is_some_and(|it| it.day >= head.day || it.sequence > head.sequence) {
+                let why = "comes before the close that it follows";
+                return Err(broken(name_of(head), why));
+            }
+            before = Some(head);
+        }
+        let here = kept_here.iter().map(|close| (close.head.clone(), true));
+        let mut ahead: Vec<(Head, bool)> =
+            here.chain(kept.iter().map(|head| (head.clone(), false))).collect();
+        ahead.sort_by_key(|(head, is_here)| (-head.sequence, -head.number, *is_here));
+        let audit_head = |head: &Head| (head.audit_id, head.audit_hash.clone(), head.day.clone());
+        let mut audit: Vec<_> = ahead.iter().map(|(head, _)| audit_head(head)).collect();
+        audit.sort();
+        Ok(Closes { kept_here, ahead, audit, sums: BTreeMap::new() })
+    }
+
+    fn audit_heads(&self) -> Vec<(i64, String, String)> {
+        self.audit.clone()
+    }
+
+    /// Judges the heads whose last transfer the walk has just passed.
+    async fn pass(&mut self, snapshot: &mut Connection, walk: &Walk) -> Result<(), LedgerError> {
+        while let Some((head, is_here)) =
+            self.ahead.pop_if(|(head, _)| head.sequence == walk.sequence)
+        {
+            if head.chain_hash != walk.head {
+                let why = format!("has another hash for transfer {}", head.sequence);
+                return Err(broken(name_of(&head), why));
+            }
+            if head.sums_digest != close::digest_of(&walk.sums) {
+                let why = format!("has other sums than the rows up to {}", head.sequence);
+                return Err(broken(name_of(&head), why));
+            }
+            if is_here {
+                self.sums.extend(close::sums_of(&mut *snapshot, head.number).await?);
+                if self.sums != walk.sums {
+                    return Err(broken(name_of(&head), "its kept sums are not those of its rows"));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// After the last row: a head that vouches for more shows that rows were cut off.
+    fn end(&self, walk: &Walk) -> Result<(), LedgerError> {
+        let Some((head, _)) = self.ahead.last() else { return Ok(()) };
+        let row = format!("transfer sequence {}", walk.sequence.saturating_add(1));
+        let why = format!(
+            "is missing; the close of {} vouches for rows up to {}",
+            head.day, head.sequence
+        );
+        Err(broken(row, why))
+    }
+}
+
+fn name_of(head: &Head) -> String {
+    format!("day close {} of {}", head.number, head.day)
 }

@@ -5,6 +5,7 @@
 
 use crate::config::{Config, DriverEntry, Problems};
 use crate::drivers::{self, Drivers};
+use crate::head_key::HeadKey;
 use crate::vault;
 use jiff::tz::TimeZone;
 use polymeter_domain::{Currency, LocalTime};
@@ -26,6 +27,8 @@ pub struct App {
     pub drivers: Drivers,
     pub currency: Currency,
     pub time_zone: TimeZone,
+    /// Signs day closes.
+    pub head_key: HeadKey,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -73,6 +76,7 @@ impl App {
             service,
             currency: config.currency,
             time_zone: config.time_zone.clone(),
+            head_key: HeadKey::beside(&config.control),
         })
     }
 }

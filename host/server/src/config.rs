@@ -5,6 +5,7 @@
 //! Not here: loading the drivers named in it (app.rs), changing drivers while running
 //! (drivers.rs), opening the vault (vault.rs).
 
+mod backup;
 mod candidate;
 mod checks;
 mod database;
@@ -16,6 +17,7 @@ mod raw;
 mod rules;
 mod vault;
 
+pub use backup::BackupEntry;
 pub use candidate::CandidateEntry;
 pub use edit::{Edit, edit, replace};
 pub use native::{Native, Source};
@@ -56,6 +58,8 @@ pub struct Config {
     /// `[counter]` and what else decides about selling.
     pub rules: Rules,
     pub purse: PurseEntry,
+    /// `None`: nothing is backed up by itself.
+    pub backup: Option<BackupEntry>,
 }
 
 /// One `[[driver]]`: what the runtime is told, where it comes from, and who must have signed it.

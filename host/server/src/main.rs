@@ -121,6 +121,33 @@ enum Command {
     /// The books.
     #[command(subcommand)]
     Ledger(LedgerCommand),
+    /// Back up the whole database into a new folder, beside a running `serve`.
+    Backup { folder: PathBuf },
+    /// Make the configured database, which is not there yet, from a backup; or put back a part.
+    Restore {
+        folder: PathBuf,
+        /// Only look whether the backup is whole.
+        #[arg(long, conflicts_with = "table")]
+        check: bool,
+        /// Only the missing rows of this table, into the database that is there.
+        #[arg(long)]
+        table: Option<String>,
+        /// Only of meters of this line.
+        #[arg(long, requires = "table")]
+        line: Option<String>,
+        /// Only from this time or day of the site on.
+        #[arg(long, value_name = "TIME", requires = "table")]
+        from: Option<String>,
+        /// Only before this time or day of the site.
+        #[arg(long, value_name = "TIME", requires = "table")]
+        until: Option<String>,
+    },
+    /// Close a day of the site: sign and keep the head of the books.
+    DayClose {
+        /// One that has begun and comes after the last closed one; today where it is left out.
+        #[arg(long, value_name = "YYYY-MM-DD")]
+        day: Option<String>,
+    },
     /// The keys that drivers use by name and never see.
     #[command(subcommand)]
     Vault(commands::vault::VaultCommand),
@@ -211,7 +238,23 @@ enum DriverCommand {
 #[derive(Debug, Subcommand)]
 enum LedgerCommand {
     /// Check every row, every balance and the hash chain.
-    Verify,
+    Verify {
+        /// The public key of the day closes, or its file; without it the one beside the database.
+        #[arg(long, value_name = "RW...|FILE")]
+        key: Option<String>,
+        /// The text of a head that was kept elsewhere, with FILE.minisig beside it.
+        #[arg(long, value_name = "FILE")]
+        head: Vec<PathBuf>,
+    },
+    /// The head of a day close and its signature, as minisign checks them.
+    Head {
+        /// A closed day of the site; the last where it is left out.
+        #[arg(long, value_name = "YYYY-MM-DD")]
+        day: Option<String>,
+        /// Write FILE and FILE.minisig instead of printing.
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
     /// The trial balance, now or at any moment before.
     Balance {
         /// A transfer's number, a time, or a day of the site (its end).
@@ -315,7 +358,12 @@ async fn drivers(config: &Path, command: DriverCommand) -> Result<(), commands::
 
 async fn ledger(config: &Path, command: LedgerCommand) -> Result<(), commands::Failure> {
     match command {
-        LedgerCommand::Verify => commands::ledger::verify(config).await,
+        LedgerCommand::Verify { key, head } => {
+            commands::ledger::verify(config, key.as_deref(), &head).await
+        }
+        LedgerCommand::Head { day, out } => {
+            commands::ledger::head(config, day.as_deref(), out.as_deref()).await
+        }
         LedgerCommand::Balance { at, json } => commands::ledger::balance(config, &at, json).await,
     }
 }
@@ -350,6 +398,16 @@ async fn run(arguments: Arguments) -> Result<(), commands::Failure> {
             commands::decode::run(&config, drivers, &driver, &bytes).await
         }
         Command::Ledger(command) => ledger(&config, command).await,
+        Command::Backup { folder } => commands::backup::back_up(&config, &folder).await,
+        Command::Restore { folder, check: true, .. } => commands::backup::check(&folder),
+        Command::Restore { folder, table: None, .. } => {
+            commands::backup::restore(&config, &folder).await
+        }
+        Command::Restore { folder, table: Some(table), line, from, until, .. } => {
+            let chosen = commands::backup::Chosen { table, line, from, until };
+            commands::backup::restore_part(&config, &folder, chosen).await
+        }
+        Command::DayClose { day } => commands::day_close::run(&config, day.as_deref()).await,
         Command::Vault(command) => commands::vault::run(&config, command).await,
         Command::Openapi => commands::openapi::run(),
     }

@@ -25,6 +25,15 @@ pub fn parse(text: &str, zone: &TimeZone) -> Result<Moment, String> {
     Ok(Moment::Time(at.as_millisecond()))
 }
 
+/// As [`parse`], but a day stands for its beginning.
+pub fn begin(text: &str, zone: &TimeZone) -> Result<Moment, String> {
+    let begins = |day: Date| Some(day.to_zoned(zone.clone()).ok()?.timestamp().as_millisecond());
+    match text.trim().parse::<Date>().ok().filter(|_| text.trim().len() == 10).and_then(begins) {
+        Some(at_ms) => Ok(Moment::Time(at_ms)),
+        None => parse(text, zone),
+    }
+}
+
 /// A civil time at the site, or the last millisecond of a day there.
 fn of_site(text: &str, zone: &TimeZone) -> Option<Timestamp> {
     if text.len() == "2026-03-02".len() {
@@ -48,6 +57,15 @@ mod tests {
             Ok(moment) => assert_eq!(parsed, Ok(moment), "{text}"),
             Err(why) => assert!(parsed.is_err_and(|error| error.starts_with(why)), "{text}"),
         }
+    }
+
+    #[test]
+    fn a_span_begins_with_its_day() {
+        let zone = TimeZone::get("Asia/Shanghai").expect("a zone");
+        let at = |text: &str| begin(text, &zone);
+        assert_eq!(at("2026-03-02"), Ok(Moment::Time(1_772_380_800_000)));
+        assert_eq!(at("2026-03-02T18:00"), Ok(Moment::Time(1_772_445_600_000)));
+        assert!(at("2026-02-30").is_err());
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::clock::UnixMs;
 use crate::error::{Result, bad_column, invalid};
 use crate::page::Page;
 use polymeter_domain::OperatorId;
-use polymeter_ledger::Connection;
+use polymeter_ledger::{Connection, TrailRow};
 
 /// Who asked, for the audit trail.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,17 +61,14 @@ pub(crate) struct Act<'a> {
 }
 
 pub(crate) async fn record(connection: &mut Connection, act: Act<'_>) -> Result<()> {
-    sqlx::query(
-        "insert into audit (at_ms, operator_id, act, object, detail) values ($1, $2, $3, $4, $5)",
-    )
-    .bind(act.at.0)
-    .bind(act.actor.stored())
-    .bind(act.act)
-    .bind(act.object)
-    .bind(act.detail)
-    .execute(connection)
-    .await?;
-    Ok(())
+    let row = TrailRow {
+        at_ms: act.at.0,
+        operator_id: act.actor.stored(),
+        act: act.act,
+        object: &act.object,
+        detail: act.detail,
+    };
+    Ok(polymeter_ledger::audit(connection, row).await?)
 }
 
 #[derive(sqlx::FromRow)]

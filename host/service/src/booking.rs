@@ -42,6 +42,12 @@ pub(crate) fn channel_account(channel: Channel) -> String {
     }
 }
 
+/// Whether money that comes in or goes out is booked here: the counter's cash, and the other channels of
+/// payment.
+pub(crate) fn is_channel(account: &str) -> bool {
+    account == CASH || account.starts_with("channel/")
+}
+
 /// The account of what one meter holds.
 pub fn meter_credit_account(meter: MeterId) -> String {
     format!("{METER_CREDIT}{meter}")

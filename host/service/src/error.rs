@@ -47,6 +47,11 @@ pub enum ServiceError {
     Conflict(String),
     #[error("sale {sale_id} is {state} and cannot be {event}")]
     OutOfOrder { sale_id: SaleId, state: &'static str, event: &'static str },
+    #[error("day {day} cannot be closed: days are closed once and in order, and {last} is closed")]
+    DayClosed { day: String, last: String },
+    /// The sentence of whoever has the key.
+    #[error("the day was not closed: its head could not be signed: {0}")]
+    NotSigned(String),
     #[error("vendor {vendor} has no enabled driver")]
     NoDriver { vendor: VendorCode },
     #[error("no line {line} in the configuration")]
@@ -139,7 +144,10 @@ pub type Result<T> = std::result::Result<T, ServiceError>;
 
 impl From<LedgerError> for ServiceError {
     fn from(error: LedgerError) -> Self {
-        ServiceError::Storage(Box::new(error))
+        match error {
+            LedgerError::DayNotNext { day, last } => ServiceError::DayClosed { day, last },
+            error => ServiceError::Storage(Box::new(error)),
+        }
     }
 }
 

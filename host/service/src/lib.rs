@@ -16,6 +16,7 @@ mod counter_act;
 mod crash_point;
 mod customer;
 mod customer_receipt;
+mod day_close;
 mod discrepancy;
 mod driver;
 mod error;
@@ -28,6 +29,7 @@ mod parameter;
 mod purse;
 mod reading;
 mod recording;
+mod restored;
 mod rules;
 mod sale;
 mod scan;
@@ -52,6 +54,7 @@ pub use counter_act::{ActKind, ActNote, ActPreview, ActRequest, CounterAct, Subj
 pub use crash_point::{CRASH_POINTS, PURSE_CRASH_POINTS, REFUND_CRASH_POINTS};
 pub use customer::{Customer, NewCustomer};
 pub use customer_receipt::{CustomerReceipt, ReceiptLine};
+pub use day_close::ClosedDay;
 pub use discrepancy::{Closed, Discrepancy};
 pub use driver::{
     Change, Difference, Edition, Fitting, Plan, Progress, Rollout, Slot, Stage, Thresholds,
@@ -64,6 +67,7 @@ pub use parameter::Home;
 pub use purse::{Direction, NewPayment, Purse, PursePayment, PurseRules, Round, SupplyCut};
 pub use reading::Reading;
 pub use recording::Conversation;
+pub use restored::settle_restored;
 pub use rules::{ApprovalRules, Rules};
 pub use sale::{LedgerEntry, SaleEvent, SaleRequest, SaleView};
 pub use scan::{ScanEvent, ScanRequest};

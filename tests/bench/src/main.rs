@@ -3,6 +3,7 @@
 
 mod far_end;
 mod figure;
+mod ledger;
 mod loading;
 mod neighbours;
 mod polling;
@@ -38,6 +39,8 @@ enum Part {
     Neighbours,
     /// Whole sales: L1.
     Sale,
+    /// The books on both engines: L1 by sellers, L2, L3, L4, the close of a day.
+    Ledger,
     #[command(hide = true)]
     FarEnd { registers: String, delay_ms: u64 },
 }
@@ -66,6 +69,11 @@ fn main() -> Result<()> {
         if row.is_none() && measures(|part| matches!(part, Part::Sale)) {
             let rows = sell::run(&root, rounds).await.context("L1")?;
             finish(&root, quick, report::SALE, &rows)?;
+        }
+        if row.is_none() && measures(|part| matches!(part, Part::Ledger)) {
+            let scale = ledger::Scale::of(quick);
+            let rows = ledger::run(&root, rounds, scale).await.context("the ledger")?;
+            finish(&root, quick, report::LEDGER, &rows)?;
         }
         Ok(())
     })

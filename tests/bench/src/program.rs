@@ -16,7 +16,7 @@ const PASSWORD: &str = "a long password for one run";
 
 /// Killed when dropped, with its database and its meters.
 pub struct Program {
-    _child: Child,
+    child: Child,
     _folder: TempDir,
     _simulator: Simulator,
     sellers: Vec<Seller>,
@@ -33,6 +33,11 @@ pub struct Seller {
 
 impl Program {
     pub async fn start(root: &Path, sellers: usize) -> Result<Program> {
+        Program::start_on(root, sellers, None).await
+    }
+
+    /// On a database of a PostgreSQL server, or in a file.
+    pub async fn start_on(root: &Path, sellers: usize, url: Option<&str>) -> Result<Program> {
         let buses = (0..sellers).map(|seller| {
             let meters = Meters::Adf400l(vec![Adf400lPlan::new(1)]);
             BusPlan::new(&format!("bus-{seller}"), BusKind::Tcp, meters)
@@ -40,7 +45,7 @@ impl Program {
         let simulator = Simulator::start(Plan { buses: buses.collect() })?;
         let folder = tempfile::tempdir_in(root.join("target"))?;
         let config = folder.path().join("polymeter.toml");
-        std::fs::write(&config, configuration(root, &simulator, sellers)?)?;
+        std::fs::write(&config, configuration(root, &simulator, sellers, url)?)?;
         let mut child = Command::new(root.join("target/release/polymeter"))
             .arg("--config")
             .arg(&config)
@@ -66,7 +71,12 @@ impl Program {
         for seller in 0..sellers {
             made.push(open_meter(&url, &token, seller).await?);
         }
-        Ok(Program { _child: child, _folder: folder, _simulator: simulator, sellers: made })
+        Ok(Program { child, _folder: folder, _simulator: simulator, sellers: made })
+    }
+
+    /// Its number, while it runs.
+    pub fn process(&self) -> Option<u32> {
+        self.child.id()
     }
 
     pub fn seller(&self, number: usize) -> Seller {
@@ -142,12 +152,21 @@ async fn open_meter(url: &str, token: &str, number: usize) -> Result<Seller> {
     Ok(seller)
 }
 
-fn configuration(root: &Path, simulator: &Simulator, lines: usize) -> Result<String> {
+fn configuration(
+    root: &Path,
+    simulator: &Simulator,
+    lines: usize,
+    url: Option<&str>,
+) -> Result<String> {
+    let database = match url {
+        Some(url) => format!("url = \"{url}\""),
+        None => "path = \"polymeter.db\"".to_owned(),
+    };
     let package = root.join("target/drivers/acrel-adf400l.pmdriver");
     let signer = std::fs::read_to_string(root.join("target/drivers/developer.pub"))?;
     let signer = signer.lines().last().context("no key in developer.pub")?;
     let mut text = format!(
-        "[server]\nlisten = \"127.0.0.1:0\"\n[database]\npath = \"polymeter.db\"\n\
+        "[server]\nlisten = \"127.0.0.1:0\"\n[database]\n{database}\n\
          [site]\ntime-zone = \"Asia/Shanghai\"\ncurrency = \"CNY\"\n\
          [[driver]]\nname = \"acrel-adf400l\"\nvendor = \"ACREL\"\npackage = \"{}\"\n\
          grant = [\"line\", \"log\"]\n[[vendor]]\ncode = \"ACREL\"\nsigner = [\"{signer}\"]\n",

@@ -68,6 +68,7 @@ const OF_DATABASES: &[(&str, &str)] = &[
     ("polymeter-ledger", "polymeter_ledger"),
     ("polymeter-service", "all"),
     ("e2e", "api"),
+    ("e2e", "books"),
     ("e2e", "crash"),
     ("e2e", "postgres"),
 ];
@@ -143,7 +144,13 @@ pub fn bench(arguments: &[String]) -> Result<()> {
         "bench",
     ])?;
     set_up::bench_peers(&root);
-    run(Command::new(root.join("target/release/bench")).args(arguments).current_dir(&root))
+    let mut bench = Command::new(root.join("target/release/bench"));
+    // Its rows are left out where no server comes up.
+    let cluster = set_up::postgresql().and_then(|()| postgres::Cluster::durable(&root)).ok();
+    if let Some(cluster) = &cluster {
+        bench.env(postgres::SERVER, cluster.url());
+    }
+    run(bench.args(arguments).current_dir(&root))
 }
 
 fn cargo(arguments: &[&str]) -> Result<()> {

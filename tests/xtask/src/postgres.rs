@@ -26,8 +26,18 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Made anew and started.
+    /// Made anew and started. Nothing is flushed to disk: the tests kill our program, and never this
+    /// server's machine.
     pub fn start(root: &Path) -> Result<Cluster> {
+        Cluster::with(root, "-c fsync=off")
+    }
+
+    /// The same, as durable as a server of one's own, to be measured.
+    pub fn durable(root: &Path) -> Result<Cluster> {
+        Cluster::with(root, "-c track_wal_io_timing=off")
+    }
+
+    fn with(root: &Path, setting: &str) -> Result<Cluster> {
         let programs = programs().context("PostgreSQL's programs are missing")?;
         let id = std::process::id();
         let port = 20_000 + u16::try_from(id % 40_000)?;
@@ -50,15 +60,14 @@ impl Cluster {
                 data.as_os_str(),
             ],
         )?;
-        cluster.serve()?;
+        cluster.serve(setting)?;
         Ok(cluster)
     }
 
-    /// Nothing is flushed to disk: the tests kill our program, and never this server's machine.
-    fn serve(&self) -> Result<()> {
+    fn serve(&self, setting: &str) -> Result<()> {
         let settings = format!(
             "-c listen_addresses='' -c unix_socket_directories='{}' -c port={} \
-             -c max_connections=200 -c fsync=off",
+             -c max_connections=200 {setting}",
             self.socket.display(),
             self.port
         );

@@ -4,11 +4,16 @@
 //! Invariant: no other file of the host asks which engine it is on, but for `connection`, which holds
 //! the engines' connections. Not here: queries.
 
+mod fresh;
 pub(crate) mod postgres;
+mod postgres_tables;
 pub(crate) mod sqlite;
+mod sqlite_tables;
 
+pub(crate) use fresh::Fresh;
 pub use postgres::Server;
 
+use crate::backup::{Column, Table};
 use crate::connection::{Connection, Reader};
 use crate::error::LedgerError;
 use crate::limits;
@@ -242,6 +247,46 @@ pub(crate) async fn storage(
     snapshot: &mut Connection,
 ) -> Result<Option<(&'static str, String)>, LedgerError> {
     if snapshot.is_served() { Ok(None) } else { sqlite::storage(snapshot).await }
+}
+
+/// Every table with its columns and key, by name.
+pub(crate) async fn tables(snapshot: &mut Connection) -> Result<Vec<Table>, LedgerError> {
+    if snapshot.is_served() {
+        postgres_tables::tables(snapshot).await
+    } else {
+        sqlite_tables::tables(snapshot).await
+    }
+}
+
+/// From the catalog's rows, by table: a column, whether it is of numbers, and its place in the key or 0.
+fn tables_of(rows: impl Iterator<Item = (String, String, bool, i64)>) -> Vec<Table> {
+    let mut tables: Vec<Table> = Vec::new();
+    let mut keys: Vec<Vec<(i64, String)>> = Vec::new();
+    for (name, column, is_number, place) in rows {
+        if tables.last().is_none_or(|table| table.name != name) {
+            tables.push(Table { name, columns: Vec::new(), key: Vec::new() });
+            keys.push(Vec::new());
+        }
+        if let (Some(table), Some(key)) = (tables.last_mut(), keys.last_mut()) {
+            table.columns.push(Column { name: column.clone(), is_number });
+            if place > 0 {
+                key.push((place, column));
+            }
+        }
+    }
+    for (table, mut key) in tables.iter_mut().zip(keys) {
+        key.sort();
+        table.key = key.into_iter().map(|(_, column)| column).collect();
+    }
+    tables
+}
+
+/// The versions of the migrations that have made the tables.
+pub(crate) async fn migrations(snapshot: &mut Connection) -> Result<Vec<i64>, LedgerError> {
+    sqlx::query_scalar("select version from _sqlx_migrations where success order by version")
+        .fetch_all(snapshot)
+        .await
+        .map_err(LedgerError::storage("reading which migrations were applied"))
 }
 
 /// Which unique constraint a statement broke: its name, or from SQLite, which does not tell names,

@@ -172,6 +172,14 @@ impl Engine {
         Ok(Connection::from(self.locked().await?))
     }
 
+    /// A session that holds the writer's lock, of a database that may have no tables yet.
+    pub(super) async fn session_of(server: &Server) -> Result<PgConnection, LedgerError> {
+        let engine = Engine { server: server.clone(), writer: Uuid::now_v7() };
+        let mut connection = engine.locked().await?;
+        engine.check_settings(&mut connection).await?;
+        Ok(connection)
+    }
+
     /// A session that holds the lock. One of ours that broke may hold it still: the server ends it
     /// once it has done what it was told, and only then is its outcome certain.
     async fn locked(&self) -> Result<PgConnection, LedgerError> {
@@ -293,7 +301,9 @@ pub(crate) async fn schema(
     let objects: Vec<(String, String)> = sqlx::query_as(
         "with ours as (
              select * from pg_class
-             where oid in (to_regclass('account'), to_regclass('transfer'))
+             where oid in (to_regclass('account'), to_regclass('transfer'),
+                          to_regclass('day_close'), to_regclass('day_close_sum'),
+                          to_regclass('audit'))
          ), objects as (
              select 'table ' || relname as object,
                     concat_ws(' ', relkind, relpersistence, relrowsecurity) as text

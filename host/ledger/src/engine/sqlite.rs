@@ -71,13 +71,16 @@ impl Engine {
     }
 }
 
-fn cannot_open(path: &Path, source: sqlx::Error) -> LedgerError {
+pub(super) fn cannot_open(path: &Path, source: sqlx::Error) -> LedgerError {
     LedgerError::Open { database: path.display().to_string(), source: Box::new(source) }
 }
 
 /// A migration may have to make a table anew (SQLite cannot drop a column that a check names), which
 /// foreign keys on it would forbid half-way: they rest meanwhile and are all checked at the end.
-async fn migrate(connection: &mut SqliteConnection, path: &Path) -> Result<(), LedgerError> {
+pub(super) async fn migrate(
+    connection: &mut SqliteConnection,
+    path: &Path,
+) -> Result<(), LedgerError> {
     let failed = |source| LedgerError::Migrate {
         database: path.display().to_string(),
         source: Box::new(source),
@@ -183,7 +186,7 @@ pub(crate) async fn schema(
 ) -> Result<BTreeMap<String, String>, LedgerError> {
     let objects: Vec<(String, String)> = sqlx::query_as(
         "select type || ' ' || name, coalesce(sql, '') from sqlite_schema
-         where tbl_name in ('account', 'transfer')",
+         where tbl_name in ('account', 'transfer', 'day_close', 'day_close_sum', 'audit')",
     )
     .fetch_all(connection)
     .await
@@ -205,7 +208,7 @@ pub(crate) async fn schema_as_made() -> Result<BTreeMap<String, String>, LedgerE
     schema(&mut Connection::from(fresh)).await
 }
 
-/// SQLite's own check of the two tables (their pages, keys and constraints): what is wrong, and
+/// SQLite's own check of the tables (their pages, keys and constraints): what is wrong, and
 /// with which.
 pub(crate) async fn storage(
     connection: &mut Connection,
@@ -213,6 +216,9 @@ pub(crate) async fn storage(
     for (table, check) in [
         ("table account", "pragma integrity_check(account)"),
         ("table transfer", "pragma integrity_check(transfer)"),
+        ("table day_close", "pragma integrity_check(day_close)"),
+        ("table day_close_sum", "pragma integrity_check(day_close_sum)"),
+        ("table audit", "pragma integrity_check(audit)"),
     ] {
         let found: Vec<String> = sqlx::query_scalar(check)
             .fetch_all(&mut *connection)

@@ -215,11 +215,12 @@ async fn the_database_and_verify_refuse_a_part_of_a_link() {
         book(&books.database, line).await.expect(line);
     }
     let sql = next_row(&books, 1, |row| reversed(row, 1)).await;
+    let booked = |row: Row| Row { kind: Book, ..reversed(row, 1) };
+    let as_book = next_row(&books, 1, booked).await;
     let error = books.by_hand(&unguarded(&sql)).await.expect_err("twice").to_string();
     let unique = by_engine("transfer.contra_id", "transfer_is_taken_back_once");
     assert!(error.contains(unique), "{error}");
-    let sql = next_row(&books, 1, |row| Row { kind: Book, contra: Some(transfer_id(1)), ..row });
-    let error = books.by_hand(&unguarded(&sql.await)).await.expect_err("a book row").to_string();
+    let error = books.by_hand(&as_book).await.expect_err("a book row").to_string();
     assert!(error.contains("transfer_contra_id_by_kind"), "{error}");
 }
 

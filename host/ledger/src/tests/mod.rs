@@ -1,7 +1,9 @@
 //! The crate's tests. Ledgers are small texts (see `books`); databases are real and temporary: files
 //! of SQLite, and where the test run has a PostgreSQL server, databases of that.
 
+mod backup;
 mod books;
+mod closes;
 mod engines;
 mod groups;
 mod links;

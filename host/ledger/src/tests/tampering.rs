@@ -40,13 +40,18 @@ pub(super) fn unguarded(sql: &str) -> String {
     }
     let of_account = include_str!("../../../migrations/sqlite/0001_ledger.sql");
     let of_transfer = include_str!("../../../migrations/sqlite/0006_links.sql");
+    let of_close = include_str!("../../../migrations/sqlite/0007_day_close.sql");
+    let of_audit = include_str!("../../../migrations/sqlite/0002_service.sql");
     let in_file = |text: &'static str, table: &'static str| {
         text.split_inclusive("end;")
             .filter_map(|text| text.find("create trigger").and_then(|at| text.get(at..)))
             .filter(move |text| text.contains(&format!("create trigger {table}_")))
     };
-    let triggers: Vec<&str> =
-        in_file(of_account, "account").chain(in_file(of_transfer, "transfer")).collect();
+    let triggers: Vec<&str> = in_file(of_account, "account")
+        .chain(in_file(of_transfer, "transfer"))
+        .chain(in_file(of_close, "day_close"))
+        .chain(in_file(of_audit, "audit"))
+        .collect();
     let drop: String = triggers
         .iter()
         .filter_map(|text| text.split_whitespace().nth(2))

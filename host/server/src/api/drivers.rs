@@ -336,6 +336,7 @@ pub fn control_router(app: &App) -> Router {
     let (shared, _) = looks().merge(changes()).split_for_parts();
     shared
         .route("/control/drivers/{name}/upgrade", post(upgrade))
+        .route("/control/day-closes", post(super::day_closes::close))
         .route("/control/vault", post(reread_vault))
         .route("/control/meters/{serial_number}/trace", read(super::conversations::of_serial))
         .route("/control/meters/{serial_number}/charge", post(super::charges::charge_by_serial))

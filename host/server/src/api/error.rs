@@ -144,6 +144,12 @@ impl From<ServiceError> for ApiError {
             ServiceError::Unsettled { .. } => {
                 (S::CONFLICT, "unsettled-sale", "The meter has an unsettled sale")
             }
+            ServiceError::DayClosed { .. } => {
+                (S::CONFLICT, "day-closed", "This day cannot be closed any more")
+            }
+            ServiceError::NotSigned(_) => {
+                (S::INTERNAL_SERVER_ERROR, "not-signed", "The day was not closed")
+            }
             ServiceError::NotOpened { .. } => {
                 (S::CONFLICT, "no-open-account", "The meter has no open account")
             }

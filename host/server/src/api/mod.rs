@@ -10,6 +10,7 @@ pub mod charges;
 pub mod conversations;
 pub mod counter_acts;
 pub mod customers;
+pub mod day_closes;
 pub mod discrepancies;
 pub mod driver_health;
 pub mod drivers;
@@ -112,7 +113,13 @@ fn guarded() -> Vec<(Option<Right>, OpenApiRouter<App>)> {
                 .routes(routes!(tariffs::delete))
                 .routes(routes!(tariffs::add_version)),
         ),
-        (Some(Right::Ledger), none().routes(routes!(ledger::trial_balance))),
+        (
+            Some(Right::Ledger),
+            none()
+                .routes(routes!(ledger::trial_balance))
+                .routes(routes!(day_closes::close, day_closes::list))
+                .routes(routes!(day_closes::get)),
+        ),
         (Some(Right::Drivers), drivers::changes()),
         (
             Some(Right::Operators),

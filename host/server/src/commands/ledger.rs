@@ -4,13 +4,15 @@
 use super::{Failure, print_json};
 use crate::api;
 use crate::config::Config;
+use crate::head_key::HeadKey;
 use crate::moment;
-use polymeter_ledger::{Database, Place};
+use polymeter_ledger::{Database, DayClose, Head, Place};
+use polymeter_package::PublicKey;
 use polymeter_service::TrialBalance;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The configuration, whose database is there.
-fn existing(config: &Path) -> Result<Config, Failure> {
+pub(super) fn existing(config: &Path) -> Result<Config, Failure> {
     let config = Config::read(config)?;
     if let Place::File(path) = &config.database
         && !path.is_file()
@@ -21,15 +23,108 @@ fn existing(config: &Path) -> Result<Config, Failure> {
     Ok(config)
 }
 
-pub async fn verify(config: &Path) -> Result<(), Failure> {
+pub async fn verify(config: &Path, key: Option<&str>, heads: &[PathBuf]) -> Result<(), Failure> {
     let config = existing(config)?;
-    let verified = Database::verify_at(&config.database)
+    let own = HeadKey::beside(&config.control);
+    let key = match key {
+        Some(key) => Some(public_key(key)?),
+        None => own.public().map_err(Failure::Wrong)?,
+    };
+    let kept =
+        heads.iter().map(|file| kept_head(file, key.as_ref())).collect::<Result<Vec<_>, _>>()?;
+    let verified = Database::verify_against(&config.database, &kept)
         .await
         .map_err(Failure::while_doing("the ledger does not verify"))?;
+    check_signatures(&verified.closes, key.as_ref(), &own)?;
     println!(
-        "the ledger is whole: {} accounts, {} transfers, head {}",
-        verified.accounts, verified.transfers, verified.head
+        "the ledger is whole: {} accounts, {} transfers, {} day closes, {} audit rows, head {}",
+        verified.accounts,
+        verified.transfers,
+        verified.closes.len(),
+        verified.audit_rows,
+        verified.head
     );
+    Ok(())
+}
+
+/// The key itself, or the file that holds it.
+fn public_key(text: &str) -> Result<PublicKey, Failure> {
+    let bad = |error: String| Failure::Usage(format!("--key: {error}"));
+    if text.starts_with("RW") {
+        return PublicKey::parse(text).map_err(|error| bad(format!("`{text}` {error}")));
+    }
+    let read = std::fs::read_to_string(text).map_err(|error| bad(format!("{text}: {error}")))?;
+    PublicKey::parse(&read).map_err(|error| bad(format!("{text} {error}")))
+}
+
+/// A head that was kept elsewhere, which must bear the key's signature.
+fn kept_head(file: &Path, key: Option<&PublicKey>) -> Result<Head, Failure> {
+    let shown = file.display();
+    let read = |file: &Path| {
+        let text = std::fs::read_to_string(file);
+        text.map_err(|error| Failure::Usage(format!("--head: {}: {error}", file.display())))
+    };
+    let text = read(file)?;
+    let head = Head::parse(&text)
+        .ok_or_else(|| Failure::Usage(format!("--head: {shown} is no head of these books")))?;
+    let signature = read(&minisig(file))?;
+    match key {
+        Some(key) if key.has_signed(&text, &signature) => Ok(head),
+        Some(key) => Err(Failure::Wrong(format!("{shown} was not signed by the key {}", key.id()))),
+        None => Err(Failure::Usage("--head needs --key: no key is beside the database".to_owned())),
+    }
+}
+
+fn minisig(file: &Path) -> PathBuf {
+    let mut name = file.as_os_str().to_owned();
+    name.push(".minisig");
+    PathBuf::from(name)
+}
+
+fn check_signatures(
+    closes: &[DayClose],
+    key: Option<&PublicKey>,
+    own: &HeadKey,
+) -> Result<(), Failure> {
+    let Some(key) = key else {
+        return match closes {
+            [] => Ok(()),
+            _ => Err(Failure::Wrong(format!(
+                "the day closes cannot be judged: there is no {}; give their public key with --key",
+                own.public_file().display()
+            ))),
+        };
+    };
+    let foreign = closes.iter().find(|it| !key.has_signed(&it.head.text(), &it.signature));
+    match foreign {
+        Some(DayClose { head, .. }) => Err(Failure::Wrong(format!(
+            "the ledger does not verify: broken at day close {} of {}: not signed by the key {}",
+            head.number,
+            head.day,
+            key.id()
+        ))),
+        None => Ok(()),
+    }
+}
+
+pub async fn head(config: &Path, day: Option<&str>, out: Option<&Path>) -> Result<(), Failure> {
+    let config = existing(config)?;
+    let close = Database::day_close_at(&config.database, day)
+        .await
+        .map_err(Failure::while_doing("the day closes could not be read"))?;
+    let Some(DayClose { head, signature }) = close else {
+        let which = day.unwrap_or("the last day");
+        return Err(Failure::Usage(format!("{which} has no close; see `polymeter day-close`")));
+    };
+    let Some(out) = out else {
+        print!("{}{signature}", head.text());
+        return Ok(());
+    };
+    for (file, text) in [(out.to_owned(), head.text()), (minisig(out), signature)] {
+        std::fs::write(&file, text)
+            .map_err(Failure::while_doing(format!("writing {}", file.display())))?;
+    }
+    println!("the head of {} is in {}", head.day, out.display());
     Ok(())
 }
 

@@ -5,9 +5,11 @@
 //! failure.
 //! Not here: the words of the command line (main.rs).
 
+pub mod backup;
 pub mod charge;
 pub mod check_config;
 pub mod control;
+pub mod day_close;
 pub mod decode;
 pub mod driver;
 pub mod explain;

@@ -5,6 +5,7 @@
 
 use super::Failure;
 use crate::app::{App, chain};
+use crate::backup_job;
 use crate::config::Config;
 use crate::control::{self, Socket};
 use crate::web;
@@ -24,6 +25,9 @@ pub async fn run(config: &Path) -> Result<(), Failure> {
     let listener = bind(config.listen).await?;
     let _socket = control(&app, &config)?;
     begin_trials(&app, &config).await;
+    if let Some(entry) = config.backup.clone() {
+        tokio::spawn(backup_job::run(config.database.clone(), entry));
+    }
     resume_in_background(&app);
     charge_in_background(&app, config.purse.every);
     reload_when_told(&app)?;

@@ -26,6 +26,7 @@ pub fn check(file: &Path, text: &str, raw: raw::File) -> Result<Config, Problems
     let drivers = checker.drivers(&raw, &pins);
     let lines = checker.lines(&raw.line);
     let vault = raw.vault.as_ref().and_then(|vault| checker.vault(vault));
+    let backup = raw.backup.as_ref().and_then(|backup| checker.backup(backup));
     let database = checker.database(&raw.database);
     let control = super::control_beside(file, &raw.database);
     let drivers_folder = checker.beside(&raw.drivers.folder);
@@ -46,6 +47,7 @@ pub fn check(file: &Path, text: &str, raw: raw::File) -> Result<Config, Problems
                 vault,
                 rules,
                 purse,
+                backup,
             })
         }
         _ => Err(Problems(checker.problems)),

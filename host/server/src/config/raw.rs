@@ -30,6 +30,7 @@ pub struct File {
     #[serde(default)]
     pub line: Vec<Line>,
     pub vault: Option<Vault>,
+    pub backup: Option<Backup>,
     #[serde(default)]
     pub purse: Purse,
 }
@@ -69,6 +70,15 @@ impl Default for Purse {
 pub enum Restore {
     Connect,
     Allow,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Backup {
+    pub every_hours: Spanned<u32>,
+    pub folder: Spanned<PathBuf>,
+    pub second_folder: Option<Spanned<PathBuf>>,
+    pub keep: Spanned<u32>,
 }
 
 #[derive(Debug, Deserialize)]

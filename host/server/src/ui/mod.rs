@@ -7,6 +7,7 @@ mod acts;
 mod conversations;
 mod counter;
 mod customers;
+mod day_closes;
 mod discrepancies;
 mod drivers;
 mod meters;
@@ -99,7 +100,13 @@ fn guarded() -> Vec<(Option<Right>, Router<App>)> {
                 .route("/meters/{meter_id}/charges", post(purses::charge_now))
                 .route("/reading-cases/{case_id}", post(purses::decide)),
         ),
-        (Some(Right::Ledger), none().route("/ledger", get(office::ledger))),
+        (
+            Some(Right::Ledger),
+            none()
+                .route("/ledger", get(office::ledger))
+                .route("/day-closes", get(day_closes::list).post(day_closes::close))
+                .route("/day-closes/{day}", get(day_closes::show)),
+        ),
         (
             Some(Right::Drivers),
             none()

@@ -14,15 +14,15 @@ async fn the_trail_cannot_be_changed() {
     let (replace, again) = if databases::server().is_some() {
         ("truncate audit", "violates unique constraint \"audit_pk\"")
     } else {
-        ("replace into audit values (1, 0, null, 'x', 'x', 'x')", "append-only")
+        ("replace into audit values (1, 0, null, 'x', 'x', 'x', null)", "append-only")
     };
     for (sql, why) in [
         ("update audit set detail = 'x' where audit_id = 1", "append-only"),
         ("delete from audit", "append-only"),
         (replace, "append-only"),
-        ("insert into audit values (1, 0, null, 'x', 'x', 'x')", again),
+        ("insert into audit values (1, 0, null, 'x', 'x', 'x', null)", again),
         (
-            "insert into audit values (1, 0, null, 'x', 'x', 'x')
+            "insert into audit values (1, 0, null, 'x', 'x', 'x', null)
              on conflict (audit_id) do update set act = 'x'",
             "append-only",
         ),
