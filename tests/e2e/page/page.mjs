@@ -45,6 +45,12 @@ function expect(condition, what) {
   if (!condition) complaints.push(`not so: ${what}`);
 }
 
+// A path may have a query with "=" in it.
+function named(page) {
+  const [, name, at, does] = page.match(/^([^=]*)=(.*?)(?:=(yes))?$/);
+  return [name, at, does];
+}
+
 async function lookAt(pages) {
   for (const [name, at, does] of pages) {
     await page.goto(new URL(at, url).href);
@@ -220,7 +226,7 @@ try {
   await page.waitForURL((at) => at.pathname === "/");
   await look("start");
 
-  await (customer === "-" ? lookAt(pages.map((page) => page.split("="))) : sell());
+  await (customer === "-" ? lookAt(pages.map(named)) : sell());
 } catch (error) {
   complaints.push(`${error.message} (at ${page.url()})`);
   await page.screenshot({ path: path.join(folder, "failed.png"), fullPage: true });

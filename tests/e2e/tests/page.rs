@@ -158,3 +158,57 @@ async fn make_script() -> Result<PathBuf> {
     ensure!(npm.success(), "npm ci ended with {npm}");
     Ok(folder.join("page.mjs"))
 }
+
+/// The counter's other pages, each with something on it.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_done_at_the_counter_is_seen() -> Result<()> {
+    let folder = root().join("target/screenshots/counter");
+    std::fs::create_dir_all(&folder)?;
+    let script = script().await?;
+    let more =
+        "[sale]\narrears-share = 30\ngift-max = \"50.00\"\n[approval]\nwrite-off = \"0.00\"\n";
+    let (site, program) = Site::with_more(more, &[]).await?;
+    let api = site.api(&program);
+    let meter = &METERS[0];
+    let meter_id = site.meter_id(&api, meter).await?;
+    let shift = api.keyed("/api/v1/shifts", "p", json!({ "float": "200.00" })).await?;
+    let shift = shift.body["shift_id"].as_str().context("a shift")?.to_owned();
+    let customer = api.get(&format!("/api/v1/meters/{meter_id}")).await?["customer"].clone();
+    let act = |kind: &str, amount: &str| {
+        json!({ "kind": kind, "customer_id": customer["customer_id"], "amount": amount,
+            "reason": "from the old book" })
+    };
+    api.keyed("/api/v1/counter-acts", "p-1", act("arrears", "100.00")).await?;
+    let sale = uuid::Uuid::now_v7().to_string();
+    api.sell(&sale, &meter_id, "50.00").await?;
+    for _ in 0..2 {
+        api.post("/api/v1/receipts/1/prints", json!({})).await?;
+    }
+    let waits = api.keyed("/api/v1/counter-acts", "p-2", act("write-off", "20.00")).await?;
+    let waits = waits.body["counter_act_id"].as_str().context("an act")?.to_owned();
+    let back = json!({ "kind": "reversal", "sale_id": sale, "reason": "typed wrongly" });
+    let back = api.keyed("/api/v1/counter-acts", "p-3", back).await?;
+    let back = back.body["counter_act_id"].as_str().context("an act")?.to_owned();
+    site.simulator.become_another(meter.address, 5, 100)?;
+    api.post(&format!("/api/v1/meters/{meter_id}/readings"), json!({})).await?;
+    let pages = [
+        ("start", "/".to_owned()),
+        ("shifts", "/shifts".to_owned()),
+        ("shift", format!("/shifts/{shift}")),
+        ("shift-closing", format!("/shifts/{shift}/closing?counted=249.00")),
+        ("sale", format!("/sales/{sale}")),
+        ("explanation", format!("/sales/{sale}/explanation")),
+        ("confirm", format!("/meters/{meter_id}/sale?paid=50.00&gift=5.00")),
+        ("receipts", "/receipts".to_owned()),
+        ("receipt", "/receipts/1".to_owned()),
+        ("paper", "/receipts/1/prints/1".to_owned()),
+        ("acts", "/acts".to_owned()),
+        ("act-waiting", format!("/acts/{waits}")),
+        ("act-refused", format!("/acts/{back}")),
+        ("act-new", "/acts/new".to_owned()),
+        ("take-back", format!("/acts/new?sale={sale}")),
+        ("discrepancies", "/discrepancies".to_owned()),
+    ];
+    run(script, &program, "-", &folder, &pages).await?;
+    program.kill().await
+}
