@@ -63,4 +63,12 @@ id! {
     /// Made by the client, as a sale's.
     PursePaymentId,
     ReadingCaseId,
+    /// One meter's time at one customer.
+    InstallationId,
+    /// A customer's numbered request.
+    ApplicationId,
+    HoldId,
+    SwapId,
+    TakeoverId,
+    ClosingId,
 }

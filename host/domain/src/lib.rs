@@ -26,9 +26,9 @@ pub use deduction::{Deductions, Dues};
 pub use device::{CustomerNumber, LocalTime, MeterAddress, Region, VendorCode};
 pub use discrepancy::Story;
 pub use id::{
-    AccountId, ApprovalId, ChargeId, CounterActId, CustomerId, DiscrepancyId, MeterId, OperatorId,
-    PursePaymentId, ReadingCaseId, ReadingId, SaleId, ShiftId, TariffPlanId, TariffVersionId,
-    TransferId,
+    AccountId, ApplicationId, ApprovalId, ChargeId, ClosingId, CounterActId, CustomerId,
+    DiscrepancyId, HoldId, InstallationId, MeterId, OperatorId, PursePaymentId, ReadingCaseId,
+    ReadingId, SaleId, ShiftId, SwapId, TakeoverId, TariffPlanId, TariffVersionId, TransferId,
 };
 pub use mode::BillingMode;
 pub use money::{Currency, Money};

@@ -10,14 +10,15 @@ use uuid::Uuid;
 
 /// What a counted till has more (credit) or less (debit) than it should.
 pub(crate) const SHIFT_DIFFERENCE: &str = "shift-difference";
-/// Old debts that were there before this system.
+pub(crate) const CASH: &str = "cash";
+/// Credit of another system's meter, and old debts that were there before this system.
 pub(crate) const BROUGHT_IN: &str = "brought-in";
+/// What a customer owed and nobody will pay.
 pub(crate) const WRITE_OFF: &str = "write-off";
 /// The fixed fee of a month, with its tax.
 pub(crate) const MONTHLY_FEE: &str = "fee/monthly";
 /// Credit given free.
 pub(crate) const GIFT: &str = "gift";
-const CASH: &str = "cash";
 const METER_CREDIT: &str = "meter-credit/";
 const PURSE: &str = "purse/";
 /// What tariffs take beside energy and water.

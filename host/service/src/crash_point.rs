@@ -44,10 +44,25 @@ pub const PURSE_CRASH_POINTS: &[&str] = &[
     "after-supply",
 ];
 
+/// Those that a meter swap and the closing of an account pass, beside the sale's.
+pub const ACCOUNT_CRASH_POINTS: &[&str] = &[
+    "after-swap-begun",
+    "after-swap-opened",
+    "before-swap-switched",
+    "after-swap-switched",
+    "after-closing-begun",
+    // Stored as clearing; the device has not been asked.
+    "before-closing-cleared",
+    // The device has said yes; nothing of that is stored.
+    "after-closing-cleared",
+    "before-closing-settled",
+    "after-closing-settled",
+];
+
 /// Ends the process at once, without unwinding or flushing, where it was told to die here.
 pub(crate) fn crash_point(name: &'static str) {
     static CRASH_AT: OnceLock<Option<String>> = OnceLock::new();
-    let lists = [CRASH_POINTS, REFUND_CRASH_POINTS, PURSE_CRASH_POINTS];
+    let lists = [CRASH_POINTS, REFUND_CRASH_POINTS, PURSE_CRASH_POINTS, ACCOUNT_CRASH_POINTS];
     debug_assert!(lists.iter().any(|list| list.contains(&name)), "{name} is not in the list");
     let crash_at = CRASH_AT.get_or_init(|| std::env::var(VARIABLE).ok());
     if crash_at.as_deref() == Some(name) {

@@ -9,6 +9,7 @@ use crate::limits::{MAX_NAME_CHARS, MAX_PHONE_CHARS, MAX_PREMISES_CHARS};
 use crate::page::Page;
 use polymeter_domain::{CustomerId, CustomerNumber};
 use polymeter_ledger::Connection;
+use sqlx::AnyExecutor;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewCustomer {
@@ -25,7 +26,19 @@ pub struct Customer {
     pub name: String,
     pub phone: String,
     pub premises: String,
+    /// What runs on the supply (用电设备), in words.
+    pub equipment: String,
     pub created_at: UnixMs,
+    /// In the archive since then; `None`: a current customer.
+    pub closed_at: Option<UnixMs>,
+}
+
+/// Where a customer's file lies (档案库): closed ones leave the current list and stay to be found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shelf {
+    Current,
+    Archive,
+    Both,
 }
 
 #[derive(Debug, sqlx::FromRow)]
@@ -35,7 +48,9 @@ struct Row {
     name: String,
     phone: String,
     premises: String,
+    equipment: String,
     created_at_ms: i64,
+    closed_at_ms: Option<i64>,
 }
 
 impl TryFrom<Row> for Customer {
@@ -51,7 +66,9 @@ impl TryFrom<Row> for Customer {
             name: row.name,
             phone: row.phone,
             premises: row.premises,
+            equipment: row.equipment,
             created_at: UnixMs(row.created_at_ms),
+            closed_at: row.closed_at_ms.map(UnixMs),
         })
     }
 }
@@ -87,15 +104,22 @@ pub(crate) async fn exists(connection: &mut Connection, id: CustomerId) -> Resul
 }
 
 impl Service {
-    pub async fn add_customer(&self, new: NewCustomer, actor: &Actor) -> Result<Customer> {
-        let customer = Customer {
+    /// What was typed, checked, as the file that it may become.
+    pub(crate) fn fresh_customer(&self, new: &NewCustomer) -> Result<Customer> {
+        Ok(Customer {
             customer_id: CustomerId::new(self.clock().id()),
-            number: new.number,
+            number: new.number.clone(),
             name: typed_not_empty("name", &new.name, MAX_NAME_CHARS)?,
             phone: typed("phone", &new.phone, MAX_PHONE_CHARS)?,
             premises: typed("premises", &new.premises, MAX_PREMISES_CHARS)?,
+            equipment: String::new(),
             created_at: self.clock().at(),
-        };
+            closed_at: None,
+        })
+    }
+
+    pub async fn add_customer(&self, new: NewCustomer, actor: &Actor) -> Result<Customer> {
+        let customer = self.fresh_customer(&new)?;
         let actor = actor.clone();
         self.database()
             .write(move |tx| {
@@ -116,36 +140,55 @@ impl Service {
     }
 
     pub async fn customer(&self, id: CustomerId) -> Result<Customer> {
-        let row: Option<Row> = sqlx::query_as(
-            "select customer_id, number, name, phone, premises, created_at_ms
-             from customer where customer_id = $1",
-        )
-        .bind(id.to_string())
-        .fetch_optional(self.reader())
-        .await?;
-        row.ok_or(ServiceError::NotFound { what: "customer", id: id.to_string() })?.try_into()
+        record(self.reader(), id).await
     }
 
-    /// By number, name, phone or premises; in the order of their numbers.
+    pub async fn customer_by_number(&self, number: &CustomerNumber) -> Result<Customer> {
+        let row: Option<Row> = sqlx::query_as("select * from customer where number = $1")
+            .bind(number.as_str())
+            .fetch_optional(self.reader())
+            .await?;
+        row.ok_or(ServiceError::NotFound { what: "customer", id: number.to_string() })?.try_into()
+    }
+
+    /// Current ones by number, name, phone or premises; in the order of their numbers.
     pub async fn customers(&self, page: &Page) -> Result<Vec<Customer>> {
+        self.customers_of(page, Shelf::Current).await
+    }
+
+    pub async fn customers_of(&self, page: &Page, shelf: Shelf) -> Result<Vec<Customer>> {
         let bound = page.bound()?;
         let rows: Vec<Row> = sqlx::query_as(
-            r"select customer_id, number, name, phone, premises, created_at_ms from customer
+            r"select * from customer
               where (lower(number) like $1 escape '\' or lower(name) like $1 escape '\'
                      or lower(phone) like $1 escape '\' or lower(premises) like $1 escape '\')
                 and ($2 is null or number > (select number from customer where customer_id = $2))
+                and (case when closed_at_ms is null then 0 else 1 end = $4 or $4 = 2)
               order by number limit $3",
         )
         .bind(bound.pattern)
         .bind(bound.after)
         .bind(bound.limit)
+        .bind(match shelf {
+            Shelf::Current => 0,
+            Shelf::Archive => 1,
+            Shelf::Both => 2,
+        })
         .fetch_all(self.reader())
         .await?;
         rows.into_iter().map(Customer::try_from).collect()
     }
 }
 
-async fn insert(connection: &mut Connection, customer: &Customer) -> Result<()> {
+pub(crate) async fn record(executor: impl AnyExecutor<'_>, id: CustomerId) -> Result<Customer> {
+    let row: Option<Row> = sqlx::query_as("select * from customer where customer_id = $1")
+        .bind(id.to_string())
+        .fetch_optional(executor)
+        .await?;
+    row.ok_or(ServiceError::NotFound { what: "customer", id: id.to_string() })?.try_into()
+}
+
+pub(crate) async fn insert(connection: &mut Connection, customer: &Customer) -> Result<()> {
     let inserted = sqlx::query(
         "insert into customer (customer_id, number, name, phone, premises, created_at_ms)
          values ($1, $2, $3, $4, $5, $6)",

@@ -33,6 +33,9 @@ pub enum ServiceError {
     Unsettled { serial_number: String, sale_id: SaleId },
     #[error("meter {serial_number} has no open account")]
     NotOpened { serial_number: String },
+    /// Something else stands in the way; `why` says what, and what to do.
+    #[error("{what}: {why}")]
+    Blocked { what: String, why: String },
     #[error("{paid} cannot be sold: {why}")]
     BadAmount { paid: Money, why: String },
     #[error("{field}: {why}")]

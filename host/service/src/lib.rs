@@ -42,6 +42,13 @@ mod tariff;
 mod throttle;
 mod trial_balance;
 
+pub use account::{
+    Applicant, Application, ApplicationKind, ApplicationState, ArrearsEnd, ClearingState, Closing,
+    ClosingMeter, ClosingPreview, ClosingRequest, ClosingState, Consumption, CustomerEdit,
+    FileChange, FileOf, Held, Hold, HoldKind, Installation, Keyed, MeterEdit, Movement,
+    NewApplication, PlannedMeter, RatioChange, Swap, SwapRequest, SwapState, Takeover,
+    TakeoverRequest, Used, Why, typed_reading,
+};
 pub use approval::{Approval, ApprovalState, Verdict};
 pub use audit::{Actor, AuditEntry};
 pub use booking::{customer_of_purse, meter_credit_account, meter_of_account, purse_account};
@@ -51,8 +58,10 @@ pub use charge::{
 };
 pub use clock::{Clock, UnixMs};
 pub use counter_act::{ActKind, ActNote, ActPreview, ActRequest, CounterAct, Subject};
-pub use crash_point::{CRASH_POINTS, PURSE_CRASH_POINTS, REFUND_CRASH_POINTS};
-pub use customer::{Customer, NewCustomer};
+pub use crash_point::{
+    ACCOUNT_CRASH_POINTS, CRASH_POINTS, PURSE_CRASH_POINTS, REFUND_CRASH_POINTS,
+};
+pub use customer::{Customer, NewCustomer, Shelf};
 pub use customer_receipt::{CustomerReceipt, ReceiptLine};
 pub use day_close::ClosedDay;
 pub use discrepancy::{Closed, Discrepancy};

@@ -17,6 +17,7 @@ pub const DEFAULT_PAGE: u32 = 50;
 pub(crate) const MAX_NAME_CHARS: usize = 100;
 pub(crate) const MAX_PHONE_CHARS: usize = 32;
 pub(crate) const MAX_PREMISES_CHARS: usize = 200;
+pub(crate) const MAX_EQUIPMENT_CHARS: usize = 500;
 pub(crate) const MAX_SERIAL_NUMBER_CHARS: usize = 32;
 pub(crate) const MAX_REASON_CHARS: usize = 1000;
 pub(crate) const MAX_PLAN_NAME_CHARS: usize = 60;

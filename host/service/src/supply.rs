@@ -1,6 +1,7 @@
 //! Supply control: breaker and valve. What was asked is in the audit trail before the device hears
 //! of it, and how it ended after.
 
+use crate::account;
 use crate::audit::{self, Act, Actor};
 use crate::driver::Kind;
 use crate::error::{Result, ServiceError};
@@ -21,6 +22,7 @@ impl Service {
         actor: &Actor,
     ) -> Result<SupplyState> {
         let reach = self.reach(meter, Kind::Change).await?;
+        account::not_bypassed(self.reader(), &reach.meter).await?;
         to_the_end(control(self.clone(), reach, command, actor.clone())).await
     }
 

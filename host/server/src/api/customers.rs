@@ -11,7 +11,7 @@ use axum::http::StatusCode;
 use polymeter_domain::{CustomerId, CustomerNumber};
 use polymeter_service as service;
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -33,7 +33,11 @@ pub struct Customer {
     pub name: String,
     pub phone: String,
     pub premises: String,
+    /// What runs on the supply (用电设备).
+    pub equipment: String,
     pub created_at: String,
+    /// In the archive (档案历史库) since then; `null`: a current customer.
+    pub closed_at: Option<String>,
 }
 
 impl From<&service::Customer> for Customer {
@@ -44,7 +48,9 @@ impl From<&service::Customer> for Customer {
             name: customer.name.clone(),
             phone: customer.phone.clone(),
             premises: customer.premises.clone(),
+            equipment: customer.equipment.clone(),
             created_at: time(customer.created_at),
+            closed_at: customer.closed_at.map(time),
         }
     }
 }
@@ -71,17 +77,53 @@ pub async fn add(
     Ok((StatusCode::CREATED, Json(Customer::from(&customer))))
 }
 
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct ListParameters {
+    /// Text to look for.
+    #[serde(default)]
+    pub query: Option<String>,
+    /// The `next` of the page before.
+    #[serde(default)]
+    pub after: Option<String>,
+    /// 1 to 200; 50 where it is left out.
+    #[serde(default)]
+    #[param(minimum = 1, maximum = 200)]
+    pub limit: Option<u32>,
+    /// `current` where it is left out.
+    #[serde(default)]
+    pub file: File,
+}
+
+/// Where the customer's file lies.
+#[derive(Debug, Default, Clone, Copy, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum File {
+    #[default]
+    Current,
+    /// Closed accounts (档案历史库).
+    Archive,
+    Both,
+}
+
 /// Find customers by number, name, phone or premises.
 #[utoipa::path(get, path = "/api/v1/customers", tag = "customers",
-    params(PageParameters), responses(
+    params(ListParameters), responses(
     (status = 200, description = "One page", body = Paged<Customer>),
 ))]
 pub async fn list(
     State(app): State<App>,
-    Parameters(parameters): Parameters<PageParameters>,
+    Parameters(parameters): Parameters<ListParameters>,
 ) -> Result<Json<Paged<Customer>>, ApiError> {
-    let page = parameters.page();
-    let found = app.service.customers(&page).await?;
+    let ListParameters { query, after, limit, file } = parameters;
+    let page = PageParameters { query, after, limit }.page();
+    let shelf = match file {
+        File::Current => service::Shelf::Current,
+        File::Archive => service::Shelf::Archive,
+        File::Both => service::Shelf::Both,
+    };
+    let found = app.service.customers_of(&page, shelf).await?;
     Ok(Json(Paged::of(&found, page.limit, |it| it.customer_id.to_string())))
 }
 

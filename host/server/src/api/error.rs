@@ -153,6 +153,9 @@ impl From<ServiceError> for ApiError {
             ServiceError::NotOpened { .. } => {
                 (S::CONFLICT, "no-open-account", "The meter has no open account")
             }
+            ServiceError::Blocked { .. } => {
+                (S::CONFLICT, "blocked", "Something else stands in the way")
+            }
             ServiceError::BadAmount { .. } => {
                 (S::UNPROCESSABLE_ENTITY, "bad-amount", "This amount cannot be sold")
             }

@@ -3,10 +3,12 @@
 //! Invariant: every route stands in `open` or in `guarded`; what is in the second is reached
 //! with a live session only, and each group of it with one right. Not here: what anything means (service), the page (ui).
 
+pub mod applications;
 pub mod approvals;
 pub mod audit;
 pub mod auth;
 pub mod charges;
+pub mod closings;
 pub mod conversations;
 pub mod counter_acts;
 pub mod customers;
@@ -17,7 +19,9 @@ pub mod drivers;
 pub mod error;
 pub mod explanation;
 pub mod extract;
+pub mod files;
 pub mod health;
+pub mod holds;
 pub mod idempotency;
 pub mod ledger;
 pub mod meters;
@@ -29,6 +33,7 @@ pub mod sales;
 pub mod settings;
 pub mod shifts;
 pub mod supply;
+pub mod swaps;
 pub mod system;
 pub mod tariffs;
 pub mod values;
@@ -92,7 +97,8 @@ fn guarded() -> Vec<(Option<Right>, OpenApiRouter<App>)> {
                 .routes(routes!(customers::add))
                 .routes(routes!(meters::add))
                 .routes(routes!(meters::open_account))
-                .routes(routes!(tariffs::give)),
+                .routes(routes!(tariffs::give))
+                .merge(files()),
         ),
         (
             Some(Right::Supply),
@@ -134,6 +140,31 @@ fn guarded() -> Vec<(Option<Right>, OpenApiRouter<App>)> {
     ]
 }
 
+/// Acts on the files of customers and meters.
+fn files() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(files::edit_customer))
+        .routes(routes!(files::edit_meter))
+        .routes(routes!(files::change_ratio))
+        .routes(routes!(applications::add))
+        .routes(routes!(applications::prepare))
+        .routes(routes!(applications::refuse))
+        .routes(routes!(applications::open))
+        .routes(routes!(holds::suspend))
+        .routes(routes!(holds::resume))
+        .routes(routes!(holds::bypass))
+        .routes(routes!(holds::end_bypass))
+        .routes(routes!(swaps::add))
+        .routes(routes!(swaps::go_on))
+        .routes(routes!(swaps::abandon))
+        .routes(routes!(swaps::bring_in))
+        .routes(routes!(swaps::clear))
+        .routes(routes!(closings::take_over))
+        .routes(routes!(closings::close))
+        .routes(routes!(closings::go_on))
+        .routes(routes!(closings::abandon))
+}
+
 /// What every operator may look at, and their own session.
 fn looking() -> OpenApiRouter<App> {
     OpenApiRouter::new()
@@ -145,6 +176,19 @@ fn looking() -> OpenApiRouter<App> {
         .routes(routes!(meters::get))
         .routes(routes!(settings::list))
         .routes(routes!(readings::list))
+        .routes(routes!(files::of_customer))
+        .routes(routes!(files::customer_installations))
+        .routes(routes!(files::of_meter))
+        .routes(routes!(files::meter_installations))
+        .routes(routes!(files::consumption))
+        .routes(routes!(files::of_application))
+        .routes(routes!(applications::list))
+        .routes(routes!(applications::get))
+        .routes(routes!(holds::list))
+        .routes(routes!(swaps::get))
+        .routes(routes!(swaps::of_customer))
+        .routes(routes!(closings::list))
+        .routes(routes!(closings::get))
         .routes(routes!(conversations::trace))
         .routes(routes!(sales::get))
         .routes(routes!(sales::of_meter))

@@ -8,7 +8,7 @@ use askama::Template;
 use axum::extract::{Form, Query, State};
 use axum::response::{IntoResponse, Redirect};
 use polymeter_domain::CustomerNumber;
-use polymeter_service::{NewCustomer, Page};
+use polymeter_service::{NewCustomer, Page, Shelf};
 use serde::Deserialize;
 
 const SHOWN_MAX: u32 = 200;
@@ -18,6 +18,7 @@ const SHOWN_MAX: u32 = 200;
 struct CustomersPage {
     head: Head,
     query: String,
+    archive: bool,
     customers: Vec<CustomerView>,
     is_cut: bool,
 }
@@ -35,6 +36,9 @@ struct NewCustomerPage {
 pub struct Search {
     #[serde(default)]
     query: String,
+    /// Not empty: closed accounts instead of current ones.
+    #[serde(default)]
+    archive: String,
 }
 
 #[derive(Debug, Default, Clone, Deserialize)]
@@ -52,10 +56,14 @@ pub async fn list(
     Query(search): Query<Search>,
 ) -> PageResult {
     let query = Some(search.query.trim().to_owned()).filter(|text| !text.is_empty());
-    let found = app.service.customers(&Page { query, after: None, limit: SHOWN_MAX }).await?;
+    let archive = !search.archive.is_empty();
+    let shelf = if archive { Shelf::Archive } else { Shelf::Current };
+    let page = Page { query, after: None, limit: SHOWN_MAX };
+    let found = app.service.customers_of(&page, shelf).await?;
     Ok(render(&CustomersPage {
         head: Head::new(&caller, "customers"),
         query: search.query,
+        archive,
         is_cut: u32::try_from(found.len()).is_ok_and(|length| length >= SHOWN_MAX),
         customers: found.iter().map(CustomerView::from).collect(),
     }))
@@ -87,7 +95,10 @@ pub async fn add(
     let NewCustomerForm { name, phone, premises, .. } = form.clone();
     let new = NewCustomer { number, name, phone, premises };
     match app.service.add_customer(new, &caller.actor()).await {
-        Ok(_) => Ok(Redirect::to("/customers").into_response()),
+        Ok(made) => {
+            let address = format!("/customers/{}", made.customer_id);
+            Ok(Redirect::to(&address).into_response())
+        }
         Err(error) => again(error.to_string()),
     }
 }

@@ -1,10 +1,11 @@
 //! One meter: whose it is, how it stands, reading it, its supply; and adding a meter.
 
 use super::conversations::ConversationRow;
+use super::customer::{ChangeView, InstallationView};
 use super::parameters::{self, Again, ByName, Field, SettingRow};
 use super::tariffs::{PlanChoice, plan_choices};
 use super::view::{MeterView, ReadingView, SaleRow, sentence};
-use super::{Head, PageError, PageResult, is_fragment, render};
+use super::{Head, PageError, PageResult, is_fragment, meter_acts, render, view};
 use crate::app::App;
 use crate::session::Caller;
 use askama::Template;
@@ -13,7 +14,7 @@ use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Redirect};
 use polymeter_domain::tariff::Terms;
 use polymeter_domain::{BillingMode, MeterAddress, MeterId, SupplyCommand, Value, VendorCode};
-use polymeter_service::{Assignment, Meter, NewMeter, Page, ServiceError};
+use polymeter_service::{Assignment, FileOf, Hold, Meter, NewMeter, Page, ServiceError};
 use serde::Deserialize;
 
 /// What a clerk asks about: the last few.
@@ -34,6 +35,12 @@ struct MeterPage {
     /// What lives in the device and can be written there.
     settings: Vec<SettingRow>,
     problem: String,
+    /// Acts on its file: name in the address, label, Chinese.
+    acts: Vec<(&'static str, &'static str, &'static str)>,
+    /// Why it is not sold to or not switched.
+    holds: Vec<String>,
+    installations: Vec<InstallationView>,
+    changes: Vec<ChangeView>,
     /// A field of `parameters` has a problem, so that they are shown unfolded.
     is_unfolded: bool,
 }
@@ -149,6 +156,14 @@ pub async fn page(app: &App, caller: &Caller, meter: &Meter, again: Again) -> Pa
     let sales = app.service.sales(meter.meter_id, &recent).await?;
     let conversations = app.service.conversations(meter.meter_id, RECENT_CONVERSATIONS).await?;
     let parameters = parameters::kept(app, meter, &again);
+    let holds: Vec<Hold> = app.service.holds(meter.meter_id).await?;
+    let (mut installations, mut changes) = (Vec::new(), Vec::new());
+    for it in app.service.installations_of_meter(meter.meter_id).await? {
+        installations.push(InstallationView::new(&it, app).await?);
+    }
+    for it in app.service.file_changes(FileOf::Meter(meter.meter_id), &recent).await? {
+        changes.push(ChangeView::new(&it, app).await?);
+    }
     Ok(render(&MeterPage {
         head: Head::new(caller, "meters"),
         meter: MeterView::new(meter, app),
@@ -156,6 +171,10 @@ pub async fn page(app: &App, caller: &Caller, meter: &Meter, again: Again) -> Pa
         sales: sales.iter().map(|sale| SaleRow::new(sale, None, app)).collect(),
         conversations: conversations.iter().map(ConversationRow::from).collect(),
         commands: COMMANDS,
+        acts: meter_acts::offered(meter, &holds),
+        holds: holds.iter().filter(|it| it.to.is_none()).map(|it| view::hold(it, app)).collect(),
+        installations,
+        changes,
         is_unfolded: parameters.iter().any(|field| !field.problem.is_empty()),
         parameters,
         settings: parameters::in_device(app, meter, &again).await?,

@@ -3,13 +3,18 @@
 //! Invariant: everything a page does is one call of the service that the API offers too; without
 //! script every page still works, only not by itself. Not here: the words of the API's problems.
 
+mod act;
 mod acts;
+mod applications;
+mod closings;
 mod conversations;
 mod counter;
+mod customer;
 mod customers;
 mod day_closes;
 mod discrepancies;
 mod drivers;
+mod meter_acts;
 mod meters;
 mod office;
 mod operators;
@@ -19,6 +24,7 @@ mod receipts;
 mod sales;
 mod session;
 mod shifts;
+mod swaps;
 mod tariff_form;
 mod tariffs;
 pub mod view;
@@ -69,7 +75,8 @@ fn guarded() -> Vec<(Option<Right>, Router<App>)> {
                 .route("/meters/new/parameters", get(meters::new_parameters))
                 .route("/meters/{meter_id}/account", post(meters::open_account))
                 .route("/meters/{meter_id}/tariff", get(tariffs::give_form).post(tariffs::give))
-                .route("/customers/new", get(customers::new_form).post(customers::add)),
+                .route("/customers/new", get(customers::new_form).post(customers::add))
+                .merge(files()),
         ),
         (
             Some(Right::Supply),
@@ -127,6 +134,28 @@ fn guarded() -> Vec<(Option<Right>, Router<App>)> {
     ]
 }
 
+/// Acts on the files of customers and meters.
+fn files() -> Router<App> {
+    Router::new()
+        .route("/meters/{meter_id}/acts/{act}", get(meter_acts::show).post(meter_acts::run))
+        .route("/customers/{customer_id}/edit", get(customer::edit_form).post(customer::edit))
+        .route("/applications/new", get(applications::new).post(applications::add))
+        .route("/applications/open", post(applications::open_marked))
+        .route("/applications/{application_id}/preparation", post(applications::prepare))
+        .route("/applications/{application_id}/opening", post(applications::open))
+        .route("/applications/{application_id}/refusal", post(applications::refuse))
+        .route("/meters/{meter_id}/swap", get(swaps::form).post(swaps::swap))
+        .route("/swaps/{swap_id}/continuation", post(swaps::go_on))
+        .route("/swaps/{swap_id}/abandonment", post(swaps::abandon))
+        .route(
+            "/customers/{customer_id}/takeover",
+            get(closings::takeover_form).post(closings::take_over),
+        )
+        .route("/customers/{customer_id}/closing", get(closings::form).post(closings::close))
+        .route("/closings/{closing_id}/continuation", post(closings::go_on))
+        .route("/closings/{closing_id}/abandonment", post(closings::abandon))
+}
+
 /// What every operator may look at, and their own session.
 fn looking() -> Router<App> {
     Router::new()
@@ -153,6 +182,12 @@ fn looking() -> Router<App> {
         .route("/customers/{customer_id}/purse", get(purses::show))
         .route("/charges/{charge_id}", get(purses::charge))
         .route("/reading-cases", get(purses::cases))
+        .route("/customers/{customer_id}", get(customer::show))
+        .route("/applications", get(applications::list))
+        .route("/applications/{application_id}", get(applications::show))
+        .route("/swaps/{swap_id}", get(swaps::show))
+        .route("/closings", get(closings::list))
+        .route("/closings/{closing_id}", get(closings::show))
         .route("/system", get(office::system))
         .route("/drivers", get(drivers::list))
         .route("/drivers/{name}", get(drivers::show))

@@ -6,7 +6,9 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use polymeter_domain::{BillingMode, Channel, Credit, Quality, Quantity, Sale, SupplyState, Value};
 use polymeter_runtime::{Explanation, RecordingEnd};
-use polymeter_service::{AccountState, Customer, Meter, Reading, SaleView, SettingEnd, UnixMs};
+use polymeter_service::{
+    AccountState, Customer, Hold, HoldKind, Meter, Reading, SaleView, SettingEnd, UnixMs,
+};
 
 /// A word with a colour and a sign, so that colour is never the only bearer of meaning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,6 +75,15 @@ pub fn supply(state: SupplyState) -> Badge {
         SupplyState::ReadyForReconnection => badge("warn", "Ready to reconnect", "合闸允许"),
         SupplyState::Unknown => badge("calm", "Not known yet", "未知"),
     }
+}
+
+/// "Suspended since 2026-03-02 18:00:00: moved away."
+pub fn hold(hold: &Hold, app: &App) -> String {
+    let what = match hold.kind {
+        HoldKind::Suspended => "Suspended 报停",
+        HoldKind::Bypassed => "Switch bypassed 旁路",
+    };
+    sentence(&format!("{what} since {}: {}", time(hold.from, &app.time_zone), hold.reason))
 }
 
 pub fn account(state: AccountState) -> Badge {
@@ -182,6 +193,8 @@ pub struct CustomerView {
     pub name: String,
     pub phone: String,
     pub premises: String,
+    pub equipment: String,
+    pub is_closed: bool,
 }
 
 impl From<&Customer> for CustomerView {
@@ -192,6 +205,8 @@ impl From<&Customer> for CustomerView {
             name: customer.name.clone(),
             phone: customer.phone.clone(),
             premises: customer.premises.clone(),
+            equipment: customer.equipment.clone(),
+            is_closed: customer.closed_at.is_some(),
         }
     }
 }

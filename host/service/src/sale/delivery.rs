@@ -7,6 +7,7 @@
 use super::reconcile;
 use super::store::{self, Step, StoredSale};
 use crate::Service;
+use crate::account;
 use crate::audit::{self, Act, Actor};
 use crate::crash_point::crash_point;
 use crate::driver::Kind;
@@ -117,7 +118,11 @@ async fn attempt(service: &Service, sale_id: SaleId, by: Version) -> Result<Next
             return Ok(Next::Nothing);
         }
     };
-    let customer = service.customer(sale.customer_id).await?.number;
+    // As the device holds it: an earlier owner's, where it did not take the new one.
+    let customer = match account::current_installation(service.reader(), sale.meter_id).await? {
+        Some(installation) => installation.number_in_device,
+        None => service.customer(sale.customer_id).await?.number,
+    };
     let mut lease = match reach.line.lease(Priority::Sale).await {
         Ok(lease) => lease,
         Err(error) => {

@@ -7,14 +7,16 @@
 //! Not here: refund, reversal, what anything costs (tariff).
 
 mod cap;
+mod carry;
 mod delivery;
 mod paper;
 mod quote;
 mod reconcile;
 mod store;
 
+pub(crate) use carry::{Carried, carry, deliver_now, exists, state_of};
 pub(crate) use delivery::{Claim, UnderWay};
-pub(crate) use store::{record as stored, unsettled_of_meter};
+pub(crate) use store::{none_unsettled, record as stored, unsettled_of_meter};
 
 use crate::audit::Actor;
 use crate::clock::UnixMs;

@@ -9,9 +9,9 @@ use super::cap;
 use super::delivery::Claim;
 use super::store::{self, StoredSale};
 use crate::Service;
+use crate::account;
 use crate::audit::{self, Act, Actor};
 use crate::booking::{GIFT, MONTHLY_FEE, arrears_account, channel_account, meter_credit_account};
-use crate::counter_act;
 use crate::error::{Result, ServiceError, invalid};
 use crate::limits::MAX_SALE_MINOR;
 use crate::meter::{self, AccountState, MeterRecord};
@@ -29,6 +29,8 @@ struct Quote {
     customer_id: CustomerId,
     priced: Priced,
     credit: Credit,
+    /// The account that pays, where nobody pays over a counter.
+    carried_from: Option<String>,
 }
 
 /// The claim on the delivery of a sale that was made just now; `None` where the same one existed.
@@ -45,31 +47,33 @@ pub(super) async fn reserve(
     service
         .database()
         .write(move |tx| {
-            Box::pin(async move {
-                if let Some(earlier) = store::find(&mut *tx.connection(), id).await? {
-                    earlier.must_be(&request)?;
-                    return Ok(None);
-                }
-                let meter = meter::record(&mut *tx.connection(), request.meter_id).await?;
-                let quote = quote(&inside, tx, &meter, &request).await?;
-                inside.check_shift(tx, request.channel, &actor).await?;
-                if let Some(sale_id) =
-                    store::unsettled_of_meter(tx.connection(), meter.meter_id).await?
-                {
-                    let serial_number = meter.serial_number;
-                    return Err(ServiceError::Unsettled { serial_number, sale_id });
-                }
-                if let Some(act_id) =
-                    counter_act::unsettled_of_meter(tx.connection(), meter.meter_id).await?
-                {
-                    let serial_number = meter.serial_number;
-                    return Err(ServiceError::UnsettledAct { serial_number, act_id });
-                }
-                insert(&inside, tx, id, &request, &meter, quote, actor).await?;
-                Ok(inside.inner.under_way.claim(id))
-            })
+            Box::pin(async move { reserve_in(&inside, tx, id, &request, None, actor).await })
         })
         .await
+}
+
+/// The same in the caller's job. `carried_from`: the account that pays for it, where nobody pays over a
+/// counter.
+pub(super) async fn reserve_in(
+    service: &Service,
+    tx: &mut Transaction,
+    id: SaleId,
+    request: &SaleRequest,
+    carried_from: Option<String>,
+    actor: Actor,
+) -> Result<Option<Claim>> {
+    if let Some(earlier) = store::find(&mut *tx.connection(), id).await? {
+        earlier.must_be(request)?;
+        return Ok(None);
+    }
+    let meter = meter::record(&mut *tx.connection(), request.meter_id).await?;
+    let quote = quote(service, tx, &meter, request, carried_from).await?;
+    if quote.carried_from.is_none() {
+        service.check_shift(tx, request.channel, &actor).await?;
+    }
+    store::none_unsettled(tx.connection(), &meter).await?;
+    insert(service, tx, id, request, &meter, quote, actor).await?;
+    Ok(service.inner.under_way.claim(id))
 }
 
 /// What of `paid` can be sold to this meter, or why nothing can.
@@ -78,6 +82,7 @@ async fn quote(
     tx: &mut Transaction,
     meter: &MeterRecord,
     request: &SaleRequest,
+    carried_from: Option<String>,
 ) -> Result<Quote> {
     let (paid, gift) = (request.paid, request.gift);
     check_amount(paid, service)?;
@@ -85,6 +90,7 @@ async fn quote(
     crate::mode::check_sold_to(meter)?;
     let driver = service.driver(&meter.vendor)?;
     service.line(&meter.line)?;
+    account::sellable(tx.connection(), meter).await?;
     let (AccountState::Open, Some(customer_id)) = (meter.account, meter.customer_id) else {
         return Err(ServiceError::NotOpened { serial_number: meter.serial_number.clone() });
     };
@@ -93,7 +99,8 @@ async fn quote(
     };
     let customer = Some(customer_id);
     let arrears_share_percent = service.rules().arrears_share_percent;
-    let buyer = Buyer { meter, customer, purse: quantity, arrears_share_percent, gift };
+    let is_carried = carried_from.is_some();
+    let buyer = Buyer { meter, customer, purse: quantity, arrears_share_percent, gift, is_carried };
     let priced = tariff::price(&mut tx.connection(), buyer, service.today()?, paid).await?;
     let bad = |why: &str| ServiceError::BadAmount { paid, why: why.to_owned() };
     let amount = match (quantity, priced.bought.metered) {
@@ -106,7 +113,7 @@ async fn quote(
     };
     let credit = Credit { quantity, amount };
     cap::check(service, tx.connection(), meter, paid, credit).await?;
-    Ok(Quote { customer_id, priced, credit })
+    Ok(Quote { customer_id, priced, credit, carried_from })
 }
 
 fn check_amount(paid: Money, service: &Service) -> Result<()> {
@@ -147,6 +154,7 @@ async fn insert(
         channel: request.channel,
         deductions: priced.deductions,
         fee_month: priced.fee_month.clone(),
+        carried_from: quote.carried_from,
         tariff_version: priced.in_force.version.version_id,
         priced_on: priced.on,
         commodity: priced.bought.tariff.commodity(),
@@ -164,17 +172,15 @@ async fn insert(
     store::note(tx.connection(), id, at, Sale::Quoted.name(), &arithmetic).await?;
     store::note(tx.connection(), id, at, sale.state.name(), "money is held").await?;
 
-    shift::taken(tx.connection(), sale.movement(&sale.operator, at)).await?;
+    if sale.carried_from.is_none() {
+        shift::taken(tx.connection(), sale.movement(&sale.operator, at)).await?;
+    }
 
     book(service, tx, &sale).await?;
 
+    let payer = sale.carried_from.as_deref().unwrap_or(request.channel.name());
     let object = format!("sale/{id}");
-    let detail = format!(
-        "{paid} {} at meter/{}, {}",
-        paid.currency().code(),
-        meter.meter_id,
-        request.channel.name()
-    );
+    let detail = format!("{paid} {} at meter/{}, {payer}", paid.currency().code(), meter.meter_id);
     let act = Act { at, actor: &sale.operator, act: "sale-made", object, detail: &detail };
     audit::record(tx.connection(), act).await
 }
@@ -185,7 +191,7 @@ async fn book(service: &Service, tx: &mut Transaction, sale: &StoredSale) -> Res
     let Deductions { arrears, fee, gift } = sale.deductions;
     let left = sale.deductions.left_of(sale.paid);
     let left = left.ok_or_else(|| invalid("paid", "beyond what money holds"))?;
-    let channel = channel_account(sale.channel);
+    let channel = sale.carried_from.clone().unwrap_or_else(|| channel_account(sale.channel));
     let meter_credit = meter_credit_account(sale.meter_id);
     let owed = arrears_account(sale.customer_id);
     let parts = [

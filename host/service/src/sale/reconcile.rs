@@ -38,6 +38,8 @@ impl Service {
             task.await.map_err(|error| ServiceError::Storage(Box::new(error)))?;
         }
         self.resume_acts().await?;
+        self.resume_swaps().await?;
+        self.resume_closings().await?;
         let mut views = Vec::with_capacity(left.len());
         for sale in left {
             views.push(self.sale(sale.sale_id).await?);

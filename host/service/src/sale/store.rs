@@ -5,7 +5,9 @@ use super::{SaleEvent, SaleRequest, paper};
 use crate::Service;
 use crate::audit::{self, Act, Actor};
 use crate::clock::UnixMs;
+use crate::counter_act;
 use crate::error::{Result, ServiceError, bad_column};
+use crate::meter::MeterRecord;
 use crate::page::Bound;
 use crate::shift::{self, Movement};
 use crate::standing::{self, Difference};
@@ -31,6 +33,8 @@ pub(crate) struct StoredSale {
     pub channel: Channel,
     pub deductions: Deductions,
     pub fee_month: Option<String>,
+    /// The account that paid, where nobody paid over a counter.
+    pub carried_from: Option<String>,
     pub tariff_version: TariffVersionId,
     pub priced_on: Date,
     pub commodity: Commodity,
@@ -87,6 +91,7 @@ struct Row {
     fee_minor: i64,
     fee_month: Option<String>,
     gift_minor: i64,
+    carried_from: Option<String>,
     tariff_version_id: String,
     priced_on: String,
     commodity: String,
@@ -180,6 +185,7 @@ impl TryFrom<Row> for StoredSale {
                 gift: Money::new(row.gift_minor, currency),
             },
             fee_month: row.fee_month.clone(),
+            carried_from: row.carried_from.clone(),
             tariff_version: row
                 .tariff_version_id
                 .parse()
@@ -262,6 +268,18 @@ pub(crate) async fn unsettled_of_meter(
     id.map(|text| text.parse().map_err(|_| bad_column("sale_id", text))).transpose()
 }
 
+/// Refuses a meter with a sale, or an act that takes one back, that may still be on its way.
+pub(crate) async fn none_unsettled(connection: &mut Connection, meter: &MeterRecord) -> Result<()> {
+    let serial_number = meter.serial_number.clone();
+    if let Some(sale_id) = unsettled_of_meter(connection, meter.meter_id).await? {
+        return Err(ServiceError::Unsettled { serial_number, sale_id });
+    }
+    match counter_act::unsettled_of_meter(connection, meter.meter_id).await? {
+        None => Ok(()),
+        Some(act_id) => Err(ServiceError::UnsettledAct { serial_number, act_id }),
+    }
+}
+
 pub(super) async fn insert(connection: &mut Connection, sale: &StoredSale) -> Result<()> {
     let whole = |column, number: u64| {
         i64::try_from(number).map_err(|_| bad_column(column, number.to_string()))
@@ -270,9 +288,9 @@ pub(super) async fn insert(connection: &mut Connection, sale: &StoredSale) -> Re
         "insert into sale (sale_id, meter_id, customer_id, operator_id, paid_minor, currency,
                            tariff_version_id, priced_on, commodity, bought, explanation,
                            quantity, amount, pending_transfer_id, state, created_at_ms, channel,
-                           arrears_minor, fee_minor, fee_month, gift_minor)
+                           arrears_minor, fee_minor, fee_month, gift_minor, carried_from)
          values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17,
-                 $18, $19, $20, $21)",
+                 $18, $19, $20, $21, $22)",
     )
     .bind(sale.sale_id.to_string())
     .bind(sale.meter_id.to_string())
@@ -295,6 +313,7 @@ pub(super) async fn insert(connection: &mut Connection, sale: &StoredSale) -> Re
     .bind(sale.deductions.fee.minor())
     .bind(&sale.fee_month)
     .bind(sale.deductions.gift.minor())
+    .bind(&sale.carried_from)
     .execute(connection)
     .await?;
     Ok(())
@@ -405,7 +424,9 @@ async fn advance_in(
                 .bind(before.meter_id.to_string())
                 .execute(tx.connection())
                 .await?;
-            paper::issue(tx.connection(), &before, receipt, at).await?;
+            if before.carried_from.is_none() {
+                paper::issue(tx.connection(), &before, receipt, at).await?;
+            }
         }
         Sale::Refused(_) | Sale::Cancelled => {
             polymeter_ledger::void(tx, step.transfer_id, before.pending, at.0).await?;

@@ -17,6 +17,7 @@ pub(crate) use price::{Buyer, commodity, commodity_name, price};
 pub(crate) use store::{Asked, assign, changes, in_force, version};
 
 use crate::Service;
+use crate::account::{Change, Why, record_change, same_ratio};
 use crate::audit::{self, Act, Actor};
 use crate::clock::UnixMs;
 use crate::customer::typed_not_empty;
@@ -75,6 +76,26 @@ pub struct InForce {
     pub plan_name: String,
     pub terms: Terms,
     pub version: TariffVersion,
+}
+
+impl InForce {
+    /// "Shop from 2026-03-02, persons 1, CT 1 × PT 1, line loss 0 ppm, ...": for a file's history.
+    fn in_words(&self, from: Date) -> String {
+        let Terms { people, ct, pt, line_loss_ppm, copper_loss_ppm, iron_loss_wh_per_day } =
+            self.terms;
+        let mut words =
+            format!("{} from {from}, persons {people}, CT {ct} × PT {pt}", self.plan_name);
+        for (name, loss, unit) in [
+            ("line loss", u64::from(line_loss_ppm), "ppm"),
+            ("copper loss", u64::from(copper_loss_ppm), "ppm"),
+            ("iron loss", iron_loss_wh_per_day, "Wh a day"),
+        ] {
+            if loss > 0 {
+                words.push_str(&format!(", {name} {loss} {unit}"));
+            }
+        }
+        words
+    }
 }
 
 /// A version of a plan, with the plan's name.
@@ -235,7 +256,25 @@ impl Service {
             .write(move |tx| {
                 Box::pin(async move {
                     let assignment = Assignment { from: Some(from), ..assignment };
-                    assign(tx.connection(), meter, &assignment, purse, at, &actor).await
+                    let was = in_force(&mut *tx.connection(), meter, from).await?;
+                    assign(tx.connection(), meter, &assignment, purse, at, &actor).await?;
+                    let ratio = (assignment.terms.ct, assignment.terms.pt);
+                    same_ratio(tx.connection(), meter, ratio).await?;
+                    let now = in_force(&mut *tx.connection(), meter, from).await?;
+                    let words =
+                        |it: Option<InForce>| it.map(|it| it.in_words(from)).unwrap_or_default();
+                    let (old, new) = (words(was), words(now));
+                    let change = Change {
+                        at,
+                        actor: &actor,
+                        why: &Why::default(),
+                        customer: record.customer_id,
+                        meter: Some(meter),
+                        field: "tariff",
+                        old: &old,
+                        new: &new,
+                    };
+                    record_change(tx.connection(), change).await
                 })
             })
             .await?;

@@ -34,6 +34,8 @@ pub(crate) struct Buyer<'a> {
     /// Percent of the payment for arrears.
     pub arrears_share_percent: u32,
     pub gift: Option<Money>,
+    /// Money that moves from one account of the books into a meter: nothing is kept back of it.
+    pub is_carried: bool,
 }
 
 pub(crate) fn commodity_name(commodity: Commodity) -> &'static str {
@@ -90,7 +92,7 @@ async fn dues(
 ) -> Result<Dues> {
     let nothing = Money::new(0, paid.currency());
     let owed = match buyer.customer {
-        Some(customer) if buyer.arrears_share_percent > 0 => {
+        Some(customer) if buyer.arrears_share_percent > 0 && !buyer.is_carried => {
             standing::of(asked.ask(), customer, paid.currency()).await?.arrears
         }
         _ => nothing,
@@ -111,7 +113,8 @@ async fn due_fee(
     tariff: &Tariff,
     on: Date,
 ) -> Result<Option<String>> {
-    let Some(customer) = buyer.customer.filter(|_| tariff.fee().minor() > 0) else {
+    let is_asked = tariff.fee().minor() > 0 && !buyer.is_carried;
+    let Some(customer) = buyer.customer.filter(|_| is_asked) else {
         return Ok(None);
     };
     let mut month = on.to_string();
@@ -177,7 +180,9 @@ impl Service {
         self.check_gift(gift)?;
         let customer = meter.customer_id;
         let arrears_share_percent = self.rules().arrears_share_percent;
-        let buyer = Buyer { customer, meter: &meter, purse, arrears_share_percent, gift };
+        let is_carried = false;
+        let buyer =
+            Buyer { customer, meter: &meter, purse, arrears_share_percent, gift, is_carried };
         price(&mut self.reader(), buyer, self.today()?, paid).await
     }
 

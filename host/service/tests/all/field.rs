@@ -97,7 +97,9 @@ pub async fn field() -> Field {
 }
 
 pub async fn unopened_field() -> Field {
-    built(None, TestClock::new(), &Dlt645Plan::default()).await
+    // The site's time, so that what is said to be valid until then is.
+    let each = Dlt645Plan { clock: "2026-03-02T18:00:00".parse().ok(), ..Dlt645Plan::default() };
+    built(None, TestClock::new(), &each).await
 }
 
 /// Two meters whose customers pay here: 6 kW behind each, nothing taken off in the device. No account
@@ -193,6 +195,11 @@ impl Field {
     /// The same database and lines under other rules.
     pub async fn rule(&mut self, rules: Rules) {
         self.service = start(&self.database, &self.simulator, &self.clock, rules).await;
+    }
+
+    /// A second passes at the site.
+    pub fn later(&self) {
+        self.clock.advance_ms(1000);
     }
 
     /// A second life on the same database, which knows nothing of the first one's work.

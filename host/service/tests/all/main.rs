@@ -2,11 +2,13 @@
 //! DL/T 645 driver on a simulated meter. One binary, because linking is what costs. Time is set by
 //! hand; nothing here sleeps.
 
+mod account;
 mod acts;
 mod bench;
 mod counter;
 mod deductions;
 mod field;
+mod life;
 mod login;
 mod operators;
 mod purse;

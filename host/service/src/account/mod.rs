@@ -3,16 +3,78 @@
 //! after it said yes. A crash in between leaves `opening`, and asking again for the same customer is
 //! safe, because a device takes the opening of the customer it already has as the same act.
 //!
-//! No money moves here, so the ledger has no row of it.
+//! No money moves here, so the ledger has no row of it. The rest of a customer's life with us is in the
+//! modules beneath: the file, installations, applications, holds.
+
+/// An enum whose variants have names that are stored and shown.
+macro_rules! named {
+    (
+        $(#[$doc:meta])* $name:ident, $column:literal:
+        $($(#[$said:meta])* $variant:ident = $text:literal),+ $(,)?
+    ) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum $name { $($(#[$said])* $variant),+ }
+
+        impl $name {
+            pub const ALL: &'static [$name] = &[$($name::$variant),+];
+
+            pub fn name(self) -> &'static str {
+                match self { $($name::$variant => $text),+ }
+            }
+            pub(crate) fn from_name(name: &str) -> Result<$name> {
+                match name {
+                    $($text => Ok($name::$variant),)+
+                    _ => Err(bad_column($column, name)),
+                }
+            }
+        }
+    };
+}
+
+mod application;
+mod brought_in;
+mod clearing;
+mod closing;
+mod file;
+mod hold;
+mod installation;
+mod money;
+mod prepared;
+mod ratio;
+mod swap;
+mod takeover;
+
+pub use application::{
+    Applicant, Application, ApplicationKind, ApplicationState, NewApplication, PlannedMeter,
+};
+pub use closing::{
+    ArrearsEnd, ClearingState, Closing, ClosingMeter, ClosingPreview, ClosingRequest, ClosingState,
+};
+pub(crate) use file::{Change, record as record_change};
+pub use file::{CustomerEdit, FileChange, FileOf, MeterEdit, Why};
+pub(crate) use hold::not_bypassed;
+pub use hold::{Held, Hold, HoldKind};
+pub use installation::{Consumption, Installation, Used, typed_reading};
+pub(crate) use installation::{current as current_installation, same_ratio};
+pub use money::{Keyed, Movement};
+pub use ratio::RatioChange;
+pub use swap::{Swap, SwapRequest, SwapState};
+pub use takeover::{Takeover, TakeoverRequest};
 
 use crate::audit::{self, Act, Actor};
 use crate::clock::UnixMs;
-use crate::customer::Customer;
+use crate::customer::{self, Customer};
 use crate::driver::Kind;
 use crate::error::{Result, ServiceError, invalid, meaning_of};
 use crate::meter::{self, AccountState, Meter, Reach};
 use crate::{Service, to_the_end};
-use polymeter_domain::{Credit, CustomerId, Delivery, MeterId, Purchase, PurchaseCount, Quantity};
+use installation::Beginning;
+use polymeter_domain::tariff::Date;
+use polymeter_domain::{
+    Credit, CustomerId, Delivery, InstallationId, MeterId, Purchase, PurchaseCount, Quantity,
+};
+use polymeter_ledger::Connection;
 use polymeter_ledger::Transaction;
 use polymeter_runtime::{Meaning, Opening};
 use polymeter_transport::Priority;
@@ -36,6 +98,16 @@ impl Service {
         customer: CustomerId,
         actor: &Actor,
     ) -> Result<Meter> {
+        self.open_account_why(meter, customer, Why::default(), actor).await
+    }
+
+    pub(crate) async fn open_account_why(
+        &self,
+        meter: MeterId,
+        customer: CustomerId,
+        why: Why,
+        actor: &Actor,
+    ) -> Result<Meter> {
         let customer = self.customer(customer).await?;
         let record = meter::record(self.reader(), meter).await?;
         if record.mode.quantity().is_none() {
@@ -45,9 +117,32 @@ impl Service {
         let Some(quantity) = reach.pick.driver.description().purse else {
             return Err(invalid("meter_id", "this meter's driver has no purse to open"));
         };
-        to_the_end(open(self.clone(), reach, customer, quantity, actor.clone())).await?;
+        to_the_end(open(self.clone(), reach, customer, quantity, why, actor.clone())).await?;
         self.meter(meter).await
     }
+}
+
+/// Refuses a meter that may not be sold to now: suspended, or in the middle of a swap or a closing.
+pub(crate) async fn sellable(
+    connection: &mut Connection,
+    meter: &meter::MeterRecord,
+) -> Result<()> {
+    hold::not_suspended(&mut *connection, meter).await?;
+    swap::not_in_a_swap(&mut *connection, meter).await?;
+    closing::not_closing(connection, meter).await
+}
+
+/// A customer who is not in the archive.
+pub(crate) async fn current_customer(
+    connection: &mut Connection,
+    id: CustomerId,
+) -> Result<Customer> {
+    let customer = customer::record(connection, id).await?;
+    if customer.closed_at.is_some() {
+        let why = "the account is closed, and its file is in the archive".to_owned();
+        return Err(ServiceError::Blocked { what: format!("customer {}", customer.number), why });
+    }
+    Ok(customer)
 }
 
 /// The lease is held from before the state is looked at until the answer is stored, so that two
@@ -57,6 +152,7 @@ async fn open(
     reach: Reach,
     customer: Customer,
     quantity: Quantity,
+    why: Why,
     actor: Actor,
 ) -> Result<()> {
     let mut lease = reach.line.lease(Priority::Sale).await.map_err(ServiceError::Line)?;
@@ -67,7 +163,7 @@ async fn open(
     }
     let purchase =
         Purchase { count: PurchaseCount::new(0), credit: Credit { quantity, amount: 0 } };
-    let opening = Opening { customer: customer.number, purchase };
+    let opening = Opening { customer: customer.number.clone(), purchase };
     let moment = service.clock().moment();
     let act = reach.pick.driver.open(&mut lease, &reach.meter.device, moment, &opening);
     let delivery = service.change_device(&reach.pick, act).await;
@@ -77,12 +173,16 @@ async fn open(
         Delivery::NotSent(_) | Delivery::Confirmed(_) | Delivery::Unknown(_) => None,
     };
     let (state, count, detail, result) = judge(delivery, meaning, begin);
-    let at = service.clock().at();
+    let (at, today) = (service.clock().at(), service.today()?);
+    let next = InstallationId::new(service.clock().id());
     service
         .database()
         .write(move |tx| {
             Box::pin(async move {
-                end(tx, meter_id, state, count).await?;
+                let ended = end(tx, meter_id, state, count).await?;
+                if ended && state == AccountState::Open {
+                    install(tx, meter_id, next, at, today, &customer, &why, &actor).await?;
+                }
                 let object = format!("meter/{meter_id}");
                 let act = Act {
                     at,
@@ -100,6 +200,35 @@ async fn open(
     result
 }
 
+/// The meter's time at the customer begins.
+#[expect(clippy::too_many_arguments, reason = "each is of another type")]
+async fn install(
+    tx: &mut Transaction,
+    meter_id: MeterId,
+    next: InstallationId,
+    at: UnixMs,
+    today: Date,
+    customer: &Customer,
+    why: &Why,
+    actor: &Actor,
+) -> Result<()> {
+    let (terms, commodity) = installation::measure(tx.connection(), meter_id, today).await?;
+    let beginning = Beginning {
+        meter_id,
+        customer_id: customer.customer_id,
+        first_reading: None,
+        terms,
+        commodity,
+        number_in_device: customer.number.clone(),
+    };
+    installation::begin(tx.connection(), next, at, &beginning).await?;
+    let meter = meter::record(&mut *tx.connection(), meter_id).await?;
+    let (id, of, field) = (Some(customer.customer_id), Some(meter_id), "meter");
+    let new = meter.serial_number.as_str();
+    let change = Change { at, actor, why, customer: id, meter: of, field, old: "", new };
+    file::record(tx.connection(), change).await
+}
+
 async fn begin(
     service: &Service,
     meter_id: MeterId,
@@ -112,11 +241,14 @@ async fn begin(
         .write(move |tx| {
             Box::pin(async move {
                 let meter = meter::record(&mut *tx.connection(), meter_id).await?;
+                current_customer(tx.connection(), customer_id).await?;
                 let same = meter.customer_id == Some(customer_id);
                 match meter.account {
                     AccountState::Open if same => return Ok(Begin::AlreadyOpen),
                     AccountState::Opening if same => return Ok(Begin::Repeat),
-                    AccountState::None => {}
+                    AccountState::None => {
+                        swap::not_still_full(&mut *tx.connection(), &meter).await?;
+                    }
                     AccountState::Open | AccountState::Opening => {
                         let what = "account of another customer at meter";
                         return Err(ServiceError::Exists { what, id: meter.serial_number });
@@ -187,14 +319,14 @@ fn judge(
     }
 }
 
-/// Guarded by `opening`: nothing else may have ended it meanwhile.
+/// Guarded by `opening`: nothing else may have ended it meanwhile. Whether it was this that did.
 async fn end(
     tx: &mut Transaction,
     meter_id: MeterId,
     state: AccountState,
     count: Option<PurchaseCount>,
-) -> Result<()> {
-    sqlx::query(
+) -> Result<bool> {
+    let ended = sqlx::query(
         "update meter set account = $1, purchase_count = coalesce($2, purchase_count),
                 customer_id = case when $1 = 'none' then null else customer_id end
          where meter_id = $3 and account = 'opening'",
@@ -204,7 +336,7 @@ async fn end(
     .bind(meter_id.to_string())
     .execute(tx.connection())
     .await?;
-    Ok(())
+    Ok(ended.rows_affected() == 1)
 }
 
 fn account_name(state: AccountState) -> &'static str {

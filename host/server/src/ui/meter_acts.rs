@@ -1,0 +1,241 @@
+//! The acts on one meter's file: editing it, its ratio, suspending and resuming, bypassing its switch.
+
+use super::act::{self, Field, Form, Typed};
+use super::meters::id;
+use super::{Head, PageError, PageResult};
+use crate::app::App;
+use crate::session::Caller;
+use axum::extract::{self, Path, State};
+use axum::response::{IntoResponse, Redirect};
+use polymeter_domain::MeterAddress;
+use polymeter_service::{
+    AccountState, ApplicationKind, Hold, HoldKind, Meter, MeterEdit, RatioChange, ServiceError,
+};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Edit,
+    Ratio,
+    Suspend,
+    Resume,
+    Bypass,
+    EndBypass,
+}
+
+impl Kind {
+    fn named(name: &str) -> Result<Kind, PageError> {
+        Ok(match name {
+            "edit" => Kind::Edit,
+            "ratio" => Kind::Ratio,
+            "suspension" => Kind::Suspend,
+            "resumption" => Kind::Resume,
+            "bypass" => Kind::Bypass,
+            "bypass-end" => Kind::EndBypass,
+            _ => {
+                return Err(ServiceError::NotFound { what: "act", id: name.to_owned() }.into());
+            }
+        })
+    }
+
+    /// Title, its Chinese word, what the button says, what it does.
+    fn words(self) -> (&'static str, &'static str, &'static str, &'static str) {
+        match self {
+            Kind::Edit => (
+                "Change the meter's file",
+                "修改电表档案",
+                "Change",
+                "How the meter is named and reached. Each change is kept in its history.",
+            ),
+            Kind::Ratio => (
+                "Change the ratio",
+                "变更倍率",
+                "Change",
+                "The meter's installation ends at a reading and another begins there, so that what \
+                 was used before is not multiplied by the new ratio.",
+            ),
+            Kind::Suspend => (
+                "Suspend supply",
+                "报停",
+                "Suspend",
+                "From now on nothing is sold to this meter and no fees run; the meter is told to \
+                 disconnect.",
+            ),
+            Kind::Resume => (
+                "Resume supply",
+                "复电",
+                "Resume",
+                "Sales go on, and the meter is told that the customer may close the breaker.",
+            ),
+            Kind::Bypass => (
+                "Record a bypassed switch",
+                "退出分合闸机构",
+                "Record",
+                "The switch was taken out by hand after a fault. Nothing is sent to it until it is \
+                 back.",
+            ),
+            Kind::EndBypass => (
+                "Record that the switch is back",
+                "重新投入分合闸机构",
+                "Record",
+                "The switch works again and may be commanded.",
+            ),
+        }
+    }
+
+    fn applications(self) -> &'static [ApplicationKind] {
+        match self {
+            Kind::Ratio => &[ApplicationKind::Change],
+            Kind::Suspend => &[ApplicationKind::Suspension],
+            Kind::Resume => &[ApplicationKind::Resumption, ApplicationKind::Suspension],
+            Kind::Edit | Kind::Bypass | Kind::EndBypass => &[],
+        }
+    }
+}
+
+/// What can be done with this meter now: name in the address, label, Chinese.
+pub fn offered(meter: &Meter, holds: &[Hold]) -> Vec<(&'static str, &'static str, &'static str)> {
+    let lasts = |kind| holds.iter().any(|it| it.kind == kind && it.to.is_none());
+    let mut acts = vec![("edit", "Change the file", "修改")];
+    if meter.account == AccountState::Open {
+        acts.push(("ratio", "Ratio", "倍率"));
+        acts.push(if lasts(HoldKind::Suspended) {
+            ("resumption", "Resume", "复电")
+        } else {
+            ("suspension", "Suspend", "报停")
+        });
+    }
+    acts.push(if lasts(HoldKind::Bypassed) {
+        ("bypass-end", "Switch is back", "投入")
+    } else {
+        ("bypass", "Bypass the switch", "退出")
+    });
+    acts
+}
+
+async fn form(app: &App, meter: &Meter, name: &str) -> Result<Form, PageError> {
+    let kind = Kind::named(name)?;
+    let (title, chinese, button, effect) = kind.words();
+    let mut fields = match kind {
+        Kind::Edit => {
+            let lines = app.service.lines();
+            let lines = lines.iter().map(|line| line.settings().name.clone());
+            let lines = lines.map(|name| (name.clone(), name)).collect();
+            vec![
+                Field::new("text", "serial_number", ("Serial number", "表号"), "")
+                    .required()
+                    .with(&meter.serial_number),
+                Field::new("choice", "line", ("Line", "线路"), "").of(lines).with(&meter.line),
+                Field::new("text", "address", ("Address", "通信地址"), "")
+                    .required()
+                    .with(meter.address.as_str()),
+            ]
+        }
+        Kind::Ratio => {
+            let terms = meter.tariff.as_ref().map(|it| it.terms).unwrap_or_default();
+            let left_out = "as its display shows; left empty, the meter is read";
+            vec![
+                Field::new("number", "ct", ("CT ratio", "电流倍率"), "")
+                    .required()
+                    .with(terms.ct.to_string()),
+                Field::new("number", "pt", ("PT ratio", "电压倍率"), "")
+                    .required()
+                    .with(terms.pt.to_string()),
+                Field::new("decimal", "reading", ("Reading", "止码"), left_out),
+            ]
+        }
+        Kind::Suspend | Kind::Resume | Kind::Bypass | Kind::EndBypass => Vec::new(),
+    };
+    let customer = meter.customer.as_ref().map(|it| it.customer_id);
+    fields.extend(act::why_fields(app, customer, kind.applications()).await?);
+    Ok(Form {
+        subject: format!("Meter {}", meter.serial_number),
+        title,
+        chinese,
+        effect: effect.to_owned(),
+        action: format!("/meters/{}/acts/{name}", meter.meter_id),
+        back: format!("/meters/{}", meter.meter_id),
+        button,
+        is_risky: kind == Kind::Suspend,
+        fields,
+        key: act::new_key(),
+        error: String::new(),
+    })
+}
+
+pub async fn show(
+    State(app): State<App>,
+    caller: Caller,
+    Path((meter, name)): Path<(String, String)>,
+) -> PageResult {
+    let meter = app.service.meter(id(&meter)?).await?;
+    form(&app, &meter, &name).await?.page(Head::new(&caller, "meters"))
+}
+
+pub async fn run(
+    State(app): State<App>,
+    caller: Caller,
+    Path((meter, name)): Path<(String, String)>,
+    extract::Form(typed): extract::Form<Typed>,
+) -> PageResult {
+    let meter = app.service.meter(id(&meter)?).await?;
+    let back = format!("/meters/{}", meter.meter_id);
+    match done(&app, &caller, &meter, Kind::named(&name)?, &typed).await {
+        Ok(()) => Ok(Redirect::to(&back).into_response()),
+        Err(error) => {
+            let form = form(&app, &meter, &name).await?.again(&typed, &error);
+            form.page(Head::new(&caller, "meters"))
+        }
+    }
+}
+
+async fn done(
+    app: &App,
+    caller: &Caller,
+    meter: &Meter,
+    kind: Kind,
+    typed: &Typed,
+) -> Result<(), PageError> {
+    let (id, actor, why) = (meter.meter_id, caller.actor(), act::why(typed)?);
+    match kind {
+        Kind::Edit => {
+            let address = MeterAddress::new(act::text(typed, "address"))
+                .map_err(|error| PageError::unusable("Address", error))?;
+            let edit = MeterEdit {
+                serial_number: act::given(typed, "serial_number"),
+                line: act::given(typed, "line"),
+                address: Some(address),
+            };
+            app.service.edit_meter(id, edit, why, &actor).await?;
+        }
+        Kind::Ratio => {
+            let ratio = |name: &str, label: &str| {
+                let text = act::text(typed, name);
+                text.parse().map_err(|_| PageError::unusable(label, "a whole number above zero"))
+            };
+            let (ct, pt) = (ratio("ct", "CT ratio")?, ratio("pt", "PT ratio")?);
+            let change = RatioChange { ct, pt, reading: act::reading(typed, "reading")? };
+            app.service.change_ratio(id, change, why, &actor).await?;
+        }
+        Kind::Suspend => {
+            let held = app.service.suspend(id, why, &actor).await?;
+            return held.supply.map(|_| ()).map_err(|error| told(error, "It is suspended"));
+        }
+        Kind::Resume => {
+            let held = app.service.resume_supply(id, why, &actor).await?;
+            return held.supply.map(|_| ()).map_err(|error| told(error, "It is resumed"));
+        }
+        Kind::Bypass => drop(app.service.bypass(id, why, &actor).await?),
+        Kind::EndBypass => drop(app.service.end_bypass(id, why, &actor).await?),
+    }
+    Ok(())
+}
+
+/// The hold counts; the switch is another matter.
+fn told(error: ServiceError, done: &str) -> PageError {
+    let mut page = PageError::from(error);
+    page.detail = format!(
+        "{done}, but the switch did not follow: {} Command it from the meter's page.",
+        page.detail
+    );
+    page
+}

@@ -1,0 +1,72 @@
+//! Emptying the devices of a closing, one by one.
+
+use super::{ClearingState, ClosingMeter};
+use crate::Service;
+use crate::account::money::money;
+use crate::crash_point::crash_point;
+use crate::driver::Kind;
+use crate::error::{Result, ServiceError};
+use polymeter_domain::{ClosingId, Delivery, MeterId, Money};
+use polymeter_transport::Priority;
+
+/// Empties one device under one lease: what it holds is kept once more, then that it is being asked,
+/// then its yes. Emptying names a final state, so that asking twice does no harm.
+pub(super) async fn empty(service: &Service, closing: ClosingId, it: &ClosingMeter) -> Result<()> {
+    let reach = service.reach(it.meter_id, Kind::Change).await?;
+    let mut lease = reach.line.lease(Priority::Sale).await.map_err(ServiceError::Line)?;
+    let device = &reach.meter.device;
+    if it.state == ClearingState::Measured {
+        let evidence = service.check_device(&reach.pick, device, &mut lease, None).await?;
+        let now = money(evidence.balance, service).unwrap_or(it.remaining);
+        mark(service, closing, it.meter_id, ClearingState::Clearing, Some(now)).await?;
+    }
+    crash_point("before-closing-cleared");
+    let moment = service.clock().moment();
+    let act = reach.pick.driver.clear(&mut lease, device, moment);
+    let delivery = service.change_device(&reach.pick, act).await;
+    service.keep_failure(&reach).await;
+    let error = match delivery {
+        Delivery::Confirmed(_) => {
+            crash_point("after-closing-cleared");
+            return mark(service, closing, it.meter_id, ClearingState::Cleared, None).await;
+        }
+        Delivery::Refused(refusal) => ServiceError::refused(&reach.pick.driver, "purse", refusal),
+        Delivery::NotSent(why) => ServiceError::NotSent(why),
+        Delivery::Unknown(why) => {
+            return Err(ServiceError::Unknown(format!("{why}; continue the closing")));
+        }
+    };
+    // It holds its money still, for certain.
+    if it.state == ClearingState::Measured {
+        mark(service, closing, it.meter_id, ClearingState::Measured, None).await?;
+    }
+    Err(error)
+}
+
+async fn mark(
+    service: &Service,
+    closing: ClosingId,
+    meter: MeterId,
+    state: ClearingState,
+    remaining: Option<Money>,
+) -> Result<()> {
+    service
+        .database()
+        .write(move |tx| {
+            Box::pin(async move {
+                sqlx::query(
+                    "update closing_meter set state = $1,
+                            remaining_minor = coalesce($2, remaining_minor)
+                     where closing_id = $3 and meter_id = $4",
+                )
+                .bind(state.name())
+                .bind(remaining.map(|it| it.minor()))
+                .bind(closing.to_string())
+                .bind(meter.to_string())
+                .execute(tx.connection())
+                .await?;
+                Ok(())
+            })
+        })
+        .await
+}

@@ -1,0 +1,183 @@
+//! What the acts on an account book, and what a meter shows at its end.
+//!
+//! Invariant: all that one act books is booked in its job under the act's id; a device that answers is
+//! believed before a person. Not here: which act books what.
+
+use super::installation::total;
+use crate::Service;
+use crate::audit::Actor;
+use crate::clock::UnixMs;
+use crate::driver::Kind;
+use crate::error::{Result, ServiceError, chain, invalid};
+use crate::meter::{self, MeterRecord};
+use polymeter_domain::{Credit, MeterId, Money, Quantity, TransferId};
+use polymeter_ledger::{NewTransfer, Posting, Transaction};
+use polymeter_transport::Priority;
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+/// One amount from one account of the books to another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Movement {
+    pub debit: String,
+    pub credit: String,
+    pub amount: Money,
+}
+
+impl Movement {
+    /// `None` where there is nothing to move.
+    pub(super) fn of(debit: &str, credit: &str, amount: Money) -> Option<Movement> {
+        let (debit, credit) = (debit.to_owned(), credit.to_owned());
+        (amount.minor() > 0).then_some(Movement { debit, credit, amount })
+    }
+}
+
+/// Books all of them at once, as one link.
+pub(super) async fn move_all(
+    tx: &mut Transaction,
+    service: &Service,
+    reference: Uuid,
+    at: UnixMs,
+    movements: &[Movement],
+) -> Result<()> {
+    let mut link = Vec::with_capacity(movements.len());
+    for Movement { debit, credit, amount } in movements {
+        let currency = amount.currency();
+        link.push(Posting::Book(NewTransfer {
+            transfer_id: TransferId::new(service.clock().id()),
+            debit: polymeter_ledger::account(tx, debit, currency, at.0).await?,
+            credit: polymeter_ledger::account(tx, credit, currency, at.0).await?,
+            amount: *amount,
+            reference,
+            at_ms: at.0,
+        }));
+    }
+    if !link.is_empty() {
+        polymeter_ledger::book_linked(tx, &link).await?;
+    }
+    Ok(())
+}
+
+/// An id that follows from a text: UUIDv8 (RFC 9562, 5.8) of the first 16 bytes of its SHA-256.
+pub(super) fn derived_id(text: &str) -> Uuid {
+    let mut bytes = [0; 16];
+    bytes.iter_mut().zip(Sha256::digest(text)).for_each(|(byte, hashed)| *byte = hashed);
+    uuid::Builder::from_custom_bytes(bytes).into_uuid()
+}
+
+/// What an operator read off a meter that does not answer.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Keyed {
+    /// Wh or litres.
+    pub reading: Option<u64>,
+    pub credit: Option<Money>,
+}
+
+/// What a meter stood at when its time at a customer ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Figures {
+    pub reading: u64,
+    pub remaining: Money,
+    pub told_by: ToldBy,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ToldBy {
+    Device,
+    /// A dead meter: an operator read its display, or knows it from elsewhere.
+    Operator,
+}
+
+impl ToldBy {
+    pub fn name(self) -> &'static str {
+        match self {
+            ToldBy::Device => "device",
+            ToldBy::Operator => "operator",
+        }
+    }
+}
+
+/// What the device itself says, where it answers.
+struct Told {
+    reading: Option<u64>,
+    /// `None`: its purse holds no money, or it does not say what it holds.
+    credit: Option<Money>,
+}
+
+/// Asks the meter for its purse and its register. What a person typed counts only where the meter does
+/// not answer, or has no such figure.
+pub(super) async fn figures(
+    service: &Service,
+    meter_id: MeterId,
+    keyed: Keyed,
+    actor: &Actor,
+) -> Result<Figures> {
+    let meter = meter::record(service.reader(), meter_id).await?;
+    match ask(service, &meter, actor).await {
+        Ok(told) => told_by_device(service, &meter, &told, keyed),
+        Err(error) => match (keyed.reading, keyed.credit) {
+            (Some(reading), Some(remaining)) => {
+                let why = chain(&error);
+                tracing::warn!(%meter_id, why, "figures of a dead meter are an operator's");
+                Ok(Figures { reading, remaining, told_by: ToldBy::Operator })
+            }
+            _ => Err(error),
+        },
+    }
+}
+
+async fn ask(service: &Service, meter: &MeterRecord, actor: &Actor) -> Result<Told> {
+    let reach = service.reach(meter.meter_id, Kind::Read).await?;
+    let mut lease = reach.line.lease(Priority::Sale).await.map_err(ServiceError::Line)?;
+    let device = &reach.meter.device;
+    let evidence = service.check_device(&reach.pick, device, &mut lease, None).await;
+    service.keep_failure(&reach).await;
+    drop(lease);
+    let credit = money(evidence?.balance, service);
+    let reading = service.read_meter(meter.meter_id, actor).await?;
+    Ok(Told { reading: total(&reading.snapshot), credit })
+}
+
+/// A purse of energy has no price of its own: what it is worth is for a person to say.
+pub(super) fn money(balance: Option<Credit>, service: &Service) -> Option<Money> {
+    match balance? {
+        Credit { quantity: Quantity::Money, amount } => {
+            i64::try_from(amount).ok().map(|minor| Money::new(minor, service.currency()))
+        }
+        Credit { quantity: Quantity::Energy | Quantity::Volume, .. } => None,
+    }
+}
+
+fn told_by_device(
+    service: &Service,
+    meter: &MeterRecord,
+    told: &Told,
+    keyed: Keyed,
+) -> Result<Figures> {
+    let serial = &meter.serial_number;
+    let code = service.currency().code().to_owned();
+    if let (Some(told), Some(keyed)) = (told.credit, keyed.credit)
+        && told != keyed
+    {
+        let why = format!(
+            "it answers and holds {told} {code}, not {keyed} {code}; leave the typed figures out"
+        );
+        return Err(ServiceError::Blocked { what: format!("meter {serial}"), why });
+    }
+    let reading = told.reading.or(keyed.reading).ok_or_else(|| {
+        invalid("reading", format!("meter {serial} shows no total; type what its display says"))
+    })?;
+    let remaining = told.credit.or(keyed.credit).ok_or_else(|| {
+        let why = format!("meter {serial} does not say it in money; type what is left is worth");
+        invalid("credit", why)
+    })?;
+    Ok(Figures { reading, remaining, told_by: ToldBy::Device })
+}
+
+pub(super) fn check_keyed(keyed: Keyed, service: &Service) -> Result<()> {
+    let Some(credit) = keyed.credit else { return Ok(()) };
+    if credit.currency() != service.currency() || credit.minor() < 0 {
+        return Err(invalid("credit", "an amount of the site's currency, not below zero"));
+    }
+    Ok(())
+}
