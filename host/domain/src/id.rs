@@ -71,4 +71,13 @@ id! {
     SwapId,
     TakeoverId,
     ClosingId,
+    ChargeItemId,
+    ChargeAssignmentId,
+    ClaimId,
+    BillId,
+    BillingPeriodId,
+    /// Made by the client, as a sale's.
+    BillPaymentId,
+    AllocationId,
+    AllocationRunId,
 }

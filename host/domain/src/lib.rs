@@ -14,6 +14,7 @@ pub mod id;
 pub mod mode;
 pub mod money;
 pub mod reading;
+pub mod recurrence;
 pub mod sale;
 pub mod share;
 pub mod supply;
@@ -26,13 +27,16 @@ pub use deduction::{Deductions, Dues};
 pub use device::{CustomerNumber, LocalTime, MeterAddress, Region, VendorCode};
 pub use discrepancy::Story;
 pub use id::{
-    AccountId, ApplicationId, ApprovalId, ChargeId, ClosingId, CounterActId, CustomerId,
-    DiscrepancyId, HoldId, InstallationId, MeterId, OperatorId, PursePaymentId, ReadingCaseId,
-    ReadingId, SaleId, ShiftId, SwapId, TakeoverId, TariffPlanId, TariffVersionId, TransferId,
+    AccountId, AllocationId, AllocationRunId, ApplicationId, ApprovalId, BillId, BillPaymentId,
+    BillingPeriodId, ChargeAssignmentId, ChargeId, ChargeItemId, ClaimId, ClosingId, CounterActId,
+    CustomerId, DiscrepancyId, HoldId, InstallationId, MeterId, OperatorId, PursePaymentId,
+    ReadingCaseId, ReadingId, SaleId, ShiftId, SwapId, TakeoverId, TariffPlanId, TariffVersionId,
+    TransferId,
 };
 pub use mode::BillingMode;
 pub use money::{Currency, Money};
 pub use reading::{Decimal, Measurement, ObisCode, Quality, Snapshot, Unit, Value};
+pub use recurrence::Recurrence;
 pub use sale::{Delivery, Sale};
 pub use share::largest_remainder;
 pub use supply::{ControlOutcome, SupplyCommand, SupplyState};

@@ -59,6 +59,17 @@ pub fn purse_account(customer: CustomerId) -> String {
     format!("{PURSE}{customer}")
 }
 
+/// What a customer still has to pay of bills and claims, which say so one by one; other debts are
+/// their arrears.
+pub fn receivable_account(customer: CustomerId) -> String {
+    format!("receivable/{customer}")
+}
+
+/// What a charge item brings.
+pub(crate) fn item_account(name: &str) -> String {
+    format!("revenue/{name}")
+}
+
 /// The customer whose purse an account is, if it is one.
 pub fn customer_of_purse(account: &str) -> Option<CustomerId> {
     account.strip_prefix(PURSE)?.parse().ok()

@@ -184,6 +184,9 @@ pub(crate) enum Constraint {
     MeterSerialNumber,
     MeterAddress,
     TariffPlanName,
+    ChargeItemName,
+    AllocationName,
+    AllocationMaster,
     OperatorName,
 }
 
@@ -192,6 +195,9 @@ pub(crate) fn violated(error: &sqlx::Error) -> Option<Constraint> {
         "customer_number_unique" | "customer.number" => Constraint::CustomerNumber,
         "meter_serial_number_unique" | "meter.serial_number" => Constraint::MeterSerialNumber,
         "meter_address_unique" | "meter.line, meter.address" => Constraint::MeterAddress,
+        "allocation_name_unique" | "allocation.name" => Constraint::AllocationName,
+        "allocation_master_unique" | "allocation.master_meter_id" => Constraint::AllocationMaster,
+        "charge_item_name_unique" | "charge_item.name" => Constraint::ChargeItemName,
         "tariff_plan_name_unique" | "tariff_plan.name" => Constraint::TariffPlanName,
         "operator_name_unique" | "operator.name" => Constraint::OperatorName,
         _ => return None,

@@ -9,6 +9,7 @@
 mod account;
 mod approval;
 mod audit;
+mod billing;
 mod booking;
 mod charge;
 mod clock;
@@ -51,6 +52,11 @@ pub use account::{
 };
 pub use approval::{Approval, ApprovalState, Verdict};
 pub use audit::{Actor, AuditEntry};
+pub use billing::{
+    Allocation, AllocationBasis, AllocationPart, AllocationRun, Basis, Bill, BillLine, BillPayment,
+    BillState, Booked, ChargeAssignment, ChargeItem, Claim, DraftBill, Member, NewAllocation,
+    NewBillPayment, NewItem, PaidFrom, PeriodRun, in_m2,
+};
 pub use booking::{customer_of_purse, meter_credit_account, meter_of_account, purse_account};
 pub use charge::{
     CaseDecision, CaseKind, Charge, ChargeExplanation, ChargeKind, ChargeOutcome, ChargePart,

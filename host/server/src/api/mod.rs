@@ -3,10 +3,12 @@
 //! Invariant: every route stands in `open` or in `guarded`; what is in the second is reached
 //! with a live session only, and each group of it with one right. Not here: what anything means (service), the page (ui).
 
+pub mod allocations;
 pub mod applications;
 pub mod approvals;
 pub mod audit;
 pub mod auth;
+pub mod bills;
 pub mod charges;
 pub mod closings;
 pub mod conversations;
@@ -23,6 +25,7 @@ pub mod files;
 pub mod health;
 pub mod holds;
 pub mod idempotency;
+pub mod items;
 pub mod ledger;
 pub mod meters;
 pub mod operators;
@@ -72,6 +75,7 @@ fn guarded() -> Vec<(Option<Right>, OpenApiRouter<App>)> {
                 .routes(routes!(readings::read))
                 .routes(routes!(sales::put))
                 .routes(routes!(purse::pay))
+                .routes(routes!(bills::pay))
                 .routes(routes!(sales::deliver))
                 .routes(routes!(sales::cancel))
                 .routes(routes!(sales::reconcile))
@@ -106,7 +110,19 @@ fn guarded() -> Vec<(Option<Right>, OpenApiRouter<App>)> {
         ),
         (
             Some(Right::Billing),
-            none().routes(routes!(charges::charge)).routes(routes!(charges::decide)),
+            none()
+                .routes(routes!(charges::charge))
+                .routes(routes!(charges::decide))
+                .routes(routes!(items::add))
+                .routes(routes!(items::assign))
+                .routes(routes!(items::end))
+                .routes(routes!(items::set_area))
+                .routes(routes!(items::book))
+                .routes(routes!(bills::period))
+                .routes(routes!(bills::take_back))
+                .routes(routes!(allocations::add))
+                .routes(routes!(allocations::post))
+                .routes(routes!(allocations::undo)),
         ),
         (
             Some(Right::Settings),
@@ -215,6 +231,15 @@ fn looking() -> OpenApiRouter<App> {
         .routes(routes!(charges::of_customer))
         .routes(routes!(charges::explain))
         .routes(routes!(charges::cases))
+        .routes(routes!(items::list))
+        .routes(routes!(items::assignments))
+        .routes(routes!(items::claims))
+        .routes(routes!(bills::list))
+        .routes(routes!(allocations::list))
+        .routes(routes!(allocations::preview))
+        .routes(routes!(allocations::runs))
+        .routes(routes!(bills::table))
+        .routes(routes!(bills::get))
         .routes(routes!(system::lines))
         .merge(drivers::looks())
 }
@@ -285,12 +310,13 @@ fn name_rights(document: &mut OpenApi) {
     }
 }
 
-fn operations(item: PathItem) -> [Option<Operation>; 4] {
-    [item.get, item.put, item.post, item.delete]
+fn operations(item: PathItem) -> [Option<Operation>; 5] {
+    [item.get, item.put, item.post, item.patch, item.delete]
 }
 
-fn operations_mut(item: &mut PathItem) -> [Option<&mut Operation>; 4] {
-    [item.get.as_mut(), item.put.as_mut(), item.post.as_mut(), item.delete.as_mut()]
+fn operations_mut(item: &mut PathItem) -> [Option<&mut Operation>; 5] {
+    let PathItem { get, put, post, patch, delete, .. } = item;
+    [get.as_mut(), put.as_mut(), post.as_mut(), patch.as_mut(), delete.as_mut()]
 }
 
 /// Behind `require_session`, which has put the caller there.

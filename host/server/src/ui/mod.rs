@@ -5,7 +5,9 @@
 
 mod act;
 mod acts;
+mod allocations;
 mod applications;
+mod bills;
 mod closings;
 mod conversations;
 mod counter;
@@ -105,7 +107,17 @@ fn guarded() -> Vec<(Option<Right>, Router<App>)> {
             Some(Right::Billing),
             none()
                 .route("/meters/{meter_id}/charges", post(purses::charge_now))
-                .route("/reading-cases/{case_id}", post(purses::decide)),
+                .route("/reading-cases/{case_id}", post(purses::decide))
+                .route("/billing", get(bills::list).post(bills::confirm))
+                .route("/charge-items", post(bills::add_item))
+                .route("/allocations", post(allocations::add))
+                .route(
+                    "/allocations/{allocation_id}",
+                    get(allocations::show).post(allocations::post),
+                )
+                .route("/allocations/{allocation_id}/undo", post(allocations::undo))
+                .route("/bills/{bill_id}/contra", post(bills::take_back))
+                .route("/customers/{customer_id}/charge-items", post(bills::assign)),
         ),
         (
             Some(Right::Ledger),
@@ -188,6 +200,7 @@ fn looking() -> Router<App> {
         .route("/swaps/{swap_id}", get(swaps::show))
         .route("/closings", get(closings::list))
         .route("/closings/{closing_id}", get(closings::show))
+        .route("/bills/{bill_id}", get(bills::show))
         .route("/system", get(office::system))
         .route("/drivers", get(drivers::list))
         .route("/drivers/{name}", get(drivers::show))
@@ -196,6 +209,7 @@ fn looking() -> Router<App> {
 fn selling() -> Router<App> {
     Router::new()
         .route("/customers/{customer_id}/purse/payment", get(purses::confirm).post(purses::pay))
+        .route("/bills/{bill_id}/payment", post(bills::pay))
         .route("/meters/{meter_id}/readings", post(meters::read))
         .route("/meters/{meter_id}/sale", get(sales::confirm))
         .route("/meters/{meter_id}/sale/preview", get(sales::preview))
@@ -230,6 +244,7 @@ struct Head {
     here: &'static str,
     sees_ledger: bool,
     sees_operators: bool,
+    sees_billing: bool,
 }
 
 impl Head {
@@ -239,6 +254,7 @@ impl Head {
             here,
             sees_ledger: caller.operator.may(Right::Ledger),
             sees_operators: caller.operator.may(Right::Operators),
+            sees_billing: caller.operator.may(Right::Billing),
         }
     }
 }

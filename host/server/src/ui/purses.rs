@@ -3,7 +3,9 @@
 
 use super::view::{Badge, CustomerView, badge, channel, sentence, time};
 use super::{Head, PageError, PageResult, render};
+use crate::api::bills::Bill;
 use crate::api::charges::{self, ChargeExplanation};
+use crate::api::items::{Assignment, ChargeItem, Claim};
 use crate::app::App;
 use crate::session::Caller;
 use askama::Template;
@@ -36,6 +38,11 @@ struct PursePage {
     charges: Vec<ChargeRow>,
     payments: Vec<PaymentRow>,
     cuts: Vec<CutRow>,
+    items: Vec<ChargeItem>,
+    assignments: Vec<Assignment>,
+    claims: Vec<Claim>,
+    bills: Vec<Bill>,
+    area: String,
     problem: String,
 }
 
@@ -180,6 +187,7 @@ async fn page(
     let charged = service.charges_of(id, &newest).await?;
     let payments = service.purse_payments(id, &newest).await?;
     let cuts = service.supply_cuts(id).await?;
+    let area = service.area(id).await?;
     let meters = charged.iter().map(|it| it.meter_id).chain(cuts.iter().map(|it| it.meter_id));
     let serials = serials(app, meters).await?;
     let is_cut = cuts.iter().any(|cut| cut.state == "cut");
@@ -222,6 +230,11 @@ async fn page(
             })
             .collect(),
         cuts: cuts.iter().map(|cut| cut_row(cut, &serials, app)).collect(),
+        items: service.items().await?.iter().map(ChargeItem::from).collect(),
+        assignments: service.assignments(id).await?.iter().map(Assignment::from).collect(),
+        claims: service.claims(id, &newest).await?.iter().map(Claim::from).collect(),
+        bills: service.bills(Some(id), false, &newest).await?.iter().map(Bill::from).collect(),
+        area: area.map(|it| format!("{}.{:02}", it / 100, it % 100)).unwrap_or_default(),
         problem,
     }))
 }

@@ -52,6 +52,7 @@ pub fn receipt_kind(kind: &str) -> (&'static str, &'static str) {
         "deposit" => ("Deposit", "押金"),
         "deposit-refund" => ("Return of a deposit", "退押金"),
         "arrears-payment" => ("Payment of arrears", "缴欠费"),
+        "bill-payment" => ("Bill paid", "账单缴费"),
         "purse-payment" => ("Paid into the purse", "充值"),
         "purse-refund" => ("Given back from the purse", "退费"),
         _ => ("Payment", "收款"),

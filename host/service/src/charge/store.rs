@@ -137,6 +137,20 @@ pub(crate) async fn last(
     row.map(StoredCharge::try_from).transpose()
 }
 
+/// One link by its number.
+pub(crate) async fn numbered(
+    executor: impl AnyExecutor<'_>,
+    meter: MeterId,
+    number: i64,
+) -> Result<StoredCharge> {
+    let row: Row = sqlx::query_as("select * from charge where meter_id = $1 and number = $2")
+        .bind(meter.to_string())
+        .bind(number)
+        .fetch_one(executor)
+        .await?;
+    row.try_into()
+}
+
 pub(crate) async fn of_reading(
     executor: impl AnyExecutor<'_>,
     meter: MeterId,

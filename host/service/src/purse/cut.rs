@@ -8,6 +8,7 @@
 use super::{Purse, balance};
 use crate::Service;
 use crate::audit::{self, Act, Actor};
+use crate::billing::is_overdue;
 use crate::clock::UnixMs;
 use crate::error::{Result, ServiceError, bad_column, chain};
 use crate::meter;
@@ -232,11 +233,13 @@ enum Verdict {
     Restore,
 }
 
-fn verdict(service: &Service, purse: &Purse, now: Moment) -> Verdict {
+/// `is_overdue`: a charge that cuts the supply is.
+fn verdict(service: &Service, purse: &Purse, is_overdue: bool, now: Moment) -> Verdict {
     let rules = service.purse_rules();
-    if purse.balance.minor() >= 0 {
+    let is_used_up = purse.balance.minor() < -rules.overdraft.minor();
+    if purse.balance.minor() >= 0 && !is_overdue {
         Verdict::Restore
-    } else if purse.balance.minor() < -rules.overdraft.minor() && !rules.is_friendly(now) {
+    } else if (is_used_up || is_overdue) && !rules.is_friendly(now) {
         Verdict::Cut
     } else {
         Verdict::Wait
@@ -251,14 +254,19 @@ async fn decide(
 ) -> Result<Vec<SupplyCut>> {
     let at = service.clock().at();
     let purse = balance(&mut *tx.connection(), customer, service.currency()).await?;
-    let verdict = verdict(service, &purse, service.clock().civil(at)?);
+    let now = service.clock().civil(at)?;
+    let is_overdue = is_overdue(tx.connection(), customer, now.day).await?;
+    let verdict = verdict(service, &purse, is_overdue, now);
     let open = open_of(&mut *tx.connection(), customer).await?;
     for cut in &open {
         turn(tx.connection(), cut, customer, verdict, at).await?;
     }
     if verdict == Verdict::Cut {
-        let detail = format!("the purse is at {}", purse.balance);
-        for meter in uncut(tx.connection(), customer).await? {
+        let detail = match is_overdue {
+            true => "a charge is overdue".to_owned(),
+            false => format!("the purse is at {}", purse.balance),
+        };
+        for meter in uncut(tx.connection(), customer, is_overdue).await? {
             want(service, tx.connection(), meter, customer, &detail, at).await?;
         }
     }
@@ -294,17 +302,22 @@ async fn turn(
     record(connection, at, cut.meter_id, "supply-cut-turned", &format!("{next}: {why}")).await
 }
 
-/// The meters that are paid from the purse and are not cut, nor about to be.
-async fn uncut(connection: &mut Connection, customer: CustomerId) -> Result<Vec<MeterId>> {
+/// The meters that are not cut, nor about to be: those that are paid from the purse, or every one.
+async fn uncut(
+    connection: &mut Connection,
+    customer: CustomerId,
+    all: bool,
+) -> Result<Vec<MeterId>> {
     let ids: Vec<String> = sqlx::query_scalar(
         "select meter_id from meter
-         where customer_id = $1 and mode = 'platform-purse' and account = 'open'
+         where customer_id = $1 and (mode = 'platform-purse' or $2 = 1) and account = 'open'
            and keeps_power = 0
            and not exists (select 1 from supply_cut
                            where supply_cut.meter_id = meter.meter_id and state <> 'ended')
          order by serial_number",
     )
     .bind(customer.to_string())
+    .bind(i64::from(all))
     .fetch_all(connection)
     .await?;
     ids.into_iter().map(|id| id.parse().map_err(|_| bad_column("meter_id", id))).collect()

@@ -16,6 +16,7 @@ pub use rules::PurseRules;
 
 use crate::Service;
 use crate::audit::{self, Act, Actor};
+use crate::billing;
 use crate::booking::{self, Line, purse_account};
 use crate::clock::UnixMs;
 use crate::error::{Result, ServiceError, bad_column, invalid};
@@ -282,6 +283,9 @@ async fn pay(
     let line = Line { debit, credit, amount };
     booking::book_all(tx, service.clock(), id.uuid(), at, &[line]).await?;
     change(tx.connection(), customer_id, Money::new(signed, amount.currency()), at).await?;
+    if direction == Direction::In {
+        billing::settle(service, tx, customer_id).await?;
+    }
     insert_payment(tx.connection(), id, &new, balance_after, &actor, at).await?;
     paper::issue(tx.connection(), id, &new, balance_after, &actor, at).await?;
     let act = match direction {

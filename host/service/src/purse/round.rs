@@ -44,6 +44,10 @@ impl Service {
         let nothing = Money::new(0, self.currency());
         let mut round =
             Round { charged: 0, amount: nothing, unchanged: 0, cases: 0, failed: 0, cut: 0 };
+        let booked = self.book_claims(&Actor::System).await?;
+        for why in &booked.waiting {
+            tracing::warn!(why, "a charge was not booked");
+        }
         let gate = Arc::new(Semaphore::new(AT_ONCE));
         let mut reads = JoinSet::new();
         for meter in self.purse_meters().await? {
@@ -97,6 +101,8 @@ impl Service {
         let ids: Vec<String> = sqlx::query_scalar(
             "select customer_id from purse where balance_minor < 0
              union select customer_id from supply_cut where state <> 'ended'
+             union select customer_id from claim
+                   where cuts_supply = 1 and (open_minor > 0 or bill_id is not null)
              order by 1",
         )
         .fetch_all(self.reader())

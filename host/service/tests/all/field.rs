@@ -114,6 +114,16 @@ pub async fn purse_field() -> Field {
     built(Some(BillingMode::PlatformPurse), TestClock::running(), &plan).await
 }
 
+/// Two meters that are billed afterwards, 6 kW behind each; time at the site goes on.
+pub async fn post_paid_field() -> Field {
+    let plan = serde_json::json!({
+        "load_watts": 6_000, "prices_fen": [0, 0, 0, 0], "money_fen": 10_000,
+        "clock": "2026-03-02T18:00:00",
+    });
+    let plan: Dlt645Plan = serde_json::from_value(plan).expect("a plan");
+    built(Some(BillingMode::PostPaid), TestClock::running(), &plan).await
+}
+
 async fn built(mode: Option<BillingMode>, clock: TestClock, each: &Dlt645Plan) -> Field {
     let plan = |address: &str| Dlt645Plan { address: address.to_owned(), ..each.clone() };
     let simulator = Simulator::start(Plan {

@@ -5,6 +5,7 @@
 mod account;
 mod acts;
 mod bench;
+mod billing;
 mod counter;
 mod deductions;
 mod field;
