@@ -11,15 +11,15 @@ use utoipa::ToSchema;
 
 /// One line of an explanation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Line {
+pub struct ArithmeticLine {
     pub label: String,
     /// The same in the words of the trade.
     pub chinese: String,
     pub text: String,
 }
 
-fn line(label: &str, chinese: &str, text: impl Into<String>) -> Line {
-    Line { label: label.to_owned(), chinese: chinese.to_owned(), text: text.into() }
+fn line(label: &str, chinese: &str, text: impl Into<String>) -> ArithmeticLine {
+    ArithmeticLine { label: label.to_owned(), chinese: chinese.to_owned(), text: text.into() }
 }
 
 /// "96.153 kWh", "10.637 m³": every Wh and every litre.
@@ -65,7 +65,7 @@ pub fn kind(tariff: &Tariff) -> (&'static str, &'static str) {
     }
 }
 
-pub fn of_sale(explained: &SaleExplanation) -> Vec<Line> {
+pub fn of_sale(explained: &SaleExplanation) -> Vec<ArithmeticLine> {
     let version = &explained.version;
     let mut lines = vec![
         line("Plan", "电价方案", &explained.plan_name),
@@ -103,7 +103,7 @@ pub fn of_deductions(paid: Money, deductions: &Deductions) -> Vec<Line> {
 }
 
 /// What money buys, step by step.
-pub fn of_purchase(bought: &Bought, on: polymeter_domain::tariff::Date) -> Vec<Line> {
+pub fn of_purchase(bought: &Bought, on: polymeter_domain::tariff::Date) -> Vec<ArithmeticLine> {
     let (tariff, currency) = (&bought.tariff, bought.paid.currency());
     let (code, commodity) = (currency.code(), tariff.commodity());
     let mut lines = vec![line("Paid", "金额", format!("{} {code}", bought.paid))];
@@ -141,7 +141,7 @@ pub fn of_purchase(bought: &Bought, on: polymeter_domain::tariff::Date) -> Vec<L
     lines
 }
 
-fn step_line(tariff: &Tariff, share: &Share, text: String) -> Line {
+fn step_line(tariff: &Tariff, share: &Share, text: String) -> ArithmeticLine {
     if tariff.has_steps() {
         line(&format!("Step {}", share.step), &format!("第{}档", share.step), text)
     } else if tariff.schedule().is_some() {
@@ -157,7 +157,7 @@ fn percent(ppm: u32) -> String {
 }
 
 /// Only what is not as usual.
-pub fn of_terms(terms: &Terms, tariff: &Tariff) -> Vec<Line> {
+pub fn of_terms(terms: &Terms, tariff: &Tariff) -> Vec<ArithmeticLine> {
     let mut lines = Vec::new();
     if tariff.household().is_some() {
         lines.push(line("Persons", "户籍人口", terms.people.to_string()));
@@ -189,7 +189,7 @@ fn tax_text(tax: Tax, amount: &str, code: &str) -> String {
 }
 
 /// A charge: what was used, what all of it costs so far, and what of that was charged before.
-pub fn of_charge(charged: &Explanation) -> Vec<Line> {
+pub fn of_charge(charged: &Explanation) -> Vec<ArithmeticLine> {
     let tariff = &charged.tariff;
     let (currency, commodity) = (tariff.currency(), tariff.commodity());
     let code = currency.code();
@@ -239,7 +239,7 @@ fn minor(cost: &Cost, currency: Currency) -> String {
     polymeter_domain::Money::new(minor, currency).to_string()
 }
 
-fn share_line(charged: &Explanation, share: &Share) -> Line {
+fn share_line(charged: &Explanation, share: &Share) -> ArithmeticLine {
     let tariff = &charged.tariff;
     let (commodity, rate) = (tariff.commodity(), share.rate.show(tariff.currency()));
     let step = format!("Step {}", share.step);

@@ -1,5 +1,6 @@
-//! The API against its own document, by Schemathesis: what is generated from the schema, right and
-//! wrong, never meets an answer of our own failing, and every answer is one that the document names.
+//! The API against its own document, by Schemathesis: whatever is generated from the schema, right
+//! and wrong, is answered as the document says. A 500 stands nowhere in it (a test of the server
+//! sees to that), so one is a failure here; a 503 or 504 about a device stands where it may come.
 
 use anyhow::{Context, Result, ensure};
 use e2e::{Site, root};
@@ -7,8 +8,7 @@ use std::process::Stdio;
 use tokio::process::Command;
 
 /// What is asked of an answer, by Schemathesis' names.
-const CHECKS: &str = "not_a_server_error,status_code_conformance,content_type_conformance,\
-                      response_schema_conformance";
+const CHECKS: &str = "status_code_conformance,content_type_conformance,response_schema_conformance";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_generated_request_makes_the_api_fail() -> Result<()> {

@@ -31,7 +31,7 @@ pub struct WhichActs {
 }
 
 #[derive(Debug, Serialize, ToSchema)]
-pub struct Entry {
+pub struct Act {
     pub at: String,
     /// `null`: the system itself, or somebody who is not logged in.
     pub operator_id: Option<String>,
@@ -42,9 +42,9 @@ pub struct Entry {
     pub detail: String,
 }
 
-impl From<&AuditEntry> for Entry {
-    fn from(entry: &AuditEntry) -> Entry {
-        Entry {
+impl From<&AuditEntry> for Act {
+    fn from(entry: &AuditEntry) -> Act {
+        Act {
             at: time(entry.at),
             operator_id: match &entry.actor {
                 Actor::Operator(id) => Some(id.to_string()),
@@ -59,14 +59,14 @@ impl From<&AuditEntry> for Entry {
 
 /// What was done, newest first.
 #[utoipa::path(get, path = "/api/v1/audit", tag = "operators", params(WhichActs), responses(
-    (status = 200, description = "One page", body = Paged<Entry>),
+    (status = 200, description = "One page", body = Paged<Act>),
     (status = 422, description = "`invalid-field`", body = Problem,
         content_type = "application/problem+json"),
 ))]
 pub async fn list(
     State(app): State<App>,
     Parameters(which): Parameters<WhichActs>,
-) -> Result<Json<Paged<Entry>>, ApiError> {
+) -> Result<Json<Paged<Act>>, ApiError> {
     let WhichActs { operator_id, query, after, limit } = which;
     let by: Option<OperatorId> = operator_id
         .map(|text| text.parse().map_err(|error| ApiError::invalid("operator_id", error)))

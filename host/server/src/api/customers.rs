@@ -111,6 +111,8 @@ pub enum File {
 #[utoipa::path(get, path = "/api/v1/customers", tag = "customers",
     params(ListParameters), responses(
     (status = 200, description = "One page", body = Paged<Customer>),
+    (status = 422, description = "`invalid-field`: `after` is not an id", body = Problem,
+        content_type = "application/problem+json"),
 ))]
 pub async fn list(
     State(app): State<App>,

@@ -4,7 +4,7 @@ use super::error::{ApiError, Problem};
 use super::extract::Id;
 use super::tariffs::TermsJson;
 use crate::app::App;
-use crate::arithmetic::{self, Line};
+use crate::arithmetic::{self, ArithmeticLine};
 use axum::Json;
 use axum::extract::State;
 use polymeter_domain::SaleId;
@@ -44,7 +44,7 @@ pub struct Explanation {
     /// Where it is not.
     pub difference: Option<String>,
     /// The whole in words.
-    pub lines: Vec<Line>,
+    pub lines: Vec<ArithmeticLine>,
 }
 
 impl From<&service::SaleExplanation> for Explanation {

@@ -68,8 +68,6 @@ pub struct At {
     (status = 200, description = "The trial balance", body = TrialBalance),
     (status = 422, description = "`invalid-field`", body = Problem,
         content_type = "application/problem+json"),
-    (status = 500, description = "`storage`", body = Problem,
-        content_type = "application/problem+json"),
 ))]
 pub async fn trial_balance(
     State(app): State<App>,

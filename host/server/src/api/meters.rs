@@ -178,6 +178,8 @@ pub async fn add(
 /// Find meters by serial number, address, or their customer's number, name or phone.
 #[utoipa::path(get, path = "/api/v1/meters", tag = "meters", params(PageParameters), responses(
     (status = 200, description = "One page", body = Paged<Meter>),
+    (status = 422, description = "`invalid-field`: `after` is not an id", body = Problem,
+        content_type = "application/problem+json"),
 ))]
 pub async fn list(
     State(app): State<App>,

@@ -1,7 +1,8 @@
 //! The REST API under /api/v1 and its OpenAPI 3.1 document, made from one table of routes.
 //!
 //! Invariant: every route stands in `open` or in `guarded`; what is in the second is reached
-//! with a live session only, and each group of it with one right. Not here: what anything means (service), the page (ui).
+//! with a live session only, and each group of it with one right. Not here: what anything means
+//! (service), what holds for the whole document (document), the page (ui).
 
 pub mod allocations;
 pub mod applications;
@@ -16,6 +17,7 @@ pub mod counter_acts;
 pub mod customers;
 pub mod day_closes;
 pub mod discrepancies;
+mod document;
 pub mod driver_health;
 pub mod drivers;
 pub mod error;
@@ -50,8 +52,6 @@ use axum::response::{IntoResponse, Response};
 use error::ApiError;
 use polymeter_service::Right;
 use utoipa::openapi::OpenApi;
-use utoipa::openapi::extensions::Extensions;
-use utoipa::openapi::path::{Operation, PathItem};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -253,7 +253,7 @@ pub fn router(app: &App) -> (Router, OpenApi) {
         behind = behind.merge(routes.route_layer(needs));
     }
     let (router, mut document) = open().merge(behind.route_layer(guard)).split_for_parts();
-    describe(&mut document);
+    document::describe(&mut document, guarded());
     let json = document.to_json().expect("the document is plain data");
     let router = router
         .route(
@@ -270,53 +270,8 @@ pub fn router(app: &App) -> (Router, OpenApi) {
 pub fn document() -> OpenApi {
     let all = guarded().into_iter().fold(open(), |all, (_, routes)| all.merge(routes));
     let (_, mut document) = all.split_for_parts();
-    describe(&mut document);
+    document::describe(&mut document, guarded());
     document
-}
-
-fn describe(document: &mut OpenApi) {
-    name_rights(document);
-    use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme};
-    "Polymeter".clone_into(&mut document.info.title);
-    env!("CARGO_PKG_VERSION").clone_into(&mut document.info.version);
-    document.info.description = Some(
-        "Sells electricity to prepaid meters of any vendor through one ledger. Amounts are decimal \
-         text in the site's currency; times are RFC 3339; every failure is \
-         application/problem+json."
-            .to_owned(),
-    );
-    document.info.license = Some(utoipa::openapi::License::new("Apache-2.0"));
-    document.servers = None;
-    let bearer = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
-    document.components.get_or_insert_default().add_security_scheme("session", bearer);
-    let none: [&str; 0] = [];
-    document.security = Some(vec![SecurityRequirement::new("session", none)]);
-}
-
-/// Each operation says in `x-right` what its caller must be allowed to do.
-fn name_rights(document: &mut OpenApi) {
-    for (right, routes) in guarded() {
-        let Some(right) = right else { continue };
-        let (_, part) = routes.split_for_parts();
-        for (path, item) in part.paths.paths {
-            let Some(whole) = document.paths.paths.get_mut(&path) else { continue };
-            for (of_part, of_whole) in operations(item).into_iter().zip(operations_mut(whole)) {
-                if let (Some(_), Some(operation)) = (of_part, of_whole) {
-                    let named = Extensions::builder().add("x-right", right.name()).build();
-                    operation.extensions.get_or_insert_default().merge(named);
-                }
-            }
-        }
-    }
-}
-
-fn operations(item: PathItem) -> [Option<Operation>; 5] {
-    [item.get, item.put, item.post, item.patch, item.delete]
-}
-
-fn operations_mut(item: &mut PathItem) -> [Option<&mut Operation>; 5] {
-    let PathItem { get, put, post, patch, delete, .. } = item;
-    [get.as_mut(), put.as_mut(), post.as_mut(), patch.as_mut(), delete.as_mut()]
 }
 
 /// Behind `require_session`, which has put the caller there.

@@ -61,6 +61,8 @@ pub async fn read(
     (status = 200, description = "One page", body = Paged<Reading>),
     (status = 404, description = "`not-found`", body = Problem,
         content_type = "application/problem+json"),
+    (status = 422, description = "`invalid-field`: `after` is not an id", body = Problem,
+        content_type = "application/problem+json"),
 ))]
 pub async fn list(
     State(app): State<App>,

@@ -299,6 +299,8 @@ pub async fn get(State(app): State<App>, Id(id): Id<SaleId>) -> Result<Json<Sale
     (status = 200, description = "One page", body = Paged<Sale>),
     (status = 404, description = "`not-found`", body = Problem,
         content_type = "application/problem+json"),
+    (status = 422, description = "`invalid-field`: `after` is not an id", body = Problem,
+        content_type = "application/problem+json"),
 ))]
 pub async fn of_meter(
     State(app): State<App>,

@@ -128,6 +128,8 @@ pub async fn open(
 /// All shifts, newest first.
 #[utoipa::path(get, path = "/api/v1/shifts", tag = "shifts", params(PageParameters), responses(
     (status = 200, description = "One page", body = Paged<Shift>),
+    (status = 422, description = "`invalid-field`: `after` is not an id", body = Problem,
+        content_type = "application/problem+json"),
 ))]
 pub async fn list(
     State(app): State<App>,

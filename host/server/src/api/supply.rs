@@ -58,6 +58,8 @@ pub struct Supply {
         content_type = "application/problem+json"),
     (status = 422, description = "`device-unable`", body = Problem,
         content_type = "application/problem+json"),
+    (status = 503, description = "`not-sent`: asking again is safe", body = Problem,
+        content_type = "application/problem+json"),
     (status = 504, description = "`device-silent`, `outcome-unknown`", body = Problem,
         content_type = "application/problem+json"),
 ))]

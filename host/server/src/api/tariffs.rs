@@ -6,7 +6,7 @@ use super::error::{ApiError, Problem};
 use super::extract::{Body, Id, Parameters, money};
 use super::values::{PageParameters, Paged, time};
 use crate::app::App;
-use crate::arithmetic::{self, Line};
+use crate::arithmetic::{self, ArithmeticLine};
 use crate::session::Caller;
 use axum::Json;
 use axum::extract::State;
@@ -111,12 +111,12 @@ pub struct Tariff {
     /// The number of the version that counts today.
     pub today: Option<u32>,
     /// All of them, oldest first; none is ever changed.
-    pub versions: Vec<Version>,
+    pub versions: Vec<PlanVersion>,
     pub created_at: String,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
-pub struct Version {
+pub struct PlanVersion {
     pub tariff_version_id: String,
     pub number: u32,
     pub from: String,
@@ -128,9 +128,9 @@ pub struct Version {
     pub created_at: String,
 }
 
-impl From<&TariffVersion> for Version {
+impl From<&TariffVersion> for PlanVersion {
     fn from(version: &TariffVersion) -> Self {
-        Version {
+        PlanVersion {
             tariff_version_id: version.version_id.to_string(),
             number: version.number,
             from: version.from.to_string(),
@@ -158,7 +158,7 @@ impl Tariff {
             unit,
             meters: plan.meters,
             today: plan.at(today).map(|version| version.number),
-            versions: plan.versions.iter().map(Version::from).collect(),
+            versions: plan.versions.iter().map(PlanVersion::from).collect(),
             created_at: time(plan.created_at),
         }
     }
@@ -175,9 +175,9 @@ pub struct DryRun {
     pub total: String,
     /// The same by the version that counts before it.
     pub total_now: Option<String>,
-    pub lines: Vec<Line>,
+    pub lines: Vec<ArithmeticLine>,
     /// What `paid` would buy.
-    pub purchase: Option<Vec<Line>>,
+    pub purchase: Option<Vec<ArithmeticLine>>,
 }
 
 #[derive(Debug, Default, Deserialize, IntoParams)]
@@ -283,6 +283,8 @@ pub async fn add(
 /// Tariff plans by name.
 #[utoipa::path(get, path = "/api/v1/tariffs", tag = "tariffs", params(PageParameters), responses(
     (status = 200, description = "One page", body = Paged<Tariff>),
+    (status = 422, description = "`invalid-field`: `after` is not an id", body = Problem,
+        content_type = "application/problem+json"),
 ))]
 pub async fn list(
     State(app): State<App>,

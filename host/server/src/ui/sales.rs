@@ -7,7 +7,7 @@ use super::meters::id;
 use super::view::{self, Badge, MeterView, Named};
 use super::{Head, PageError, PageResult, is_fragment, render};
 use crate::app::App;
-use crate::arithmetic::{self, Line};
+use crate::arithmetic::{self, ArithmeticLine};
 use crate::session::Caller;
 use askama::Template;
 use axum::extract::{Form, Path, Query, State};
@@ -38,7 +38,7 @@ struct Quote {
     /// "96.153 kWh", "at least 96.153 kWh".
     buys: String,
     plan: String,
-    lines: Vec<Line>,
+    lines: Vec<ArithmeticLine>,
     /// What of it buys nothing and what is given on top, in a sentence; empty where the whole buys.
     deductions: String,
     /// Empty: nothing is given on top.

@@ -7,7 +7,7 @@ use super::view::{Badge, MeterView, badge, time};
 use super::{Head, PageError, PageResult, render};
 use crate::api::tariffs::DryRun;
 use crate::app::App;
-use crate::arithmetic::{self, Line};
+use crate::arithmetic::{self, ArithmeticLine};
 use crate::session::Caller;
 use askama::Template;
 use axum::extract::{Form, Path, State};
@@ -424,7 +424,7 @@ struct ExplanationPage {
     head: Head,
     sale_id: String,
     plan_id: String,
-    lines: Vec<Line>,
+    lines: Vec<ArithmeticLine>,
     definition: String,
     /// Where a re-run differs from what was kept.
     difference: Option<String>,
