@@ -83,7 +83,7 @@ pub fn of_sale(explained: &SaleExplanation) -> Vec<ArithmeticLine> {
 }
 
 /// What of a payment buys nothing, and what is given on top; nothing where the whole buys.
-pub fn of_deductions(paid: Money, deductions: &Deductions) -> Vec<Line> {
+pub fn of_deductions(paid: Money, deductions: &Deductions) -> Vec<ArithmeticLine> {
     if deductions.is_none() {
         return Vec::new();
     }

@@ -58,7 +58,7 @@ async fn a_shift_from_float_to_count_with_receipts_and_a_second_person() -> Resu
 
     let path = format!("/api/v1/shifts/{}/closing", shift.body["shift_id"].as_str().context("id")?);
     let counted = json!({ "counted": "399.00", "note": "a coin fell" });
-    let dry = api.post(&format!("{path}?dry-run=true"), counted.clone()).await?;
+    let dry = api.post(&format!("{path}?dry_run=true"), counted.clone()).await?;
     ensure!(dry["closing"]["difference"] == "-1.00", "{dry}");
     let closed = api.post(&path, counted).await?;
     // 200 of float, 50 sold, 300 of deposit, 150 of it returned.
@@ -80,7 +80,7 @@ async fn two_people(api: &Api, program: &Program, receipt: &Value) -> Result<()>
     let acts = "/api/v1/counter-acts";
     let taken = api.keyed(acts, "d-1", act("deposit", "300.00")).await?;
     ensure!(taken.body["state"] == "confirmed", "{taken:?}");
-    let tried = format!("{acts}?dry-run=true");
+    let tried = format!("{acts}?dry_run=true");
     let preview = api.keyed(&tried, "d-2", act("deposit-refund", "150.00")).await?;
     ensure!(preview.body["needs_second_person"] == true, "{preview:?}");
     let waits = api.keyed(acts, "d-2", act("deposit-refund", "150.00")).await?;

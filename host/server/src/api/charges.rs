@@ -4,7 +4,7 @@ use super::error::{ApiError, Problem};
 use super::extract::{Body, Id, Parameters};
 use super::values::{PageParameters, Paged, time};
 use crate::app::App;
-use crate::arithmetic::{self, Line};
+use crate::arithmetic::{self, ArithmeticLine};
 use crate::session::Caller;
 use axum::Json;
 use axum::extract::State;
@@ -205,7 +205,7 @@ pub struct ChargePart {
     pub to: String,
     pub total: String,
     /// The whole in words.
-    pub lines: Vec<Line>,
+    pub lines: Vec<ArithmeticLine>,
 }
 
 /// Everything behind one charge.

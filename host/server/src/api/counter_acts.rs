@@ -1,7 +1,7 @@
 //! Acts at the counter that are no sale: refund 退电, reversal 冲正, deposit 押金, arrears 欠费, write-off 核销.
 
 use super::error::{ApiError, Problem};
-use super::extract::{Body, DryRun, Id, Parameters, channel, money};
+use super::extract::{Body, Id, MayBeDry, Parameters, channel, money};
 use super::idempotency::IdempotencyKey;
 use super::sales::Entry;
 use super::values::{Paged, time};
@@ -159,11 +159,11 @@ fn request(app: &App, new: NewAct) -> Result<ActRequest, ApiError> {
     Ok(ActRequest { kind, subject, channel, reason: new.reason })
 }
 
-/// Refund, reversal, deposit, arrears or write-off. With `dry-run`, only say what it would book.
+/// Refund, reversal, deposit, arrears or write-off. With `dry_run`, only say what it would book.
 /// Above the site's limit it waits for a second person. Of a refund or reversal the meter is asked first:
 /// money goes back where its own record proves that it does not hold the credit.
 #[utoipa::path(post, path = "/api/v1/counter-acts", tag = "counter acts",
-    params(("idempotency-key" = String, Header), DryRun), request_body = NewAct, responses(
+    params(("idempotency-key" = String, Header), MayBeDry), request_body = NewAct, responses(
     (status = 200, description = "A dry run", body = ActPreview),
     (status = 201, description = "Settled", body = CounterAct),
     (status = 202, description = "Waits for a person or for the meter", body = CounterAct),
@@ -178,7 +178,7 @@ pub async fn add(
     State(app): State<App>,
     caller: Caller,
     key: IdempotencyKey,
-    Parameters(dry): Parameters<DryRun>,
+    Parameters(dry): Parameters<MayBeDry>,
     Body(new): Body<NewAct>,
 ) -> Result<Response, ApiError> {
     let request = request(&app, new)?;

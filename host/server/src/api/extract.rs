@@ -123,16 +123,16 @@ pub fn channel(name: Option<&str>) -> Result<Channel, ApiError> {
     })
 }
 
-/// `?dry-run=true`: everything is checked and calculated, nothing is stored.
 #[derive(Debug, Default, Deserialize, IntoParams)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub struct DryRun {
+pub struct MayBeDry {
+    /// `true`: check and calculate everything, store nothing.
     #[serde(default)]
     pub dry_run: bool,
 }
 
-impl DryRun {
+impl MayBeDry {
     pub fn run(&self) -> Run {
         if self.dry_run { Run::Dry } else { Run::Real }
     }

@@ -1,9 +1,9 @@
 //! Purses on the platform: what a customer has here, payments, and supplies cut for want of it.
 
 use super::error::{ApiError, Problem};
-use super::extract::{Body, Id, Parameters, money};
+use super::extract::{Body, Id, MayBeDry, Parameters, money};
 use super::idempotency::IdempotencyKey;
-use super::tariffs::MayBeDry;
+
 use super::values::{PageParameters, Paged, time};
 use crate::app::App;
 use crate::session::{Caller, NotLetIn};

@@ -1,7 +1,7 @@
 //! Shifts (班次): opened with a float, closed by a count.
 
 use super::error::{ApiError, Problem};
-use super::extract::{Body, DryRun, Id, Parameters, money};
+use super::extract::{Body, Id, MayBeDry, Parameters, money};
 use super::idempotency::IdempotencyKey;
 use super::values::{PageParameters, Paged, time};
 use crate::app::App;
@@ -151,10 +151,10 @@ pub async fn get(State(app): State<App>, Id(id): Id<ShiftId>) -> Result<Json<Shi
     Ok(Json(Shift::from(&app.service.shift(id).await?)))
 }
 
-/// Close a shift by what its till holds. Asking again with the same count is safe. With `dry-run`, only
+/// Close a shift by what its till holds. Asking again with the same count is safe. With `dry_run`, only
 /// say what the difference would be.
 #[utoipa::path(post, path = "/api/v1/shifts/{shift_id}/closing", tag = "shifts",
-    params(("shift_id" = String, Path), DryRun), request_body = Count, responses(
+    params(("shift_id" = String, Path), MayBeDry), request_body = Count, responses(
     (status = 200, description = "The closed shift", body = Shift),
     (status = 404, description = "`not-found`", body = Problem,
         content_type = "application/problem+json"),
@@ -167,7 +167,7 @@ pub async fn close(
     State(app): State<App>,
     caller: Caller,
     Id(id): Id<ShiftId>,
-    Parameters(dry): Parameters<DryRun>,
+    Parameters(dry): Parameters<MayBeDry>,
     Body(count): Body<Count>,
 ) -> Result<Json<Shift>, ApiError> {
     let counted = money("counted", &count.counted, app.currency)?;

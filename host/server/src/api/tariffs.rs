@@ -3,7 +3,7 @@
 //! Invariant: prices are written in one notation (docs/tariffs.md), here as everywhere.
 
 use super::error::{ApiError, Problem};
-use super::extract::{Body, Id, Parameters, money};
+use super::extract::{Body, Id, MayBeDry, Parameters, money};
 use super::values::{PageParameters, Paged, time};
 use crate::app::App;
 use crate::arithmetic::{self, ArithmeticLine};
@@ -18,7 +18,7 @@ use polymeter_service as service;
 use polymeter_service::{NewPlan, NewVersion, TariffPlan, TariffVersion};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -178,15 +178,6 @@ pub struct DryRun {
     pub lines: Vec<ArithmeticLine>,
     /// What `paid` would buy.
     pub purchase: Option<Vec<ArithmeticLine>>,
-}
-
-#[derive(Debug, Default, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub struct MayBeDry {
-    /// Check everything, calculate the sample, store nothing.
-    #[serde(default)]
-    pub dry_run: bool,
 }
 
 /// A day of the site; today where it is left out.
