@@ -16,6 +16,7 @@ mod book;
 mod chain;
 mod close;
 mod connection;
+mod crash_point;
 mod database;
 mod engine;
 mod error;
@@ -41,6 +42,7 @@ pub use book::{
 pub use chain::TransferKind;
 pub use close::{DayClose, DayMoved, Head, PreparedClose, close_day};
 pub use connection::{Connection, Reader};
+pub use crash_point::{CRASH_POINTS, crash_point};
 pub use database::Database;
 pub use engine::{Place, Server, broken_unique};
 pub use error::LedgerError;

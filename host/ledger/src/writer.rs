@@ -8,6 +8,7 @@
 //! the tail of the chain. Not here: deciding what to write (book, service).
 
 use crate::connection::Connection;
+use crate::crash_point::crash_point;
 use crate::engine::{Engine, Outcome, Session, chain, close};
 use crate::error::LedgerError;
 use crate::limits;
@@ -177,7 +178,10 @@ impl Group {
             // that a statement failed, this fails, and with it the group.
             transaction.session.end_job(keep).await?;
         }
-        transaction.session.commit().await
+        crash_point("before-commit");
+        transaction.session.commit().await?;
+        crash_point("after-commit");
+        Ok(())
     }
 
     /// Before its first job has run.

@@ -1,16 +1,9 @@
-//! Named places in a sale at which the process can be told to die, so that the crash test kills the
-//! very program that is shipped, at the very step it means, and not a copy built for testing.
-//!
-//! It stays in the product because its price is one comparison per step and because a build without
-//! it would be another program than the one that was proved. Only the environment of the process can
-//! set it, and who controls that can kill the process anyway.
+//! The steps of a sale at which the process can be told to die. How it is told is in the ledger, which
+//! has two points of its own that every write passes.
 
-use std::sync::OnceLock;
+use polymeter_ledger::CRASH_POINTS as OF_A_WRITE;
 
-/// The environment variable that holds the name of the point to die at.
-const VARIABLE: &str = "POLYMETER_CRASH_AT";
-
-/// The points, in the order in which a sale passes them.
+/// In the order in which a sale passes them.
 pub const CRASH_POINTS: &[&str] = &[
     "before-reserve",
     "after-reserve",
@@ -20,8 +13,17 @@ pub const CRASH_POINTS: &[&str] = &[
     // The device has answered; nothing of that is stored.
     "after-sell",
     "after-settle",
+    // The attempt is not proved; the device has been asked for its record.
     "before-reconcile",
     "after-reconcile",
+    // A new process has found a sale that was dispatched.
+    "before-interrupt",
+    "after-interrupt",
+    // The device was not to be had; the history is to say so.
+    "before-stay",
+    "after-stay",
+    OF_A_WRITE[0],
+    OF_A_WRITE[1],
 ];
 
 /// The points of a refund or reversal, in the order in which it passes them.
@@ -59,13 +61,9 @@ pub const ACCOUNT_CRASH_POINTS: &[&str] = &[
     "after-closing-settled",
 ];
 
-/// Ends the process at once, without unwinding or flushing, where it was told to die here.
+/// Ends the process at once where it was told to die here.
 pub(crate) fn crash_point(name: &'static str) {
-    static CRASH_AT: OnceLock<Option<String>> = OnceLock::new();
     let lists = [CRASH_POINTS, REFUND_CRASH_POINTS, PURSE_CRASH_POINTS, ACCOUNT_CRASH_POINTS];
     debug_assert!(lists.iter().any(|list| list.contains(&name)), "{name} is not in the list");
-    let crash_at = CRASH_AT.get_or_init(|| std::env::var(VARIABLE).ok());
-    if crash_at.as_deref() == Some(name) {
-        std::process::abort();
-    }
+    polymeter_ledger::crash_point(name);
 }

@@ -140,7 +140,6 @@ impl Service {
     /// Checks the parts against each other. Does not resume anything yet.
     pub async fn start(parts: Parts) -> Result<Service> {
         let Parts { database, drivers, lines, currency, clock, rules } = parts;
-        let passwords = Passwords::new().await?;
         let inner = Inner {
             database,
             registry: Registry::default(),
@@ -149,7 +148,7 @@ impl Service {
             clock,
             rules,
             under_way: UnderWay::default(),
-            passwords,
+            passwords: Passwords::new(),
             purses: purse::Purses::new(currency),
         };
         let service = Service { inner: Arc::new(inner) };

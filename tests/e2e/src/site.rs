@@ -94,6 +94,11 @@ impl Site {
         Ok((site, program))
     }
 
+    /// On SQLite, whatever the test run is on.
+    pub async fn in_file() -> Result<(Site, Program)> {
+        Self::on(None, "", &[]).await
+    }
+
     /// On a database of a PostgreSQL server that its caller keeps.
     pub async fn on_server(url: &str) -> Result<(Site, Program)> {
         Self::on(Some(url), "", &[]).await

@@ -46,7 +46,7 @@ async fn no_crash_makes_or_loses_money() -> Result<()> {
         for hold in [
             FaultKind::Hold { after_bytes: Some(6) },
             FaultKind::Hold { after_bytes: None },
-            FaultKind::HoldReply,
+            FaultKind::HoldReply { after_bytes: None },
         ] {
             for release in [Release::Deliver, Release::Vanish] {
                 let case = format!("{} killed in the frame, {hold:?} {release:?}", meter.vendor);

@@ -189,8 +189,9 @@ impl Bus {
                 return lock(&self.devices).get(share.at)?.refuse(heard, *word);
             }
             Some(FaultKind::Hold { after_bytes }) => {
-                let release = self.hold(share.at);
-                let torn = after_bytes.is_some_and(|count| count < frame_bytes);
+                let through = after_bytes.unwrap_or(frame_bytes).min(frame_bytes);
+                let release = self.hold(share.at, through, frame_bytes);
+                let torn = through < frame_bytes;
                 // The rest of a torn request comes only from a host that still lives.
                 if release == Release::Vanish || (torn && !port.connected()) {
                     return None;
@@ -202,10 +203,14 @@ impl Bus {
         let Some(fault) = &share.fault else { return Some(reply) };
         match fault {
             FaultKind::LostAfterApply => return None,
-            FaultKind::HoldReply => {
-                if self.hold(share.at) == Release::Vanish {
-                    return None;
+            FaultKind::HoldReply { after_bytes } => {
+                let through = after_bytes.unwrap_or(0).min(reply.len());
+                let rest = reply.split_off(through);
+                if !reply.is_empty() {
+                    self.send(&reply, sink);
                 }
+                let release = self.hold(share.at, through, through + rest.len());
+                return (release == Release::Deliver).then_some(rest);
             }
             FaultKind::Late { wait_ms } => {
                 let (wait, sink) = (Duration::from_millis(*wait_ms), Arc::clone(sink));
@@ -237,9 +242,9 @@ impl Bus {
         answer.reply
     }
 
-    fn hold(&self, at: usize) -> Release {
+    fn hold(&self, at: usize, bytes: usize, of: usize) -> Release {
         let meter = lock(&self.devices).get(at).map(|device| device.name.clone());
-        self.hub.hold(meter.unwrap_or_default())
+        self.hub.hold(meter.unwrap_or_default(), bytes, of)
     }
 
     fn air_time(&self, bytes: usize) -> Duration {

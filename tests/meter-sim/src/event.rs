@@ -17,8 +17,8 @@ pub enum Event {
     Request { meter: String, kind: Kind, hex: String },
     /// A scripted fault hits the request just told.
     Fault { meter: String, on: Kind, fault: FaultKind },
-    /// A request or reply now waits for a release.
-    Held { meter: String },
+    /// A request or reply now waits for a release, after so many of all its bytes.
+    Held { meter: String, bytes: usize, of: usize },
     /// Money came into the meter; its reply has not yet left.
     Credit { meter: String, count: u32, amount_fen: u32 },
 }
@@ -79,13 +79,13 @@ impl Hub {
         }
     }
 
-    /// Waits at the gate.
-    pub fn hold(&self, meter: String) -> Release {
+    /// Waits at the gate, `bytes` of the frame's `of` being through.
+    pub fn hold(&self, meter: String, bytes: usize, of: usize) -> Release {
         let mut gate = lock(&self.gate);
         let before = gate.releases;
         gate.held += 1;
         if self.watched() {
-            self.tell(Event::Held { meter });
+            self.tell(Event::Held { meter, bytes, of });
         }
         while gate.releases == before && !self.stopping() {
             gate = self.opened.wait(gate).unwrap_or_else(PoisonError::into_inner);

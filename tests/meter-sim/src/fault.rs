@@ -98,8 +98,12 @@ pub enum FaultKind {
         #[serde(default)]
         after_bytes: Option<usize>,
     },
-    /// The request is done; its reply waits until `Simulator::release`.
-    HoldReply,
+    /// The request is done; this many bytes of its reply come (none given: none), and the rest waits
+    /// until `Simulator::release`.
+    HoldReply {
+        #[serde(default)]
+        after_bytes: Option<usize>,
+    },
 }
 
 /// One fault in a meter's queue.
@@ -271,7 +275,7 @@ pub fn spoil(reply: &mut Vec<u8>, fault: &FaultKind, parts: &Parts) {
         | FaultKind::CutRequest { .. }
         | FaultKind::Refuse { .. }
         | FaultKind::Hold { .. }
-        | FaultKind::HoldReply => {}
+        | FaultKind::HoldReply { .. } => {}
     }
 }
 

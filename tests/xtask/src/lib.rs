@@ -109,6 +109,19 @@ pub fn gallery(write: bool) -> Result<()> {
     run(&mut gallery)
 }
 
+/// Kills the program as it is built now, on both databases.
+pub fn crash(arguments: &[String]) -> Result<()> {
+    let root = root();
+    set_up::wasm_target()?;
+    set_up::npm()?;
+    set_up::postgresql()?;
+    drivers::build_all(&root)?;
+    cargo(BUILD_ALL)?;
+    let cluster = postgres::Cluster::start(&root)?;
+    let mut crash = Command::new(root.join("target/debug/crash"));
+    run(crash.args(arguments).env(postgres::SERVER, cluster.url()))
+}
+
 /// Formatting, clippy and the documentation; the vendor's example in Rust is a workspace of its own.
 pub fn lint() -> Result<()> {
     cargo(&["fmt", "--all", "--check"])?;

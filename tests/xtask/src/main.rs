@@ -29,6 +29,12 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Kill the program while it sells, start it again, and count the money; by a seed.
+    Crash {
+        /// --seed N, --minutes M, --database sqlite|postgres|both, --replay SITE:TRIAL.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
     /// Build every driver into target/drivers, or those that are named.
     Drivers {
         /// Folders below drivers, tests/conformance or, for other languages and native libraries,
@@ -60,6 +66,7 @@ fn main() -> anyhow::Result<()> {
         Command::Demo { arguments } => xtask::demo(&arguments),
         Command::Test { arguments } => xtask::test(&arguments),
         Command::Postgres { arguments } => xtask::on_postgres(&arguments),
+        Command::Crash { arguments } => xtask::crash(&arguments),
         Command::Drivers { names } => xtask::drivers::build(&xtask::root(), &names),
         Command::Examples => xtask::examples(),
         Command::Lint => xtask::lint(),

@@ -52,6 +52,10 @@ impl Engine {
         let options = SqliteConnectOptions::clone(&self.options).pragma("query_only", "on");
         let pool = SqlitePoolOptions::new()
             .max_connections(limits::READERS_MAX)
+            // Nothing is between us and the file that could be lost while a connection rests.
+            .test_before_acquire(false)
+            .idle_timeout(None)
+            .max_lifetime(None)
             .connect_with(options)
             .await
             .map_err(|source| self.cannot_open(source))?;

@@ -12,14 +12,15 @@ use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
 use sha2::{Digest, Sha256};
 use std::sync::{Mutex, PoisonError};
-use tokio::sync::Semaphore;
+use tokio::sync::{OnceCell, Semaphore};
 
 /// What passwords are checked with.
 pub(crate) struct Passwords {
     throttle: Mutex<Throttle>,
     hashing: Semaphore,
-    /// Of a password that nobody knows: what unknown names are checked against.
-    nobodys_hash: String,
+    /// Of a password that nobody knows: what unknown names are checked against. Made by the first
+    /// login, whoever asks, so that a start does not wait for it and no name is told by it.
+    nobodys_hash: OnceCell<String>,
 }
 
 impl std::fmt::Debug for Passwords {
@@ -29,10 +30,12 @@ impl std::fmt::Debug for Passwords {
 }
 
 impl Passwords {
-    pub(crate) async fn new() -> Result<Passwords> {
-        let hashing = Semaphore::new(CONCURRENT_HASHES);
-        let nobodys_hash = hash(&hashing, secret()?).await?;
-        Ok(Passwords { throttle: Mutex::default(), hashing, nobodys_hash })
+    pub(crate) fn new() -> Passwords {
+        Passwords {
+            throttle: Mutex::default(),
+            hashing: Semaphore::new(CONCURRENT_HASHES),
+            nobodys_hash: OnceCell::new(),
+        }
     }
 
     pub(super) fn admit(&self, name: &str, at: UnixMs) -> Result<()> {
@@ -54,7 +57,11 @@ impl Passwords {
     pub(super) async fn verify(&self, password: &str, stored: Option<String>) -> Result<bool> {
         // Cut, so that nobody can have megabytes hashed; no right password is this long.
         let password: String = password.chars().take(MAX_PASSWORD_CHARS + 1).collect();
-        let stored = stored.unwrap_or_else(|| self.nobodys_hash.clone());
+        let nobodys_hash = self
+            .nobodys_hash
+            .get_or_try_init(|| async { hash(&self.hashing, secret()?).await })
+            .await?;
+        let stored = stored.unwrap_or_else(|| nobodys_hash.clone());
         verify(&self.hashing, password, stored).await
     }
 }

@@ -208,12 +208,15 @@ async fn count_differs(
 pub(super) async fn stay(service: &Service, sale: &StoredSale, why: String) -> Result<()> {
     let (at, sale_id, state) = (service.clock().at(), sale.sale_id, sale.state.name());
     tracing::warn!(why, state, "the sale waits");
+    crash_point("before-stay");
     service
         .database()
         .write(move |tx| {
             Box::pin(async move { store::note(tx.connection(), sale_id, at, state, &why).await })
         })
-        .await
+        .await?;
+    crash_point("after-stay");
+    Ok(())
 }
 
 fn describe(delivery: &Delivery, by: &Driver, currency: Currency) -> String {

@@ -97,8 +97,10 @@ async fn resume_line(service: Service, claims: Vec<Claim>) {
 /// A sale that is dispatched while nobody works on it was cut off in the middle.
 async fn interrupt(service: &Service, id: SaleId) -> Result<()> {
     if matches!(store::record(service.reader(), id).await?.state, Sale::Dispatched(_)) {
+        crash_point("before-interrupt");
         let step = Step::new(service, id, "cut off before the answer was stored");
         store::advance(service, step, Sale::interrupt).await?;
+        crash_point("after-interrupt");
     }
     Ok(())
 }

@@ -53,7 +53,8 @@ fn a_process_under_control() {
     assert_eq!(names, [["1", "2", "3", "4"], serial].concat());
 
     let mut events = process.control().events().unwrap();
-    control.fault("bus-tcp/3", &Fault::new(On::Sell, FaultKind::HoldReply)).unwrap();
+    let hold = FaultKind::HoldReply { after_bytes: None };
+    control.fault("bus-tcp/3", &Fault::new(On::Sell, hold)).unwrap();
     assert_eq!(control.state("3").unwrap().faults_waiting, 1);
     let mut host = TcpStream::connect(line).unwrap();
     let sale = bytes("03 10 050D 0003 06 0000 0064 0001 E1EB");
@@ -62,7 +63,7 @@ fn a_process_under_control() {
     assert!(matches!(events.next(), Some(Event::Fault { .. })));
     let credit = Event::Credit { meter: "3".into(), count: 1, amount_fen: 100 };
     assert_eq!(events.next(), Some(credit));
-    assert_eq!(events.next(), Some(Event::Held { meter: "3".into() }));
+    assert_eq!(events.next(), Some(Event::Held { meter: "3".into(), bytes: 0, of: 8 }));
     assert_eq!(control.held().unwrap(), 1);
     let state = control.state("3").unwrap();
     assert_eq!((state.credited_fen, state.relay_closed), (100, true));

@@ -176,8 +176,10 @@ fn held_requests() {
         hold(FaultKind::Hold { after_bytes: Some(5) }, Release::Deliver, true);
         hold(FaultKind::Hold { after_bytes: Some(5) }, Release::Vanish, false);
         hold(FaultKind::Hold { after_bytes: None }, Release::Deliver, true);
-        hold(FaultKind::HoldReply, Release::Deliver, true);
-        hold(FaultKind::HoldReply, Release::Vanish, false);
+        hold(FaultKind::HoldReply { after_bytes: None }, Release::Deliver, true);
+        hold(FaultKind::HoldReply { after_bytes: None }, Release::Vanish, false);
+        hold(FaultKind::HoldReply { after_bytes: Some(0) }, Release::Deliver, true);
+        hold(FaultKind::HoldReply { after_bytes: Some(500) }, Release::Deliver, true);
     }
 }
 
