@@ -101,7 +101,7 @@ impl Session {
         }
         // Lost until it has answered: a caller may drop us in between.
         self.is_lost = true;
-        let answer = timeout(limits::STATEMENT_WAIT, all(&mut self.connection, asked)).await;
+        let answer = timeout(limits::WRITE_STATEMENT_WAIT, all(&mut self.connection, asked)).await;
         self.is_lost = answer.is_err();
         answer.unwrap_or_else(|_| Err(io::Error::from(io::ErrorKind::TimedOut).into()))
     }

@@ -2,6 +2,7 @@
 //! about a group of jobs, the third about what was asked, the last about what was found.
 
 use polymeter_domain::{AccountId, TransferId};
+use sqlx::error::ErrorKind;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -64,6 +65,13 @@ pub enum LedgerError {
     /// The job was rolled back; the message of the panic is in the log.
     #[error("a write job panicked and was rolled back")]
     JobPanicked,
+    /// The operating system has told the writer that bytes did not reach the disk. What the kernel
+    /// holds in memory is no proof of what is stored, so nothing more is written by this process.
+    #[error(
+        "nothing is written any more: the disk failed to store; see to the disk, then start polymeter \
+         again, which checks the whole ledger first"
+    )]
+    DiskFailed(#[source] Arc<sqlx::Error>),
     /// Only while the process ends.
     #[error("the writer has stopped")]
     WriterStopped,
@@ -108,8 +116,34 @@ pub enum LedgerError {
 }
 
 impl LedgerError {
+    /// The database is not to be had at present; the same again may succeed later.
+    pub fn is_passing(&self) -> bool {
+        match self {
+            LedgerError::NotCommitted(_)
+            | LedgerError::NotStored(_)
+            | LedgerError::Unreachable(_)
+            | LedgerError::DiskFailed(_)
+            | LedgerError::WriterStopped => true,
+            LedgerError::Storage { source, .. } => is_passing(source),
+            _ => false,
+        }
+    }
+
     /// For `map_err`: says what was being done when the database failed.
     pub(crate) fn storage(doing: &'static str) -> impl FnOnce(sqlx::Error) -> LedgerError {
         move |source| LedgerError::Storage { doing, source }
+    }
+}
+
+/// A failure of the database itself, and none of what it was asked: it may have gone, be full or be too
+/// busy.
+pub fn is_passing(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_)
+        | sqlx::Error::PoolTimedOut
+        | sqlx::Error::PoolClosed
+        | sqlx::Error::WorkerCrashed => true,
+        sqlx::Error::Database(error) => error.kind() == ErrorKind::Other,
+        _ => false,
     }
 }

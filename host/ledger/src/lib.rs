@@ -45,7 +45,7 @@ pub use connection::{Connection, Reader};
 pub use crash_point::{CRASH_POINTS, crash_point};
 pub use database::Database;
 pub use engine::{Place, Server, broken_unique};
-pub use error::LedgerError;
+pub use error::{LedgerError, is_passing};
 pub use standing::{Standing, standing};
 pub use trail::{TrailRow, audit};
 pub use verify::Verified;

@@ -23,6 +23,10 @@ pub(crate) const LOCK_POLL: Duration = Duration::from_millis(10);
 pub(crate) const CONNECT_WAIT: Duration = Duration::from_secs(5);
 pub(crate) const STATEMENT_WAIT: Duration = Duration::from_secs(30);
 
+/// The same for a statement of the writer's, all of which are short. With [`OUTCOME_WAIT`] and a connect
+/// after it, nobody waits a minute for a server that hangs.
+pub(crate) const WRITE_STATEMENT_WAIT: Duration = Duration::from_secs(15);
+
 /// How long a server may take to end a session of ours that broke, which holds the writer's lock.
 pub(crate) const SERVER_LOCK_WAIT: Duration = Duration::from_secs(5);
 pub(crate) const SERVER_LOCK_POLL: Duration = Duration::from_millis(50);

@@ -3,9 +3,9 @@
 //!
 //! Invariant: no answer, not even a job's `Err`, before the commit it may rest on; and nothing is
 //! committed but by this task's own COMMIT (a commit hook turns any other into a rollback). After a
-//! failed commit the connection is given up, since a second fsync may claim success for pages that
-//! the kernel has already dropped; the next group starts on a new connection that has re-checked
-//! the tail of the chain. Not here: deciding what to write (book, service).
+//! failed commit the connection is given up, and the next group starts on a new one that has re-checked
+//! the tail of the chain; where the disk itself failed there is no next group in this process, since a
+//! second fsync may claim success for pages that the kernel has already dropped. Not here: deciding what to write (book, service).
 
 use crate::connection::Connection;
 use crate::crash_point::crash_point;
@@ -112,7 +112,12 @@ pub(crate) fn start(engine: Engine, session: Session) -> WriterHandle {
 
 async fn write_groups(engine: Engine, session: Session, mut waiting: mpsc::Receiver<Job>) {
     let mut usable = Some(Transaction { session });
+    let mut disk_failed: Option<Arc<sqlx::Error>> = None;
     while let Some(first) = waiting.recv().await {
+        if let Some(error) = &disk_failed {
+            refuse(first, LedgerError::DiskFailed(Arc::clone(error))).await;
+            continue;
+        }
         let mut group = Group { next: Some(first), answers: Vec::new() };
         let mut is_fresh = false;
         loop {
@@ -142,6 +147,10 @@ async fn write_groups(engine: Engine, session: Session, mut waiting: mpsc::Recei
                     close(transaction.session.connection).await;
                 }
                 Err(error) => {
+                    let error = Arc::new(error);
+                    if engine.is_disk_failure(&error) {
+                        disk_failed = Some(Arc::clone(&error));
+                    }
                     usable = group.end(&engine, transaction.session, error).await;
                     break;
                 }
@@ -198,9 +207,9 @@ impl Group {
         self,
         engine: &Engine,
         session: Session,
-        error: sqlx::Error,
+        error: Arc<sqlx::Error>,
     ) -> Option<Transaction> {
-        tracing::error!(error = chain(&error), "a group of writes was not committed");
+        tracing::error!(error = chain(&*error), "a group of writes was not committed");
         match engine.outcome(session).await {
             Outcome::Stored(session) => {
                 tracing::warn!("the group was committed, though the answer to that was lost");
@@ -213,8 +222,7 @@ impl Group {
         None
     }
 
-    async fn fail(self, error: sqlx::Error, how: fn(Arc<sqlx::Error>) -> LedgerError) {
-        let error = Arc::new(error);
+    async fn fail(self, error: Arc<sqlx::Error>, how: fn(Arc<sqlx::Error>) -> LedgerError) {
         for answer in self.answers {
             answer(Err(how(Arc::clone(&error))));
         }

@@ -93,6 +93,13 @@ pub struct BadParameter {
 }
 
 impl ServiceError {
+    /// The database is not to be had at present; the same again may succeed later.
+    pub fn is_passing(&self) -> bool {
+        let ServiceError::Storage(source) = self else { return false };
+        source.downcast_ref::<LedgerError>().is_some_and(LedgerError::is_passing)
+            || source.downcast_ref::<sqlx::Error>().is_some_and(polymeter_ledger::is_passing)
+    }
+
     /// An answer of `interface` of the contract that `driver` could not give.
     pub(crate) fn device(driver: &Driver, interface: &str, source: CallError) -> ServiceError {
         let code = match &source {

@@ -10,6 +10,12 @@ pub const MAX_SALE_MINOR: i64 = 100_000_000;
 /// that the first never arrived.
 pub(crate) const AUTOMATIC_ATTEMPTS: u32 = 2;
 
+/// A step of a sale that the database did not store is taken up again after this, and after twice as
+/// long each time ..
+pub(crate) const STORE_AGAIN_FIRST: Duration = Duration::from_millis(500);
+/// .. up to this, so that a sale goes on soon after the database is back.
+pub(crate) const STORE_AGAIN_MOST: Duration = Duration::from_secs(5);
+
 /// Rows of one page of a list, and how many where the caller did not say.
 pub const MAX_PAGE: u32 = 200;
 pub const DEFAULT_PAGE: u32 = 50;

@@ -25,3 +25,4 @@ pub use lease::LineLease;
 pub use line::{Line, LineCounters};
 pub use queue::Priority;
 pub use settings::{Endpoint, LineSettings, Parity};
+pub use stream::{Channel, Opener};

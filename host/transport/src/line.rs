@@ -16,6 +16,7 @@ use crate::limits::{SILENT_EXCHANGES_MAX, WAITING_MAX};
 use crate::owner::{Message, Owner};
 use crate::queue::Priority;
 use crate::settings::LineSettings;
+use crate::stream::{Opener, Stream};
 use crate::wire::Wire;
 
 /// A handle to one line's owning task; cheap to clone; the task ends with the last handle.
@@ -30,8 +31,18 @@ impl Line {
     ///
     /// Must be called within a tokio runtime, which the line then lives in.
     pub fn spawn(settings: LineSettings) -> Line {
+        Self::spawn_with(settings, None)
+    }
+
+    /// The same over whatever `opener` opens; the settings' endpoint is its name and no more.
+    pub fn over(settings: LineSettings, opener: Opener) -> Line {
+        Self::spawn_with(settings, Some(opener))
+    }
+
+    fn spawn_with(settings: LineSettings, opener: Option<Opener>) -> Line {
         let shared = Arc::new(Shared {
             settings,
+            opener,
             tally: Tally::default(),
             waiting: AtomicUsize::new(0),
             home: Mutex::new(Some(Wire::new())),
@@ -133,6 +144,8 @@ pub(crate) fn add(counter: &AtomicU64, bytes: usize) {
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) settings: LineSettings,
+    /// Opens the far end instead of the settings' endpoint.
+    opener: Option<Opener>,
     pub(crate) tally: Tally,
     waiting: AtomicUsize,
     /// Where the wire rests while nobody has it: `None` while it is lent or being opened.
@@ -149,6 +162,13 @@ impl Shared {
             return Err(LineError::Busy { line: self.name(), waiting });
         }
         Ok(place)
+    }
+
+    pub(crate) async fn open(&self) -> io::Result<Stream> {
+        match &self.opener {
+            Some(opener) => Stream::of(opener),
+            None => Stream::open(&self.settings.endpoint).await,
+        }
     }
 
     pub(crate) fn take_wire(&self) -> Option<Wire> {

@@ -17,7 +17,6 @@ use crate::lease::LineLease;
 use crate::limits::{REOPEN_WAIT_MAX, REOPEN_WAIT_MIN, SILENT_EXCHANGES_MAX};
 use crate::line::Shared;
 use crate::queue::{Priority, Queue};
-use crate::stream::Stream;
 use crate::wire::Wire;
 
 type Grant = oneshot::Sender<Result<LineLease, LineError>>;
@@ -142,7 +141,7 @@ impl Owner {
         {
             return Err(io::Error::new(failure.kind, failure.text.clone()));
         }
-        match Stream::open(&self.shared.settings.endpoint).await {
+        match self.shared.open().await {
             Ok(stream) => {
                 wire.attach(stream);
                 if std::mem::replace(&mut self.opened_before, true) {

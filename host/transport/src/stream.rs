@@ -3,16 +3,41 @@
 //! Invariant: a stream at its end is an error here, never a read of 0 bytes.
 //! Not here: timing (`wire`), and who may use it (`owner`).
 
+use std::fmt;
 use std::io::{self, Read};
 use std::os::fd::AsFd;
 use std::path::Path;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_serial::SerialStream;
 
 use crate::limits::CONNECT_TIMEOUT;
 use crate::settings::{Endpoint, Parity};
+
+/// Bytes both ways over anything else.
+pub trait Channel: AsyncRead + AsyncWrite + fmt::Debug + Send + Sync + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + fmt::Debug + Send + Sync + Unpin> Channel for T {}
+
+/// Opens the far end of a line that is neither a port nor a socket, each time that it has to be opened.
+#[derive(Clone)]
+pub struct Opener(Arc<dyn Fn() -> io::Result<Box<dyn Channel>> + Send + Sync>);
+
+impl Opener {
+    pub fn new(open: impl Fn() -> io::Result<Box<dyn Channel>> + Send + Sync + 'static) -> Opener {
+        Opener(Arc::new(open))
+    }
+}
+
+impl fmt::Debug for Opener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Opener")
+    }
+}
 
 #[derive(Debug)]
 pub(crate) enum Stream {
@@ -24,9 +49,14 @@ pub(crate) enum Stream {
         /// taken for the next.
         direct: std::net::TcpStream,
     },
+    Channel(Box<dyn Channel>),
 }
 
 impl Stream {
+    pub(crate) fn of(opener: &Opener) -> io::Result<Stream> {
+        Ok(Stream::Channel((opener.0)()?))
+    }
+
     pub(crate) async fn open(endpoint: &Endpoint) -> io::Result<Stream> {
         match endpoint {
             Endpoint::Serial { path, baud, parity, stop_bits } => {
@@ -41,6 +71,7 @@ impl Stream {
         let read = match self {
             Stream::Serial(port) => port.try_read(buffer),
             Stream::Tcp { direct, .. } => direct.read(buffer),
+            Stream::Channel(channel) => poll_once(channel, buffer),
         };
         match read {
             Ok(0) => Err(ended()),
@@ -64,6 +95,7 @@ impl Stream {
         let read = match self {
             Stream::Serial(port) => AsyncReadExt::read(port, buffer).await,
             Stream::Tcp { socket, .. } => socket.read(buffer).await,
+            Stream::Channel(channel) => channel.read(buffer).await,
         };
         match read {
             Ok(0) => Err(ended()),
@@ -78,11 +110,22 @@ impl Stream {
         let written = match self {
             Stream::Serial(port) => AsyncWriteExt::write(port, bytes).await,
             Stream::Tcp { socket, .. } => socket.write(bytes).await,
+            Stream::Channel(channel) => channel.write(bytes).await,
         };
         match written {
             Ok(0) => Err(io::ErrorKind::WriteZero.into()),
             other => other,
         }
+    }
+}
+
+/// Nobody is woken later: whoever waits for bytes asks again.
+fn poll_once(channel: &mut Box<dyn Channel>, buffer: &mut [u8]) -> io::Result<usize> {
+    let mut filled = ReadBuf::new(buffer);
+    let mut context = Context::from_waker(Waker::noop());
+    match Pin::new(channel).poll_read(&mut context, &mut filled) {
+        Poll::Ready(read) => read.map(|()| filled.filled().len()),
+        Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),
     }
 }
 

@@ -10,6 +10,7 @@ pub mod chance;
 mod report;
 pub mod run;
 pub mod schedule;
+pub mod simulate;
 mod stage;
 mod trial;
 

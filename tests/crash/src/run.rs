@@ -30,8 +30,12 @@ pub struct Orders {
     pub sites: u64,
     /// Every point and every byte first.
     pub with_sweep: bool,
+    /// Of the sweep, one trial in so many.
+    pub sweep_share: u64,
     /// Nothing after the sweep.
     pub sweep_only: bool,
+    /// So many trials of each site, however long they take.
+    pub trials: Option<u64>,
     /// Only these trials of one site.
     pub replay: Option<(u64, Range)>,
 }
@@ -90,7 +94,7 @@ async fn play_site(orders: &Orders, engine: Engine, number: u64, until: Instant)
     let share: Vec<&Trial> = sweep
         .iter()
         .skip(usize::try_from(number % orders.sites)?)
-        .step_by(usize::try_from(orders.sites)?)
+        .step_by(usize::try_from(orders.sites * orders.sweep_share)?)
         .filter(|_| orders.with_sweep)
         .collect();
     let swept = u64::try_from(share.len())?;
@@ -101,7 +105,10 @@ async fn play_site(orders: &Orders, engine: Engine, number: u64, until: Instant)
             Some(range) => nth > range.last,
             // A sweep that was begun alone is finished.
             None if orders.sweep_only => nth >= swept,
-            None => Instant::now() >= until,
+            None => match orders.trials {
+                Some(trials) => nth >= trials,
+                None => Instant::now() >= until,
+            },
         };
         if is_over {
             break;
@@ -120,13 +127,13 @@ async fn play_site(orders: &Orders, engine: Engine, number: u64, until: Instant)
         }
         if let Err(error) = played {
             let again = how_again(orders, number, nth);
-            let what = format!("{}, trial {nth} ({trial}): {error:?}\n{again}", stage.name);
+            let what = format!("{}, trial {nth} ({trial}): {error:#}\n{again}", stage.name);
             tally.failed(&error, what);
             return Ok(tally);
         }
     }
     if let Err(error) = stage.verify().await {
-        let what = format!("{}, after its last trial: {error:?}", stage.name);
+        let what = format!("{}, after its last trial: {error:#}", stage.name);
         tally.failed(&error, what);
     }
     Ok(tally)

@@ -29,13 +29,20 @@ pub struct Fresh {
 impl Fresh {
     /// `None` where tests are to run on SQLite.
     pub async fn new() -> Option<Fresh> {
+        Some(Self::on(&server()?).await)
+    }
+
+    /// On a server that its caller keeps, by the URL of its database `postgres`.
+    pub async fn on(server: &str) -> Fresh {
         static NUMBER: AtomicU32 = AtomicU32::new(1);
-        let server = server()?;
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let fresh = Fresh { server, name: format!("test_{}_{number}", std::process::id()) };
+        let fresh = Fresh {
+            server: server.to_owned(),
+            name: format!("test_{}_{number}", std::process::id()),
+        };
         let create = format!("create database {} template template0", fresh.name);
-        tell(&fresh.server, create).await.expect("the test run's server makes a database");
-        Some(fresh)
+        tell(&fresh.server, create).await.expect("the server makes a database");
+        fresh
     }
 
     /// For a superuser: tests are also those who change what the program may not.

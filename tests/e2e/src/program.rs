@@ -69,15 +69,25 @@ pub struct Program {
 impl Program {
     /// Starts `serve` on a site that has an operator. `crash_at` names a crash point.
     pub async fn start(config: &Path, crash_at: Option<&str>) -> Result<Program> {
-        Self::spawn(config, crash_at, false).await
+        let order = crash_at.map(|point| ("POLYMETER_CRASH_AT", OsStr::new(point)));
+        Self::spawn(config, order.as_slice(), false).await
+    }
+
+    /// The same, in an environment with these variables as well.
+    pub async fn start_in(config: &Path, environment: &[(&str, &OsStr)]) -> Result<Program> {
+        Self::spawn(config, environment, false).await
     }
 
     /// Starts `serve` on a fresh database, where it prints the one-time link as well.
     pub async fn start_first(config: &Path) -> Result<Program> {
-        Self::spawn(config, None, true).await
+        Self::spawn(config, &[], true).await
     }
 
-    async fn spawn(config: &Path, crash_at: Option<&str>, is_first: bool) -> Result<Program> {
+    async fn spawn(
+        config: &Path,
+        environment: &[(&str, &OsStr)],
+        is_first: bool,
+    ) -> Result<Program> {
         let mut command = Command::new(binary()?);
         command.arg("--config").arg(config).arg("serve");
         let log = std::fs::File::options()
@@ -85,9 +95,7 @@ impl Program {
             .append(true)
             .open(config.with_extension("log"))?;
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log).kill_on_drop(true);
-        if let Some(point) = crash_at {
-            command.env("POLYMETER_CRASH_AT", point);
-        }
+        command.envs(environment.iter().copied());
         let mut child = command.spawn().context("starting polymeter")?;
         let mut lines = BufReader::new(child.stdout.take().context("no stdout")?).lines();
         let started = async {

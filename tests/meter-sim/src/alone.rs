@@ -88,7 +88,7 @@ pub fn serve(alone: Alone, start: &str) -> anyhow::Result<()> {
 }
 
 /// Takes the next whole frame out of the buffer, and what stands before it.
-fn next(protocol: Protocol, buffer: &mut Vec<u8>) -> Option<Vec<u8>> {
+pub fn next(protocol: Protocol, buffer: &mut Vec<u8>) -> Option<Vec<u8>> {
     while !buffer.is_empty() {
         match protocol.scan(buffer) {
             Scan::Frame { start, end } => return Some(buffer.drain(..end).skip(start).collect()),

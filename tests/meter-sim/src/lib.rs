@@ -19,6 +19,7 @@ mod event;
 mod fault;
 mod lines;
 mod load;
+mod offline;
 mod plan;
 mod rdk;
 mod world;
@@ -29,6 +30,7 @@ pub use device::{Purchase, State};
 pub use event::{Event, Release};
 pub use fault::{Fault, FaultKind, Kind, On};
 pub use lines::Endpoint;
+pub use offline::Offline;
 pub use plan::{Adf400lPlan, BusKind, BusPlan, Dlt645Plan, Meters, Plan, RdkPlan, RelayReplies};
 pub use world::{Simulator, World};
 

@@ -67,9 +67,10 @@ pub fn test(arguments: &[String]) -> Result<()> {
 const OF_DATABASES: &[(&str, &str)] = &[
     ("polymeter-ledger", "polymeter_ledger"),
     ("polymeter-service", "all"),
+    ("crash", "rows"),
+    ("crash", "faults"),
     ("e2e", "api"),
     ("e2e", "books"),
-    ("e2e", "crash"),
     ("e2e", "postgres"),
 ];
 
@@ -112,14 +113,25 @@ pub fn gallery(write: bool) -> Result<()> {
 /// Kills the program as it is built now, on both databases.
 pub fn crash(arguments: &[String]) -> Result<()> {
     let root = root();
-    set_up::wasm_target()?;
-    set_up::npm()?;
+    ready_for_crash(&root)?;
     set_up::postgresql()?;
-    drivers::build_all(&root)?;
-    cargo(BUILD_ALL)?;
     let cluster = postgres::Cluster::start(&root)?;
     let mut crash = Command::new(root.join("target/debug/crash"));
-    run(crash.args(arguments).env(postgres::SERVER, cluster.url()))
+    run(crash.arg("kill").args(arguments).env(postgres::SERVER, cluster.url()))
+}
+
+/// Lives of the product's own code, from seeds.
+pub fn simulate(arguments: &[String]) -> Result<()> {
+    let root = root();
+    ready_for_crash(&root)?;
+    run(Command::new(root.join("target/debug/crash")).arg("simulate").args(arguments))
+}
+
+fn ready_for_crash(root: &Path) -> Result<()> {
+    set_up::wasm_target()?;
+    set_up::npm()?;
+    drivers::build_all(root)?;
+    cargo(BUILD_ALL)
 }
 
 /// Formatting, clippy and the documentation; the vendor's example in Rust is a workspace of its own.

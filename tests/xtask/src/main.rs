@@ -31,7 +31,13 @@ enum Command {
     },
     /// Kill the program while it sells, start it again, and count the money; by a seed.
     Crash {
-        /// --seed N, --minutes M, --database sqlite|postgres|both, --replay SITE:TRIAL.
+        /// --seed N, --minutes M, --database sqlite|postgres|both, --replay SITE:TRIAL; or --pushes N.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+    /// Simulate sale, meter and reconciling from seeds, by the product's own code.
+    Simulate {
+        /// --seeds N, --first SEED.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
@@ -67,6 +73,7 @@ fn main() -> anyhow::Result<()> {
         Command::Test { arguments } => xtask::test(&arguments),
         Command::Postgres { arguments } => xtask::on_postgres(&arguments),
         Command::Crash { arguments } => xtask::crash(&arguments),
+        Command::Simulate { arguments } => xtask::simulate(&arguments),
         Command::Drivers { names } => xtask::drivers::build(&xtask::root(), &names),
         Command::Examples => xtask::examples(),
         Command::Lint => xtask::lint(),

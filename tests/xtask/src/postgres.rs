@@ -15,6 +15,8 @@ pub const SERVER: &str = "POLYMETER_TEST_POSTGRES";
 /// Whom the server runs as where we are root: Debian's package makes this user.
 const UNPRIVILEGED: &str = "postgres";
 
+const NOT_FLUSHED: &str = "-c fsync=off";
+
 #[derive(Debug)]
 pub struct Cluster {
     programs: PathBuf,
@@ -29,7 +31,7 @@ impl Cluster {
     /// Made anew and started. Nothing is flushed to disk: the tests kill our program, and never this
     /// server's machine.
     pub fn start(root: &Path) -> Result<Cluster> {
-        Cluster::with(root, "-c fsync=off")
+        Cluster::with(root, NOT_FLUSHED)
     }
 
     /// The same, as durable as a server of one's own, to be measured.
@@ -88,6 +90,41 @@ impl Cluster {
         .with_context(|| std::fs::read_to_string(&log).unwrap_or_default())
     }
 
+    /// After a stop, as it was started.
+    pub fn start_again(&self) -> Result<()> {
+        self.serve(NOT_FLUSHED)
+    }
+
+    /// Ends it as a power cut does to its clients.
+    pub fn stop(&self) -> Result<()> {
+        let data = self.data();
+        let stop = ["stop", "--mode", "immediate", "--pgdata"].map(OsStr::new);
+        self.run("pg_ctl", &[stop.as_slice(), &[data.as_os_str()]].concat())
+    }
+
+    /// All its processes stand still: connections stay, and nobody answers.
+    pub fn hang(&self) -> Result<()> {
+        self.signal("-STOP")
+    }
+
+    pub fn go_on(&self) -> Result<()> {
+        self.signal("-CONT")
+    }
+
+    /// To the server and to each process that it has started.
+    fn signal(&self, signal: &str) -> Result<()> {
+        let pid_file = std::fs::read_to_string(self.data().join("postmaster.pid"))?;
+        let server = pid_file.lines().next().context("postmaster.pid is empty")?.to_owned();
+        let children = Command::new("ps").args(["-o", "pid=", "--ppid", &server]).output()?;
+        let children = String::from_utf8(children.stdout)?;
+        // The server first, so that it starts no others.
+        let mut kill = Command::new("kill");
+        kill.arg(signal).arg(&server).args(children.split_whitespace());
+        // One that has ended meanwhile is none that goes on.
+        kill.stderr(Stdio::null()).status().context("kill did not start")?;
+        Ok(())
+    }
+
     /// The URL of its database `postgres`, as a superuser.
     pub fn url(&self) -> String {
         let socket = self.socket.display();
@@ -121,15 +158,7 @@ impl Cluster {
 
 impl Drop for Cluster {
     fn drop(&mut self) {
-        let data = self.data();
-        let stop: [&OsStr; 5] = [
-            "stop".as_ref(),
-            "--mode".as_ref(),
-            "immediate".as_ref(),
-            "--pgdata".as_ref(),
-            data.as_os_str(),
-        ];
-        if let Err(error) = self.run("pg_ctl", &stop) {
+        if let Err(error) = self.stop() {
             eprintln!("PostgreSQL was not stopped: {error:#}");
         }
         for folder in [&self.folder, &self.socket] {

@@ -125,6 +125,16 @@ impl Engine {
         matches!(self, Engine::Postgres(_))
     }
 
+    /// Whether bytes did not reach the disk. The next process is told to check everything.
+    pub(crate) fn is_disk_failure(&self, error: &sqlx::Error) -> bool {
+        let Engine::Sqlite(engine) = self else { return false };
+        let is_it = sqlite::is_disk_failure(error);
+        if is_it {
+            engine.leave_word();
+        }
+        is_it
+    }
+
     /// What became of the group that `session` could not end. Where COMMIT was never sent nothing is
     /// stored on a server, and after a COMMIT its mark tells. A file that failed to be flushed holds
     /// nobody knows what.

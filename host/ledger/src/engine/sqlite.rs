@@ -19,6 +19,9 @@ use tokio::time::Instant;
 
 pub(crate) static MIGRATOR: Migrator = sqlx::migrate!("../migrations/sqlite");
 
+/// How the file that tells of a failed disk ends.
+const WORD: &str = ".disk-failed";
+
 /// One file that this process has locked. The operating system drops the lock when the process
 /// ends, however it ends.
 #[derive(Debug)]
@@ -44,6 +47,7 @@ impl Engine {
         let mut connection = engine.connect().await?;
         check_journal_mode(&mut connection, path).await?;
         migrate(&mut connection, path).await?;
+        engine.heed_word().await?;
         sqlx::Connection::close(connection).await.map_err(|source| engine.cannot_open(source))?;
         Ok(engine)
     }
@@ -66,6 +70,27 @@ impl Engine {
         Ok(Connection::from(self.connect().await?))
     }
 
+    /// Beside the file, for the next process: the disk failed under this one. It may fail for this too;
+    /// the log has it then.
+    pub(crate) fn leave_word(&self) {
+        if let Err(error) = File::create(beside(&self.path, WORD)) {
+            tracing::error!(%error, "no word could be left that the disk failed");
+        }
+    }
+
+    /// After a disk that failed nothing is served before every row was looked at.
+    async fn heed_word(&self) -> Result<(), LedgerError> {
+        let word = beside(&self.path, WORD);
+        if !word.exists() {
+            return Ok(());
+        }
+        tracing::warn!("the disk failed under the last process: checking the whole ledger");
+        let place = super::Place::File(self.path.clone());
+        let checked = crate::verify::verify(super::look(&place).await?).await?;
+        tracing::warn!(transfers = checked.transfers, head = checked.head, "the ledger is whole");
+        std::fs::remove_file(&word).map_err(|source| LedgerError::LockFile { lock: word, source })
+    }
+
     async fn connect(&self) -> Result<SqliteConnection, LedgerError> {
         self.options.connect().await.map_err(|source| self.cannot_open(source))
     }
@@ -73,6 +98,21 @@ impl Engine {
     fn cannot_open(&self, source: sqlx::Error) -> LedgerError {
         cannot_open(&self.path, source)
     }
+}
+
+fn beside(database: &Path, end: &str) -> PathBuf {
+    let mut name = database.as_os_str().to_owned();
+    name.push(end);
+    PathBuf::from(name)
+}
+
+/// SQLITE_IOERR with whatever more it says, but for memory that was short
+/// (<https://www.sqlite.org/rescode.html#ioerr>). A full disk is another code.
+pub(crate) fn is_disk_failure(error: &sqlx::Error) -> bool {
+    const IOERR: i64 = 10;
+    const IOERR_NOMEM: i64 = 3082;
+    let code = error.as_database_error().and_then(|error| error.code()?.parse::<i64>().ok());
+    code.is_some_and(|code| code & 0xff == IOERR && code != IOERR_NOMEM)
 }
 
 pub(super) fn cannot_open(path: &Path, source: sqlx::Error) -> LedgerError {
@@ -147,9 +187,7 @@ impl CommitGate {
 /// The lock file stays when its holder ends, since removing it would let two processes each lock a
 /// file of that name.
 async fn lock(database: &Path) -> Result<File, LedgerError> {
-    let mut name = database.as_os_str().to_owned();
-    name.push(".lock");
-    let lock = PathBuf::from(name);
+    let lock = beside(database, ".lock");
     let unusable = |source| LedgerError::LockFile { lock: lock.clone(), source };
     let file =
         File::options().write(true).create(true).truncate(false).open(&lock).map_err(unusable)?;

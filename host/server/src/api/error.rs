@@ -17,6 +17,9 @@ use polymeter_transport::LineError;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+/// Seconds after which a database that could not be used may be asked again.
+const STORAGE_RETRY_AFTER_S: u64 = 5;
+
 /// The body of every answer that is not a success.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Problem {
@@ -186,6 +189,9 @@ impl From<ServiceError> for ApiError {
             ServiceError::Unknown(_) => {
                 (S::GATEWAY_TIMEOUT, "outcome-unknown", "It may or may not have happened")
             }
+            ServiceError::Storage(_) if error.is_passing() => {
+                (S::SERVICE_UNAVAILABLE, "storage", "The database cannot be used at present")
+            }
             ServiceError::Storage(_) => (S::INTERNAL_SERVER_ERROR, "storage", "Storage failed"),
             ServiceError::BadLogin => (S::UNAUTHORIZED, "bad-login", "Wrong name or password"),
             ServiceError::TooManyLogins { .. } => {
@@ -198,6 +204,7 @@ impl From<ServiceError> for ApiError {
         let retry_after_s = match &error {
             ServiceError::TooManyLogins { retry_after_s } => Some(*retry_after_s),
             ServiceError::Line(LineError::Busy { .. }) => Some(1),
+            ServiceError::Storage(_) if error.is_passing() => Some(STORAGE_RETRY_AFTER_S),
             ServiceError::Device {
                 source: CallError::Quarantined { more_seconds, .. }, ..
             } => Some(*more_seconds),

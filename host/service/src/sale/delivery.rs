@@ -12,7 +12,7 @@ use crate::audit::{self, Act, Actor};
 use crate::crash_point::crash_point;
 use crate::driver::Kind;
 use crate::error::{Result, ServiceError, chain, meaning_of, refused};
-use crate::limits::AUTOMATIC_ATTEMPTS;
+use crate::limits::{AUTOMATIC_ATTEMPTS, STORE_AGAIN_FIRST, STORE_AGAIN_MOST};
 use crate::meter::Reach;
 use polymeter_domain::{
     Credit, Currency, Delivery, Evidence, Money, Purchase, Quantity, Sale, SaleId,
@@ -83,27 +83,67 @@ enum Next {
     Nothing,
 }
 
-/// Delivers a reserved sale, once more where the first attempt provably never arrived. Whatever
-/// state that ends in is stored; there is nothing to return.
+/// Delivers a sale that was just reserved. Whatever state that ends in is stored; there is nothing to
+/// return.
 pub(super) async fn deliver(service: Service, claim: Claim) {
+    see_through(&service, claim, Found::Reserved).await;
+}
+
+/// Takes up a sale that nobody works on, in whatever state it is.
+pub(super) async fn take_up(service: &Service, claim: Claim) {
+    see_through(service, claim, Found::Left).await;
+}
+
+/// What is known of a sale at first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Found {
+    Reserved,
+    Left,
+}
+
+/// To a state that is settled or waits for a person. A step that the database did not store is no end:
+/// the state on disk is still true, and the sale goes on from there once the database is back.
+async fn see_through(service: &Service, claim: Claim, mut found: Found) {
     let sale_id = claim.sale_id();
     let work = async {
-        for nth in 0..AUTOMATIC_ATTEMPTS {
-            let by = if nth == 0 { Version::Picked } else { Version::Current };
-            match attempt(&service, sale_id, by).await {
-                Ok(Next::Again) => {}
-                Ok(Next::Nothing) => return,
+        let mut wait = STORE_AGAIN_FIRST;
+        loop {
+            match go_on(service, sale_id, found).await {
+                Ok(()) => return,
+                Err(error) if error.is_passing() => {
+                    tracing::error!(
+                        error = chain(&error),
+                        wait_ms = wait.as_millis(),
+                        "a step of the sale was not stored; it is taken up again"
+                    );
+                    tokio::time::sleep(wait).await;
+                    wait = (wait * 2).min(STORE_AGAIN_MOST);
+                    found = Found::Left;
+                }
                 Err(error) => {
-                    // The state on disk is still true: a restart or an operator goes on from there.
-                    tracing::error!(error = chain(&error), "a step of the sale was not stored");
+                    tracing::error!(error = chain(&error), "the sale cannot go on by itself");
                     return;
                 }
             }
         }
-        tracing::warn!("sale stays reserved: no attempt arrived");
     };
     work.instrument(tracing::info_span!("sale", %sale_id)).await;
     drop(claim);
+}
+
+/// Delivers once, and once more where the first attempt provably never arrived.
+async fn go_on(service: &Service, sale_id: SaleId, found: Found) -> Result<()> {
+    if found == Found::Left && reconcile::find_out(service, sale_id).await? != Sale::Reserved {
+        return Ok(());
+    }
+    for nth in 0..AUTOMATIC_ATTEMPTS {
+        let by = if nth == 0 { Version::Picked } else { Version::Current };
+        if attempt(service, sale_id, by).await? == Next::Nothing {
+            return Ok(());
+        }
+    }
+    tracing::warn!("sale stays reserved: no attempt arrived");
+    Ok(())
 }
 
 async fn attempt(service: &Service, sale_id: SaleId, by: Version) -> Result<Next> {

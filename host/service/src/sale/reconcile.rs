@@ -78,19 +78,17 @@ impl Service {
 
 async fn resume_line(service: Service, claims: Vec<Claim>) {
     for claim in claims {
-        let sale_id = claim.sale_id();
-        let work = async {
-            interrupt(&service, sale_id).await?;
-            match store::record(service.reader(), sale_id).await?.state {
-                Sale::Unresolved(_) => try_reconcile(&service, sale_id, None).await,
-                state => Ok(state),
-            }
-        };
-        match work.instrument(tracing::info_span!("sale", %sale_id)).await {
-            Ok(Sale::Reserved) => delivery::deliver(service.clone(), claim).await,
-            Ok(_) => {}
-            Err(error) => tracing::error!(%sale_id, error = chain(&error), "sale not resumed"),
-        }
+        delivery::take_up(&service, claim).await;
+    }
+}
+
+/// The state of a sale that nobody has worked on since it was stored, once its device has been asked
+/// where that can tell.
+pub(super) async fn find_out(service: &Service, id: SaleId) -> Result<Sale> {
+    interrupt(service, id).await?;
+    match store::record(service.reader(), id).await?.state {
+        Sale::Unresolved(_) => try_reconcile(service, id, None).await,
+        state => Ok(state),
     }
 }
 
