@@ -19,6 +19,12 @@ impl Currency {
         (code == "CNY").then_some(Self::CNY)
     }
 
+    /// For tests of arithmetic that must hold whatever a currency's decimals are.
+    #[cfg(test)]
+    pub(crate) const fn of(code: [u8; 3], decimals: u8) -> Currency {
+        Currency { code, decimals }
+    }
+
     pub fn code(&self) -> &str {
         std::str::from_utf8(&self.code).expect("codes are ASCII by construction")
     }
@@ -86,6 +92,9 @@ impl fmt::Display for Money {
         let magnitude = self.minor.unsigned_abs();
         let sign = if self.minor < 0 { "-" } else { "" };
         let width = usize::from(self.currency.decimals);
+        if width == 0 {
+            return write!(f, "{sign}{magnitude}");
+        }
         write!(f, "{sign}{}.{:0width$}", magnitude / unit, magnitude % unit)
     }
 }

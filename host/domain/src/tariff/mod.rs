@@ -24,6 +24,8 @@ mod terms;
 mod value;
 
 #[cfg(test)]
+mod model;
+#[cfg(test)]
 mod properties;
 #[cfg(test)]
 mod tests;
