@@ -1,4 +1,4 @@
-//! Reliability rows R9 and R16 (docs/reliability.md), by name: the product's own sale, ledger, line and
+//! Reliability rows R9, R10 and R16 (docs/reliability.md), by name: the product's own sale, ledger, line and
 //! driver, simulated from seeds.
 
 use anyhow::{Result, ensure};
@@ -80,6 +80,14 @@ fn r9_applied_and_not_answered_is_neither_lost_nor_doubled() -> Result<()> {
         ))?;
     }
     Ok(())
+}
+
+#[test]
+fn r10_a_meter_that_behaves_oddly_is_told_apart_every_time() -> Result<()> {
+    let played = simulate::odd(templates()?)?;
+    say(&format!(
+        "R10: {played} oddities of meters in a sale, all told apart, none sent again blindly"
+    ))
 }
 
 /// The beginning of a sentence that may tell a whole history.

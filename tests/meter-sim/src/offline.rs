@@ -48,6 +48,12 @@ impl Offline {
         self.devices.get_mut(self.addressed?)?.answer(&heard).reply
     }
 
+    /// A no instead of the answer to what was noticed last.
+    pub fn refuse(&self, request: &[u8], word: u16) -> Option<Vec<u8>> {
+        let heard = self.protocol.hear(request)?;
+        self.devices.get(self.addressed?)?.refuse(&heard, word)
+    }
+
     /// Puts a fault into an answer.
     pub fn spoil(&self, reply: &mut Vec<u8>, fault: &FaultKind) {
         self.protocol.spoil(reply, fault);

@@ -134,7 +134,7 @@ async fn see_through(service: &Service, of: &Life, at: usize) -> Result<()> {
             return Ok(());
         }
         let paid = Money::new(sale.fen, Currency::CNY);
-        (sale.sale_id, SaleRequest { meter_id: sale.meter_id, paid })
+        (sale.sale_id, SaleRequest::new(sale.meter_id, paid))
     };
     for _ in 0..ROUNDS_MAX {
         service.put_sale(id, request.clone(), &actor).await?;

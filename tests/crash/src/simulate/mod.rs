@@ -7,6 +7,7 @@
 //! decisions are drawn in one order. Not here: real lines and real kills (run).
 
 mod life;
+mod odd;
 mod planted;
 mod push;
 mod template;
@@ -14,6 +15,7 @@ mod wire;
 mod world;
 
 pub use life::play;
+pub use odd::odd;
 pub use planted::{NOT_PLANTED, PLANTED, Planted};
 pub use push::{Pushed, push};
 pub use template::{Templates, Vendor};

@@ -77,7 +77,7 @@ fn one_lane(template: &Template, lane: u64, count: u64) -> Result<u64> {
             let number = (u128::from(lane) << 64) | u128::from(nth);
             let id = SaleId::new(uuid::Uuid::from_u128(number));
             let fen = i64::try_from(100 + nth % 900)?;
-            let request = SaleRequest { meter_id, paid: Money::new(fen, Currency::CNY) };
+            let request = SaleRequest::new(meter_id, Money::new(fen, Currency::CNY));
             service.put_sale(id, request, &actor).await?;
             let mut sale = service.wait_for_sale(id, WAIT).await?;
             for _ in 0..5 {

@@ -10,7 +10,7 @@ use polymeter_domain::{Currency, CustomerNumber, MeterAddress, MeterId, VendorCo
 use polymeter_ledger::Database;
 use polymeter_runtime::{Capability, Driver, DriverConfig, Limits, Options, Runtime, Vault};
 use polymeter_service::{
-    Actor, Assignment, Edition, Fitting, NewCustomer, NewMeter, NewPlan, Parts, Service,
+    Actor, Assignment, Edition, Fitting, NewCustomer, NewMeter, NewPlan, Parts, Rules, Service,
 };
 use polymeter_transport::{Endpoint, Line, LineSettings};
 use polymeter_vault::{Kind, Secret};
@@ -62,6 +62,15 @@ pub struct Template {
     pub meters: [MeterId; 2],
     /// What the openings wrote into the meters.
     customers: [Option<String>; 2],
+}
+
+/// What a meter's own memory says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Remembered {
+    pub count: u32,
+    pub last_fen: u32,
+    /// It is not the meter that was there.
+    pub is_another: bool,
 }
 
 const NUMBERS: [&str; 2] = ["11", "22"];
@@ -157,6 +166,32 @@ impl Template {
         Ok(Offline::new(meters)?)
     }
 
+    /// The first meter with another memory; the second is not there.
+    pub fn remembering(&self, of: Remembered) -> Result<Offline> {
+        let meters = match self.vendor {
+            Vendor::Dlt645 => {
+                let address = if of.is_another { "000000000009" } else { "000000000001" };
+                Meters::Dlt645(vec![Dlt645Plan {
+                    customer: self.customers[0].clone(),
+                    purchase_count: of.count,
+                    money_fen: of.last_fen,
+                    last_purchase_fen: Some(of.last_fen),
+                    ..Dlt645Plan::new(address)
+                }])
+            }
+            Vendor::Adf400l => {
+                let unit = if of.is_another { 9 } else { 1 };
+                Meters::Adf400l(vec![Adf400lPlan {
+                    purchase_count: u16::try_from(of.count)?,
+                    balance_fen: i32::try_from(of.last_fen)?,
+                    last_purchase_fen: Some(of.last_fen),
+                    ..Adf400lPlan::new(unit)
+                }])
+            }
+        };
+        Ok(Offline::new(meters)?)
+    }
+
     /// A database of its own for a life, in memory where the system has a file system for that.
     pub fn copy(&self) -> Result<(TempDir, PathBuf)> {
         let folder = folder()?;
@@ -200,6 +235,7 @@ impl Template {
             lines: vec![Line::over(settings, far_end(world))],
             currency: Currency::CNY,
             clock: World::clock(world),
+            rules: Rules::default(),
         };
         Ok(Service::start(parts).await?)
     }

@@ -40,7 +40,7 @@ async fn exchange(world: &World, far: &mut DuplexStream, request: &[u8]) -> bool
     let kind = world.offline.lock().unwrap_or_else(PoisonError::into_inner).notice(request);
     let fate = world.fate(kind);
     let is_done = match fate {
-        Fate::Unheard => false,
+        Fate::Unheard | Fate::Refused(_) | Fate::Swapped => false,
         Fate::Cut { is_done } | Fate::Death { is_done, .. } => is_done,
         Fate::Good | Fate::Unanswered | Fate::Spoilt(_) => true,
     };
@@ -54,6 +54,14 @@ async fn exchange(world: &World, far: &mut DuplexStream, request: &[u8]) -> bool
     }
     match fate {
         Fate::Unheard | Fate::Unanswered => return true,
+        Fate::Swapped => {
+            world.swap();
+            return true;
+        }
+        Fate::Refused(word) => {
+            let offline = world.offline.lock().unwrap_or_else(PoisonError::into_inner);
+            reply = offline.refuse(request, word).unwrap_or_default();
+        }
         Fate::Cut { .. } => return false,
         Fate::Death { bytes, .. } => {
             reply.truncate(bytes);

@@ -48,6 +48,10 @@ pub enum Fate {
     /// The meter does it, and its answer is lost.
     Unanswered,
     Spoilt(FaultKind),
+    /// The meter does nothing and says this error.
+    Refused(u16),
+    /// The meter is gone; another record, or another meter, is in its place, and says nothing.
+    Swapped,
     /// The connection ends: before the meter has it, or after.
     Cut {
         is_done: bool,
@@ -75,6 +79,8 @@ struct Stream {
 #[derive(Debug)]
 pub struct World {
     pub offline: Mutex<Offline>,
+    /// What comes in its place.
+    next: Mutex<Option<Offline>>,
     stream: Mutex<Stream>,
     /// The process is dead: nothing more is to happen in it.
     is_dead: Mutex<bool>,
@@ -121,6 +127,7 @@ impl World {
         };
         World {
             offline: Mutex::new(offline),
+            next: Mutex::new(None),
             stream: Mutex::new(stream),
             is_dead: Mutex::new(false),
             death: Notify::new(),
@@ -146,6 +153,17 @@ impl World {
 
     pub fn states(&self) -> Vec<State> {
         lock(&self.offline).states()
+    }
+
+    /// What [`Fate::Swapped`] puts in the meters' place.
+    pub fn swap_with(&self, offline: Offline) {
+        *lock(&self.next) = Some(offline);
+    }
+
+    pub fn swap(&self) {
+        if let Some(next) = lock(&self.next).take() {
+            *lock(&self.offline) = next;
+        }
     }
 
     pub fn is_dead(&self) -> bool {
