@@ -12,13 +12,13 @@ impl Chance {
     pub fn new(seed: u64, place: &[u64]) -> Chance {
         let mut chance = Chance { state: seed };
         for number in place {
-            chance.state = chance.next() ^ number.wrapping_mul(0xD6E8_FEB8_6659_FD93);
+            chance.state = chance.number() ^ number.wrapping_mul(0xD6E8_FEB8_6659_FD93);
         }
         chance
     }
 
     /// SplitMix64 (Steele, Lea, Flood 2014).
-    pub fn next(&mut self) -> u64 {
+    pub fn number(&mut self) -> u64 {
         self.state = self.state.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mixed = (self.state ^ (self.state >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
         let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
@@ -27,7 +27,7 @@ impl Chance {
 
     /// Below `end`, which is above 0. The bias of a remainder does no harm here.
     pub fn below(&mut self, end: u64) -> u64 {
-        self.next() % end.max(1)
+        self.number() % end.max(1)
     }
 
     /// One in so many.

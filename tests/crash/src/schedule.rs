@@ -194,7 +194,7 @@ fn any_trouble(chance: &mut Chance) -> FaultKind {
         6 => FaultKind::Doubled,
         7 => FaultKind::Late { wait_ms: 100 + chance.below(150) },
         8 => FaultKind::ReplyFromOtherMeter,
-        _ => FaultKind::GarbageBefore { hex: format!("{:016X}", chance.next()) },
+        _ => FaultKind::GarbageBefore { hex: format!("{:016X}", chance.number()) },
     }
 }
 

@@ -97,6 +97,9 @@ async fn sell_and_hold(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn r4_a_flush_that_fails_is_never_acknowledged_and_ends_the_selling() -> Result<()> {
+    if databases::server().is_some() {
+        return Ok(()); // A file's own trouble: passed on SQLite.
+    }
     let (site, program) = Site::in_file().await?;
     program.kill().await?;
     let (shim, meter) = (shim()?, &METERS[1]);
@@ -189,6 +192,9 @@ impl Drop for Small {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn r5_a_full_disk_refuses_sales_before_any_debit_and_recovers() -> Result<()> {
+    if databases::server().is_some() {
+        return Ok(()); // A file's own trouble: passed on SQLite.
+    }
     let (site, program) = Site::in_file().await?;
     program.kill().await?;
     let Some(disk) = Small::new(&site.folder.path().join("small"), 8)? else {
@@ -341,6 +347,9 @@ impl WrongClock {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn r14_a_wrong_clock_changes_neither_order_nor_balance() -> Result<()> {
+    if databases::server().is_some() {
+        return Ok(()); // A file's own trouble: passed on SQLite.
+    }
     const DAY: i64 = 86_400;
     let (site, program) = Site::in_file().await?;
     program.kill().await?;

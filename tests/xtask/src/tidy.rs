@@ -169,8 +169,10 @@ fn dependency_complaints(manifest: &str, page: &str) -> Vec<String> {
 
 /// The README names the two front-door commands, and no `cargo xtask` command that does not exist.
 fn readme_complaints(readme: &str) -> Vec<String> {
-    const COMMANDS: &[&str] =
-        &["demo", "test", "drivers", "examples", "lint", "tidy", "gallery", "bench"];
+    const COMMANDS: &[&str] = &[
+        "demo", "test", "crash", "simulate", "drivers", "examples", "lint", "tidy", "gallery",
+        "bench",
+    ];
     let mut complaints = Vec::new();
     for wanted in ["cargo xtask demo", "cargo xtask test"] {
         if !readme.contains(wanted) {

@@ -86,7 +86,7 @@ impl Engine {
         }
         tracing::warn!("the disk failed under the last process: checking the whole ledger");
         let place = super::Place::File(self.path.clone());
-        let checked = crate::verify::verify(super::look(&place).await?).await?;
+        let checked = crate::verify::verify(super::look(&place).await?, &[]).await?;
         tracing::warn!(transfers = checked.transfers, head = checked.head, "the ledger is whole");
         std::fs::remove_file(&word).map_err(|source| LedgerError::LockFile { lock: word, source })
     }

@@ -25,11 +25,11 @@ const VERIFIED: u64 = 50;
 /// Plays a seed; with a bug planted behind the product's back where one is given.
 pub fn play(template: &Arc<Template>, seed: u64, planted: Option<&'static Planted>) -> Outcome {
     quiet_deaths();
-    let played = template.offline().and_then(|offline| {
+    let played = template.offline().map(|offline| {
         let world = Arc::new(World::new(seed, offline));
         let wanted = Arc::new(Mutex::new(world.wanted(template.meters)));
         let lived = live(template, &world, &wanted, seed, planted);
-        Ok((world, wanted, lived))
+        (world, wanted, lived)
     });
     match played {
         Err(error) => Outcome { failure: Some(format!("{error:#}")), ..Outcome::default() },
@@ -114,7 +114,7 @@ async fn one_life(of: Life) -> Result<()> {
         let found = service.sale(sale.sale_id).await;
         let found = found.with_context(|| format!("sale {} was acknowledged", sale.sale_id))?;
         let state = found.state.name();
-        ensure!(sale.ended.is_none_or(|ended| ended == state), "{:?} is {state} now", sale);
+        ensure!(sale.ended.is_none_or(|ended| ended == state), "{sale:?} is {state} now");
     }
     if of.planted.is_none_or(Planted::resumes) {
         service.resume().await?;
@@ -200,7 +200,7 @@ async fn judge(
     let cash = balance.lines.iter().find(|line| line.account == "cash");
     let cash = cash.map_or(0, |line| line.debits_posted.minor());
     ensure!(cash == sold, "{cash} fen are in cash, {sold} were paid");
-    if seed % VERIFIED == 0 {
+    if seed.is_multiple_of(VERIFIED) {
         database.verify().await?;
     }
     Ok(())

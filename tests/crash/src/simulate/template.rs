@@ -125,6 +125,7 @@ impl Template {
                 line: LINE.to_owned(),
                 address: MeterAddress::new(address).ok().context("an address")?,
                 parameters: Vec::new(),
+                mode: None,
                 tariff: Assignment { plan_id: plan.plan_id, from: None, terms: Terms::default() },
             };
             let meter_id = service.add_meter(meter, &Actor::System).await?.meter_id;

@@ -141,7 +141,7 @@ impl World {
         (0..1 + chance.below(3))
             .map(|_| Wanted {
                 sale_id: SaleId::new(uuid::Uuid::from_u128(
-                    u128::from(chance.next()) << 64 | u128::from(chance.next()),
+                    u128::from(chance.number()) << 64 | u128::from(chance.number()),
                 )),
                 meter_id: *chance.pick(&meters),
                 fen: 1 + i64::try_from(chance.below(9_999)).unwrap_or(0),
@@ -186,11 +186,12 @@ impl World {
         let (of_now, of_nonce) = (Arc::clone(world), Arc::clone(world));
         Clock {
             now: Arc::new(move || (UnixMs(of_now.step().at_ms), SITE_TIME)),
+            local: Arc::new(|_| SITE_TIME),
             nonce: Arc::new(move || {
                 let chance = &mut of_nonce.step().chance;
                 let mut nonce = [0; 16];
-                nonce[..8].copy_from_slice(&chance.next().to_be_bytes());
-                nonce[8..].copy_from_slice(&chance.next().to_be_bytes());
+                nonce[..8].copy_from_slice(&chance.number().to_be_bytes());
+                nonce[8..].copy_from_slice(&chance.number().to_be_bytes());
                 nonce
             }),
         }
@@ -278,6 +279,6 @@ fn any_fault(chance: &mut Chance) -> Fate {
         7 => Fate::Spoilt(FaultKind::Doubled),
         8 => Fate::Spoilt(FaultKind::ReplyFromOtherMeter),
         9 => Fate::Spoilt(FaultKind::WrongFunction),
-        _ => Fate::Spoilt(FaultKind::GarbageBefore { hex: format!("{:016X}", chance.next()) }),
+        _ => Fate::Spoilt(FaultKind::GarbageBefore { hex: format!("{:016X}", chance.number()) }),
     }
 }
