@@ -1,13 +1,15 @@
 //! The day close (日结): the books' head of a day, signed and kept, and what each channel of payment took.
 //!
 //! Invariant: a close and its row in the audit trail are one transaction; the books go on meanwhile, since
-//! a close is of what was booked before it. Not here: the key (server), the sums (ledger), shifts.
+//! a close is of what was booked before it; no shift of the day or of one before it is open. Not here: the key (server),
+//! the sums (ledger).
 
 use crate::Service;
 use crate::audit::{self, Act, Actor};
 use crate::booking::is_channel;
 use crate::error::{Result, ServiceError, invalid};
 use crate::page::Page;
+use crate::shift;
 use polymeter_domain::tariff::Date;
 use polymeter_ledger::{DayClose, DayMoved};
 
@@ -38,6 +40,7 @@ impl Service {
         self.database()
             .write(move |tx| {
                 Box::pin(async move {
+                    shift::all_closed(tx.connection(), day).await?;
                     polymeter_ledger::close_day(tx, &prepared, &signature).await?;
                     let object = format!("day/{day}");
                     let detail = &format!("up to transfer {}", prepared.head.sequence);

@@ -23,6 +23,10 @@ impl Service {
     ) -> Result<SupplyState> {
         let reach = self.reach(meter, Kind::Change).await?;
         account::not_bypassed(self.reader(), &reach.meter).await?;
+        // Whoever asks, a purse that was paid included: only resuming connects what is suspended.
+        if command != SupplyCommand::Disconnect {
+            account::not_suspended(self.reader(), &reach.meter).await?;
+        }
         to_the_end(control(self.clone(), reach, command, actor.clone())).await
     }
 

@@ -103,7 +103,7 @@ async fn lasting(
     row.map(Hold::try_from).transpose()
 }
 
-/// Refuses a meter that nothing may be sold or charged to.
+/// Refuses a suspended meter: nothing is sold to it, and nothing connects it but its resumption.
 pub(crate) async fn not_suspended(
     executor: impl AnyExecutor<'_>,
     meter: &MeterRecord,

@@ -53,8 +53,8 @@ pub use closing::{
 };
 pub(crate) use file::{Change, record as record_change};
 pub use file::{CustomerEdit, FileChange, FileOf, MeterEdit, Why};
-pub(crate) use hold::not_bypassed;
 pub use hold::{Held, Hold, HoldKind};
+pub(crate) use hold::{not_bypassed, not_suspended};
 pub use installation::{Consumption, Installation, Used, typed_reading};
 pub(crate) use installation::{current as current_installation, same_ratio};
 pub use money::{Keyed, Movement};

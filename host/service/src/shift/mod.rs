@@ -19,7 +19,7 @@ use crate::page::Page;
 use crate::{Service, customer};
 use polymeter_domain::tariff::Date;
 use polymeter_domain::{Channel, Money, OperatorId, ShiftId, TransferId};
-use polymeter_ledger::{NewTransfer, Transaction};
+use polymeter_ledger::{Connection, NewTransfer, Transaction};
 
 /// One shift as it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -147,11 +147,6 @@ impl Service {
         Ok(shifts)
     }
 
-    /// The shifts that keep a day from being closed: those opened on it or before and not closed.
-    pub async fn open_shifts(&self, until: Date) -> Result<Vec<ShiftId>> {
-        store::open_until(self.reader(), until).await
-    }
-
     /// Refuses cash of an operator without a shift where the site wants one.
     pub(crate) async fn check_shift(
         &self,
@@ -167,6 +162,18 @@ impl Service {
             Some(_) => Ok(()),
             None => Err(ServiceError::NoShift),
         }
+    }
+}
+
+/// Refuses where a shift of this day or of one before it is open: its count may still book a
+/// difference.
+pub(crate) async fn all_closed(connection: &mut Connection, day: Date) -> Result<()> {
+    match store::open_until(connection, day).await?.as_slice() {
+        [] => Ok(()),
+        open => Err(ServiceError::Blocked {
+            what: format!("day {day}"),
+            why: format!("{} of its shifts are open; close them first", open.len()),
+        }),
     }
 }
 

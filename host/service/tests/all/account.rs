@@ -184,6 +184,10 @@ async fn a_suspended_meter_is_not_sold_to_and_a_bypassed_switch_not_switched() {
     assert_eq!(error.to_string(), told);
     assert_eq!(field.truth(0).sell_frames, 0);
 
+    let connect = service.control(meter, SupplyCommand::AllowConnection, &actor).await;
+    assert_eq!(connect.expect_err("suspended").to_string(), told);
+    let cut = service.control(meter, SupplyCommand::Disconnect, &actor).await;
+    assert_eq!(cut.expect("cutting is never refused"), SupplyState::Disconnected);
     service.resume_supply(meter, why("back"), &actor).await.expect("resumed");
     assert!(service.resume_supply(meter, why("twice"), &actor).await.is_err());
     assert_eq!(field.sell(sale_id(2), 0, 100).await.state.name(), "confirmed");

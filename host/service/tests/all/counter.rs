@@ -120,7 +120,9 @@ async fn a_shift_closes_by_its_count() {
         .collect();
     assert_eq!(told, [(Channel::Cash, 2, 5700, 700), (Channel::Wechat, 1, 900, 0)]);
     assert_eq!(shift.expected, cny(25_000));
-    assert_eq!(service.open_shifts(shift.day).await.expect("a list"), [id]);
+    let close_day = async || service.close_day(None, |_| Ok("signed".to_owned()), &actor).await;
+    let early = close_day().await.expect_err("a shift is open").to_string();
+    assert_eq!(early, format!("day {}: 1 of its shifts are open; close them first", shift.day));
 
     let dry = service.close_shift(id, cny(24_990), "", Run::Dry, &actor).await.expect("dry");
     assert_eq!(dry.closed.expect("as if").difference, cny(-10));
@@ -134,11 +136,11 @@ async fn a_shift_closes_by_its_count() {
     assert_eq!(posted(&field, "shift-difference").await, (10, 0), "booked once");
     let other = service.close_shift(id, cny(25_000), "", Run::Real, &actor).await;
     assert!(matches!(other, Err(ServiceError::WrongState { .. })));
-    assert_eq!(service.open_shifts(closed.day).await.expect("a list"), []);
     // More than expected goes the other way.
     service.open_shift(shift_id(3), cny(0), &actor).await.expect("the next");
     service.close_shift(shift_id(3), cny(3), "", Run::Real, &actor).await.expect("closed");
     assert_eq!(posted(&field, "shift-difference").await, (10, 3));
+    close_day().await.expect("every shift is closed");
     for sql in ["update shift set note = 'x'", "delete from shift", "delete from shift_entry"] {
         assert!(tamper(&field.database, sql).await.is_err(), "{sql}");
     }
