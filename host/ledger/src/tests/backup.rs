@@ -17,7 +17,8 @@ async fn full() -> Books {
     ] {
         book(&books.database, line).await.expect(line);
     }
-    let customer = "insert into customer values
+    let customer =
+        "insert into customer (customer_id, number, name, phone, premises, created_at_ms) values
         ('00000000-0000-7000-8000-000000000001', '007', '王 \"x\" \\ \u{1}', '', 'a\nb', 5)";
     books.by_hand(customer).await.expect("a customer");
     let prepared = books.database.prepare_close("2026-03-01", 7).await.expect("a close");
@@ -175,7 +176,8 @@ async fn r27_what_was_interrupted_is_begun_anew() {
 #[tokio::test]
 async fn a_part_puts_back_what_is_missing_and_no_money() {
     let books = full().await;
-    let more = "insert into customer values
+    let more =
+        "insert into customer (customer_id, number, name, phone, premises, created_at_ms) values
         ('00000000-0000-7000-8000-000000000002', '8', 'b', '', '', 50)";
     books.by_hand(more).await.expect("a customer");
     let folder = tempfile::tempdir().expect("a folder");
