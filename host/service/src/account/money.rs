@@ -6,12 +6,13 @@
 use super::installation::total;
 use crate::Service;
 use crate::audit::Actor;
+use crate::booking::receivable_account;
 use crate::clock::UnixMs;
 use crate::driver::Kind;
 use crate::error::{Result, ServiceError, chain, invalid};
 use crate::meter::{self, MeterRecord};
-use polymeter_domain::{Credit, MeterId, Money, Quantity, TransferId};
-use polymeter_ledger::{NewTransfer, Posting, Transaction};
+use polymeter_domain::{Credit, Currency, CustomerId, MeterId, Money, Quantity, TransferId};
+use polymeter_ledger::{Connection, NewTransfer, Posting, Transaction};
 use polymeter_transport::Priority;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
@@ -30,6 +31,23 @@ impl Movement {
         let (debit, credit) = (debit.to_owned(), credit.to_owned());
         (amount.minor() > 0).then_some(Movement { debit, credit, amount })
     }
+}
+
+/// Refuses where a customer still has bills or claims to pay: they name this customer, and nobody else
+/// could pay them later.
+pub(super) async fn nothing_billed_is_open(
+    connection: &mut Connection,
+    customer: CustomerId,
+    currency: Currency,
+) -> Result<()> {
+    let name = receivable_account(customer);
+    let receivable = polymeter_ledger::standing(connection, &name, currency).await?;
+    let open = receivable.credit_balance().minor().saturating_neg();
+    if open == 0 && receivable.pending == 0 {
+        return Ok(());
+    }
+    let why = format!("bills of {} are open; settle them first", Money::new(open, currency));
+    Err(ServiceError::Blocked { what: format!("customer {customer}"), why })
 }
 
 /// Books all of them at once, as one link.

@@ -11,7 +11,7 @@ use super::current_customer;
 use super::file::{self, Change, Why, id};
 use super::hold::not_suspended;
 use super::installation::{self, Beginning, Ending};
-use super::money::{Movement, move_all};
+use super::money::{Movement, move_all, nothing_billed_is_open};
 use super::swap::not_in_a_swap;
 use crate::audit::{self, Act, Actor};
 use crate::booking::arrears_account;
@@ -305,6 +305,7 @@ async fn take_arrears_over(
     from: &Customer,
 ) -> Result<Money> {
     let (currency, at) = (service.currency(), service.clock().at());
+    nothing_billed_is_open(tx.connection(), request.from, currency).await?;
     let owed_on = arrears_account(request.from);
     let owed = standing::of(&mut *tx.connection(), request.from, currency).await?.arrears;
     if owed.minor() == 0 {

@@ -9,8 +9,9 @@ use polymeter_domain::{
     BillPaymentId, Channel, Currency, CustomerId, Money, PursePaymentId, Recurrence,
 };
 use polymeter_service::{
-    Actor, AllocationBasis, Basis, BillState, ChargeItem, Direction, Member, NewAllocation,
-    NewBillPayment, NewItem, NewPayment, Page, PaidFrom, Service, ServiceError, purse_account,
+    Actor, AllocationBasis, ArrearsEnd, Basis, BillState, ChargeItem, ClosingRequest, Direction,
+    Member, NewAllocation, NewBillPayment, NewItem, NewPayment, Page, PaidFrom, Service,
+    ServiceError, Why, purse_account,
 };
 use uuid::Uuid;
 
@@ -112,6 +113,15 @@ async fn a_due_day_is_booked_once_and_what_the_purse_lacks_is_owed_until_it_is_p
     let expected = [("2026-05-02", 8_000), ("2026-04-02", 0), ("2026-03-02", 0)];
     assert_eq!(open, expected.map(|(due, open)| (due.to_owned(), open)));
     assert_eq!((booked(service, &purse).await, booked(service, &arrears).await), (0, -8_000));
+    let closing = ClosingRequest {
+        customer: id,
+        keyed: Vec::new(),
+        without_clearing: false,
+        arrears: ArrearsEnd::None,
+        why: Why { reason: "moved away".to_owned(), application: None },
+    };
+    let early = service.preview_closing(&closing, &Actor::System).await.expect_err("it is owed");
+    assert!(early.to_string().ends_with("bills of 80.00 are open; settle them first"), "{early}");
     pay_in(service, 3, id, 10_000).await;
     assert_eq!((booked(service, &purse).await, booked(service, &arrears).await), (2_000, 0));
     assert_eq!(service.purse(id).await.expect("a purse").balance, yuan(2_000));

@@ -7,7 +7,7 @@ use super::{
 use crate::account::application;
 use crate::account::file::{self, Change};
 use crate::account::installation::{self, Ending};
-use crate::account::money::{Movement, move_all};
+use crate::account::money::{Movement, move_all, nothing_billed_is_open};
 use crate::audit::{self, Act, Actor};
 use crate::booking::{
     CASH, WRITE_OFF, arrears_account, deposit_account, meter_credit_account, purse_account,
@@ -38,6 +38,7 @@ pub(super) async fn reckon(
             format!("the purse on the platform holds {}; settle it first", purse.credit_balance());
         return Err(ServiceError::Blocked { what: format!("customer {customer}"), why });
     }
+    nothing_billed_is_open(tx.connection(), customer, currency).await?;
     let arrears = arrears_account(customer);
     let owing = standing::of(&mut *tx.connection(), customer, currency).await?;
     let mut owed = owing.arrears.minor();
