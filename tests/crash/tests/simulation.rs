@@ -4,7 +4,7 @@
 use anyhow::{Result, ensure};
 use crash::simulate::{self, NOT_PLANTED, PLANTED, Templates};
 use std::io::Write as _;
-use std::sync::OnceLock;
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
 
 /// In a test run; `cargo xtask simulate --seeds N` plays more.
@@ -20,6 +20,13 @@ fn templates() -> Result<&'static Templates> {
     made.as_ref().map_err(|error| anyhow::anyhow!("{error}"))
 }
 
+/// One at a time: a life waits for silence in real time, and two that starve each other hear it where
+/// there is none.
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Past the test harness, which keeps what a passing test prints to itself.
 fn say(text: &str) -> Result<()> {
     Ok(writeln!(std::io::stderr(), "{text}")?)
@@ -27,6 +34,7 @@ fn say(text: &str) -> Result<()> {
 
 #[test]
 fn r16_ten_thousand_seeds_of_sale_meter_and_reconcile() -> Result<()> {
+    let _alone = alone();
     let begun = Instant::now();
     let findings = simulate::simulate(templates()?, 0, SEEDS, None)?;
     if let Some((seed, why)) = &findings.failure {
@@ -45,6 +53,7 @@ fn r16_ten_thousand_seeds_of_sale_meter_and_reconcile() -> Result<()> {
 
 #[test]
 fn r16_every_planted_bug_is_found() -> Result<()> {
+    let _alone = alone();
     let mut missed = Vec::new();
     for planted in PLANTED {
         match simulate::simulate(templates()?, 0, SEEDS_FOR_A_BUG, Some(planted))?.failure {
@@ -61,6 +70,7 @@ fn r16_every_planted_bug_is_found() -> Result<()> {
 
 #[test]
 fn r16_a_seed_goes_the_same_way_each_time() -> Result<()> {
+    let _alone = alone();
     for seed in 0..20 {
         let template = templates()?.of(seed);
         let trails: Vec<_> = (0..5).map(|_| simulate::play(template, seed, None).trail).collect();
@@ -71,6 +81,7 @@ fn r16_a_seed_goes_the_same_way_each_time() -> Result<()> {
 
 #[test]
 fn r9_applied_and_not_answered_is_neither_lost_nor_doubled() -> Result<()> {
+    let _alone = alone();
     for pushed in simulate::push(templates()?, PUSHES)? {
         let simulate::Pushed { vendor, pushes, proved } = pushed;
         ensure!(pushes == PUSHES && proved == pushes, "{pushed:?}");
@@ -84,6 +95,7 @@ fn r9_applied_and_not_answered_is_neither_lost_nor_doubled() -> Result<()> {
 
 #[test]
 fn r10_a_meter_that_behaves_oddly_is_told_apart_every_time() -> Result<()> {
+    let _alone = alone();
     let played = simulate::odd(templates()?)?;
     say(&format!(
         "R10: {played} oddities of meters in a sale, all told apart, none sent again blindly"
