@@ -5,7 +5,7 @@
 use crate::app::App;
 use polymeter_service::Right;
 use utoipa::openapi::extensions::Extensions;
-use utoipa::openapi::path::{Operation, PathItem};
+use utoipa::openapi::path::{Operation, Parameter, ParameterIn, PathItem};
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme};
 use utoipa::openapi::{Content, OpenApi, Ref, RefOr, Response};
 use utoipa_axum::router::OpenApiRouter;
@@ -42,6 +42,10 @@ fn name_common_answers(document: &mut OpenApi) {
                 "`bad-id`, `bad-query`, `bad-json`, `bad-idempotency-key`",
             );
         }
+        let asks = |it: &RefOr<Parameter>| matches!(it, RefOr::T(it) if matches!(it.parameter_in, ParameterIn::Query));
+        if operation.parameters.iter().flatten().any(asks) {
+            may_answer(operation, "422", "`invalid-field`");
+        }
         if operation.request_body.is_some() {
             may_answer(operation, "413", "`too-large`");
             may_answer(operation, "415", "`not-json`");
@@ -60,6 +64,12 @@ fn name_guard(document: &mut OpenApi, right: Option<Right>, routes: OpenApiRoute
         {
             let (Some(_), Some(operation)) = (of_part, of_whole) else { continue };
             may_answer(operation, "401", "`not-logged-in`");
+            may_answer(
+                operation,
+                "503",
+                "`storage`, or of a device `not-sent`, `line-busy`, `line-down`, \
+                 `driver-in-quarantine`: asking again later is safe",
+            );
             if let Some(right) = right {
                 may_answer(operation, "403", "`no-right`, `cross-site`");
                 let named = Extensions::builder().add("x-right", right.name()).build();

@@ -80,6 +80,7 @@ async fn split_by_ratio(
     if terms == plan.terms {
         return Err(invalid("ratio", format!("it is CT {} × PT {} already", terms.ct, terms.pt)));
     }
+    terms.check().map_err(|why| invalid("ratio", why.to_string()))?;
     let ending = Ending { at, last_reading: Some(reading), why: "change of ratio" };
     let Some(ended) = end(tx.connection(), meter, &ending).await? else {
         return Err(ServiceError::NotOpened { serial_number: record.serial_number });

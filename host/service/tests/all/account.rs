@@ -147,6 +147,8 @@ async fn consumption_is_counted_within_an_installation_and_never_across() {
     };
     service.change_ratio(meter, ratio(20, "100"), why("transformers"), &actor).await.expect("ok");
     service.change_ratio(meter, ratio(30, "150"), why("larger"), &actor).await.expect("ok");
+    let error = service.change_ratio(meter, ratio(0, "151"), why("x"), &actor).await;
+    assert!(matches!(error, Err(ServiceError::Invalid { field: "ratio", .. })), "{error:?}");
     let error = service.change_ratio(meter, ratio(40, "149.999"), why("x"), &actor).await;
     let error = error.expect_err("backwards").to_string();
     assert!(error.contains("149.999 kWh is below the 150.000 kWh that meter"), "{error}");
