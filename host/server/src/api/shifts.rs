@@ -48,7 +48,7 @@ pub struct Shift {
     /// What the till should hold: float and cash taken, less cash given.
     pub expected: String,
     /// `null` while it is open.
-    pub closing: Option<Closing>,
+    pub closing: Option<ShiftClosing>,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -64,7 +64,7 @@ pub struct ChannelTotals {
 }
 
 #[derive(Debug, Serialize, ToSchema)]
-pub struct Closing {
+pub struct ShiftClosing {
     pub counted: String,
     /// Counted less expected; below zero where money is missing.
     pub difference: String,
@@ -95,7 +95,7 @@ impl From<&service::Shift> for Shift {
             opened_at: time(shift.opened_at),
             channels: shift.channels.iter().map(Into::into).collect(),
             expected: shift.expected.to_string(),
-            closing: shift.closed.as_ref().map(|it| Closing {
+            closing: shift.closed.as_ref().map(|it| ShiftClosing {
                 counted: it.counted.to_string(),
                 difference: it.difference.to_string(),
                 note: it.note.clone(),
