@@ -170,8 +170,13 @@ proptest! {
         after in proptest::collection::vec(any::<u8>(), 0..40),
     ) {
         let frame = asked.yes(unit.get(), seed);
+        let noise = before.len();
         let stream = [before, frame, after].concat();
         let request = asked.request();
+        // Noise and the reply's first bytes may by chance be a whole frame (a 16-bit CRC fits once
+        // in 65536), as 11 96 B2 and CE 10 are an exception of unit 17: rightly taken for it.
+        let starts = |at: usize| matches!(decode_reply(&request, &stream[at..]), Decoded::Frame { .. });
+        prop_assume!(!(0..noise).any(starts));
         let found = all_frames(&stream, |bytes| decode_reply(&request, bytes));
         prop_assert!(found.iter().any(|reply| request.is_answered_by(unit, reply).is_ok()));
     }
