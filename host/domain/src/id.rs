@@ -1,9 +1,17 @@
 //! One typed id per thing, all UUIDs, so that a meter's id can never be passed for a customer's.
 //! Making a new one (UUIDv7) needs a clock and is therefore the caller's.
 
+use sha2::{Digest, Sha256};
 use std::fmt;
 use std::str::FromStr;
 use uuid::Uuid;
+
+/// An id that follows from a text: UUIDv8 (RFC 9562, 5.8) of the first 16 bytes of its SHA-256.
+pub fn derived_id(text: &str) -> Uuid {
+    let mut bytes = [0; 16];
+    bytes.iter_mut().zip(Sha256::digest(text)).for_each(|(byte, hashed)| *byte = hashed);
+    uuid::Builder::from_custom_bytes(bytes).into_uuid()
+}
 
 /// Text that is not a UUID.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

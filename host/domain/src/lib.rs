@@ -31,7 +31,7 @@ pub use id::{
     BillingPeriodId, ChargeAssignmentId, ChargeId, ChargeItemId, ClaimId, ClosingId, CounterActId,
     CustomerId, DiscrepancyId, HoldId, InstallationId, MeterId, OperatorId, PursePaymentId,
     ReadingCaseId, ReadingId, SaleId, ShiftId, SwapId, TakeoverId, TariffPlanId, TariffVersionId,
-    TransferId,
+    TransferId, derived_id,
 };
 pub use mode::BillingMode;
 pub use money::{Currency, Money};

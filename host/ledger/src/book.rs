@@ -12,8 +12,7 @@ use crate::error::LedgerError;
 use crate::limits;
 use crate::table::{Neighbours, append, link_of};
 use crate::writer::Transaction;
-use polymeter_domain::{AccountId, Currency, Money, TransferId};
-use sha2::{Digest, Sha256};
+use polymeter_domain::{AccountId, Currency, Money, TransferId, derived_id};
 use std::slice;
 use uuid::Uuid;
 
@@ -289,23 +288,16 @@ async fn resolve(
     Ok(())
 }
 
-/// What a name and a currency are booked under: UUIDv8 (RFC 9562, 5.8) of the first 16 bytes of
-/// SHA-256 over "polymeter-account-1", the name and the currency, a line feed after each. Derived,
-/// so that the id that the transfers' hashes cover also vouches for the name.
+/// What a name and a currency are booked under: derived from "polymeter-account-1", the name and the
+/// currency, a line feed after each, so that the id that the transfers' hashes cover also vouches for
+/// the name.
 pub(crate) fn account_id(name: &str, currency: &str) -> AccountId {
-    AccountId::new(derived(&format!("polymeter-account-1\n{name}\n{currency}\n")))
+    AccountId::new(derived_id(&format!("polymeter-account-1\n{name}\n{currency}\n")))
 }
 
 /// The id of the post or void of a link's next place: the caller names the first alone.
 fn linked_id(first: TransferId, place: u32) -> TransferId {
-    TransferId::new(derived(&format!("polymeter-link-1\n{first}\n{place}\n")))
-}
-
-fn derived(text: &str) -> Uuid {
-    let digest = Sha256::digest(text);
-    let mut bytes = [0; 16];
-    bytes.iter_mut().zip(digest).for_each(|(byte, hashed)| *byte = hashed);
-    uuid::Builder::from_custom_bytes(bytes).into_uuid()
+    TransferId::new(derived_id(&format!("polymeter-link-1\n{first}\n{place}\n")))
 }
 
 pub(crate) fn is_account_name(name: &str) -> bool {

@@ -5,7 +5,7 @@
 //! because no browser attaches it unasked. Not here: passwords and the life of a session (service).
 
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue, Method, header};
+use axum::http::{Extensions, HeaderMap, HeaderValue, Method, header};
 use polymeter_service::{Operator, Right, Service, ServiceError};
 
 pub const COOKIE: &str = "polymeter_session";
@@ -46,6 +46,15 @@ pub async fn caller(service: &Service, parts: &Parts) -> Result<Caller, NotLetIn
         Ok(Some(operator)) => Ok(Caller { operator, token }),
         Ok(None) => Err(NotLetIn::NoSession),
         Err(error) => Err(NotLetIn::Service(error)),
+    }
+}
+
+/// Whether the caller, whom the guard has put there, may do what needs this right.
+pub fn check_right(extensions: &Extensions, right: Option<Right>) -> Result<(), NotLetIn> {
+    let caller = extensions.get::<Caller>().ok_or(NotLetIn::NoSession)?;
+    match right {
+        Some(right) if !caller.operator.may(right) => Err(NotLetIn::NoRight(right)),
+        _ => Ok(()),
     }
 }
 

@@ -22,7 +22,7 @@ pub struct Approval {
     pub approval_id: ApprovalId,
     /// What is to be done: "refund", "write-off" ...
     pub act: String,
-    /// To what: "counter-act/<id>".
+    /// To what: `counter-act/<id>`.
     pub object: String,
     pub amount: Money,
     pub reason: String,
@@ -96,7 +96,7 @@ impl TryFrom<Row> for Approval {
         let state = ApprovalState::ALL.into_iter().find(|state| state.name() == row.state);
         let decided_by = match row.decided_by {
             None => None,
-            Some(id) => Some(id.parse().map_err(|_| bad_column("decided_by", id))?),
+            Some(id) => Some(stored::parsed("decided_by", &id)?),
         };
         Ok(Approval {
             approval_id: row

@@ -7,7 +7,7 @@
 
 use crate::Service;
 use crate::clock::UnixMs;
-use crate::error::{Result, bad_column, invalid};
+use crate::error::{Result, bad_column};
 use crate::page::Page;
 use polymeter_domain::OperatorId;
 use polymeter_ledger::{Connection, TrailRow};
@@ -89,13 +89,7 @@ impl Service {
         by: Option<OperatorId>,
         page: &Page,
     ) -> Result<Vec<AuditEntry>> {
-        let after: Option<i64> = match &page.after {
-            None => None,
-            Some(text) => match text.parse() {
-                Ok(audit_id) => Some(audit_id),
-                Err(_) => return Err(invalid("after", format!("`{text}` is not a number"))),
-            },
-        };
+        let after = page.after_number()?;
         let rows: Vec<Row> = sqlx::query_as(
             r"select audit_id, at_ms, operator_id, act, object, detail from audit
               where ($1 is null or audit_id < $1)

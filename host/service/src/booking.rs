@@ -21,8 +21,7 @@ pub(crate) const MONTHLY_FEE: &str = "fee/monthly";
 pub(crate) const GIFT: &str = "gift";
 const METER_CREDIT: &str = "meter-credit/";
 const PURSE: &str = "purse/";
-/// What tariffs take beside energy and water.
-pub(crate) const FEE_MONTHLY: &str = "fee/monthly";
+/// The tax of what was charged.
 pub(crate) const TAX_SALES: &str = "tax/sales";
 
 /// What one customer owes.
@@ -82,29 +81,48 @@ pub(crate) fn revenue_account(commodity: Commodity) -> &'static str {
     }
 }
 
-/// One line of what an act books.
+/// One amount from one account to another, by their names.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Line {
+pub struct Booking {
     pub debit: String,
     pub credit: String,
     pub amount: Money,
 }
 
-/// Books all that one act moves, at once and under one reference; lines of nothing are left out.
+impl Booking {
+    /// `None` where there is nothing to move.
+    pub(crate) fn of(debit: &str, credit: &str, amount: Money) -> Option<Booking> {
+        let (debit, credit) = (debit.to_owned(), credit.to_owned());
+        (amount.minor() > 0).then_some(Booking { debit, credit, amount })
+    }
+
+    /// As the ledger takes it, its accounts made where they are missing.
+    pub(crate) async fn transfer(
+        &self,
+        tx: &mut Transaction,
+        transfer_id: TransferId,
+        reference: Uuid,
+        at: UnixMs,
+    ) -> Result<NewTransfer> {
+        let (currency, amount, at_ms) = (self.amount.currency(), self.amount, at.0);
+        let debit = polymeter_ledger::account(tx, &self.debit, currency, at_ms).await?;
+        let credit = polymeter_ledger::account(tx, &self.credit, currency, at_ms).await?;
+        Ok(NewTransfer { transfer_id, debit, credit, amount, reference, at_ms })
+    }
+}
+
+/// Books all that one act moves, at once and under one reference; what moves nothing is left out.
 pub(crate) async fn book_all(
     tx: &mut Transaction,
     clock: &Clock,
     reference: Uuid,
     at: UnixMs,
-    lines: &[Line],
+    bookings: &[Booking],
 ) -> Result<()> {
-    let mut postings = Vec::with_capacity(lines.len());
-    for line in lines.iter().filter(|line| line.amount.minor() != 0) {
-        let currency = line.amount.currency();
-        let debit = polymeter_ledger::account(tx, &line.debit, currency, at.0).await?;
-        let credit = polymeter_ledger::account(tx, &line.credit, currency, at.0).await?;
-        let (transfer_id, amount, at_ms) = (TransferId::new(clock.id()), line.amount, at.0);
-        let new = NewTransfer { transfer_id, debit, credit, amount, reference, at_ms };
+    let mut postings = Vec::with_capacity(bookings.len());
+    for booking in bookings.iter().filter(|booking| booking.amount.minor() != 0) {
+        let transfer_id = TransferId::new(clock.id());
+        let new = booking.transfer(tx, transfer_id, reference, at).await?;
         postings.push(Posting::Book(new));
     }
     if postings.is_empty() {

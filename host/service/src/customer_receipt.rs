@@ -7,7 +7,7 @@
 use crate::Service;
 use crate::audit::{self, Act, Actor};
 use crate::clock::UnixMs;
-use crate::error::{Result, ServiceError, bad_column, invalid};
+use crate::error::{Result, ServiceError, bad_column};
 use crate::page::Page;
 use crate::stored;
 use polymeter_domain::{Channel, CustomerId, MeterId, Money};
@@ -123,11 +123,11 @@ impl TryFrom<Row> for CustomerReceipt {
         };
         let customer_id = match row.customer_id {
             None => None,
-            Some(id) => Some(id.parse().map_err(|_| bad_column("customer_id", id))?),
+            Some(id) => Some(stored::parsed("customer_id", &id)?),
         };
         let meter_id = match row.meter_id {
             None => None,
-            Some(id) => Some(id.parse().map_err(|_| bad_column("meter_id", id))?),
+            Some(id) => Some(stored::parsed("meter_id", &id)?),
         };
         Ok(CustomerReceipt {
             number: whole("number", row.number)?,
@@ -198,13 +198,7 @@ impl Service {
         customer: Option<CustomerId>,
         page: &Page,
     ) -> Result<Vec<CustomerReceipt>> {
-        let after: Option<i64> = match &page.after {
-            None => None,
-            Some(text) => match text.parse() {
-                Ok(number) => Some(number),
-                Err(_) => return Err(invalid("after", format!("`{text}` is not a number"))),
-            },
-        };
+        let after = page.after_number()?;
         let rows: Vec<Row> = sqlx::query_as(receipts!(
             "where ($1 is null or number < $1) and ($2 is null or customer_id = $2)
              order by number desc limit $3"

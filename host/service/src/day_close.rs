@@ -64,13 +64,7 @@ impl Service {
 
     /// Newest first; `after` is a close's number.
     pub async fn day_closes(&self, page: &Page) -> Result<Vec<DayClose>> {
-        let before = match &page.after {
-            None => i64::MAX,
-            Some(text) => match text.parse() {
-                Ok(number) => number,
-                Err(_) => return Err(invalid("after", format!("`{text}` is not a number"))),
-            },
-        };
+        let before = page.after_number()?.unwrap_or(i64::MAX);
         Ok(self.database().day_closes(before, page.row_limit()?).await?)
     }
 }

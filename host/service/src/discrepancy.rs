@@ -23,7 +23,7 @@ pub struct Discrepancy {
     pub discrepancy_id: DiscrepancyId,
     pub meter_id: MeterId,
     pub story: Story,
-    /// What was being done when it was seen first: "sale/<id>", "reading/<id>" ...
+    /// What was being done when it was seen first: `sale/<id>`, `reading/<id>` ...
     pub seen_by: String,
     pub known_count: Option<u32>,
     pub device_count: u32,
@@ -117,7 +117,7 @@ impl TryFrom<Row> for Discrepancy {
                 .discrepancy_id
                 .parse()
                 .map_err(|_| bad_column("discrepancy_id", &row.discrepancy_id))?,
-            meter_id: row.meter_id.parse().map_err(|_| bad_column("meter_id", &row.meter_id))?,
+            meter_id: stored::parsed("meter_id", &row.meter_id)?,
             story: Story::from_name(&row.story).ok_or_else(|| bad_column("story", &row.story))?,
             seen_by: row.seen_by,
             known_count: row.known_count.map(|it| count("known_count", it)).transpose()?,

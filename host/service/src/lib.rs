@@ -46,9 +46,9 @@ mod trial_balance;
 pub use account::{
     Applicant, Application, ApplicationKind, ApplicationState, ArrearsEnd, ClearingState, Closing,
     ClosingMeter, ClosingPreview, ClosingRequest, ClosingState, Consumption, CustomerEdit,
-    FileChange, FileOf, Held, Hold, HoldKind, Installation, Keyed, MeterEdit, Movement,
-    NewApplication, PlannedMeter, RatioChange, Swap, SwapRequest, SwapState, Takeover,
-    TakeoverRequest, Used, Why, typed_reading,
+    FileChange, FileOf, Held, Hold, HoldKind, Installation, Keyed, MeterEdit, NewApplication,
+    PlannedMeter, RatioChange, Swap, SwapRequest, SwapState, Takeover, TakeoverRequest, Used, Why,
+    typed_reading,
 };
 pub use approval::{Approval, ApprovalState, Verdict};
 pub use audit::{Actor, AuditEntry};
@@ -57,7 +57,9 @@ pub use billing::{
     BillState, Booked, ChargeAssignment, ChargeItem, Claim, DraftBill, Member, NewAllocation,
     NewBillPayment, NewItem, PaidFrom, PeriodRun, in_m2,
 };
-pub use booking::{customer_of_purse, meter_credit_account, meter_of_account, purse_account};
+pub use booking::{
+    Booking, customer_of_purse, meter_credit_account, meter_of_account, purse_account,
+};
 pub use charge::{
     CaseDecision, CaseKind, Charge, ChargeExplanation, ChargeKind, ChargeOutcome, ChargePart,
     NamedPart, ReadingCase,

@@ -101,10 +101,10 @@ impl TryFrom<Row> for MeterRecord {
     fn try_from(row: Row) -> Result<MeterRecord> {
         let customer_id = match row.customer_id {
             None => None,
-            Some(text) => Some(text.parse().map_err(|_| bad_column("customer_id", text))?),
+            Some(text) => Some(stored::parsed("customer_id", &text)?),
         };
         Ok(MeterRecord {
-            meter_id: row.meter_id.parse().map_err(|_| bad_column("meter_id", &row.meter_id))?,
+            meter_id: stored::parsed("meter_id", &row.meter_id)?,
             serial_number: row.serial_number,
             vendor: VendorCode::new(&row.vendor).map_err(|_| bad_column("vendor", &row.vendor))?,
             line: row.line,
@@ -207,7 +207,7 @@ impl Service {
         let Some(id) = id else {
             return Err(ServiceError::NotFound { what: "meter", id: serial_number.to_owned() });
         };
-        self.meter(id.parse().map_err(|_| bad_column("meter_id", id))?).await
+        self.meter(stored::parsed("meter_id", &id)?).await
     }
 
     /// By serial number, address, or the customer's number, name or phone; in the order of the

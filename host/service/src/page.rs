@@ -35,6 +35,15 @@ impl Page {
         Ok(Bound { pattern: self.pattern(), after, limit: self.row_limit()? })
     }
 
+    /// Of a list whose items are numbered: `after` is the number of one.
+    pub(crate) fn after_number(&self) -> Result<Option<i64>> {
+        let number = |text: &String| match text.parse() {
+            Ok(number) => Ok(number),
+            Err(_) => Err(invalid("after", format!("`{text}` is not a number"))),
+        };
+        self.after.as_ref().map(number).transpose()
+    }
+
     pub(crate) fn row_limit(&self) -> Result<i64> {
         match self.limit {
             0 => Ok(i64::from(DEFAULT_PAGE)),

@@ -8,6 +8,12 @@ use polymeter_domain::{
     Channel, Currency, Decimal, LocalTime, Quality, Quantity, SupplyState, Value,
 };
 use serde_json::{Map, Value as Json, json};
+use std::str::FromStr;
+
+/// An id, a day: whatever is written as its own text.
+pub(crate) fn parsed<T: FromStr>(column: &'static str, text: &str) -> Result<T> {
+    text.parse().map_err(|_| bad_column(column, text))
+}
 
 pub(crate) fn supply_name(state: SupplyState) -> &'static str {
     match state {

@@ -266,7 +266,7 @@ pub async fn close(
     };
     if dry.dry_run {
         let it = app.service.preview_closing(&request, &caller.actor()).await?;
-        let movement = |it: &service::Movement| Movement {
+        let movement = |it: &service::Booking| Movement {
             debit: it.debit.clone(),
             credit: it.credit.clone(),
             amount: it.amount.to_string(),

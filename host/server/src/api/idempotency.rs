@@ -11,14 +11,14 @@ use crate::session::Caller;
 use axum::extract::FromRequestParts;
 use axum::http::StatusCode;
 use axum::http::request::Parts;
-use sha2::{Digest, Sha256};
+use polymeter_domain::derived_id;
 use uuid::Uuid;
 
 const HEADER: &str = "idempotency-key";
 const MAX_CHARS: usize = 200;
 
-/// The id under which the request's thing is made: UUIDv8 (RFC 9562, 5.8) of the first 16 bytes of
-/// SHA-256 over "polymeter-idempotency-1", operator, method, path and key, a line feed after each.
+/// The id under which the request's thing is made, derived from "polymeter-idempotency-1", operator,
+/// method, path and key, a line feed after each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct IdempotencyKey(pub Uuid);
 
@@ -52,10 +52,7 @@ fn refused(what: &str) -> ApiError {
 }
 
 fn id(operator: &str, method: &str, path: &str, key: &str) -> Uuid {
-    let text = format!("polymeter-idempotency-1\n{operator}\n{method}\n{path}\n{key}\n");
-    let mut bytes = [0; 16];
-    bytes.iter_mut().zip(Sha256::digest(text)).for_each(|(byte, hashed)| *byte = hashed);
-    uuid::Builder::from_custom_bytes(bytes).into_uuid()
+    derived_id(&format!("polymeter-idempotency-1\n{operator}\n{method}\n{path}\n{key}\n"))
 }
 
 #[cfg(test)]

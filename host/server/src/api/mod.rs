@@ -44,7 +44,6 @@ pub mod tariffs;
 pub mod values;
 
 use crate::app::App;
-use crate::session::{Caller, NotLetIn};
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::middleware::{self, Next};
@@ -280,13 +279,9 @@ async fn require_right(
     request: Request,
     next: Next,
 ) -> Response {
-    let caller = request.extensions().get::<Caller>();
-    match (caller, right) {
-        (None, _) => ApiError::from(NotLetIn::NoSession).into_response(),
-        (Some(caller), Some(right)) if !caller.operator.may(right) => {
-            ApiError::from(NotLetIn::NoRight(right)).into_response()
-        }
-        _ => next.run(request).await,
+    match crate::session::check_right(request.extensions(), right) {
+        Ok(()) => next.run(request).await,
+        Err(error) => ApiError::from(error).into_response(),
     }
 }
 

@@ -115,7 +115,7 @@ pub struct Search {
 }
 
 async fn list_page(app: &App, caller: &Caller, search: Search, outcome: String) -> PageResult {
-    let query = Some(search.query.trim().to_owned()).filter(|text| !text.is_empty());
+    let query = Some(search.query.clone());
     let page = Page { query, after: None, limit: SHOWN_MAX };
     let all = !search.all.is_empty();
     let mut applications = Vec::new();

@@ -305,7 +305,7 @@ pub async fn list(
     caller: Caller,
     Query(search): Query<Search>,
 ) -> PageResult {
-    let query = Some(search.query.trim().to_owned()).filter(|text| !text.is_empty());
+    let query = Some(search.query.clone());
     let mut closings = Vec::new();
     for it in app.service.closings(&Page { query, after: None, limit: SHOWN_MAX }).await? {
         let customer = app.service.customer(it.customer_id).await?;

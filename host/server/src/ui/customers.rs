@@ -55,7 +55,7 @@ pub async fn list(
     caller: Caller,
     Query(search): Query<Search>,
 ) -> PageResult {
-    let query = Some(search.query.trim().to_owned()).filter(|text| !text.is_empty());
+    let query = Some(search.query.clone());
     let archive = !search.archive.is_empty();
     let shelf = if archive { Shelf::Archive } else { Shelf::Current };
     let page = Page { query, after: None, limit: SHOWN_MAX };

@@ -266,16 +266,7 @@ async fn require_session(State(app): State<App>, request: Request, next: Next) -
             parts.extensions.insert(caller);
             next.run(Request::from_parts(parts, body)).await
         }
-        Err(NotLetIn::NoSession) if is_fragment(&parts.headers) => {
-            let to_login = HeaderValue::from_static("/login");
-            let mut response = StatusCode::UNAUTHORIZED.into_response();
-            response.headers_mut().insert(HeaderName::from_static("hx-redirect"), to_login);
-            response
-        }
-        Err(NotLetIn::NoSession) => Redirect::to("/login").into_response(),
-        Err(NotLetIn::CrossSite) => cross_site(),
-        Err(NotLetIn::NoRight(right)) => no_right(right),
-        Err(NotLetIn::Service(error)) => PageError::from(error).into_response(),
+        Err(error) => not_let_in(error, &parts.headers),
     }
 }
 
@@ -285,10 +276,24 @@ async fn require_right(
     request: Request,
     next: Next,
 ) -> Response {
-    match (request.extensions().get::<Caller>(), right) {
-        (None, _) => Redirect::to("/login").into_response(),
-        (Some(caller), Some(right)) if !caller.operator.may(right) => no_right(right),
-        _ => next.run(request).await,
+    match crate::session::check_right(request.extensions(), right) {
+        Ok(()) => next.run(request).await,
+        Err(error) => not_let_in(error, request.headers()),
+    }
+}
+
+fn not_let_in(error: NotLetIn, headers: &HeaderMap) -> Response {
+    match error {
+        NotLetIn::NoSession if is_fragment(headers) => {
+            let to_login = HeaderValue::from_static("/login");
+            let mut response = StatusCode::UNAUTHORIZED.into_response();
+            response.headers_mut().insert(HeaderName::from_static("hx-redirect"), to_login);
+            response
+        }
+        NotLetIn::NoSession => Redirect::to("/login").into_response(),
+        NotLetIn::CrossSite => cross_site(),
+        NotLetIn::NoRight(right) => no_right(right),
+        NotLetIn::Service(error) => PageError::from(error).into_response(),
     }
 }
 

@@ -351,7 +351,7 @@ pub async fn audit(
         "" => None,
         text => Some(parsed(text)?),
     };
-    let query = Some(which.query.trim().to_owned()).filter(|text| !text.is_empty());
+    let query = Some(which.query.clone());
     let page = Page { query, after: which.after, limit: TRAIL_SHOWN };
     let found = app.service.audit_trail(by, &page).await?;
     let operators = app.service.operators().await?;

@@ -14,6 +14,7 @@ use crate::error::{Result, ServiceError, bad_column};
 use crate::limits::MAX_REASON_CHARS;
 use crate::meter::{self, AccountState};
 use crate::page::Page;
+use crate::stored;
 use polymeter_domain::{ApplicationId, CustomerId, MeterId};
 use polymeter_ledger::{Connection, Transaction};
 use sqlx::AnyExecutor;
@@ -99,11 +100,11 @@ impl TryFrom<Row> for Application {
     type Error = ServiceError;
     fn try_from(row: Row) -> Result<Application> {
         Ok(Application {
-            application_id: file::id("application_id", &row.application_id)?,
+            application_id: stored::parsed("application_id", &row.application_id)?,
             number: row.number,
             kind: ApplicationKind::from_name(&row.kind)?,
             state: ApplicationState::from_name(&row.state)?,
-            customer_id: file::id("customer_id", &row.customer_id)?,
+            customer_id: stored::parsed("customer_id", &row.customer_id)?,
             wish: row.wish,
             outcome: row.outcome,
             operator: Actor::from_stored(row.operator_id.as_deref())?,
@@ -139,10 +140,19 @@ async fn planned(executor: impl AnyExecutor<'_>, id: ApplicationId) -> Result<Ve
     .await?;
     rows.into_iter()
         .map(|(meter_id, serial_number, opened_at_ms)| {
-            let meter_id = file::id("meter_id", &meter_id)?;
+            let meter_id = stored::parsed("meter_id", &meter_id)?;
             Ok(PlannedMeter { meter_id, serial_number, opened_at: opened_at_ms.map(UnixMs) })
         })
         .collect()
+}
+
+async fn not_ended(connection: &mut Connection, id: ApplicationId) -> Result<Application> {
+    let application = record(connection, id).await?;
+    if application.state.is_ended() {
+        let why = format!("it is {} already", application.state.name());
+        return Err(blocked(&application, why));
+    }
+    Ok(application)
 }
 
 pub(super) fn blocked(application: &Application, why: impl Into<String>) -> ServiceError {
@@ -304,11 +314,7 @@ impl Service {
         self.database()
             .write(move |tx| {
                 Box::pin(async move {
-                    let application = record(&mut *tx.connection(), id).await?;
-                    if application.state.is_ended() {
-                        let why = format!("it is {} already", application.state.name());
-                        return Err(blocked(&application, why));
-                    }
+                    let application = not_ended(tx.connection(), id).await?;
                     if !application.kind.opens_meters() {
                         let why = "only those for supply or a further meter open meters";
                         return Err(blocked(&application, why));
@@ -337,11 +343,7 @@ impl Service {
         self.database()
             .write(move |tx| {
                 Box::pin(async move {
-                    let application = record(&mut *tx.connection(), id).await?;
-                    if application.state.is_ended() {
-                        let why = format!("it is {} already", application.state.name());
-                        return Err(blocked(&application, why));
-                    }
+                    not_ended(tx.connection(), id).await?;
                     end(tx.connection(), id, ApplicationState::Refused, at, &reason).await?;
                     let object = format!("application/{id}");
                     let act = "application-refused";

@@ -9,13 +9,14 @@ use crate::Service;
 use crate::audit::{self, Act, Actor};
 use crate::clock::UnixMs;
 use crate::customer::{Customer, typed, typed_not_empty};
-use crate::error::{Constraint, Result, ServiceError, bad_column, invalid, violated};
+use crate::error::{Constraint, Result, ServiceError, violated};
 use crate::limits::{
     MAX_EQUIPMENT_CHARS, MAX_NAME_CHARS, MAX_PHONE_CHARS, MAX_PREMISES_CHARS, MAX_REASON_CHARS,
     MAX_SERIAL_NUMBER_CHARS,
 };
 use crate::meter::{self, Meter};
 use crate::page::Page;
+use crate::stored;
 use polymeter_domain::{ApplicationId, CustomerId, MeterAddress, MeterId};
 use polymeter_ledger::Connection;
 
@@ -113,16 +114,14 @@ struct Row {
     reason: String,
 }
 
-pub(super) fn id<T: std::str::FromStr>(column: &'static str, text: &str) -> Result<T> {
-    text.parse().map_err(|_| bad_column(column, text))
-}
-
 impl TryFrom<Row> for FileChange {
     type Error = ServiceError;
     fn try_from(row: Row) -> Result<FileChange> {
-        let meter = row.meter_id.as_deref().map(|text| id("meter_id", text)).transpose()?;
-        let customer = row.customer_id.as_deref().map(|text| id("customer_id", text));
-        let application = row.application_id.as_deref().map(|text| id("application_id", text));
+        let meter =
+            row.meter_id.as_deref().map(|text| stored::parsed("meter_id", text)).transpose()?;
+        let customer = row.customer_id.as_deref().map(|text| stored::parsed("customer_id", text));
+        let application =
+            row.application_id.as_deref().map(|text| stored::parsed("application_id", text));
         Ok(FileChange {
             file_change_id: row.file_change_id,
             at: UnixMs(row.at_ms),
@@ -149,13 +148,7 @@ impl Why {
 impl Service {
     /// Newest first; `after` is a `file_change_id`, `query` looks into field, values and reason.
     pub async fn file_changes(&self, of: FileOf, page: &Page) -> Result<Vec<FileChange>> {
-        let after: Option<i64> = match &page.after {
-            None => None,
-            Some(text) => match text.parse() {
-                Ok(number) => Some(number),
-                Err(_) => return Err(invalid("after", format!("`{text}` is not a number"))),
-            },
-        };
+        let after = page.after_number()?;
         let (customer, meter, application) = match of {
             FileOf::Customer(id) => (Some(self.customer(id).await?.customer_id), None, None),
             FileOf::Meter(id) => {

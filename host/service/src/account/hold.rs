@@ -11,6 +11,7 @@ use crate::audit::{self, Act, Actor};
 use crate::clock::UnixMs;
 use crate::error::{Result, ServiceError, bad_column};
 use crate::meter::{self, AccountState, MeterRecord};
+use crate::stored;
 use polymeter_domain::{HoldId, MeterId, SupplyCommand, SupplyState};
 use polymeter_ledger::Transaction;
 use sqlx::AnyExecutor;
@@ -77,8 +78,8 @@ impl TryFrom<Row> for Hold {
     type Error = ServiceError;
     fn try_from(row: Row) -> Result<Hold> {
         Ok(Hold {
-            hold_id: file::id("hold_id", &row.hold_id)?,
-            meter_id: file::id("meter_id", &row.meter_id)?,
+            hold_id: stored::parsed("hold_id", &row.hold_id)?,
+            meter_id: stored::parsed("meter_id", &row.meter_id)?,
             kind: HoldKind::from_name(&row.kind)?,
             from: UnixMs(row.from_ms),
             to: row.to_ms.map(UnixMs),
@@ -108,11 +109,8 @@ pub(crate) async fn not_suspended(
     executor: impl AnyExecutor<'_>,
     meter: &MeterRecord,
 ) -> Result<()> {
-    let Some(hold) = lasting(executor, meter.meter_id, HoldKind::Suspended).await? else {
-        return Ok(());
-    };
-    let why = format!("it is suspended ({}); resume it first", hold.reason);
-    Err(ServiceError::Blocked { what: format!("meter {}", meter.serial_number), why })
+    let why = |reason| format!("it is suspended ({reason}); resume it first");
+    not_held(executor, meter, HoldKind::Suspended, why).await
 }
 
 /// Refuses a meter whose switch is bypassed: a command to it would say what is not so.
@@ -120,11 +118,23 @@ pub(crate) async fn not_bypassed(
     executor: impl AnyExecutor<'_>,
     meter: &MeterRecord,
 ) -> Result<()> {
-    let Some(hold) = lasting(executor, meter.meter_id, HoldKind::Bypassed).await? else {
-        return Ok(());
-    };
-    let why = format!("its switch is bypassed ({}); put it back first", hold.reason);
-    Err(ServiceError::Blocked { what: format!("meter {}", meter.serial_number), why })
+    let why = |reason| format!("its switch is bypassed ({reason}); put it back first");
+    not_held(executor, meter, HoldKind::Bypassed, why).await
+}
+
+async fn not_held(
+    executor: impl AnyExecutor<'_>,
+    meter: &MeterRecord,
+    kind: HoldKind,
+    why: impl Fn(String) -> String,
+) -> Result<()> {
+    match lasting(executor, meter.meter_id, kind).await? {
+        None => Ok(()),
+        Some(hold) => Err(ServiceError::Blocked {
+            what: format!("meter {}", meter.serial_number),
+            why: why(hold.reason),
+        }),
+    }
 }
 
 impl Service {

@@ -4,12 +4,12 @@
 //! Invariant: at most one lasts per meter (a partial unique index); one that ended never changes; a
 //! register that goes backwards gives no consumption but a sentence. Not here: what a use costs.
 
-use super::file::id;
 use crate::Service;
 use crate::audit::Actor;
 use crate::clock::UnixMs;
 use crate::error::{Result, ServiceError, bad_column, invalid};
 use crate::meter::{self, MeterRecord};
+use crate::stored;
 use crate::tariff::{commodity, commodity_name, in_force};
 use polymeter_domain::tariff::{Commodity, Date, Terms};
 use polymeter_domain::{
@@ -95,10 +95,10 @@ impl TryFrom<Row> for Installation {
     type Error = ServiceError;
     fn try_from(row: Row) -> Result<Installation> {
         Ok(Installation {
-            installation_id: id("installation_id", &row.installation_id)?,
-            meter_id: id("meter_id", &row.meter_id)?,
+            installation_id: stored::parsed("installation_id", &row.installation_id)?,
+            meter_id: stored::parsed("meter_id", &row.meter_id)?,
             serial_number: row.serial_number,
-            customer_id: id("customer_id", &row.customer_id)?,
+            customer_id: stored::parsed("customer_id", &row.customer_id)?,
             from: UnixMs(row.from_ms),
             to: row.to_ms.map(UnixMs),
             commodity: commodity(&row.commodity)?,

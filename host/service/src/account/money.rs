@@ -7,31 +7,12 @@ use super::installation::total;
 use crate::Service;
 use crate::audit::Actor;
 use crate::booking::receivable_account;
-use crate::clock::UnixMs;
 use crate::driver::Kind;
 use crate::error::{Result, ServiceError, chain, invalid};
 use crate::meter::{self, MeterRecord};
-use polymeter_domain::{Credit, Currency, CustomerId, MeterId, Money, Quantity, TransferId};
-use polymeter_ledger::{Connection, NewTransfer, Posting, Transaction};
+use polymeter_domain::{Credit, Currency, CustomerId, MeterId, Money, Quantity};
+use polymeter_ledger::Connection;
 use polymeter_transport::Priority;
-use sha2::{Digest, Sha256};
-use uuid::Uuid;
-
-/// One amount from one account of the books to another.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Movement {
-    pub debit: String,
-    pub credit: String,
-    pub amount: Money,
-}
-
-impl Movement {
-    /// `None` where there is nothing to move.
-    pub(super) fn of(debit: &str, credit: &str, amount: Money) -> Option<Movement> {
-        let (debit, credit) = (debit.to_owned(), credit.to_owned());
-        (amount.minor() > 0).then_some(Movement { debit, credit, amount })
-    }
-}
 
 /// Refuses where a customer still has bills or claims to pay: they name this customer, and nobody else
 /// could pay them later.
@@ -48,39 +29,6 @@ pub(super) async fn nothing_billed_is_open(
     }
     let why = format!("bills of {} are open; settle them first", Money::new(open, currency));
     Err(ServiceError::Blocked { what: format!("customer {customer}"), why })
-}
-
-/// Books all of them at once, as one link.
-pub(super) async fn move_all(
-    tx: &mut Transaction,
-    service: &Service,
-    reference: Uuid,
-    at: UnixMs,
-    movements: &[Movement],
-) -> Result<()> {
-    let mut link = Vec::with_capacity(movements.len());
-    for Movement { debit, credit, amount } in movements {
-        let currency = amount.currency();
-        link.push(Posting::Book(NewTransfer {
-            transfer_id: TransferId::new(service.clock().id()),
-            debit: polymeter_ledger::account(tx, debit, currency, at.0).await?,
-            credit: polymeter_ledger::account(tx, credit, currency, at.0).await?,
-            amount: *amount,
-            reference,
-            at_ms: at.0,
-        }));
-    }
-    if !link.is_empty() {
-        polymeter_ledger::book_linked(tx, &link).await?;
-    }
-    Ok(())
-}
-
-/// An id that follows from a text: UUIDv8 (RFC 9562, 5.8) of the first 16 bytes of its SHA-256.
-pub(super) fn derived_id(text: &str) -> Uuid {
-    let mut bytes = [0; 16];
-    bytes.iter_mut().zip(Sha256::digest(text)).for_each(|(byte, hashed)| *byte = hashed);
-    uuid::Builder::from_custom_bytes(bytes).into_uuid()
 }
 
 /// What an operator read off a meter that does not answer.

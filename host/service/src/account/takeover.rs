@@ -8,13 +8,13 @@
 
 use super::application;
 use super::current_customer;
-use super::file::{self, Change, Why, id};
+use super::file::{self, Change, Why};
 use super::hold::not_suspended;
 use super::installation::{self, Beginning, Ending};
-use super::money::{Movement, move_all, nothing_billed_is_open};
+use super::money::nothing_billed_is_open;
 use super::swap::not_in_a_swap;
 use crate::audit::{self, Act, Actor};
-use crate::booking::arrears_account;
+use crate::booking::{Booking, arrears_account, book_all};
 use crate::clock::UnixMs;
 use crate::customer::Customer;
 use crate::driver::Kind;
@@ -73,12 +73,14 @@ impl TryFrom<Row> for Takeover {
     fn try_from(row: Row) -> Result<Takeover> {
         let application = row.application_id.as_deref();
         Ok(Takeover {
-            takeover_id: id("takeover_id", &row.takeover_id)?,
-            from: id("from_customer_id", &row.from_customer_id)?,
-            to: id("to_customer_id", &row.to_customer_id)?,
+            takeover_id: stored::parsed("takeover_id", &row.takeover_id)?,
+            from: stored::parsed("from_customer_id", &row.from_customer_id)?,
+            to: stored::parsed("to_customer_id", &row.to_customer_id)?,
             why: Why {
                 reason: row.reason,
-                application: application.map(|text| id("application_id", text)).transpose()?,
+                application: application
+                    .map(|text| stored::parsed("application_id", text))
+                    .transpose()?,
             },
             arrears: Money::new(row.arrears_minor, stored::currency(&row.currency)?),
             operator: Actor::from_stored(row.operator_id.as_deref())?,
@@ -318,9 +320,9 @@ async fn take_arrears_over(
         );
         return Err(ServiceError::Blocked { what: format!("customer {}", from.number), why });
     }
-    let movement = Movement::of(&arrears_account(request.to), &owed_on, owed);
-    let movements: Vec<Movement> = movement.into_iter().collect();
-    move_all(tx, service, takeover_id.uuid(), at, &movements).await?;
+    let movement = Booking::of(&arrears_account(request.to), &owed_on, owed);
+    let movements: Vec<Booking> = movement.into_iter().collect();
+    book_all(tx, service.clock(), takeover_id.uuid(), at, &movements).await?;
     for (customer, arrears_minor) in [(request.from, -owed.minor()), (request.to, owed.minor())] {
         let by = Difference { arrears_minor, ..Difference::default() };
         standing::change(tx.connection(), customer, by, currency).await?;

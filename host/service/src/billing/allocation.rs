@@ -14,6 +14,7 @@ use crate::error::{Constraint, Result, ServiceError, bad_column, invalid, violat
 use crate::limits::MAX_PLAN_NAME_CHARS;
 use crate::meter::{self, AccountState};
 use crate::reading::Reading;
+use crate::stored;
 use polymeter_domain::tariff::Commodity;
 use polymeter_domain::{
     AllocationId, AllocationRunId, BillId, BillingMode, ChargeId, CustomerId, MeterId, Money,
@@ -127,7 +128,7 @@ impl Service {
                 .await?;
         let mut all = Vec::with_capacity(ids.len());
         for text in ids {
-            all.push(self.allocation(id("allocation_id", &text)?).await?);
+            all.push(self.allocation(stored::parsed("allocation_id", &text)?).await?);
         }
         Ok(all)
     }
@@ -151,15 +152,15 @@ impl Service {
         .await?;
         let member = |(customer, meter, weight): (String, Option<String>, Option<i64>)| {
             Ok(Member {
-                customer_id: id("customer_id", &customer)?,
-                meter_id: meter.map(|text| id("meter_id", &text)).transpose()?,
+                customer_id: stored::parsed("customer_id", &customer)?,
+                meter_id: meter.map(|text| stored::parsed("meter_id", &text)).transpose()?,
                 weight: weight.and_then(|weight| u32::try_from(weight).ok()),
             })
         };
         Ok(Allocation {
             allocation_id: of,
             name,
-            master: id("master_meter_id", &master)?,
+            master: stored::parsed("master_meter_id", &master)?,
             basis: AllocationBasis::from_name(&basis).ok_or_else(|| bad_column("basis", &basis))?,
             paid_from: PaidFrom::from_name(&paid_from)
                 .ok_or_else(|| bad_column("paid_from", &paid_from))?,
@@ -254,14 +255,12 @@ impl Service {
         .fetch_optional(self.reader())
         .await?;
         match found {
-            Some(text) => Ok(Some(self.reading(meter, id("reading_id", &text)?).await?)),
+            Some(text) => {
+                Ok(Some(self.reading(meter, stored::parsed("reading_id", &text)?).await?))
+            }
             None => Ok(None),
         }
     }
-}
-
-pub(super) fn id<T: std::str::FromStr>(column: &'static str, text: &str) -> Result<T> {
-    text.parse().map_err(|_| bad_column(column, text))
 }
 
 fn check_members(new: &NewAllocation) -> Result<()> {

@@ -4,12 +4,12 @@
 //! twice and nothing is forgotten; undoing books the very reverse.
 //! Not here: who shares and by what (allocation), bills (bill).
 
-use super::allocation::{Allocation, AllocationPart, AllocationRun, charged, id, shared_out};
+use super::allocation::{Allocation, AllocationPart, AllocationRun, charged, shared_out};
 use super::bill::{self, BillLine, NewBill};
 use super::item::PaidFrom;
 use crate::Service;
 use crate::audit::{self, Act, Actor};
-use crate::booking::{self, Line, purse_account, receivable_account, revenue_account};
+use crate::booking::{self, Booking, purse_account, receivable_account, revenue_account};
 use crate::charge::{self, How};
 use crate::clock::UnixMs;
 use crate::error::{Result, ServiceError, bad_column};
@@ -17,6 +17,7 @@ use crate::meter;
 use crate::mode::reason_of;
 use crate::purse;
 use crate::reading::Reading;
+use crate::stored;
 use polymeter_domain::tariff::Commodity;
 use polymeter_domain::{
     AllocationId, AllocationRunId, BillId, ChargeId, CustomerId, Money, TransferId,
@@ -65,8 +66,9 @@ impl Service {
         .await?;
         let mut runs = Vec::with_capacity(rows.len());
         for (run, charge, minor, undone) in rows {
-            let charge = charge::store::record(self.reader(), id("charge_id", &charge)?).await?;
-            let run_id = id("allocation_run_id", &run)?;
+            let charge =
+                charge::store::record(self.reader(), stored::parsed("charge_id", &charge)?).await?;
+            let run_id = stored::parsed("allocation_run_id", &run)?;
             runs.push(AllocationRun {
                 run_id: Some(run_id),
                 charge_id: charge.charge.charge_id,
@@ -91,10 +93,10 @@ impl Service {
         rows.into_iter()
             .map(|(customer, weight, minor, bill)| {
                 Ok(AllocationPart {
-                    customer_id: id("customer_id", &customer)?,
+                    customer_id: stored::parsed("customer_id", &customer)?,
                     weight: u64::try_from(weight).unwrap_or_default(),
                     amount: Money::new(minor, self.currency()),
-                    bill_id: bill.map(|text| id("bill_id", &text)).transpose()?,
+                    bill_id: bill.map(|text| stored::parsed("bill_id", &text)).transpose()?,
                 })
             })
             .collect()
@@ -116,7 +118,7 @@ impl Service {
                 .await?;
         let what = "run of an allocation";
         let charge = charge.ok_or(ServiceError::NotFound { what, id: run.to_string() })?;
-        let charge: ChargeId = id("charge_id", &charge)?;
+        let charge: ChargeId = stored::parsed("charge_id", &charge)?;
         let parts = self.parts(run).await?;
         let booked = self.booked_under(run.uuid()).await?;
         let mut bills = Vec::new();
@@ -178,7 +180,7 @@ impl Post<'_> {
         for part in run.parts.iter_mut().filter(|part| part.amount.minor() > 0) {
             match allocation.paid_from {
                 PaidFrom::Purse => {
-                    lines.push(Line {
+                    lines.push(Booking {
                         debit: purse_account(part.customer_id),
                         credit: revenue.to_owned(),
                         amount: part.amount,
@@ -251,7 +253,7 @@ impl Post<'_> {
                 charge_id: None,
                 claim_id: None,
             }],
-            bookings: vec![Line { debit: receivable_account(customer_id), credit, amount }],
+            bookings: vec![Booking { debit: receivable_account(customer_id), credit, amount }],
         };
         bill::insert_head(service, tx, &new, self.actor).await?;
         bill::insert_lines_and_book(service, tx, &new).await?;

@@ -2,13 +2,12 @@
 //!
 //! Not here: their payments (bill_payment), what is billed (period, claim).
 
-use super::item::day;
 use crate::Service;
 use crate::audit::{self, Act, Actor};
-use crate::booking::{self, Line, purse_account, receivable_account};
+use crate::booking::{self, Booking, purse_account, receivable_account};
 use crate::charge;
 use crate::clock::UnixMs;
-use crate::error::{Result, ServiceError, bad_column, invalid};
+use crate::error::{Result, ServiceError, invalid};
 use crate::mode::reason_of;
 use crate::page::Page;
 use crate::purse;
@@ -89,7 +88,7 @@ pub(super) struct NewBill {
     pub customer_id: CustomerId,
     pub due: Date,
     pub lines: Vec<BillLine>,
-    pub bookings: Vec<Line>,
+    pub bookings: Vec<Booking>,
 }
 
 /// So many days after another; the end of the calendar where there is none.
@@ -225,14 +224,10 @@ const SELECT: &str = "
     left join bill as contra on contra.contra_of = bill.bill_id
     left join billing_period as period on period.billing_period_id = bill.billing_period_id";
 
-pub(super) fn id<T: std::str::FromStr>(column: &'static str, text: &str) -> Result<T> {
-    text.parse().map_err(|_| bad_column(column, text))
-}
-
 impl Row {
     fn bill(self, today: Date) -> Result<Bill> {
         let currency = stored::currency(&self.currency)?;
-        let due = day("due_day", &self.due_day)?;
+        let due = stored::parsed("due_day", &self.due_day)?;
         let state = match (&self.contra_of, &self.taken_back_by) {
             (Some(_), _) => BillState::Contra,
             (None, Some(_)) => BillState::TakenBack,
@@ -241,15 +236,20 @@ impl Row {
             _ => BillState::Open,
         };
         Ok(Bill {
-            bill_id: id("bill_id", &self.bill_id)?,
+            bill_id: stored::parsed("bill_id", &self.bill_id)?,
             number: self.number,
-            customer_id: id("customer_id", &self.customer_id)?,
+            customer_id: stored::parsed("customer_id", &self.customer_id)?,
             period: match (self.from_day, self.to_day) {
-                (Some(from), Some(to)) => Some((day("from_day", &from)?, day("to_day", &to)?)),
+                (Some(from), Some(to)) => {
+                    Some((stored::parsed("from_day", &from)?, stored::parsed("to_day", &to)?))
+                }
                 _ => None,
             },
-            contra_of: self.contra_of.map(|text| id("contra_of", &text)).transpose()?,
-            taken_back_by: self.taken_back_by.map(|text| id("bill_id", &text)).transpose()?,
+            contra_of: self.contra_of.map(|text| stored::parsed("contra_of", &text)).transpose()?,
+            taken_back_by: self
+                .taken_back_by
+                .map(|text| stored::parsed("bill_id", &text))
+                .transpose()?,
             total: Money::new(self.total_minor, currency),
             paid: Money::new(self.paid_minor, currency),
             due,
@@ -349,8 +349,8 @@ async fn lines(
                 title,
                 arithmetic,
                 amount: Money::new(minor, currency),
-                charge_id: charge.map(|text| id("charge_id", &text)).transpose()?,
-                claim_id: claim.map(|text| id("claim_id", &text)).transpose()?,
+                charge_id: charge.map(|text| stored::parsed("charge_id", &text)).transpose()?,
+                claim_id: claim.map(|text| stored::parsed("claim_id", &text)).transpose()?,
             })
         })
         .collect()
@@ -404,7 +404,7 @@ pub(super) async fn take_back(
     if bill.paid.minor() > 0 {
         let (debit, credit) =
             (receivable_account(bill.customer_id), purse_account(bill.customer_id));
-        let line = Line { debit, credit, amount: bill.paid };
+        let line = Booking { debit, credit, amount: bill.paid };
         booking::book_all(tx, service.clock(), reference, at, &[line]).await?;
         purse::change(tx.connection(), bill.customer_id, bill.paid, at).await?;
     }

@@ -3,10 +3,10 @@
 //!
 //! Not here: the bill (bill).
 
-use super::bill::{Bill, id, record};
+use super::bill::{Bill, record};
 use crate::Service;
 use crate::audit::{self, Act, Actor};
-use crate::booking::{self, Line, channel_account, receivable_account};
+use crate::booking::{self, Booking, channel_account, receivable_account};
 use crate::clock::UnixMs;
 use crate::customer_receipt::{self, NewReceipt, line};
 use crate::error::{Result, ServiceError, bad_column, invalid};
@@ -78,8 +78,8 @@ impl TryFrom<PaymentRow> for BillPayment {
     type Error = ServiceError;
     fn try_from(row: PaymentRow) -> Result<BillPayment> {
         Ok(BillPayment {
-            payment_id: id("bill_payment_id", &row.bill_payment_id)?,
-            bill_id: id("bill_id", &row.bill_id)?,
+            payment_id: stored::parsed("bill_payment_id", &row.bill_payment_id)?,
+            bill_id: stored::parsed("bill_id", &row.bill_id)?,
             channel: Channel::from_name(&row.channel)
                 .ok_or_else(|| bad_column("channel", &row.channel))?,
             amount: Money::new(row.amount_minor, stored::currency(&row.currency)?),
@@ -125,7 +125,7 @@ async fn pay(
     service.check_shift(tx, new.channel, &actor).await?;
     let at = service.clock().at();
     paper(tx.connection(), id, &bill, &new, &actor, at).await?;
-    let line = Line {
+    let line = Booking {
         debit: channel_account(new.channel),
         credit: receivable_account(bill.customer_id),
         amount,

@@ -5,12 +5,12 @@
 //! claim only falls, by transfers from the purse that are booked in the same job.
 
 use super::bill::{self, BillLine, NewBill};
-use super::item::{Basis, ChargeAssignment, PaidFrom, area, assignments, day, in_m2};
+use super::item::{Basis, ChargeAssignment, PaidFrom, area, assignments, in_m2};
 use crate::Service;
 use crate::audit::Actor;
-use crate::booking::{self, Line, item_account, purse_account, receivable_account};
+use crate::booking::{self, Booking, item_account, purse_account, receivable_account};
 use crate::clock::UnixMs;
-use crate::error::{Result, ServiceError, bad_column};
+use crate::error::{Result, ServiceError};
 use crate::page::Page;
 use crate::purse;
 use crate::stored;
@@ -62,24 +62,20 @@ struct Row {
     created_at_ms: i64,
 }
 
-fn id<T: std::str::FromStr>(column: &'static str, text: &str) -> Result<T> {
-    text.parse().map_err(|_| bad_column(column, text))
-}
-
 impl TryFrom<Row> for Claim {
     type Error = ServiceError;
     fn try_from(row: Row) -> Result<Claim> {
         let currency = stored::currency(&row.currency)?;
         Ok(Claim {
-            claim_id: id("claim_id", &row.claim_id)?,
-            customer_id: id("customer_id", &row.customer_id)?,
-            assignment_id: id("charge_assignment_id", &row.charge_assignment_id)?,
-            due: day("due_day", &row.due_day)?,
+            claim_id: stored::parsed("claim_id", &row.claim_id)?,
+            customer_id: stored::parsed("customer_id", &row.customer_id)?,
+            assignment_id: stored::parsed("charge_assignment_id", &row.charge_assignment_id)?,
+            due: stored::parsed("due_day", &row.due_day)?,
             title: row.title,
             arithmetic: row.arithmetic,
             amount: Money::new(row.amount_minor, currency),
             open: Money::new(row.open_minor, currency),
-            bill_id: row.bill_id.map(|text| id("bill_id", &text)).transpose()?,
+            bill_id: row.bill_id.map(|text| stored::parsed("bill_id", &text)).transpose()?,
             cuts_supply: row.cuts_supply != 0,
             created_at: UnixMs(row.created_at_ms),
         })
@@ -128,7 +124,7 @@ impl Service {
                 .bind(given.assignment_id.to_string())
                 .fetch_one(self.reader())
                 .await?;
-        let last = last.map(|text| day("due_day", &text)).transpose()?;
+        let last = last.map(|text| stored::parsed("due_day", &text)).transpose()?;
         let all = (0..DUE_DAYS_MAX).map_while(|number| given.item.every.due(given.from, number));
         let until = all.take_while(|due| *due <= today && given.to.is_none_or(|to| *due < to));
         Ok(until.filter(|due| last.is_none_or(|last| *due > last)).collect())
@@ -256,7 +252,7 @@ async fn with_bill(
         customer_id,
         due: bill::later(claim.due, service.billing_rules().days_to_pay),
         lines: vec![line],
-        bookings: vec![Line { debit: receivable_account(customer_id), credit, amount }],
+        bookings: vec![Booking { debit: receivable_account(customer_id), credit, amount }],
     };
     claim.bill_id = Some(new.bill_id);
     bill::insert_head(service, tx, &new, actor).await?;
@@ -277,8 +273,8 @@ async fn take(service: &Service, tx: &mut Transaction, claim: &Claim) -> Result<
     let there = Money::new(claim.amount.minor() - claim.open.minor(), currency);
     let credit = item_account(&claim.title);
     let lines = [
-        Line { debit: purse_account(customer), credit: credit.clone(), amount: there },
-        Line { debit: receivable_account(customer), credit, amount: claim.open },
+        Booking { debit: purse_account(customer), credit: credit.clone(), amount: there },
+        Booking { debit: receivable_account(customer), credit, amount: claim.open },
     ];
     let (at, reference) = (claim.created_at, claim.claim_id.uuid());
     booking::book_all(tx, service.clock(), reference, at, &lines).await?;
@@ -310,7 +306,7 @@ pub(crate) async fn settle(
             return Ok(());
         }
         let (debit, credit) = (purse_account(customer), receivable_account(customer));
-        let line = Line { debit, credit, amount: paid };
+        let line = Booking { debit, credit, amount: paid };
         let reference = claim.claim_id.uuid();
         booking::book_all(tx, service.clock(), reference, at, &[line]).await?;
         purse::change(tx.connection(), customer, Money::new(-paid.minor(), currency), at).await?;

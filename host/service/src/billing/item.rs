@@ -134,10 +134,6 @@ struct AssignmentRow {
     item: Row,
 }
 
-pub(super) fn day(column: &'static str, text: &str) -> Result<Date> {
-    text.parse().map_err(|_| bad_column(column, text))
-}
-
 impl TryFrom<AssignmentRow> for ChargeAssignment {
     type Error = ServiceError;
     fn try_from(row: AssignmentRow) -> Result<ChargeAssignment> {
@@ -148,8 +144,8 @@ impl TryFrom<AssignmentRow> for ChargeAssignment {
                 .map_err(|_| bad_column("charge_assignment_id", &row.charge_assignment_id))?,
             customer_id: customer.map_err(|_| bad_column("customer_id", &row.customer_id))?,
             item: row.item.try_into()?,
-            from: day("from_day", &row.from_day)?,
-            to: row.to_day.map(|text| day("to_day", &text)).transpose()?,
+            from: stored::parsed("from_day", &row.from_day)?,
+            to: row.to_day.map(|text| stored::parsed("to_day", &text)).transpose()?,
         })
     }
 }

@@ -3,7 +3,7 @@
 //!
 //! Invariants: a bill's number follows the last one without a gap and is taken in the job that books
 //! the bill; a bill never changes, what was wrong is taken back by a contra bill that books the very
-//! reverse; what somebody owes by bills and claims is their account receivable/<customer>.
+//! reverse; what somebody owes by bills and claims is their account `receivable/<customer>`.
 //! Not here: what an amount of energy costs (charge), the purse (purse).
 
 mod allocation;

@@ -5,15 +5,15 @@
 //! broke off is taken up by asking again for the same period. Periods never overlap.
 
 use super::bill::{self, BillLine, NewBill};
-use super::item::day;
 use crate::Service;
 use crate::audit::{self, Act, Actor};
 use crate::booking::receivable_account;
 use crate::charge::{self, How, Next};
-use crate::error::{Result, ServiceError, bad_column, invalid};
+use crate::error::{Result, ServiceError, invalid};
 use crate::meter::{self, MeterRecord};
 use crate::page::Page;
 use crate::reading::Reading;
+use crate::stored;
 use polymeter_domain::tariff::{Commodity, Date, Moment};
 use polymeter_domain::{BillId, BillingPeriodId, CustomerId, MeterId, Money};
 use polymeter_ledger::Transaction;
@@ -162,7 +162,7 @@ impl Service {
         .await?;
         let (mut endings, mut problems) = (BTreeMap::<CustomerId, Vec<Ending>>::new(), Vec::new());
         for id in ids {
-            let id: MeterId = id.parse().map_err(|_| bad_column("meter_id", id))?;
+            let id: MeterId = stored::parsed("meter_id", &id)?;
             let record = meter::record(self.reader(), id).await?;
             let Some(customer) = record.customer_id else { continue };
             match self.last_reading_before(id, to).await? {
@@ -197,12 +197,14 @@ fn judge(
 ) -> Result<Option<BillingPeriodId>> {
     let mut same = None;
     for (id, first, after) in &found {
-        if day("from_day", first)? != from || day("to_day", after)? != to {
+        if stored::parsed::<Date>("from_day", first)? != from
+            || stored::parsed::<Date>("to_day", after)? != to
+        {
             let why =
                 format!("{from} to {to} overlaps the period {first} to {after}, which was billed");
             return Err(ServiceError::Conflict(why));
         }
-        same = Some(id.parse().map_err(|_| bad_column("billing_period_id", id))?);
+        same = Some(stored::parsed("billing_period_id", id)?);
     }
     Ok(same)
 }

@@ -12,6 +12,7 @@ use crate::meter;
 use crate::mode::reason_of;
 use crate::page::Page;
 use crate::reading::Reading;
+use crate::stored;
 use polymeter_domain::{MeterId, ReadingCaseId, ReadingId};
 use polymeter_ledger::{Connection, Transaction};
 use sqlx::AnyExecutor;
@@ -119,7 +120,7 @@ impl TryFrom<Row> for ReadingCase {
                 .reading_case_id
                 .parse()
                 .map_err(|_| bad_column("reading_case_id", &row.reading_case_id))?,
-            meter_id: row.meter_id.parse().map_err(|_| bad_column("meter_id", &row.meter_id))?,
+            meter_id: stored::parsed("meter_id", &row.meter_id)?,
             reading_id: row
                 .reading_id
                 .parse()

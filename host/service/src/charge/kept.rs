@@ -3,10 +3,9 @@
 //! Every value has its way back; what cannot be read back names its column.
 
 use crate::error::{Result, bad_column};
-use crate::tariff::{Rerun, cost, cost_json};
+use crate::tariff::{self, Rerun, cost, cost_json};
 use polymeter_domain::tariff::{
-    Amounts, Commodity, Date, Explanation, MonthSoFar, Position, Registers, Tariff, Tax, Terms,
-    Usage,
+    Amounts, Commodity, Date, Explanation, MonthSoFar, Position, Registers, Tariff, Tax, Usage,
 };
 use polymeter_domain::{Currency, Money, TariffVersionId};
 use serde_json::{Value as Json, json};
@@ -174,19 +173,10 @@ pub(crate) fn parts(text: &str, tariffs: &[Tariff], currency: Currency) -> Resul
 }
 
 fn part_of(json: &Json, tariff: &Tariff, currency: Currency) -> Option<ChargePart> {
-    let terms = &json["terms"];
-    let small = |key: &str| u32::try_from(terms[key].as_u64()?).ok();
     let money = |key: &str| Some(Money::new(json[key].as_i64()?, currency));
     let explained = Explanation {
         tariff: tariff.clone(),
-        terms: Terms {
-            people: small("people")?,
-            ct: small("ct")?,
-            pt: small("pt")?,
-            line_loss_ppm: small("line_loss_ppm")?,
-            copper_loss_ppm: small("copper_loss_ppm")?,
-            iron_loss_wh_per_day: terms["iron_loss_wh_per_day"].as_u64()?,
-        },
+        terms: tariff::terms(&json["terms"])?,
         before: position_of(&json["before"])?,
         usage: Usage {
             to: date(&json["to"])?,
@@ -251,7 +241,7 @@ pub(crate) fn commodity_of(parts: &[ChargePart]) -> Option<Commodity> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use polymeter_domain::tariff::{charge, parse};
+    use polymeter_domain::tariff::{Terms, charge, parse};
 
     #[test]
     fn what_is_kept_reads_back_and_a_changed_digit_is_told() {

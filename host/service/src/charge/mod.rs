@@ -18,7 +18,7 @@ pub(crate) use next::{How, Next, next};
 
 use crate::Service;
 use crate::audit::Actor;
-use crate::booking::{self, FEE_MONTHLY, Line, TAX_SALES, purse_account, revenue_account};
+use crate::booking::{self, Booking, MONTHLY_FEE, TAX_SALES, purse_account, revenue_account};
 use crate::clock::UnixMs;
 use crate::error::{Result, ServiceError, invalid};
 use crate::meter::{self, AccountState, MeterRecord};
@@ -252,18 +252,18 @@ async fn take(service: &Service, tx: &mut Transaction, charge: &Charge) -> Resul
 
 /// Tax first, of what is left the fee, the rest for energy or water: never a line below zero, and
 /// together the amount. A tax that is in a fee is thus taken from it where nothing was used.
-pub(crate) fn lines(charge: &Charge, debit: &str) -> Vec<Line> {
+pub(crate) fn lines(charge: &Charge, debit: &str) -> Vec<Booking> {
     let (amount, currency) = (charge.amount.minor(), charge.amount.currency());
     let tax = charge.tax.minor().clamp(0, amount);
     let fee = charge.fee.minor().clamp(0, amount - tax);
-    let line = |credit: &str, minor| Line {
+    let line = |credit: &str, minor| Booking {
         debit: debit.to_owned(),
         credit: credit.to_owned(),
         amount: Money::new(minor, currency),
     };
     vec![
         line(revenue_account(charge.commodity), amount - tax - fee),
-        line(FEE_MONTHLY, fee),
+        line(MONTHLY_FEE, fee),
         line(TAX_SALES, tax),
     ]
 }

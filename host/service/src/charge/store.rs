@@ -48,10 +48,6 @@ struct Row {
     created_at_ms: i64,
 }
 
-fn id<T: std::str::FromStr>(column: &'static str, text: &str) -> Result<T> {
-    text.parse().map_err(|_| bad_column(column, text))
-}
-
 impl TryFrom<Row> for StoredCharge {
     type Error = ServiceError;
     fn try_from(row: Row) -> Result<StoredCharge> {
@@ -61,13 +57,16 @@ impl TryFrom<Row> for StoredCharge {
         let second = u32::try_from(row.second);
         Ok(StoredCharge {
             charge: Charge {
-                charge_id: id("charge_id", &row.charge_id)?,
-                meter_id: id("meter_id", &row.meter_id)?,
+                charge_id: stored::parsed("charge_id", &row.charge_id)?,
+                meter_id: stored::parsed("meter_id", &row.meter_id)?,
                 number: row.number,
                 kind: ChargeKind::from_name(&row.kind)
                     .ok_or_else(|| bad_column("kind", &row.kind))?,
-                customer_id: id("customer_id", &row.customer_id)?,
-                reading_id: row.reading_id.map(|text| id("reading_id", &text)).transpose()?,
+                customer_id: stored::parsed("customer_id", &row.customer_id)?,
+                reading_id: row
+                    .reading_id
+                    .map(|text| stored::parsed("reading_id", &text))
+                    .transpose()?,
                 at: UnixMs(row.at_ms),
                 commodity: commodity(&row.commodity)?,
                 used: u64::try_from(used).map_err(|_| bad_column("used", used.to_string()))?,
@@ -78,7 +77,7 @@ impl TryFrom<Row> for StoredCharge {
                 created_at: UnixMs(row.created_at_ms),
             },
             moment: Moment {
-                day: id("day", &row.day)?,
+                day: stored::parsed("day", &row.day)?,
                 second: second.map_err(|_| bad_column("second", row.second.to_string()))?,
             },
             registers: kept::registers(&row.registers)?,

@@ -6,7 +6,7 @@ use crate::Service;
 use crate::approval::{self, Asking};
 use crate::audit::Actor;
 use crate::booking::{
-    BROUGHT_IN, GIFT, WRITE_OFF, arrears_account, channel_account, deposit_account,
+    BROUGHT_IN, Booking, GIFT, WRITE_OFF, arrears_account, channel_account, deposit_account,
     meter_credit_account,
 };
 use crate::clock::UnixMs;
@@ -18,7 +18,7 @@ use crate::standing;
 use polymeter_domain::{
     ActEvent, ActState, Channel, CounterActId, CustomerId, MeterId, Money, Sale, SaleId, TransferId,
 };
-use polymeter_ledger::{NewTransfer, Transaction};
+use polymeter_ledger::Transaction;
 
 /// What became of a request.
 #[derive(Debug)]
@@ -282,28 +282,15 @@ async fn reserve(
     }
     let at = service.clock().at();
     let (debit, credit) = accounts(&act);
-    let currency = act.amount.currency();
-    let debit = polymeter_ledger::account(tx, &debit, currency, at.0).await?;
-    let credit = polymeter_ledger::account(tx, &credit, currency, at.0).await?;
-    let pending = TransferId::new(service.clock().id());
-    let mut transfers = vec![NewTransfer {
-        transfer_id: pending,
-        debit,
-        credit,
-        amount: act.amount,
-        reference: act.act_id.uuid(),
-        at_ms: at.0,
-    }];
+    let (pending, reference) = (TransferId::new(service.clock().id()), act.act_id.uuid());
+    let asked = Booking { debit, credit, amount: act.amount };
+    let mut transfers = vec![asked.transfer(tx, pending, reference, at).await?];
     if let Some(sale) = act.sale_id {
         let gift = sale::stored(&mut *tx.connection(), sale).await?.deductions.gift;
-        if gift.minor() > 0 {
-            // Credit that was given free is not in the device either.
-            transfers.push(NewTransfer {
-                transfer_id: TransferId::new(service.clock().id()),
-                credit: polymeter_ledger::account(tx, GIFT, currency, at.0).await?,
-                amount: gift,
-                ..transfers[0].clone()
-            });
+        // Credit that was given free is not in the device either.
+        if let Some(given) = Booking::of(&asked.debit, GIFT, gift) {
+            let transfer_id = TransferId::new(service.clock().id());
+            transfers.push(given.transfer(tx, transfer_id, reference, at).await?);
         }
     }
     polymeter_ledger::pending_linked(tx, &transfers).await?;

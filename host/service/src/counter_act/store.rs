@@ -109,7 +109,7 @@ impl TryFrom<Row> for StoredAct {
             amount: Money::new(row.amount_minor, currency),
             reason: row.reason,
             operator: Actor::from_stored(row.operator_id.as_deref())?,
-            day: row.day.parse().map_err(|_| bad_column("day", &row.day))?,
+            day: stored::parsed("day", &row.day)?,
             pending: maybe("pending_transfer_id", row.pending_transfer_id)?,
             state: state(&row.state)?,
             created_at: UnixMs(row.created_at_ms),
@@ -386,7 +386,7 @@ async fn take_back(tx: &mut Transaction, act: &StoredAct, step: &Step) -> Result
     for (of, nth) in booked.into_iter().zip(0_u128..) {
         postings.push(Posting::Contra(NewContra {
             transfer_id: TransferId::new(Uuid::from_u128(step.transfer_id.uuid().as_u128() ^ nth)),
-            of: of.parse().map_err(|_| bad_column("transfer_id", of))?,
+            of: stored::parsed("transfer_id", &of)?,
             reference: act.act_id.uuid(),
             at_ms: step.at.0,
         }));

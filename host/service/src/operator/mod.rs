@@ -17,8 +17,9 @@ use crate::Service;
 use crate::audit::{self, Act, Actor};
 use crate::clock::UnixMs;
 use crate::customer::typed_not_empty;
-use crate::error::{Constraint, Result, ServiceError, bad_column, invalid, violated};
+use crate::error::{Constraint, Result, ServiceError, invalid, violated};
 use crate::limits::MAX_OPERATOR_NAME_CHARS;
+use crate::stored;
 use password::check_password;
 use polymeter_domain::OperatorId;
 use polymeter_ledger::Transaction;
@@ -51,7 +52,7 @@ impl TryFrom<Row> for Operator {
     fn try_from(row: Row) -> Result<Operator> {
         let Row { operator_id, name, disabled_at_ms, rights } = row;
         Ok(Operator {
-            operator_id: operator_id.parse().map_err(|_| bad_column("operator_id", operator_id))?,
+            operator_id: stored::parsed("operator_id", &operator_id)?,
             name,
             rights: right::from_stored(&rights)?,
             disabled_at: disabled_at_ms.map(UnixMs),
@@ -62,31 +63,27 @@ impl TryFrom<Row> for Operator {
 impl Service {
     /// In the order of their names.
     pub async fn operators(&self) -> Result<Vec<Operator>> {
+        self.operators_where(None).await
+    }
+
+    pub async fn operator(&self, id: OperatorId) -> Result<Operator> {
+        let found = self.operators_where(Some(id)).await?.pop();
+        found.ok_or_else(|| ServiceError::NotFound { what: "operator", id: id.to_string() })
+    }
+
+    /// All of them, or the one of this id.
+    async fn operators_where(&self, id: Option<OperatorId>) -> Result<Vec<Operator>> {
         let rows: Vec<Row> = sqlx::query_as(
             "select operator_id, name, disabled_at_ms,
                     coalesce((select string_agg(operator_right.name, ',') from operator_right
                               where operator_right.operator_id = operator.operator_id), '')
                         as rights
-             from operator order by name",
+             from operator where $1 is null or operator_id = $1 order by name",
         )
+        .bind(id.map(|id| id.to_string()))
         .fetch_all(self.reader())
         .await?;
         rows.into_iter().map(Operator::try_from).collect()
-    }
-
-    pub async fn operator(&self, id: OperatorId) -> Result<Operator> {
-        let row: Option<Row> = sqlx::query_as(
-            "select operator_id, name, disabled_at_ms,
-                    coalesce((select string_agg(operator_right.name, ',') from operator_right
-                              where operator_right.operator_id = operator.operator_id), '')
-                        as rights
-             from operator where operator_id = $1",
-        )
-        .bind(id.to_string())
-        .fetch_optional(self.reader())
-        .await?;
-        let missing = || ServiceError::NotFound { what: "operator", id: id.to_string() };
-        row.ok_or_else(missing)?.try_into()
     }
 
     pub async fn add_operator(

@@ -8,8 +8,9 @@ use super::password::sha256;
 use super::{Operator, Row, password};
 use crate::Service;
 use crate::audit::{self, Act, Actor};
-use crate::error::{Result, ServiceError, bad_column};
+use crate::error::{Result, ServiceError};
 use crate::limits::SESSION_LENGTH;
+use crate::stored;
 use polymeter_domain::OperatorId;
 
 impl Service {
@@ -26,7 +27,7 @@ impl Service {
         .await?;
         let (operator_id, stored, is_enabled) = match found {
             Some((id, hash, disabled_at_ms)) => {
-                let id = id.parse().map_err(|_| bad_column("operator_id", id))?;
+                let id = stored::parsed("operator_id", &id)?;
                 (Some(OperatorId::new(id)), Some(hash), disabled_at_ms.is_none())
             }
             None => (None, None, false),

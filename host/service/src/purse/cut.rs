@@ -56,7 +56,7 @@ impl TryFrom<Row> for SupplyCut {
     type Error = ServiceError;
     fn try_from(row: Row) -> Result<SupplyCut> {
         Ok(SupplyCut {
-            meter_id: row.meter_id.parse().map_err(|_| bad_column("meter_id", &row.meter_id))?,
+            meter_id: stored::parsed("meter_id", &row.meter_id)?,
             customer_id: row
                 .customer_id
                 .parse()
@@ -320,7 +320,7 @@ async fn uncut(
     .bind(i64::from(all))
     .fetch_all(connection)
     .await?;
-    ids.into_iter().map(|id| id.parse().map_err(|_| bad_column("meter_id", id))).collect()
+    ids.into_iter().map(|id| stored::parsed("meter_id", &id)).collect()
 }
 
 async fn want(

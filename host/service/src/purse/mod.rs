@@ -17,7 +17,7 @@ pub use rules::PurseRules;
 use crate::Service;
 use crate::audit::{self, Act, Actor};
 use crate::billing;
-use crate::booking::{self, Line, purse_account};
+use crate::booking::{self, Booking, purse_account};
 use crate::clock::UnixMs;
 use crate::error::{Result, ServiceError, bad_column, invalid};
 use crate::limits::MAX_SALE_MINOR;
@@ -280,7 +280,7 @@ async fn pay(
         Direction::In => (outside, inside, amount.minor()),
         Direction::Out => (inside, outside, -amount.minor()),
     };
-    let line = Line { debit, credit, amount };
+    let line = Booking { debit, credit, amount };
     booking::book_all(tx, service.clock(), id.uuid(), at, &[line]).await?;
     change(tx.connection(), customer_id, Money::new(signed, amount.currency()), at).await?;
     if direction == Direction::In {

@@ -7,7 +7,8 @@
 use crate::Service;
 use crate::audit::Actor;
 use crate::charge::ChargeOutcome;
-use crate::error::{Result, bad_column, chain};
+use crate::error::{Result, chain};
+use crate::stored;
 use polymeter_domain::{CustomerId, MeterId, Money};
 use std::sync::Arc;
 use tokio::sync::Semaphore;
@@ -93,7 +94,7 @@ impl Service {
         )
         .fetch_all(self.reader())
         .await?;
-        ids.into_iter().map(|id| id.parse().map_err(|_| bad_column("meter_id", id))).collect()
+        ids.into_iter().map(|id| stored::parsed("meter_id", &id)).collect()
     }
 
     /// Those who owe, and those whose supply is not as it was.
@@ -107,6 +108,6 @@ impl Service {
         )
         .fetch_all(self.reader())
         .await?;
-        ids.into_iter().map(|id| id.parse().map_err(|_| bad_column("customer_id", id))).collect()
+        ids.into_iter().map(|id| stored::parsed("customer_id", &id)).collect()
     }
 }

@@ -11,7 +11,9 @@ use super::store::{self, StoredSale};
 use crate::Service;
 use crate::account;
 use crate::audit::{self, Act, Actor};
-use crate::booking::{GIFT, MONTHLY_FEE, arrears_account, channel_account, meter_credit_account};
+use crate::booking::{
+    Booking, GIFT, MONTHLY_FEE, arrears_account, channel_account, meter_credit_account,
+};
 use crate::error::{Result, ServiceError, invalid};
 use crate::limits::MAX_SALE_MINOR;
 use crate::meter::{self, AccountState, MeterRecord};
@@ -21,7 +23,7 @@ use crate::tariff::{self, Buyer, Priced};
 use polymeter_domain::sale::OutOfOrder;
 use polymeter_domain::tariff::Commodity;
 use polymeter_domain::{Credit, CustomerId, Deductions, Money, Quantity, Sale, SaleId, TransferId};
-use polymeter_ledger::{NewTransfer, Transaction};
+use polymeter_ledger::Transaction;
 
 /// What `paid` buys at this meter.
 #[derive(Debug)]
@@ -187,7 +189,7 @@ async fn insert(
 
 /// One linked transfer for each part of the payment; the first is what the credit costs.
 async fn book(service: &Service, tx: &mut Transaction, sale: &StoredSale) -> Result<()> {
-    let (currency, at) = (sale.paid.currency(), sale.created_at);
+    let at = sale.created_at;
     let Deductions { arrears, fee, gift } = sale.deductions;
     let left = sale.deductions.left_of(sale.paid);
     let left = left.ok_or_else(|| invalid("paid", "beyond what money holds"))?;
@@ -195,30 +197,23 @@ async fn book(service: &Service, tx: &mut Transaction, sale: &StoredSale) -> Res
     let meter_credit = meter_credit_account(sale.meter_id);
     let owed = arrears_account(sale.customer_id);
     let parts = [
-        (channel.as_str(), meter_credit.as_str(), left),
-        (channel.as_str(), owed.as_str(), arrears),
-        (channel.as_str(), MONTHLY_FEE, fee),
-        (GIFT, meter_credit.as_str(), gift),
+        Booking::of(&channel, &meter_credit, left),
+        Booking::of(&channel, &owed, arrears),
+        Booking::of(&channel, MONTHLY_FEE, fee),
+        Booking::of(GIFT, &meter_credit, gift),
     ];
     let mut transfers = Vec::with_capacity(parts.len());
-    for (debit, credit, amount) in parts.into_iter().filter(|part| part.2.minor() > 0) {
-        let is_first = transfers.is_empty();
-        transfers.push(NewTransfer {
-            transfer_id: match is_first {
-                true => sale.pending,
-                false => TransferId::new(service.clock().id()),
-            },
-            debit: polymeter_ledger::account(tx, debit, currency, at.0).await?,
-            credit: polymeter_ledger::account(tx, credit, currency, at.0).await?,
-            amount,
-            reference: sale.sale_id.uuid(),
-            at_ms: at.0,
-        });
+    for part in parts.into_iter().flatten() {
+        let transfer_id = match transfers.is_empty() {
+            true => sale.pending,
+            false => TransferId::new(service.clock().id()),
+        };
+        transfers.push(part.transfer(tx, transfer_id, sale.sale_id.uuid(), at).await?);
     }
     polymeter_ledger::pending_linked(tx, &transfers).await?;
     let arrears_minor = -arrears.minor();
     let by = Difference { arrears_minor, ..Difference::default() };
-    standing::change(tx.connection(), sale.customer_id, by, currency).await
+    standing::change(tx.connection(), sale.customer_id, by, sale.paid.currency()).await
 }
 
 /// The shortest true sentence; `explain` has the whole.

@@ -170,8 +170,8 @@ impl TryFrom<Row> for StoredSale {
     fn try_from(row: Row) -> Result<StoredSale> {
         let currency = stored::currency(&row.currency)?;
         Ok(StoredSale {
-            sale_id: row.sale_id.parse().map_err(|_| bad_column("sale_id", &row.sale_id))?,
-            meter_id: row.meter_id.parse().map_err(|_| bad_column("meter_id", &row.meter_id))?,
+            sale_id: stored::parsed("sale_id", &row.sale_id)?,
+            meter_id: stored::parsed("meter_id", &row.meter_id)?,
             customer_id: row
                 .customer_id
                 .parse()
@@ -265,7 +265,7 @@ pub(crate) async fn unsettled_of_meter(
     .bind(meter.to_string())
     .fetch_optional(connection)
     .await?;
-    id.map(|text| text.parse().map_err(|_| bad_column("sale_id", text))).transpose()
+    id.map(|text| stored::parsed("sale_id", &text)).transpose()
 }
 
 /// Refuses a meter with a sale, or an act that takes one back, that may still be on its way.

@@ -11,15 +11,15 @@ pub(crate) use store::{Movement, given_back, paid_out, taken};
 use store::open_shift_of;
 
 use crate::audit::{self, Act, Actor};
-use crate::booking::{SHIFT_DIFFERENCE, channel_account};
+use crate::booking::{Booking, SHIFT_DIFFERENCE, book_all, channel_account};
 use crate::clock::UnixMs;
 use crate::error::{Result, ServiceError, invalid};
 use crate::limits::{MAX_REASON_CHARS, MAX_SALE_MINOR};
 use crate::page::Page;
 use crate::{Service, customer};
 use polymeter_domain::tariff::Date;
-use polymeter_domain::{Channel, Money, OperatorId, ShiftId, TransferId};
-use polymeter_ledger::{Connection, NewTransfer, Transaction};
+use polymeter_domain::{Channel, Money, OperatorId, ShiftId};
+use polymeter_ledger::{Connection, Transaction};
 
 /// One shift as it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -251,22 +251,12 @@ async fn book(
     if difference.minor() == 0 {
         return Ok(());
     }
-    let currency = difference.currency();
-    let cash = channel_account(Channel::Cash);
-    let cash = polymeter_ledger::account(tx, &cash, currency, at.0).await?;
-    let other = polymeter_ledger::account(tx, SHIFT_DIFFERENCE, currency, at.0).await?;
-    let (debit, credit) = if difference.minor() > 0 { (cash, other) } else { (other, cash) };
     let magnitude = difference.minor().checked_abs();
     let magnitude = magnitude.ok_or_else(|| invalid("counted", "beyond what money holds"))?;
-    let transfer = NewTransfer {
-        transfer_id: TransferId::new(service.clock().id()),
-        debit,
-        credit,
-        amount: Money::new(magnitude, currency),
-        reference: id.uuid(),
-        at_ms: at.0,
-    };
-    Ok(polymeter_ledger::book(tx, &transfer).await?)
+    let (cash, other) = (channel_account(Channel::Cash), SHIFT_DIFFERENCE.to_owned());
+    let (debit, credit) = if difference.minor() > 0 { (cash, other) } else { (other, cash) };
+    let booking = Booking { debit, credit, amount: Money::new(magnitude, difference.currency()) };
+    book_all(tx, service.clock(), id.uuid(), at, &[booking]).await
 }
 
 async fn note(

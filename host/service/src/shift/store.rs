@@ -53,12 +53,12 @@ impl TryFrom<Row> for StoredShift {
             _ => None,
         };
         Ok(StoredShift {
-            shift_id: row.shift_id.parse().map_err(|_| bad_column("shift_id", &row.shift_id))?,
+            shift_id: stored::parsed("shift_id", &row.shift_id)?,
             operator_id: row
                 .operator_id
                 .parse()
                 .map_err(|_| bad_column("operator_id", &row.operator_id))?,
-            day: row.day.parse().map_err(|_| bad_column("day", &row.day))?,
+            day: stored::parsed("day", &row.day)?,
             float: Money::new(row.float_minor, currency),
             opened_at: UnixMs(row.opened_at_ms),
             closed,
@@ -107,7 +107,7 @@ pub(super) async fn open_until(
     .bind(until.to_string())
     .fetch_all(executor)
     .await?;
-    ids.into_iter().map(|id| id.parse().map_err(|_| bad_column("shift_id", id))).collect()
+    ids.into_iter().map(|id| stored::parsed("shift_id", &id)).collect()
 }
 
 /// There is at most one: the index `shift_one_open_per_operator` sees to it.
@@ -121,7 +121,7 @@ pub(crate) async fn open_shift_of(
     .bind(operator.to_string())
     .fetch_optional(executor)
     .await?;
-    id.map(|id| id.parse().map_err(|_| bad_column("shift_id", id))).transpose()
+    id.map(|id| stored::parsed("shift_id", &id)).transpose()
 }
 
 pub(super) async fn insert(

@@ -4,6 +4,7 @@ use super::{TariffVersion, store};
 use crate::Service;
 use crate::error::{Result, bad_column};
 use crate::sale::SaleView;
+use crate::stored;
 use polymeter_domain::tariff::{Bought, Cost, Date, Period, Rate, Share, Tariff, Terms};
 use polymeter_domain::{Money, SaleId, TariffPlanId};
 use serde_json::{Value as Json, json};
@@ -46,7 +47,7 @@ impl Service {
         let left = left.ok_or_else(|| bad_column("paid_minor", sale.paid.to_string()))?;
         let bought = read_kept(&text, &version.tariff, left)?;
         let rerun = compare(&bought, sale.bought);
-        let priced_on = priced_on.parse().map_err(|_| bad_column("priced_on", &priced_on))?;
+        let priced_on = stored::parsed("priced_on", &priced_on)?;
         Ok(SaleExplanation { sale, plan_id, plan_name, version, priced_on, bought, rerun })
     }
 }
@@ -132,21 +133,26 @@ pub(crate) fn cost(json: &Json) -> Option<Cost> {
     Some(Cost::kept(json["total"].as_u64()?, shares))
 }
 
+/// Of an object that has them among its fields.
+pub(crate) fn terms(json: &Json) -> Option<Terms> {
+    let small = |key: &str| u32::try_from(json[key].as_u64()?).ok();
+    Some(Terms {
+        people: small("people")?,
+        ct: small("ct")?,
+        pt: small("pt")?,
+        line_loss_ppm: small("line_loss_ppm")?,
+        copper_loss_ppm: small("copper_loss_ppm")?,
+        iron_loss_wh_per_day: json["iron_loss_wh_per_day"].as_u64()?,
+    })
+}
+
 pub(crate) fn read_kept(text: &str, tariff: &Tariff, paid: Money) -> Result<Bought> {
     let read = || -> Option<Bought> {
         let json: Json = serde_json::from_str(text).ok()?;
-        let small = |key: &str| u32::try_from(json[key].as_u64()?).ok();
         let money = |key: &str| Some(Money::new(json[key].as_i64()?, paid.currency()));
         Some(Bought {
             tariff: tariff.clone(),
-            terms: Terms {
-                people: small("people")?,
-                ct: small("ct")?,
-                pt: small("pt")?,
-                line_loss_ppm: small("line_loss_ppm")?,
-                copper_loss_ppm: small("copper_loss_ppm")?,
-                iron_loss_wh_per_day: json["iron_loss_wh_per_day"].as_u64()?,
-            },
+            terms: terms(&json)?,
             before: json["before"].as_u64()?,
             paid,
             metered: json["metered"].as_u64()?,

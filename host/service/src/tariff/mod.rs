@@ -10,7 +10,7 @@ mod price;
 mod store;
 
 pub use explain::{Rerun, SaleExplanation};
-pub(crate) use explain::{cost, cost_json, kept};
+pub(crate) use explain::{cost, cost_json, kept, terms};
 pub use preview::{Preview, Sample};
 pub use price::Priced;
 pub(crate) use price::{Buyer, commodity, commodity_name, price};

@@ -39,10 +39,6 @@ struct VersionRow {
     created_at_ms: i64,
 }
 
-fn date(column: &'static str, text: &str) -> Result<Date> {
-    text.parse().map_err(|_| bad_column(column, text))
-}
-
 fn small(column: &'static str, number: i64) -> Result<u32> {
     u32::try_from(number).map_err(|_| bad_column(column, number.to_string()))
 }
@@ -57,7 +53,7 @@ impl TryFrom<VersionRow> for TariffVersion {
                 .parse()
                 .map_err(|_| bad_column("tariff_version_id", &row.tariff_version_id))?,
             number: small("number", row.number)?,
-            from: date("effective_from", &row.effective_from)?,
+            from: stored::parsed("effective_from", &row.effective_from)?,
             tariff: tariff::parse(&row.definition, currency)
                 .map_err(|_| bad_column("definition", &row.definition))?,
             operator: Actor::from_stored(row.operator_id.as_deref())?,
@@ -153,7 +149,7 @@ pub(super) async fn plan_ids(asked: &mut impl Asked, page: &Bound) -> Result<Vec
     .bind(page.limit)
     .fetch_all(asked.ask())
     .await?;
-    let id = |text: String| text.parse().map_err(|_| bad_column("tariff_plan_id", text));
+    let id = |text: String| stored::parsed("tariff_plan_id", &text);
     ids.into_iter().map(id).collect()
 }
 
@@ -318,7 +314,7 @@ pub(crate) async fn changes(
     .bind(to.to_string())
     .fetch_all(executor)
     .await?;
-    days.iter().map(|day| date("from_date", day)).collect()
+    days.iter().map(|day| stored::parsed("from_date", day)).collect()
 }
 
 /// A version by its id, with its plan.
@@ -383,7 +379,7 @@ pub(super) async fn meter_tariffs(
                     .parse()
                     .map_err(|_| bad_column("tariff_plan_id", &row.tariff_plan_id))?,
                 plan_name: row.name,
-                from: date("from_date", &row.from_date)?,
+                from: stored::parsed("from_date", &row.from_date)?,
                 terms: row.terms.terms()?,
                 operator: Actor::from_stored(row.operator_id.as_deref())?,
                 created_at: UnixMs(row.created_at_ms),

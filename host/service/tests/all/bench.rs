@@ -5,8 +5,8 @@ use polymeter_domain::tariff::{Date, Terms};
 use polymeter_domain::{Currency, CustomerNumber, LocalTime};
 use polymeter_ledger::{Database, LedgerError, Place, Server};
 use polymeter_service::{
-    Actor, Assignment, Clock, Customer, NewCustomer, NewPlan, Parts, Rules, Service, TariffPlan,
-    UnixMs,
+    Actor, Assignment, Clock, Customer, NewCustomer, NewPlan, Operator, Parts, Rules, Service,
+    TariffPlan, UnixMs,
 };
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -83,6 +83,17 @@ pub struct Office {
     pub clock: TestClock,
     pub database: Database,
     _keeper: Keeper,
+}
+
+/// What operators of tests log in with.
+pub const PASSWORD: &str = "correct horse";
+
+/// An office whose first operator, "owner", is there.
+pub async fn office_with_owner() -> (Office, Operator) {
+    let office = office().await;
+    let secret = office.service.setup_secret().await.expect("stored").expect("nobody yet");
+    let owner = office.service.set_up(&secret, "owner", PASSWORD).await.expect("the first");
+    (office, owner)
 }
 
 /// What a test's database goes with.

@@ -1,16 +1,7 @@
 //! The first operator, sessions, and how guessing is slowed down.
 
-use crate::bench::{Office, office};
+use crate::bench::{PASSWORD, office, office_with_owner};
 use polymeter_service::{Page, ServiceError};
-
-const PASSWORD: &str = "correct horse";
-
-async fn office_with_owner() -> Office {
-    let office = office().await;
-    let secret = office.service.setup_secret().await.expect("stored").expect("nobody yet");
-    office.service.set_up(&secret, "owner", PASSWORD).await.expect("the first operator");
-    office
-}
 
 #[tokio::test]
 async fn the_setup_link_works_once_and_only_the_newest() {
@@ -41,7 +32,7 @@ async fn the_setup_link_works_once_and_only_the_newest() {
 
 #[tokio::test]
 async fn a_session_lasts_twelve_hours_or_until_logged_out() {
-    let office = office_with_owner().await;
+    let (office, _) = office_with_owner().await;
     let service = &office.service;
     let (operator, token) = service.log_in("owner", PASSWORD).await.expect("the right password");
     assert_eq!((operator.name.as_str(), token.len()), ("owner", 64));
@@ -62,7 +53,7 @@ async fn a_session_lasts_twelve_hours_or_until_logged_out() {
 
 #[tokio::test]
 async fn ten_guesses_are_slowed_down_and_the_owner_gets_in() {
-    let office = office_with_owner().await;
+    let (office, _) = office_with_owner().await;
     let service = &office.service;
     for name in ["owner", "nobody"] {
         for guess in 0..10 {

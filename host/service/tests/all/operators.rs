@@ -1,16 +1,7 @@
 //! Operators: rights, passwords, and who is let in.
 
-use crate::bench::{Office, office};
-use polymeter_service::{Actor, Operator, Page, Right, Rights, ServiceError};
-
-const PASSWORD: &str = "correct horse";
-
-async fn office_with_owner() -> (Office, Operator) {
-    let office = office().await;
-    let secret = office.service.setup_secret().await.expect("stored").expect("nobody yet");
-    let owner = office.service.set_up(&secret, "owner", PASSWORD).await.expect("the first");
-    (office, owner)
-}
+use crate::bench::{PASSWORD, office_with_owner};
+use polymeter_service::{Actor, Page, Right, Rights, ServiceError};
 
 #[tokio::test]
 async fn the_first_operator_may_do_everything_and_others_what_they_are_given() {

@@ -13,16 +13,18 @@ mod settle;
 mod store;
 
 use super::current_customer;
-use super::file::{Why, id};
-use super::money::{Figures, Keyed, Movement, check_keyed, figures};
+use super::file::Why;
+use super::money::{Figures, Keyed, check_keyed, figures};
 use super::swap::not_in_a_swap;
 use crate::audit::{self, Act, Actor};
+use crate::booking::Booking;
 use crate::clock::UnixMs;
 use crate::crash_point::crash_point;
 use crate::customer::Customer;
 use crate::error::{Result, ServiceError, bad_column, chain};
 use crate::meter::{self, AccountState, MeterRecord};
 use crate::page::Page;
+use crate::stored;
 use crate::{Service, sale, to_the_end};
 use device::empty;
 use polymeter_domain::{ClosingId, CustomerId, MeterId, Money};
@@ -94,7 +96,7 @@ pub struct ClosingMeter {
 /// What a closing would book; nothing was stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClosingPreview {
-    pub movements: Vec<Movement>,
+    pub movements: Vec<Booking>,
     pub refunded: Money,
     pub recovered: Money,
     /// What is still owed after all.
@@ -268,7 +270,7 @@ impl Service {
         .await?;
         let mut found = Vec::with_capacity(ids.len());
         for text in ids {
-            found.push(self.closing(id("closing_id", &text)?).await?);
+            found.push(self.closing(stored::parsed("closing_id", &text)?).await?);
         }
         Ok(found)
     }
@@ -276,7 +278,7 @@ impl Service {
     /// The closing of a customer that is under way, if one is.
     pub async fn closing_under_way(&self, customer: CustomerId) -> Result<Option<ClosingId>> {
         let found = begun_for(self.reader(), customer).await?;
-        found.map(|text| id("closing_id", &text)).transpose()
+        found.map(|text| stored::parsed("closing_id", &text)).transpose()
     }
 
     /// Closings that a crash cut off go on; one that cannot is left for a person.
@@ -287,7 +289,7 @@ impl Service {
         .fetch_all(self.reader())
         .await?;
         for text in ids {
-            let closing = id("closing_id", &text)?;
+            let closing = stored::parsed("closing_id", &text)?;
             if let Err(error) = self.continue_closing(closing, &Actor::System).await {
                 let why = chain(&error);
                 tracing::error!(closing_id = %closing, why, "the closing waits for a person");
@@ -309,7 +311,7 @@ async fn may_close(connection: &mut Connection, customer: CustomerId) -> Result<
     .await?;
     let mut meters = Vec::with_capacity(ids.len());
     for text in ids {
-        let meter = meter::record(&mut *connection, id("meter_id", &text)?).await?;
+        let meter = meter::record(&mut *connection, stored::parsed("meter_id", &text)?).await?;
         if meter.account != AccountState::Open {
             let why = "its opening has not finished; open it again first".to_owned();
             let what = format!("meter {}", meter.serial_number);

@@ -7,11 +7,11 @@ use super::{
 use crate::account::application;
 use crate::account::file::{self, Change};
 use crate::account::installation::{self, Ending};
-use crate::account::money::{Movement, move_all, nothing_billed_is_open};
+use crate::account::money::nothing_billed_is_open;
 use crate::audit::{self, Act, Actor};
 use crate::booking::{
-    CASH, WRITE_OFF, arrears_account, deposit_account, meter_credit_account, purse_account,
-    revenue_account,
+    Booking, CASH, WRITE_OFF, arrears_account, book_all, deposit_account, meter_credit_account,
+    purse_account, revenue_account,
 };
 use crate::clock::UnixMs;
 use crate::error::{Result, ServiceError};
@@ -43,13 +43,13 @@ pub(super) async fn reckon(
     let owing = standing::of(&mut *tx.connection(), customer, currency).await?;
     let mut owed = owing.arrears.minor();
     let (mut movements, mut refunded, mut recovered) = (Vec::new(), 0, 0);
-    let mut give_back = |account: &str, minor: i64, movements: &mut Vec<Movement>| {
+    let mut give_back = |account: &str, minor: i64, movements: &mut Vec<Booking>| {
         let kept = minor.min(owed);
         owed -= kept;
         recovered += kept;
         refunded += minor - kept;
-        movements.extend(Movement::of(account, &arrears, amount(kept)));
-        movements.extend(Movement::of(account, CASH, amount(minor - kept)));
+        movements.extend(Booking::of(account, &arrears, amount(kept)));
+        movements.extend(Booking::of(account, CASH, amount(minor - kept)));
     };
     for (meter, remaining) in meters {
         let account = meter_credit_account(*meter);
@@ -63,7 +63,7 @@ pub(super) async fn reckon(
         let left = remaining.minor().min(sold);
         let (_, commodity) = installation::measure(tx.connection(), *meter, today).await?;
         let used = amount(sold - left);
-        movements.extend(Movement::of(&account, revenue_account(commodity), used));
+        movements.extend(Booking::of(&account, revenue_account(commodity), used));
         give_back(&account, left, &mut movements);
     }
     let deposit = deposit_account(customer);
@@ -108,8 +108,8 @@ pub(super) async fn settle(service: &Service, closing: ClosingId, actor: &Actor)
                     }
                     ArrearsEnd::None => WRITE_OFF,
                 };
-                sums.movements.extend(Movement::of(from, &owing, sums.owed));
-                move_all(tx, &inside, closing.uuid(), at, &sums.movements).await?;
+                sums.movements.extend(Booking::of(from, &owing, sums.owed));
+                book_all(tx, inside.clock(), closing.uuid(), at, &sums.movements).await?;
                 let stood = standing::of(&mut *tx.connection(), it.customer_id, inside.currency());
                 let stood = stood.await?;
                 let by = Difference {

@@ -2,7 +2,7 @@
 
 use super::{ArrearsEnd, ClearingState, Closing, ClosingMeter, ClosingRequest, ClosingState};
 use crate::Service;
-use crate::account::file::{Why, id};
+use crate::account::file::Why;
 use crate::account::money::{Figures, ToldBy};
 use crate::audit::{self, Act, Actor};
 use crate::clock::UnixMs;
@@ -45,7 +45,7 @@ impl Row {
         let application = self.application_id.as_deref();
         let meter = |row: MeterRow| -> Result<ClosingMeter> {
             Ok(ClosingMeter {
-                meter_id: id("meter_id", &row.meter_id)?,
+                meter_id: stored::parsed("meter_id", &row.meter_id)?,
                 serial_number: row.serial_number,
                 state: ClearingState::from_name(&row.state)?,
                 reading: u64::try_from(row.reading)
@@ -55,12 +55,14 @@ impl Row {
             })
         };
         Ok(Closing {
-            closing_id: id("closing_id", &self.closing_id)?,
-            customer_id: id("customer_id", &self.customer_id)?,
+            closing_id: stored::parsed("closing_id", &self.closing_id)?,
+            customer_id: stored::parsed("customer_id", &self.customer_id)?,
             state: ClosingState::from_name(&self.state)?,
             why: Why {
                 reason: self.reason,
-                application: application.map(|text| id("application_id", text)).transpose()?,
+                application: application
+                    .map(|text| stored::parsed("application_id", text))
+                    .transpose()?,
             },
             arrears: ArrearsEnd::from_name(&self.arrears)?,
             refunded: self.refunded_minor.map(amount),

@@ -14,7 +14,7 @@ mod store;
 mod switch;
 
 use super::clearing::clear;
-use super::file::{Why, id};
+use super::file::Why;
 use super::hold::not_suspended;
 use super::money::{Keyed, check_keyed, figures};
 use crate::audit::{self, Act, Actor};
@@ -23,6 +23,7 @@ use crate::crash_point::crash_point;
 use crate::error::{Result, ServiceError, bad_column, chain, invalid};
 use crate::meter::{self, AccountState, MeterRecord};
 use crate::sale;
+use crate::stored;
 use crate::{Service, to_the_end};
 use polymeter_domain::{CustomerId, MeterId, Money, Sale, SaleId, SwapId};
 use polymeter_ledger::Connection;
@@ -236,7 +237,7 @@ impl Service {
         .await?;
         let mut swaps = Vec::with_capacity(ids.len());
         for text in ids {
-            swaps.push(self.swap(id("swap_id", &text)?).await?);
+            swaps.push(self.swap(stored::parsed("swap_id", &text)?).await?);
         }
         Ok(swaps)
     }
@@ -248,7 +249,9 @@ impl Service {
             .await?;
         let Some(row) = row else { return Ok(None) };
         let sale = match row.sale_id.as_deref() {
-            Some(text) => Some(sale::state_of(self.reader(), id("sale_id", text)?).await?),
+            Some(text) => {
+                Some(sale::state_of(self.reader(), stored::parsed("sale_id", text)?).await?)
+            }
             None => None,
         };
         row.swap(sale).map(Some)
@@ -261,7 +264,7 @@ impl Service {
                 .fetch_all(self.reader())
                 .await?;
         for text in ids {
-            let swap_id = id("swap_id", &text)?;
+            let swap_id = stored::parsed("swap_id", &text)?;
             if let Err(error) = self.continue_swap(swap_id, &Actor::System).await {
                 tracing::error!(%swap_id, error = chain(&error), "the swap waits for a person");
             }

@@ -2,7 +2,7 @@
 
 use super::{Asked, Swap, SwapRequest, SwapState};
 use crate::Service;
-use crate::account::file::{Why, id};
+use crate::account::file::Why;
 use crate::account::money::Figures;
 use crate::audit::{self, Act, Actor};
 use crate::clock::UnixMs;
@@ -49,12 +49,12 @@ impl Row {
         let whole = |column, number: Option<i64>| number.map(|it| whole(column, it)).transpose();
         let application = self.application_id.as_deref();
         let application: Option<ApplicationId> =
-            application.map(|text| id("application_id", text)).transpose()?;
+            application.map(|text| stored::parsed("application_id", text)).transpose()?;
         Ok(Swap {
-            swap_id: id("swap_id", &self.swap_id)?,
-            old_meter_id: id("old_meter_id", &self.old_meter_id)?,
-            new_meter_id: id("new_meter_id", &self.new_meter_id)?,
-            customer_id: id("customer_id", &self.customer_id)?,
+            swap_id: stored::parsed("swap_id", &self.swap_id)?,
+            old_meter_id: stored::parsed("old_meter_id", &self.old_meter_id)?,
+            new_meter_id: stored::parsed("new_meter_id", &self.new_meter_id)?,
+            customer_id: stored::parsed("customer_id", &self.customer_id)?,
             state: SwapState::from_name(&self.state)?,
             why: Why { reason: self.reason, application },
             old_reading: whole("old_reading", Some(self.old_reading))?.unwrap_or_default(),
@@ -85,7 +85,9 @@ pub(super) async fn find_in(connection: &mut Connection, swap_id: SwapId) -> Res
         .await?;
     let Some(row) = row else { return Ok(None) };
     let sale = match row.sale_id.as_deref() {
-        Some(text) => Some(sale::state_of(&mut *connection, id("sale_id", text)?).await?),
+        Some(text) => {
+            Some(sale::state_of(&mut *connection, stored::parsed("sale_id", text)?).await?)
+        }
         None => None,
     };
     row.swap(sale).map(Some)

@@ -7,9 +7,8 @@ use crate::Service;
 use crate::account::application;
 use crate::account::file::{self, Change};
 use crate::account::installation::{self, Ending};
-use crate::account::money::{Movement, derived_id, move_all};
 use crate::audit::{self, Act, Actor};
-use crate::booking::{BROUGHT_IN, meter_credit_account, revenue_account};
+use crate::booking::{BROUGHT_IN, Booking, book_all, meter_credit_account, revenue_account};
 use crate::clock::UnixMs;
 use crate::error::{Result, invalid};
 use crate::meter::{self, MeterRecord};
@@ -89,14 +88,14 @@ async fn book(
     let parts =
         Parts { consumed: Money::new(consumed, currency), excess: Money::new(excess, currency) };
     let (_, commodity) = installation::measure(tx.connection(), swap.old_meter_id, today).await?;
-    let movements: Vec<Movement> = [
-        Movement::of(&account, revenue_account(commodity), parts.consumed),
-        Movement::of(BROUGHT_IN, &account, parts.excess),
+    let movements: Vec<Booking> = [
+        Booking::of(&account, revenue_account(commodity), parts.consumed),
+        Booking::of(BROUGHT_IN, &account, parts.excess),
     ]
     .into_iter()
     .flatten()
     .collect();
-    move_all(tx, service, swap.swap_id.uuid(), at, &movements).await?;
+    book_all(tx, service.clock(), swap.swap_id.uuid(), at, &movements).await?;
     Ok(parts)
 }
 
@@ -172,7 +171,7 @@ async fn carry(
     }
     // Derived, so that the same attempt of the same swap can only ever be one sale.
     let text = format!("polymeter-swap-{attempt}\n{}\n", swap.swap_id);
-    let sale_id = SaleId::new(derived_id(&text));
+    let sale_id = SaleId::new(polymeter_domain::derived_id(&text));
     let carried = Carried {
         sale_id,
         meter_id: swap.new_meter_id,
@@ -216,7 +215,7 @@ async fn attempts(connection: &mut Connection, swap: &Swap) -> Result<u32> {
     let mut attempt = 0;
     loop {
         let text = format!("polymeter-swap-{}\n{}\n", attempt + 1, swap.swap_id);
-        let sale_id = SaleId::new(derived_id(&text));
+        let sale_id = SaleId::new(polymeter_domain::derived_id(&text));
         if sale::exists(&mut *connection, sale_id).await? {
             attempt += 1;
         } else {
