@@ -24,5 +24,6 @@ mod decoded;
 pub mod bcd;
 pub mod dlt645;
 pub mod modbus;
+pub mod sts;
 
 pub use decoded::{Decoded, NoRoom};

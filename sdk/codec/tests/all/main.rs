@@ -10,3 +10,4 @@ macro_rules! report {
 
 mod dlt645;
 mod modbus;
+mod sts;
