@@ -4,7 +4,7 @@
 //! Invariant: every function takes any bytes at all and ends in bounded time without a panic; the
 //! lints below refuse the ways to break that. A decoder answers in three ways, see [`Decoded`].
 //!
-//! Not here: lines, time-outs, retries (the host); what a register means (a driver); `std`.
+//! Not here: lines, time-outs, retries (the host); what a device does with what it is told (a driver); `std`.
 #![no_std]
 #![forbid(unsafe_code)]
 #![deny(
@@ -20,6 +20,7 @@
 )]
 
 mod decoded;
+mod obis;
 
 pub mod bcd;
 pub mod dlt645;
@@ -27,3 +28,4 @@ pub mod modbus;
 pub mod sts;
 
 pub use decoded::{Decoded, NoRoom};
+pub use obis::Obis;

@@ -9,5 +9,7 @@ macro_rules! report {
 }
 
 mod dlt645;
+mod dlt645_answers;
+mod dlt645_values;
 mod modbus;
 mod sts;

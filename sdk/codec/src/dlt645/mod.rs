@@ -1,4 +1,4 @@
-//! Frames of DL/T 645-2007, which are those of 1997 too:
+//! Frames of DL/T 645-2007, which are those of 1997 too, and what stands in them:
 //!
 //! ```text
 //! FE ..  68  A0..A5  68  C  L  DATA[L]  CS  16
@@ -7,7 +7,9 @@
 //! Invariant: a [`Frame`] that was decoded had a good checksum, both start bytes, the end byte and
 //! an address of decimal digits or wildcards; 33H is taken off its data and put back by `encode`.
 //!
-//! Not here: what a data identifier means, and whether a reply answers a question (the driver).
+//! Beside it: the items of both editions ([`items_2007`], [`items_1997`]), requests, the judging of
+//! answers, the records of load profiles. Not here: what a maker allows to be written, purchases
+//! and their MACs (the driver).
 //!
 //! ```
 //! use polymeter_codec::Decoded;
@@ -31,6 +33,17 @@
 //! # Ok::<(), Box<dyn core::error::Error>>(())
 //! ```
 
+pub mod answer;
+pub mod item;
+pub mod items_1997;
+pub mod items_2007;
+pub mod items_makers;
+pub mod load_record;
+pub mod request;
+pub mod value;
+
+pub use value::Value;
+
 use crate::bcd;
 use crate::{Decoded, NoRoom};
 use core::fmt;
@@ -41,12 +54,28 @@ pub mod control {
     pub const AUTHENTICATE: u8 = 0x03;
     /// Read the data of an identifier.
     pub const READ: u8 = 0x11;
+    /// Tell the time to all; nobody answers.
+    pub const BROADCAST_TIME: u8 = 0x08;
+    /// Read on where the last answer said that more follows.
+    pub const FOLLOW_UP: u8 = 0x12;
     /// Ask the one meter on the line for its address.
     pub const READ_ADDRESS: u8 = 0x13;
     /// Write the data of an identifier; a password and an operator code stand before it.
     pub const WRITE: u8 = 0x14;
+    /// Give the one meter on the line an address.
+    pub const WRITE_ADDRESS: u8 = 0x15;
+    /// Keep the values of this moment, or of every such moment.
+    pub const FREEZE: u8 = 0x16;
+    /// Speak at another rate.
+    pub const CHANGE_BAUD: u8 = 0x17;
+    /// Put a new password in the place of the old one.
+    pub const CHANGE_PASSWORD: u8 = 0x18;
+    /// Set the maximum demand to zero.
+    pub const CLEAR_DEMAND: u8 = 0x19;
     /// Set energy, demand and their records to zero.
     pub const CLEAR_METER: u8 = 0x1A;
+    /// Forget events.
+    pub const CLEAR_EVENTS: u8 = 0x1B;
     /// Open and close the relay, alarm, protection of supply.
     pub const RELAY: u8 = 0x1C;
     /// Set in what comes from a meter.
@@ -55,6 +84,28 @@ pub mod control {
     pub const ERROR: u8 = 0x40;
     /// Set where another frame follows.
     pub const MORE: u8 = 0x20;
+}
+
+/// Control codes of DL/T 645-1997 (its 5.2.4); replies as in [`control`].
+pub mod control_1997 {
+    /// Read the data of an identifier.
+    pub const READ: u8 = 0x01;
+    /// Read on where the last answer said that more follows.
+    pub const FOLLOW_UP: u8 = 0x02;
+    /// Read once more what was read last.
+    pub const READ_AGAIN: u8 = 0x03;
+    /// Write the data of an identifier; a password stands before it.
+    pub const WRITE: u8 = 0x04;
+    /// Tell the time to all; nobody answers.
+    pub const BROADCAST_TIME: u8 = 0x08;
+    /// Give the one meter on the line an address.
+    pub const WRITE_ADDRESS: u8 = 0x0A;
+    /// Speak at another rate.
+    pub const CHANGE_BAUD: u8 = 0x0C;
+    /// Put a new password in the place of the old one.
+    pub const CHANGE_PASSWORD: u8 = 0x0F;
+    /// Set the maximum demand to zero.
+    pub const CLEAR_DEMAND: u8 = 0x10;
 }
 
 /// A frame without wake-up bytes and with all the data that L can count.
@@ -195,9 +246,17 @@ impl Data {
     /// A copy of `bytes`, without the 33H of the wire.
     pub fn new(bytes: &[u8]) -> Result<Data, TooLong> {
         let mut data = Data::EMPTY;
-        data.length = u8::try_from(bytes.len()).map_err(|_| TooLong)?;
-        data.bytes.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
+        data.append(bytes)?;
         Ok(data)
+    }
+
+    /// Puts `bytes` behind those that are there; none of them where they do not fit.
+    pub fn append(&mut self, bytes: &[u8]) -> Result<(), TooLong> {
+        let before = usize::from(self.length);
+        let length = before.checked_add(bytes.len()).ok_or(TooLong)?;
+        self.length = u8::try_from(length).map_err(|_| TooLong)?;
+        self.bytes.iter_mut().skip(before).zip(bytes).for_each(|(to, from)| *to = *from);
+        Ok(())
     }
 
     /// The bytes, without the 33H of the wire.
@@ -236,6 +295,11 @@ impl Frame {
     /// there are not four bytes. Whether these *are* one depends on the control code.
     pub fn data_identifier(&self) -> Option<u32> {
         self.data.as_slice().first_chunk().map(|bytes| u32::from_le_bytes(*bytes))
+    }
+
+    /// The two-byte identifier of DL/T 645-1997, with the same reservation.
+    pub fn data_identifier_1997(&self) -> Option<u16> {
+        self.data.as_slice().first_chunk().map(|bytes| u16::from_le_bytes(*bytes))
     }
 
     /// How many bytes `encode` writes.
