@@ -150,6 +150,19 @@ pub fn lint() -> Result<()> {
     run(doc.env("RUSTDOCFLAGS", "--deny warnings"))
 }
 
+/// Published frames against the decoders; `cargo xtask test` demands the same.
+pub fn vectors(filter: &str) -> Result<()> {
+    let Some(folder) = vectors::folder() else {
+        bail!("NO VECTORS: there is no folder ../shared/vectors beside the workspace");
+    };
+    let report = vectors::Report::new(&folder, filter);
+    print!("{report}");
+    if report.failed() {
+        bail!("a published row differs without a reason, or nothing was checked");
+    }
+    Ok(())
+}
+
 /// Timings mean something only on optimised code, so this builds a release of everything first.
 pub fn bench(arguments: &[String]) -> Result<()> {
     let root = root();

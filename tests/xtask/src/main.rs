@@ -59,6 +59,12 @@ enum Command {
         #[arg(long)]
         write: bool,
     },
+    /// Hold the decoders to the frames in ../shared/vectors, and print what became of each protocol.
+    Vectors {
+        /// Only protocols whose name has this in it.
+        #[arg(default_value = "")]
+        filter: String,
+    },
     /// Measure, and write docs/benchmarks.md.
     Bench {
         /// `runtime` or `sale` for one section; --quick for one round each, which writes nothing.
@@ -79,6 +85,7 @@ fn main() -> anyhow::Result<()> {
         Command::Lint => xtask::lint(),
         Command::Tidy => xtask::tidy::run(&xtask::root()),
         Command::Gallery { write } => xtask::gallery(write),
+        Command::Vectors { filter } => xtask::vectors(&filter),
         Command::Bench { arguments } => xtask::bench(&arguments),
     }
 }

@@ -1,14 +1,11 @@
-//! Modbus RTU: what any bytes may do to the decoders, and frames published by others.
+//! Modbus RTU: what any bytes may do to the decoders. Published frames: tests/vectors.
 
 use polymeter_codec::Decoded;
 use polymeter_codec::modbus::{
     Adu, Captured, FRAME_BYTES_MAX, Mismatch, REGISTERS_READ_MAX, REGISTERS_WRITTEN_MAX, Registers,
-    Reply, Request, Unencodable, Unit, crc16, decode_captured, decode_reply,
+    Request, Unencodable, Unit, crc16, decode_captured, decode_reply,
 };
 use proptest::prelude::*;
-use serde_json::Value;
-use std::io::Write as _;
-use std::path::Path;
 
 /// A question as it can be made from any numbers; requests borrow, so this owns.
 #[derive(Debug, Clone)]
@@ -291,96 +288,8 @@ fn only_the_asked_reply_is_waited_for() {
     check(&[0xFF, 0xFF, 1, 3, 4], Decoded::Garbled { skip: 2 });
 }
 
-/// One published row against the decoder; `Err` says why it was left out.
-fn check_row(row: &Value) -> Result<(), String> {
-    let text = row["frame_hex"].as_str().ok_or("no frame_hex")?;
-    let bytes = hex::decode(text).map_err(|error| error.to_string())?;
-    let (body, crc) = bytes.split_last_chunk::<2>().ok_or("shorter than a CRC")?;
-    assert_eq!(crc16(body).to_le_bytes(), *crc, "{text}: CRC");
-
-    let derived = &row["derived"];
-    assert_eq!(derived["unit"], body[0], "{text}: unit");
-    assert_eq!(derived["fc"], format!("{:02X}", body[1]), "{text}: function");
-    let decoded = decode_captured(&bytes);
-    let (start, count, data, exception, shape) = match decoded {
-        Decoded::Frame { frame, used } => {
-            assert_eq!(used, bytes.len(), "{text}");
-            assert_eq!(derived["unit"], frame.unit, "{text}: unit");
-            described(&frame.pdu)
-        }
-        _ if matches!(body[1], 3 | 4 | 6 | 0x10 | 0x81..) => panic!("{text}: {decoded:?}"),
-        _ => return Err(format!("function {:02X}: CRC only", body[1])),
-    };
-    assert_eq!(derived["shape"], shape, "{text}");
-    let same = |key: &str, ours: Option<Value>| {
-        assert_eq!(derived.get(key).cloned(), ours, "{text}: {key}");
-    };
-    same("start", start.map(|start| format!("{start:04X}").into()));
-    same("count", count.map(Value::from));
-    same("data", data.map(|data| hex::encode_upper(data).into()));
-    same("exception", exception.map(Value::from));
-    Ok(())
-}
-
-type Described<'a> = (Option<u16>, Option<u16>, Option<&'a [u8]>, Option<u8>, &'static str);
-
-fn described<'a>(pdu: &Captured<'a>) -> Described<'a> {
-    match *pdu {
-        Captured::Request(
-            Request::ReadHolding { start, count } | Request::ReadInput { start, count },
-        ) => (Some(start), Some(count), None, None, "request"),
-        Captured::Request(Request::WriteMultiple { start, values }) => {
-            (Some(start), Some(values.count()), Some(values.bytes()), None, "request")
-        }
-        Captured::Reply(Reply::Read { values, .. }) => {
-            (None, None, Some(values.bytes()), None, "response")
-        }
-        Captured::Reply(Reply::WroteMultiple { start, count }) => {
-            (Some(start), Some(count), None, None, "response")
-        }
-        Captured::Reply(Reply::Exception { code, .. }) => {
-            (None, None, None, Some(code), "exception")
-        }
-        Captured::Request(Request::WriteSingle { register, .. })
-        | Captured::Reply(Reply::WroteSingle { register, .. })
-        | Captured::SingleWrite { register, .. } => (Some(register), None, None, None, "request"),
-    }
-}
-
-/// The published rows, or `None` and a loud line where this checkout has none beside it.
-fn published(name: &str) -> Option<Vec<Value>> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/vectors").join(name);
-    let Ok(text) = std::fs::read_to_string(&path) else {
-        report!("vectors modbus: NONE CHECKED, no {name} in ../shared/vectors of the workspace");
-        return None;
-    };
-    Some(text.lines().map(|line| serde_json::from_str(line).expect(name)).collect())
-}
-
+/// The catalogue's check value of CRC-16/MODBUS.
 #[test]
-fn published_frames() {
-    let Some(rows) = published("modbus.jsonl") else { return };
-    let skipped: Vec<String> = rows.iter().filter_map(|row| check_row(row).err()).collect();
-    let checked = rows.len() - skipped.len();
-    report!(
-        "vectors modbus: {checked} rows checked, {} skipped ({})",
-        skipped.len(),
-        skipped.join("; ")
-    );
-    assert!(checked > 0, "no row of the file was understood");
-}
-
-#[test]
-fn published_crc() {
-    // The catalogue's check value, so that something is checked without the file too.
+fn crc() {
     assert_eq!(crc16(b"123456789"), 0x4B37);
-    let Some(rows) = published("crypto.jsonl") else { return };
-    let rows = rows.iter().filter(|row| row["kind"] == "CRC-16/MODBUS");
-    let mut checked = 0;
-    for row in rows {
-        let plain = hex::decode(row["plain_hex"].as_str().expect("plain_hex")).expect("hex");
-        assert_eq!(row["expected"]["crc"], format!("{:04X}", crc16(&plain)));
-        checked += 1;
-    }
-    report!("vectors modbus: {checked} CRC rows checked, 0 skipped");
 }
