@@ -19,13 +19,19 @@
     missing_docs
 )]
 
+mod axdr;
+mod crc;
 mod decoded;
 mod obis;
 
+pub mod acrel_4g;
 pub mod bcd;
 pub mod dlt645;
+pub mod dlt698;
 pub mod modbus;
 pub mod sts;
 
+pub use axdr::{DEPTH_MAX, Element, List, Malformed};
+pub use crc::x25;
 pub use decoded::{Decoded, NoRoom};
 pub use obis::Obis;

@@ -401,11 +401,17 @@ impl Reply<'_> {
 /// assert_eq!(crc16(b"123456789"), 0x4B37);
 /// ```
 pub fn crc16(bytes: &[u8]) -> u16 {
-    bytes.iter().fold(0xFFFF, |crc, byte| {
-        (0..8).fold(crc ^ u16::from(*byte), |crc, _| {
+    bytes.iter().fold(0xFFFF, |crc, byte| crc16_more(crc, *byte))
+}
+
+/// The CRC of one more byte than those that `crc` is of.
+pub(crate) fn crc16_more(crc: u16, byte: u8) -> u16 {
+    (0..8).fold(
+        crc ^ u16::from(byte),
+        |crc, _| {
             if crc & 1 == 1 { (crc >> 1) ^ 0xA001 } else { crc >> 1 }
-        })
-    })
+        },
+    )
 }
 
 fn in_range(start: u16, count: u16, max: u16) -> Result<(), Unencodable> {

@@ -8,8 +8,10 @@ macro_rules! report {
     };
 }
 
+mod acrel_4g;
 mod dlt645;
 mod dlt645_answers;
 mod dlt645_values;
+mod dlt698;
 mod modbus;
 mod sts;
