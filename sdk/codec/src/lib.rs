@@ -28,6 +28,7 @@ pub mod acrel_4g;
 pub mod bcd;
 pub mod dlt645;
 pub mod dlt698;
+pub mod mbus;
 pub mod modbus;
 pub mod sts;
 

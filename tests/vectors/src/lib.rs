@@ -8,6 +8,7 @@
 //! value is either explained in the protocol's list or fails; an explanation that explains nothing
 //! any more fails too.
 
+mod mbus;
 mod modbus;
 mod row;
 
@@ -58,7 +59,8 @@ pub enum Checked {
 }
 
 /// Every protocol with vectors, in the order in which they are printed.
-pub const PROTOCOLS: &[&Protocol] = &[&modbus::PROTOCOL, &modbus::CRC];
+pub const PROTOCOLS: &[&Protocol] =
+    &[&modbus::PROTOCOL, &modbus::CRC, &mbus::LIBMBUS, &mbus::NAMED];
 
 /// The folder of published rows, or `None` where this checkout has none beside it.
 pub fn folder() -> Option<PathBuf> {

@@ -13,5 +13,6 @@ mod dlt645;
 mod dlt645_answers;
 mod dlt645_values;
 mod dlt698;
+mod mbus;
 mod modbus;
 mod sts;
