@@ -26,6 +26,7 @@ mod obis;
 
 pub mod acrel_4g;
 pub mod bcd;
+pub mod cjt188;
 pub mod dlt645;
 pub mod dlt698;
 pub mod mbus;

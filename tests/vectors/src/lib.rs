@@ -8,11 +8,12 @@
 //! value is either explained in the protocol's list or fails; an explanation that explains nothing
 //! any more fails too.
 
+mod cjt188;
 mod mbus;
 mod modbus;
 mod row;
 
-pub use row::Row;
+pub use row::{Row, rows};
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -60,7 +61,7 @@ pub enum Checked {
 
 /// Every protocol with vectors, in the order in which they are printed.
 pub const PROTOCOLS: &[&Protocol] =
-    &[&modbus::PROTOCOL, &modbus::CRC, &mbus::LIBMBUS, &mbus::NAMED];
+    &[&modbus::PROTOCOL, &modbus::CRC, &cjt188::PROTOCOL, &mbus::LIBMBUS, &mbus::NAMED];
 
 /// The folder of published rows, or `None` where this checkout has none beside it.
 pub fn folder() -> Option<PathBuf> {

@@ -78,7 +78,7 @@ impl Fixed {
 }
 
 /// Units of the fixed structure (EN 1434-3:1997, table 4): runs of nine powers of ten.
-fn meaning(unit: u8) -> Meaning {
+pub(crate) fn meaning(unit: u8) -> Meaning {
     use Quantity as Q;
     let run = |first: u8, quantity, unit_of, scale: i8| Meaning {
         quantity,

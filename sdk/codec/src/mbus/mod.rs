@@ -19,6 +19,7 @@ mod qualifier;
 mod record;
 mod value;
 
+pub(crate) use fixed::meaning as unit_code;
 pub use fixed::{Counter, Fixed};
 pub use identity::{NotAnAddress, SecondaryAddress, medium_name};
 pub use link::{
