@@ -127,6 +127,24 @@ pub fn simulate(arguments: &[String]) -> Result<()> {
     run(Command::new(root.join("target/debug/crash")).arg("simulate").args(arguments))
 }
 
+/// Where the fuzzer is built: with counters, which everything else does without.
+const FUZZ_TARGET: &str = "target/fuzz-build";
+
+/// Builds the fuzzer with the counters of stable Rust's coverage, so that it sees which code an input
+/// reaches, and runs it. Corpus and findings stay in `target/fuzz`.
+pub fn fuzz(arguments: &[String]) -> Result<()> {
+    let root = root();
+    let mut build = cargo_command(&["build", "--quiet", "--profile", "fuzz", "--package", "fuzz"]);
+    build.args(["--features", "coverage"]);
+    build.env("CARGO_TARGET_DIR", root.join(FUZZ_TARGET));
+    build.env("RUSTFLAGS", "-Cinstrument-coverage");
+    run(&mut build)?;
+    let mut fuzz = Command::new(root.join(FUZZ_TARGET).join("fuzz/fuzz"));
+    // What the counters would be written to at the end; nobody reads it.
+    fuzz.env("LLVM_PROFILE_FILE", "/dev/null");
+    run(fuzz.args(arguments).current_dir(&root))
+}
+
 fn ready_for_crash(root: &Path) -> Result<()> {
     set_up::wasm_target()?;
     set_up::npm()?;

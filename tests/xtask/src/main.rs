@@ -35,6 +35,12 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Feed every codec bytes that nobody would send; fails on a panic, a hang or a broken promise.
+    Fuzz {
+        /// --minutes N for all together, --seed N, --only NAME.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
     /// Simulate sale, meter and reconciling from seeds, by the product's own code.
     Simulate {
         /// --seeds N, --first SEED.
@@ -79,6 +85,7 @@ fn main() -> anyhow::Result<()> {
         Command::Test { arguments } => xtask::test(&arguments),
         Command::Postgres { arguments } => xtask::on_postgres(&arguments),
         Command::Crash { arguments } => xtask::crash(&arguments),
+        Command::Fuzz { arguments } => xtask::fuzz(&arguments),
         Command::Simulate { arguments } => xtask::simulate(&arguments),
         Command::Drivers { names } => xtask::drivers::build(&xtask::root(), &names),
         Command::Examples => xtask::examples(),

@@ -1,0 +1,211 @@
+//! The targets: what is promised for any bytes at all, one function for each codec.
+//!
+//! Invariant: a target panics if a promise is broken and does nothing else with what it finds. Not
+//! here: published values (`cargo xtask vectors`).
+
+use polymeter_codec::dlt645::answer::{Identifier, Question};
+use polymeter_codec::dlt645::item::Found;
+use polymeter_codec::dlt645::value::Value;
+use polymeter_codec::dlt645::{items_1997, items_2007, items_makers, load_record};
+use polymeter_codec::modbus::{self, Captured, Request};
+use polymeter_codec::sts::{Class, Content, Token};
+use polymeter_codec::{Decoded, bcd, dlt645};
+
+/// What is fed.
+#[derive(Debug, Clone, Copy)]
+pub struct Target {
+    /// As it is called on the command line and below `target/fuzz`.
+    pub name: &'static str,
+    /// Files of published frames that begin its corpus, where they are there.
+    pub vectors: &'static [&'static str],
+    /// Panics where a promise is broken.
+    pub run: fn(&[u8]),
+}
+
+const fn target(name: &'static str, vectors: &'static [&'static str], run: fn(&[u8])) -> Target {
+    Target { name, vectors, run }
+}
+
+/// All codecs.
+pub const TARGETS: &[Target] = &[
+    target("dlt645-frame", &["dlt645.jsonl"], dlt645_frames),
+    target("dlt645-items", &["dlt645.jsonl"], dlt645_items),
+    target("dlt645-load-record", &[], dlt645_load_records),
+    target("modbus", &["modbus.jsonl", "acrel_4g.jsonl"], modbus_frames),
+    target("sts", &["sts_tokens.jsonl"], sts_tokens),
+];
+
+/// Goes through `bytes` as a caller does, until nothing is left. Panics if a step gets no further.
+/// `quiet`: how much to drop where the rest may still become a frame but nothing follows.
+pub fn walk<'a, T>(
+    mut bytes: &'a [u8],
+    decode: impl Fn(&'a [u8]) -> Decoded<T>,
+    quiet: impl Fn(&[u8]) -> usize,
+    mut take: impl FnMut(T, &[u8]),
+) {
+    while !bytes.is_empty() {
+        let step = match decode(bytes) {
+            Decoded::Frame { frame, used } => {
+                assert!((1..=bytes.len()).contains(&used), "a frame of {used} bytes");
+                take(frame, &bytes[..used]);
+                used
+            }
+            Decoded::NeedMore { at_least } => {
+                assert!(at_least > bytes.len(), "{at_least} of {} bytes", bytes.len());
+                quiet(bytes)
+            }
+            Decoded::Garbled { skip } => skip,
+        };
+        assert!((1..=bytes.len()).contains(&step), "a step of {step} in {}", bytes.len());
+        bytes = &bytes[step..];
+    }
+}
+
+/// Every frame is what it encodes to, and answers a question or says why not.
+fn dlt645_frames(bytes: &[u8]) {
+    walk(bytes, dlt645::decode, dlt645::false_start, |frame, taken| {
+        let mut encoded = [0; dlt645::FRAME_BYTES_MAX];
+        let length = frame.encode(&mut encoded).expect("room for any frame");
+        assert!(taken.ends_with(&encoded[..length]), "{taken:02X?} is not {frame:?}");
+        assert_eq!(frame.address.to_string().parse(), Ok(frame.address));
+        for identifier in [
+            Identifier::None,
+            Identifier::Short(frame.data_identifier_1997().unwrap_or(0)),
+            Identifier::Long(frame.data_identifier().unwrap_or(0)),
+        ] {
+            let control = frame.control & 0x1F;
+            let question = Question { address: frame.address, control, identifier };
+            let _ = question.judge(&frame);
+            let _ = question.judge_part(1, &frame);
+        }
+        let data = frame.data.as_slice();
+        if let Some(identifier) = frame.data_identifier() {
+            let behind = data.get(4..).unwrap_or_default();
+            let known = items_2007::find(identifier).or_else(|| items_makers::find(identifier));
+            known.into_iter().for_each(|found| values(found, behind));
+        }
+        if let Some(identifier) = frame.data_identifier_1997() {
+            let behind = data.get(2..).unwrap_or_default();
+            items_1997::find(identifier).into_iter().for_each(|found| values(found, behind));
+        }
+    });
+}
+
+/// A number has digits only, and every value can be written down.
+fn values(found: Found, data: &[u8]) {
+    let mut told = 0_usize;
+    found.for_each(data, |item| {
+        told += 1;
+        match item.value {
+            Ok(Value::Number { .. }) => {
+                let (top, rest) = item.bytes.split_last().expect("a number has bytes");
+                assert!(rest.iter().all(|byte| bcd::pair(*byte).is_some()), "{item:?}");
+                assert!(bcd::pair(top & 0x7F).is_some(), "{item:?}");
+            }
+            Ok(Value::Time(time)) => drop(time.to_string()),
+            Ok(Value::Text(text)) => assert!(text.to_string().is_ascii()),
+            Ok(Value::Digits(digits)) => {
+                assert!(digits.to_string().bytes().all(|digit| digit.is_ascii_digit()));
+            }
+            Ok(Value::Bits(_) | Value::Raw(_)) => {}
+            Err(none) => drop(none.to_string()),
+        }
+        let _ = item.register.map(|register| register.to_string());
+    });
+    // A record of one field is the smallest, one byte of data the least for each value.
+    assert!(told <= 64 * data.len().max(1), "{told} values of {} bytes", data.len());
+}
+
+/// The first byte says which table, the next four which row of it, the rest is data.
+fn dlt645_items(bytes: &[u8]) {
+    let Some((head, data)) = bytes.split_first_chunk::<5>() else { return };
+    let [table, rest @ ..] = *head;
+    let number = u32::from_le_bytes(rest);
+    let rows = match table % 3 {
+        0 => items_2007::ROWS,
+        1 => items_1997::ROWS,
+        _ => items_makers::ROWS,
+    };
+    let row = &rows[usize::try_from(number >> 8).unwrap_or(0) % rows.len()];
+    let (index, past) = (number % row.count.max(1), rest[0] % 13);
+    for block in [false, row.block != 0] {
+        values(Found { row, index, block, past }, data);
+    }
+    // Any number at all is an identifier that is known or is not.
+    let _ = items_2007::find(number);
+    let _ = items_1997::find(u16::from_le_bytes([rest[0], rest[1]]));
+}
+
+/// What was read is exactly what was there.
+fn dlt645_load_records(bytes: &[u8]) {
+    // As it came, and with the sum made right, which no mutation would hit.
+    let mut mended = bytes.to_vec();
+    if let Some(last) = mended.len().checked_sub(2) {
+        mended[last] = mended[..last].iter().fold(0_u8, |sum, byte| sum.wrapping_add(*byte));
+        mended[last + 1] = 0xE5;
+    }
+    for mut rest in [bytes, mended.as_slice()] {
+        while let Ok((record, used)) = load_record::read(rest) {
+            assert!((18..=rest.len()).contains(&used), "{used} of {}", rest.len());
+            let mut told = 0;
+            record.for_each(|_, _, bytes| told += bytes.len());
+            let kept: usize = record.classes.iter().map(|class| class.len()).sum();
+            assert_eq!(told, kept, "every byte of a class is a value's");
+            rest = &rest[used..];
+        }
+    }
+}
+
+/// A captured request is what it encodes to; a reply answers its question or says why not.
+fn modbus_frames(bytes: &[u8]) {
+    walk(
+        bytes,
+        modbus::decode_captured,
+        |_| 1,
+        |frame, taken| {
+            if let Captured::Request(request) = frame.pdu
+                && let Some(unit) = modbus::Unit::new(frame.unit)
+            {
+                let mut encoded = [0; modbus::FRAME_BYTES_MAX];
+                let length = request.encode(unit, &mut encoded).expect("it was on the wire");
+                assert_eq!(&encoded[..length], taken, "{request:?}");
+            }
+        },
+    );
+    let Some((head, replies)) = bytes.split_first_chunk::<4>() else { return };
+    let [start_high, start_low, count, value] = *head;
+    let start = u16::from_be_bytes([start_high, start_low]);
+    let unit = modbus::Unit::new(1).expect("1 is a unit");
+    for request in [
+        Request::ReadHolding { start, count: u16::from(count) },
+        Request::ReadInput { start, count: u16::from(count) },
+        Request::WriteSingle { register: start, value: u16::from(value) },
+    ] {
+        walk(
+            replies,
+            |bytes| modbus::decode_reply(&request, bytes),
+            |_| 1,
+            |frame, _| {
+                let _ = request.is_answered_by(unit, &frame);
+            },
+        );
+    }
+}
+
+/// Twenty digits are a token that is those digits; any block is a content that is that block, or
+/// says why not.
+fn sts_tokens(bytes: &[u8]) {
+    if let Ok(text) = std::str::from_utf8(bytes)
+        && let Ok(token) = Token::from_digits(text)
+    {
+        let digits: String = text.chars().filter(char::is_ascii_digit).collect();
+        assert_eq!(token.digits().as_str(), digits);
+    }
+    let Some(block) = bytes.first_chunk().map(|block| u64::from_le_bytes(*block)) else { return };
+    for class in [Class::Credit, Class::Test, Class::Engineering, Class::Reserved] {
+        if let Ok(content) = Content::of(class, block) {
+            let again = content.block().expect("it was in a block");
+            assert_eq!(Content::of(class, again), Ok(content), "{block:016X}");
+        }
+    }
+}
