@@ -9,6 +9,7 @@
 //! any more fails too.
 
 mod cjt188;
+mod dlt645;
 mod mbus;
 mod modbus;
 mod row;
@@ -60,8 +61,14 @@ pub enum Checked {
 }
 
 /// Every protocol with vectors, in the order in which they are printed.
-pub const PROTOCOLS: &[&Protocol] =
-    &[&modbus::PROTOCOL, &modbus::CRC, &cjt188::PROTOCOL, &mbus::LIBMBUS, &mbus::NAMED];
+pub const PROTOCOLS: &[&Protocol] = &[
+    &dlt645::PROTOCOL,
+    &modbus::PROTOCOL,
+    &modbus::CRC,
+    &cjt188::PROTOCOL,
+    &mbus::LIBMBUS,
+    &mbus::NAMED,
+];
 
 /// The folder of published rows, or `None` where this checkout has none beside it.
 pub fn folder() -> Option<PathBuf> {

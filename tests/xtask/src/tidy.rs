@@ -171,7 +171,7 @@ fn dependency_complaints(manifest: &str, page: &str) -> Vec<String> {
 fn readme_complaints(readme: &str) -> Vec<String> {
     const COMMANDS: &[&str] = &[
         "demo", "test", "crash", "simulate", "drivers", "examples", "lint", "tidy", "gallery",
-        "vectors", "bench",
+        "vectors", "fuzz", "bench",
     ];
     let mut complaints = Vec::new();
     for wanted in ["cargo xtask demo", "cargo xtask test"] {

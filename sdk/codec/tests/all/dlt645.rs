@@ -1,9 +1,8 @@
-//! DL/T 645 frames: any bytes at all, and every published frame that we know of.
+//! DL/T 645 frames: any bytes at all. Published frames: tests/vectors.
 
 use polymeter_codec::dlt645::{Address, Data, Frame, control, decode, false_start};
 use polymeter_codec::{Decoded, NoRoom};
 use proptest::prelude::*;
-use std::io::Write as _;
 
 fn frame_of(address: &str, control: u8, data: &[u8]) -> Frame {
     Frame { address: address.parse().unwrap(), control, data: Data::new(data).unwrap() }
@@ -143,54 +142,4 @@ fn addresses() {
     assert!(asked.matches("201709320072".parse().unwrap()));
     assert!(!asked.matches("201709320073".parse().unwrap()));
     assert!(!asked.is_one_meter() && !Address::BROADCAST.is_one_meter());
-}
-
-/// Published frames with what their sources say of them. The file belongs to no release, so a
-/// checkout without it says so instead of failing.
-#[test]
-fn published_vectors_dlt645() {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/vectors/dlt645.jsonl");
-    let Ok(text) = std::fs::read_to_string(path) else {
-        report!("vectors dlt645: 0 rows checked, all skipped (no file {path})");
-        return;
-    };
-    let mut checked = 0;
-    for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
-        check_vector(number + 1, &serde_json::from_str(line).unwrap());
-        checked += 1;
-    }
-    report!("vectors dlt645: {checked} rows checked, 0 skipped (frame layer, 1997 and 2007)");
-    assert!(checked > 0);
-}
-
-fn check_vector(number: usize, row: &serde_json::Value) {
-    let bytes = hex::decode(row["frame_hex"].as_str().unwrap()).unwrap();
-    let decoded = decode(&bytes);
-    if row["check"] != "checksum-ok" {
-        assert!(matches!(decoded, Decoded::Garbled { .. }), "row {number}: {decoded:?}");
-        assert_eq!(frames_in(&bytes), vec![], "row {number}");
-        return;
-    }
-    let Decoded::Frame { frame, used } = decoded else { panic!("row {number}: {decoded:?}") };
-    assert_eq!(used, bytes.len(), "row {number}");
-    let derived = &row["derived"];
-    let data = frame.data.as_slice();
-    assert_eq!(derived["addr"], frame.address.to_string(), "row {number}");
-    assert_eq!(derived["control"], format!("{:02X}", frame.control), "row {number}");
-    assert_eq!(derived["L"], data.len(), "row {number}");
-    assert_eq!(derived["data_minus33"], hex::encode_upper(data), "row {number}");
-    match derived["di"].as_str() {
-        Some(identifier) if identifier.len() == 8 => {
-            let found = frame.data_identifier().map(|found| format!("{found:08X}"));
-            assert_eq!(found.as_deref(), Some(identifier), "row {number}");
-        }
-        // The 1997 edition has two-byte identifiers, low byte first too.
-        Some(identifier) => {
-            let low_first: Vec<u8> = data.iter().take(2).rev().copied().collect();
-            assert_eq!(hex::encode_upper(low_first), identifier, "row {number}");
-        }
-        None => {}
-    }
-    let woken = bytes.iter().take_while(|byte| **byte == 0xFE).count();
-    assert_eq!(encoded(&frame), bytes[woken..], "row {number}: encoded again");
 }
