@@ -8,11 +8,15 @@
 //! value is either explained in the protocol's list or fails; an explanation that explains nothing
 //! any more fails too.
 
+mod acrel_4g;
 mod cjt188;
+mod dlms;
 mod dlt645;
+mod dlt698;
 mod mbus;
 mod modbus;
 mod row;
+mod sts;
 
 pub use row::{Row, rows};
 
@@ -68,6 +72,10 @@ pub const PROTOCOLS: &[&Protocol] = &[
     &cjt188::PROTOCOL,
     &mbus::LIBMBUS,
     &mbus::NAMED,
+    &acrel_4g::PROTOCOL,
+    &dlt698::PROTOCOL,
+    &dlms::PROTOCOL,
+    &sts::PROTOCOL,
 ];
 
 /// The folder of published rows, or `None` where this checkout has none beside it.

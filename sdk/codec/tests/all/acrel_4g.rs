@@ -4,9 +4,8 @@ use polymeter_codec::Decoded;
 use polymeter_codec::acrel_4g::{
     FRAME_BYTES_MAX, Frame, Registration, Time, Upload, command, decode, false_start,
 };
-use polymeter_codec::modbus::{Captured, Request, crc16, decode_captured};
+use polymeter_codec::modbus::crc16;
 use proptest::prelude::*;
-use std::io::Write as _;
 
 fn encoded(frame: &Frame<'_>) -> Vec<u8> {
     let mut out = vec![0; frame.payload.len() + 7];
@@ -166,54 +165,4 @@ fn a_registration_is_read_by_its_fields() {
     assert!(Registration::of(&payload[..57]).is_err());
     payload[3] = 0x07;
     assert!(Registration::of(&payload).is_err());
-}
-
-/// Published frames.
-#[test]
-fn published_vectors_acrel_4g() {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/vectors/acrel_4g.jsonl");
-    let Ok(text) = std::fs::read_to_string(path) else {
-        report!("vectors acrel_4g: 0 rows checked, all skipped (no file {path})");
-        return;
-    };
-    let mut checked = 0;
-    for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
-        check_vector(number + 1, &serde_json::from_str(line).unwrap());
-        checked += 1;
-    }
-    report!("vectors acrel_4g: {checked} rows checked, 0 skipped");
-    assert!(checked > 0);
-}
-
-fn check_vector(number: usize, row: &serde_json::Value) {
-    let expected = &row["expected"];
-    if let Some(body) = row["body_hex"].as_str() {
-        let time = Time::of(&hex::decode(body).unwrap()).unwrap();
-        let Time { year, month, day, weekday, hour, minute, second } = time;
-        let text = format!("20{year:02}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}");
-        assert_eq!(expected["time"], text, "row {number}");
-        assert_eq!(expected["weekday"], weekday, "row {number}");
-        return;
-    }
-    let bytes = hex::decode(row["frame_hex"].as_str().unwrap()).unwrap();
-    let Decoded::Frame { frame, used } = decode(&bytes) else { panic!("row {number}") };
-    assert_eq!(used, bytes.len(), "row {number}");
-    assert_eq!(expected["cmd"], format!("{:02X}", frame.command), "row {number}");
-    let payload = hex::encode_upper(frame.payload);
-    assert_eq!(row["derived"]["payload"], payload, "row {number}");
-    assert_eq!(encoded(&frame), bytes, "row {number}: encoded again");
-    if let Some(values) = expected["values"].as_array() {
-        let Decoded::Frame { frame: inner, .. } = decode_captured(frame.payload) else {
-            panic!("row {number}: no Modbus frame inside")
-        };
-        let Captured::Request(Request::WriteMultiple { start, values: written }) = inner.pdu else {
-            panic!("row {number}: {inner:?}")
-        };
-        let published = &row["derived"]["inner_rtu"];
-        assert_eq!(published["start"], format!("{start:04X}"), "row {number}");
-        let words =
-            written.bytes().chunks(2).map(|word| u64::from(word[0]) << 8 | u64::from(word[1]));
-        let published: Vec<u64> = values.iter().map(|value| value.as_u64().unwrap()).collect();
-        assert_eq!(words.collect::<Vec<_>>(), published, "row {number}");
-    }
 }

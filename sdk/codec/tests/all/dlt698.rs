@@ -1,13 +1,11 @@
 //! DL/T 698.45: any bytes in frames, parts and APDUs, and what others published.
 
 use polymeter_codec::dlt698::{
-    AddressKind, Apdu, Ask, Assembly, Authentication, Body, Column, Control, Data, Fragment, Frame,
-    Get, GetResult, Got, Oad, OutOfOrder, Place, Progress, Question, ServerAddress, Term, Value,
-    decode, false_start,
+    Apdu, Ask, Assembly, Body, Control, Data, Fragment, Frame, GetResult, Got, Oad, OutOfOrder,
+    Place, Progress, Question, ServerAddress, Term, Value, decode, false_start,
 };
-use polymeter_codec::{DEPTH_MAX, Decoded, NoRoom, x25};
+use polymeter_codec::{DEPTH_MAX, Decoded, NoRoom};
 use proptest::prelude::*;
-use std::io::Write as _;
 
 fn encoded(frame: &Frame<'_>) -> Vec<u8> {
     let mut out = vec![0; 2_000];
@@ -313,142 +311,4 @@ fn questions_are_written_as_they_are_read() {
     let mut out = [0; 10];
     let question = Question { piid: 0, ask: Ask::GetSeveral(&columns) };
     assert_eq!(question.encode(&mut out), Err(NoRoom { needed: 13 }));
-}
-
-/// Published frames and APDUs with what their sources say of them.
-#[test]
-fn published_vectors_dlt698() {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/vectors/dlt698.jsonl");
-    let Ok(text) = std::fs::read_to_string(path) else {
-        report!("vectors dlt698: 0 rows checked, all skipped (no file {path})");
-        return;
-    };
-    let mut checked = 0;
-    for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
-        check_vector(number + 1, &serde_json::from_str(line).unwrap());
-        checked += 1;
-    }
-    report!("vectors dlt698: {checked} rows checked, 0 skipped");
-    assert!(checked > 0);
-}
-
-fn check_vector(number: usize, row: &serde_json::Value) {
-    let bytes = hex::decode(row["frame_hex"].as_str().unwrap()).unwrap();
-    let expected = &row["expected"];
-    if let Some(check) = expected["fcs16"].as_str() {
-        assert_eq!(check, format!("{:04X}", x25(&bytes)), "row {number}");
-        return;
-    }
-    let derived = &row["derived"];
-    if derived.is_null() {
-        check_apdu(number, expected, &bytes);
-        return;
-    }
-    let Decoded::Frame { frame, used } = decode(&bytes) else { panic!("row {number}") };
-    assert_eq!(used, bytes.len(), "row {number}");
-    assert_eq!(derived["control"], format!("{:02X}", frame.control.0), "row {number}");
-    let kinds =
-        [AddressKind::Single, AddressKind::Wildcard, AddressKind::Group, AddressKind::Broadcast];
-    let kind = kinds.iter().position(|kind| *kind == frame.server.kind());
-    assert_eq!(derived["sa_type"], kind.unwrap(), "row {number}");
-    assert_eq!(derived["logic_addr"], frame.server.logical(), "row {number}");
-    let server = frame.server.to_string().to_lowercase();
-    assert_eq!(derived["sa"], server, "row {number}");
-    assert_eq!(derived["ca"], format!("{:02X}", frame.client), "row {number}");
-    assert_eq!(derived["apdu"], hex::encode_upper(frame.apdu), "row {number}");
-    assert_eq!(encoded(&frame), bytes, "row {number}: encoded again");
-    let refused = 0..bytes.len();
-    refused.for_each(|cut| assert!(!matches!(decode(&bytes[..cut]), Decoded::Frame { .. })));
-    if frame.control.is_fragment() {
-        assert!(Fragment::of(frame.apdu).is_ok(), "row {number}");
-    } else {
-        check_apdu(number, expected, frame.apdu);
-    }
-}
-
-fn check_apdu(number: usize, expected: &serde_json::Value, bytes: &[u8]) {
-    let apdu = Apdu::decode(bytes).unwrap_or_else(|error| panic!("row {number}: {error}"));
-    (0..bytes.len()).for_each(|cut| assert!(Apdu::decode(&bytes[..cut]).is_err(), "row {number}"));
-    if let Some(piid) = expected["piid"].as_str() {
-        assert_eq!(format!("{:02X}", apdu.piid.unwrap()), piid, "row {number}");
-    }
-    let attributes: Vec<String> = match &apdu.body {
-        Body::Get(Get::One(attribute)) => vec![attribute.to_string()],
-        Body::Get(Get::Several(several)) => several.iter().map(|oad| oad.to_string()).collect(),
-        Body::Got(Got::One(value)) => vec![value.attribute.to_string()],
-        Body::Got(Got::Several(values)) => {
-            values.iter().map(|value| value.attribute.to_string()).collect()
-        }
-        Body::Got(Got::Record(record)) => vec![record.table.to_string()],
-        _ => Vec::new(),
-    };
-    if let Some(attribute) = expected["oad"].as_str() {
-        assert_eq!(attributes, [attribute], "row {number}");
-    }
-    if let Some(several) = expected["oads"].as_array() {
-        assert_eq!(serde_json::json!(attributes), serde_json::json!(several), "row {number}");
-    }
-    if let Some(service) = expected["service"].as_str() {
-        let ours = match &apdu.body {
-            Body::Get(Get::One(_)) => "GetRequestNormal",
-            Body::Got(Got::Several(_)) => "GetResponseNormalList",
-            Body::Got(Got::Record(_)) => "GetResponseRecord",
-            Body::Connect(_) => "ConnectRequest",
-            Body::Connected(_) => "ConnectResponse",
-            other => panic!("row {number}: {other:?}"),
-        };
-        assert_eq!(ours, service, "row {number}");
-    }
-    check_values(number, expected, &apdu);
-}
-
-fn check_values(number: usize, expected: &serde_json::Value, apdu: &Apdu<'_>) {
-    match &apdu.body {
-        Body::Got(Got::One(value)) => {
-            let GetResult::Data(Data::Enum(came)) = value.result else { panic!("{value:?}") };
-            assert_eq!(expected["enum"], came, "row {number}");
-        }
-        Body::Got(Got::Several(values)) => {
-            for value in values.iter() {
-                let GetResult::Data(Data::Array(elements)) = value.result else {
-                    panic!("row {number}: {value:?}")
-                };
-                let numbers: Vec<i64> = elements.iter().map(|data| number_of(&data)).collect();
-                let published = &expected["values"][value.attribute.to_string()];
-                assert_eq!(*published, serde_json::json!(numbers), "row {number}");
-            }
-        }
-        Body::Got(Got::Record(record)) => {
-            let rows = record.rows.unwrap();
-            assert_eq!((rows.count, record.columns.len()), (1, 2), "row {number}");
-            let columns: Vec<_> = record.columns.iter().collect();
-            assert_eq!(columns[1], Column::Attribute(Oad(0x0010_0200)), "row {number}");
-            let values: Vec<_> = rows.values.iter().collect();
-            assert!(matches!(values[0], Data::DateTime(time) if time.date.year == 2016));
-            assert!(matches!(values[1], Data::Array(tariffs) if tariffs.len() == 5));
-        }
-        Body::Connect(request) => {
-            assert_eq!(expected["version"], request.version, "row {number}");
-            assert_eq!(expected["max_apdu"], request.limits.apdu, "row {number}");
-            assert_eq!(expected["timeout_s"], request.timeout_s, "row {number}");
-            assert_eq!(request.authentication, Authentication::Public, "row {number}");
-            let mut out = [0; 100];
-            let piid = apdu.piid.unwrap();
-            let written = Question { piid, ask: Ask::Connect(*request) }.encode(&mut out).unwrap();
-            assert_eq!(Apdu::decode(&out[..written]), Ok(*apdu), "row {number}: encoded again");
-        }
-        Body::Connected(response) => {
-            assert!(response.vendor_version.starts_with(b"TOPS0102160731"), "row {number}");
-            assert_eq!(expected["result"], response.result, "row {number}");
-        }
-        _ => {}
-    }
-}
-
-fn number_of(data: &Data<'_>) -> i64 {
-    match data {
-        Data::Signed { value, .. } => *value,
-        Data::Unsigned { value, .. } => i64::try_from(*value).unwrap(),
-        other => panic!("{other:?}"),
-    }
 }

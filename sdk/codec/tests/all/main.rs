@@ -10,6 +10,7 @@ macro_rules! report {
 
 mod acrel_4g;
 mod cjt188;
+mod dlms;
 mod dlt645;
 mod dlt645_answers;
 mod dlt645_values;
