@@ -1,18 +1,13 @@
 //! What this driver is, and the parameters it takes.
 
-use crate::parameters::FEN_MAX;
-use crate::settings::{WAKE_UP_MAX, default, name};
+use crate::dialect;
+use crate::settings::{DAILY_FREEZES_MAX, LOAD_RECORDS_MAX, WAKE_UP_MAX, default, name};
+use crate::writes::FEN_MAX;
 use polymeter_driver::codes::{proof, quantity, unit};
 use polymeter_driver::{Decimal, Description, Parameter, Value};
 
 pub fn description() -> Description {
     let text = |text: &str| Some(Value::Text(text.to_owned()));
-    let whole = |mantissa| Some(Value::Number(Decimal { mantissa, scale: 0 }));
-    let wake_up = Parameter {
-        minimum: Some(0),
-        maximum: Some(WAKE_UP_MAX),
-        ..steering(name::WAKE_UP, "Wake-up bytes", "前导字节数", whole(default::WAKE_UP))
-    };
     let clock = Some(Value::Flag(true));
     Description {
         vendor_code: "DLT645".to_owned(),
@@ -32,7 +27,7 @@ pub fn description() -> Description {
                 text(default::OPERATOR_CODE),
             ),
             steering(name::CLOCK, "Meter has a clock", "电表带时钟", clock),
-            wake_up,
+            bounded(name::WAKE_UP, "Wake-up bytes", "前导字节数", default::WAKE_UP, WAKE_UP_MAX),
             steering(
                 name::LAST_COUNT,
                 "Last purchase: count item",
@@ -45,8 +40,32 @@ pub fn description() -> Description {
                 "购电记录金额标识",
                 text(default::LAST_AMOUNT),
             ),
+            steering(name::DIALECT, "Dialect", "方言", text(dialect::STANDARD.name)),
+            bounded(name::DAILY_FREEZES, "Daily freezes read", "读日冻结数", 0, DAILY_FREEZES_MAX),
+            bounded(name::LOAD_RECORDS, "Load records read", "读负荷记录数", 0, LOAD_RECORDS_MAX),
+            steering(name::EVENTS, "Events read", "读事件", Some(Value::Flag(false))),
             alarm(name::ALARM_1, "Low credit alarm 1", "报警金额1"),
             alarm(name::ALARM_2, "Low credit alarm 2", "报警金额2"),
+            kept(name::OVERDRAFT_LIMIT, "Overdraft limit", "透支金额限值", unit::CURRENCY),
+            kept(name::HOARDING_LIMIT, "Hoarding limit", "囤积金额限值", unit::CURRENCY),
+            kept(
+                name::RECONNECTION_MINIMUM,
+                "Reconnection minimum",
+                "合闸允许金额",
+                unit::CURRENCY,
+            ),
+            kept(name::TRIP_DELAY, "Trip delay in minutes", "跳闸延时(分)", unit::NONE),
+            kept(name::OVERLOAD_POWER, "Overload power", "过载功率", unit::WATT),
+            kept(name::TARIFF_PRICES, "Tariff prices, set 2", "费率电价(备用套)", unit::NONE),
+            kept(
+                name::TARIFF_SWITCH_TIME,
+                "Tariff prices switch at",
+                "费率电价切换时间",
+                unit::NONE,
+            ),
+            kept(name::LADDER_STEPS, "Ladder steps, set 2", "阶梯值(备用套)", unit::NONE),
+            kept(name::LADDER_PRICES, "Ladder prices, set 2", "阶梯电价(备用套)", unit::NONE),
+            kept(name::LADDER_SWITCH_TIME, "Ladder switches at", "阶梯切换时间", unit::NONE),
         ],
     }
 }
@@ -62,6 +81,20 @@ fn steering(name: &str, title_en: &str, title_zh: &str, default: Option<Value>) 
         default,
         writable: false,
     }
+}
+
+fn bounded(name: &str, title_en: &str, title_zh: &str, default: i64, most: i64) -> Parameter {
+    let default = Some(Value::Number(Decimal { mantissa: default, scale: 0 }));
+    Parameter {
+        minimum: Some(0),
+        maximum: Some(most),
+        ..steering(name, title_en, title_zh, default)
+    }
+}
+
+/// Lives in the meter; its values are checked when they are set.
+fn kept(name: &str, title_en: &str, title_zh: &str, unit: u16) -> Parameter {
+    Parameter { unit, writable: true, ..steering(name, title_en, title_zh, None) }
 }
 
 fn alarm(name: &str, title_en: &str, title_zh: &str) -> Parameter {

@@ -4,8 +4,8 @@
 //! a MAC. What it cannot prove it calls unknown. What is known of these meters, what was chosen and
 //! what nobody knows stands in the README beside this crate.
 //!
-//! Not here: follow-up frames, meters that encrypt with SM1 in a box of their own, other dialects
-//! of C=03H.
+//! Not here: meters that encrypt with SM1 in a box of their own, purchases of other dialects than
+//! the 2013 extension, meters of 1997.
 #![deny(
     clippy::arithmetic_side_effects,
     clippy::as_conversions,
@@ -18,8 +18,10 @@
 )]
 
 mod describe;
+mod dialect;
 mod exchange;
 mod explain;
+mod history;
 mod items;
 mod measure;
 mod parameters;
@@ -30,6 +32,7 @@ mod relay;
 mod search;
 mod settings;
 mod words;
+mod writes;
 
 use polymeter_driver::{
     Call, ControlOutcome, Description, DriverError, Evidence, Explanation, Extras, Host, Identity,

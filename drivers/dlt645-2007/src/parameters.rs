@@ -2,21 +2,18 @@
 //! is proof enough, even where the answer was lost.
 
 use crate::exchange::{Answer, Exchange};
-use crate::items::{ALARM_1, ALARM_2, MONEY_REMAINING};
+use crate::items::MONEY_REMAINING;
 use crate::purse::status;
-use crate::settings::{Settings, bad, name};
+use crate::settings::Settings;
 use crate::words;
-use polymeter_codec::{bcd, dlt645::control};
+use crate::writes::item_of;
+use polymeter_codec::dlt645::control;
 use polymeter_driver::codes::quantity;
-use polymeter_driver::{
-    Call, Credit, Decimal, DriverError, Extras, Host, Receipt, SellOutcome, SetOutcome, Value,
-};
+use polymeter_driver::{Call, Credit, DriverError, Extras, Host, Receipt, SellOutcome, SetOutcome};
 
 /// Password levels: 04 is the usual one for programming, 02 for the plain commands of high right.
 const LEVEL_WRITE: u8 = 0x04;
 const LEVEL_CLEAR: u8 = 0x02;
-/// XXXXXX.XX
-pub const FEN_MAX: i64 = 99_999_999;
 
 pub fn set(
     host: &mut dyn Host,
@@ -28,7 +25,7 @@ pub fn set(
     let mut exchange = Exchange { host, settings };
     let mut done: Vec<&str> = Vec::new();
     for ((name, _), (identifier, bytes)) in parameters.iter().zip(writes) {
-        match write(&mut exchange, identifier, bytes) {
+        match write(&mut exchange, identifier, &bytes) {
             SetOutcome::Confirmed => done.push(name),
             SetOutcome::Refused(mut refusal) => {
                 refusal.detail = told(name, &refusal.detail, &done);
@@ -49,22 +46,7 @@ fn told(name: &str, detail: &str, done: &[&str]) -> String {
     }
 }
 
-fn item_of((name, value): &(String, Value)) -> Result<(u32, [u8; 4]), DriverError> {
-    let identifier = match name.as_str() {
-        name::ALARM_1 => ALARM_1,
-        name::ALARM_2 => ALARM_2,
-        other => return Err(bad(format!("`{other}` is no parameter that lives in the meter"))),
-    };
-    let Value::Number(Decimal { mantissa, scale: 0 }) = value else {
-        return Err(bad(format!("{name} must be a whole number of fen")));
-    };
-    let fen = u64::try_from(*mantissa).map_err(|_| bad(format!("{name} must not be negative")))?;
-    let mut bytes = [0; 4];
-    bcd::encode(fen, &mut bytes).map_err(|reason| bad(format!("{name}: {reason}")))?;
-    Ok((identifier, bytes))
-}
-
-fn write(exchange: &mut Exchange<'_>, identifier: u32, bytes: [u8; 4]) -> SetOutcome {
+fn write(exchange: &mut Exchange<'_>, identifier: u32, bytes: &[u8]) -> SetOutcome {
     let [p0, p1, p2] = exchange.settings.password;
     let mut data = identifier.to_le_bytes().to_vec();
     data.extend([LEVEL_WRITE, p0, p1, p2]);

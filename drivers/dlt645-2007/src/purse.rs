@@ -58,6 +58,10 @@ fn load(
     purchase: Purchase,
 ) -> Result<SellOutcome, DriverError> {
     let settings = Settings::acting(call)?;
+    if !settings.dialect.sells {
+        let detail = format!("meters of the dialect {} are not sold to", settings.dialect.name);
+        return Err(DriverError::new(error::UNSUPPORTED, detail));
+    }
     if purchase.credit.quantity != quantity::MONEY {
         return Err(bad("this meter's purse holds money"));
     }

@@ -1,6 +1,7 @@
 //! Who is there, and what it reads.
 
 use crate::exchange::{Answer, Exchange, device_error};
+use crate::history;
 use crate::items::{self, find};
 use crate::measure::{Measured, text};
 use crate::purse::status;
@@ -75,7 +76,8 @@ pub fn read(host: &mut dyn Host, call: &Call) -> Result<Snapshot, DriverError> {
         take(&mut exchange, &single(items::ENERGY_COMBINED), &mut measured)?;
     }
     take_purse(&mut exchange, &mut measured)?;
-    let supply = supply(&measured.measurements);
+    take_past(&mut exchange, call, &mut measured)?;
+    let supply = supply(&measured.measurements, exchange.settings.dialect.told_to_open);
     Ok(Snapshot { measurements: measured.measurements, supply, extras: measured.extras })
 }
 
@@ -127,6 +129,31 @@ fn take_purse(exchange: &mut Exchange<'_>, measured: &mut Measured) -> Result<()
     Ok(())
 }
 
+/// What the parameters ask for beside the present: the dialect's block, freezes, records, events.
+fn take_past(
+    exchange: &mut Exchange<'_>,
+    call: &Call,
+    measured: &mut Measured,
+) -> Result<(), DriverError> {
+    let settings = &exchange.settings;
+    let (freezes, records) = (settings.daily_freezes, settings.load_records);
+    let (events, block) = (settings.events, settings.dialect.block);
+    if let Some(block) = block {
+        take_item(exchange, block, measured)?;
+    }
+    history::freezes(exchange, freezes, measured)?;
+    if records > 0 {
+        // By the meter's own clock, where it told one.
+        let told = measured.measurements.iter().find(|m| m.register == register::CLOCK);
+        let now = match told.map(|m| &m.value) {
+            Some(Value::Time(now)) => *now,
+            _ => call.now,
+        };
+        history::load_records(exchange, records, now, measured)?;
+    }
+    if events { history::events(exchange, measured) } else { Ok(()) }
+}
+
 pub fn count_measured(count: u32) -> Measurement {
     Measurement {
         register: register::PURCHASE_COUNT.to_owned(),
@@ -137,10 +164,10 @@ pub fn count_measured(count: u32) -> Measurement {
 }
 
 /// From status word 3, where it was read.
-fn supply(measurements: &[Measurement]) -> u16 {
+fn supply(measurements: &[Measurement], told_to_open: u16) -> u16 {
     let word = measurements.iter().find(|m| m.register == "0.0.96.5.3.255").and_then(|m| {
         let Value::Number(word) = &m.value else { return None };
         u16::try_from(word.mantissa).ok()
     });
-    word.map_or(supply::UNKNOWN, supply_of)
+    word.map_or(supply::UNKNOWN, |word| supply_of(word, told_to_open))
 }

@@ -16,10 +16,9 @@ const LOOKS: usize = 3;
 /// How long a command stays good where the caller gives no end.
 const VALID_MINUTES: u32 = 10;
 
-/// Status word 3, as the standard has it: the relay is open; the last command was to open it; the
-/// supply is protected from disconnection.
+/// Status word 3, as the standard has it: the relay is open; the supply is protected from
+/// disconnection. Which bit says that the last command was to open it is the dialect's.
 const OPEN: u16 = 1 << 4;
-const TOLD_TO_OPEN: u16 = 1 << 6;
 const PROTECTED: u16 = 1 << 12;
 
 pub fn control(
@@ -75,12 +74,13 @@ fn refused(exchange: &mut Exchange<'_>, command: u16, error: &[u8]) -> polymeter
 /// Reads the state until it is what was asked for, a few times.
 fn judged(exchange: &mut Exchange<'_>, command: u16, accepted: bool) -> ControlOutcome {
     let mut last = None;
+    let told_to_open = exchange.settings.dialect.told_to_open;
     for _ in 0..LOOKS {
         last = status_word(exchange);
         if let Some(word) = last
-            && done(command, word, accepted)
+            && done(command, word, accepted, told_to_open)
         {
-            return ControlOutcome::Confirmed(supply_of(word));
+            return ControlOutcome::Confirmed(supply_of(word, told_to_open));
         }
     }
     let accepted = if accepted { "accepted" } else { "not acknowledged" };
@@ -90,21 +90,21 @@ fn judged(exchange: &mut Exchange<'_>, command: u16, accepted: bool) -> ControlO
     })
 }
 
-fn done(command: u16, word: u16, accepted: bool) -> bool {
+fn done(command: u16, word: u16, accepted: bool, told_to_open: u16) -> bool {
     match command {
         // An open relay proves a lost trip command only if the meter says that it was told to: it
         // may have opened for want of money.
-        command::DISCONNECT => word & OPEN != 0 && (accepted || word & TOLD_TO_OPEN != 0),
+        command::DISCONNECT => word & OPEN != 0 && (accepted || word & told_to_open != 0),
         command::CONNECT => word & OPEN == 0,
-        command::ALLOW_CONNECTION => word & TOLD_TO_OPEN == 0,
+        command::ALLOW_CONNECTION => word & told_to_open == 0,
         command::PROTECT => word & PROTECTED != 0,
         _ => word & PROTECTED == 0,
     }
 }
 
 /// A closed relay is a connected supply; an open one that was told to close waits for the customer.
-pub fn supply_of(word: u16) -> u16 {
-    match (word & OPEN != 0, word & TOLD_TO_OPEN != 0) {
+pub fn supply_of(word: u16, told_to_open: u16) -> u16 {
+    match (word & OPEN != 0, word & told_to_open != 0) {
         (false, _) => supply::CONNECTED,
         (true, false) => supply::READY_FOR_RECONNECTION,
         (true, true) => supply::DISCONNECTED,

@@ -1,5 +1,6 @@
 //! What a call's address and parameters mean to this driver, checked before a byte is sent.
 
+use crate::dialect::{self, Dialect};
 use polymeter_codec::dlt645::Address;
 use polymeter_driver::codes::error;
 use polymeter_driver::{Call, Decimal, DriverError, Value};
@@ -16,6 +17,20 @@ pub mod name {
     pub const LAST_AMOUNT: &str = "last-purchase-amount-di";
     pub const ALARM_1: &str = "alarm-1";
     pub const ALARM_2: &str = "alarm-2";
+    pub const DIALECT: &str = "dialect";
+    pub const DAILY_FREEZES: &str = "daily-freezes";
+    pub const LOAD_RECORDS: &str = "load-records";
+    pub const EVENTS: &str = "events";
+    pub const OVERDRAFT_LIMIT: &str = "overdraft-limit";
+    pub const HOARDING_LIMIT: &str = "hoarding-limit";
+    pub const RECONNECTION_MINIMUM: &str = "reconnection-minimum";
+    pub const TRIP_DELAY: &str = "trip-delay";
+    pub const OVERLOAD_POWER: &str = "overload-power";
+    pub const TARIFF_PRICES: &str = "tariff-prices";
+    pub const TARIFF_SWITCH_TIME: &str = "tariff-switch-time";
+    pub const LADDER_STEPS: &str = "ladder-steps";
+    pub const LADDER_PRICES: &str = "ladder-prices";
+    pub const LADDER_SWITCH_TIME: &str = "ladder-switch-time";
 }
 
 /// The same defaults are told in `describe` and used here.
@@ -30,6 +45,9 @@ pub mod default {
 }
 
 pub const WAKE_UP_MAX: i64 = 16;
+/// Days that a meter keeps (DL/T 645-2007, appendix A: 0506xx3E); records asked for at once.
+pub const DAILY_FREEZES_MAX: i64 = 62;
+pub const LOAD_RECORDS_MAX: i64 = 96;
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
@@ -48,6 +66,11 @@ pub struct Settings {
     /// Data identifiers of the last purchase's count and amount; the lowest byte counts back.
     pub last_count: u32,
     pub last_amount: u32,
+    pub dialect: Dialect,
+    /// Read with a reading: so many of the past, and whether events.
+    pub daily_freezes: u32,
+    pub load_records: u8,
+    pub events: bool,
 }
 
 impl Settings {
@@ -70,9 +93,13 @@ impl Settings {
             password: digits(name::PASSWORD, password)?,
             operator_code: digits(name::OPERATOR_CODE, operator_code)?,
             clock: flag(call, name::CLOCK)?.unwrap_or(true),
-            wake_up: wake_up(call)?,
+            wake_up: whole(call, name::WAKE_UP, default::WAKE_UP, WAKE_UP_MAX)?,
             last_count: identifier(call, name::LAST_COUNT, default::LAST_COUNT)?,
             last_amount: identifier(call, name::LAST_AMOUNT, default::LAST_AMOUNT)?,
+            dialect: dialect_of(call)?,
+            daily_freezes: whole(call, name::DAILY_FREEZES, 0, DAILY_FREEZES_MAX)?,
+            load_records: whole(call, name::LOAD_RECORDS, 0, LOAD_RECORDS_MAX)?,
+            events: flag(call, name::EVENTS)?.unwrap_or(false),
         })
     }
 
@@ -110,16 +137,27 @@ fn flag(call: &Call, name: &str) -> Result<Option<bool>, DriverError> {
     }
 }
 
-fn wake_up(call: &Call) -> Result<usize, DriverError> {
-    let count = match value(call, name::WAKE_UP) {
-        None => default::WAKE_UP,
+fn whole<N: TryFrom<i64>>(
+    call: &Call,
+    name: &str,
+    default: i64,
+    most: i64,
+) -> Result<N, DriverError> {
+    let number = match value(call, name) {
+        None => default,
         Some(Value::Number(Decimal { mantissa, scale: 0 })) => *mantissa,
         Some(_) => -1,
     };
-    if !(0..=WAKE_UP_MAX).contains(&count) {
-        return Err(bad(format!("{} must be a number from 0 to {WAKE_UP_MAX}", name::WAKE_UP)));
+    let wrong = || bad(format!("{name} must be a number from 0 to {most}"));
+    if !(0..=most).contains(&number) {
+        return Err(wrong());
     }
-    usize::try_from(count).map_err(|_| bad(name::WAKE_UP))
+    N::try_from(number).map_err(|_| wrong())
+}
+
+fn dialect_of(call: &Call) -> Result<Dialect, DriverError> {
+    let Some(name) = text(call, name::DIALECT)? else { return Ok(dialect::STANDARD) };
+    dialect::named(name).ok_or_else(|| bad(format!("`{name}` is no dialect of these meters")))
 }
 
 fn identifier(call: &Call, name: &str, default: &str) -> Result<u32, DriverError> {

@@ -1,8 +1,6 @@
 //! The driver against its transcripts, against published frames, and against a line that does what
 //! it likes. No clock, no socket, no meter.
 
-mod search;
-
 use driver_dlt645_2007::Dlt645;
 use polymeter_codec::dlt645::{Data, Frame};
 use polymeter_driver::{
@@ -19,6 +17,9 @@ macro_rules! report {
         writeln!(std::io::stderr(), $($text)*).expect("standard error is there")
     };
 }
+
+mod noise;
+mod search;
 
 #[test]
 fn transcripts() {

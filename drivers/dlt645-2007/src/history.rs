@@ -1,0 +1,224 @@
+//! What a meter keeps of the past: daily freezes, load records, events. Read with a reading where
+//! the parameters ask for it, and told as extras.
+//!
+//! Invariant: a meter that does not keep something is no error; what is damaged is said to be.
+
+use crate::exchange::Exchange;
+use crate::items::{self, find};
+use crate::measure::{Measured, value};
+use polymeter_codec::bcd::{self, Sign};
+use polymeter_codec::dlt645::load_record;
+use polymeter_codec::dlt645::request::read_records;
+use polymeter_codec::dlt645::value::Time;
+use polymeter_driver::codes::quality;
+use polymeter_driver::{DriverError, LocalTime, Value};
+
+/// Where a meter does not tell how far its load records are apart (DL/T 614-2007: 1 to 60 minutes).
+const INTERVAL_MINUTES: u32 = 15;
+const MINUTES_A_DAY: i64 = 24 * 60;
+
+/// The last `count` daily freezes, the latest first, until one is missing.
+pub fn freezes(
+    exchange: &mut Exchange<'_>,
+    count: u32,
+    measured: &mut Measured,
+) -> Result<(), DriverError> {
+    for back in 0..count {
+        let time = items::DAILY_FREEZE_TIME.saturating_add(back);
+        if !take(exchange, time, measured)? {
+            break;
+        }
+        take(exchange, items::DAILY_FREEZE_ENERGY.saturating_add(back), measured)?;
+    }
+    Ok(())
+}
+
+/// Counts of events and the latest record of each (DL/T 645-2007, appendix A, DI3 = 03H; 1D and 1E
+/// from the 2013 extension).
+const EVENTS: &[u32] = &[
+    0x0311_0000,
+    0x0311_0001,
+    0x0330_0D00,
+    0x0330_0D01,
+    0x0330_0E00,
+    0x0330_0E01,
+    0x0330_0000,
+    0x0330_0001,
+    0x0330_0400,
+    0x0330_0401,
+    0x1D00_0001,
+    0x1D00_FF01,
+    0x1E00_0001,
+    0x1E00_FF01,
+];
+
+pub fn events(exchange: &mut Exchange<'_>, measured: &mut Measured) -> Result<(), DriverError> {
+    for identifier in EVENTS {
+        take(exchange, *identifier, measured)?;
+    }
+    let states: Vec<&str> = measured
+        .measurements
+        .iter()
+        .filter_map(|one| {
+            let word = one.register.strip_prefix("0.0.96.5.")?.strip_suffix(".255")?;
+            let Value::Number(bits) = &one.value else { return None };
+            Some((word.parse().ok()?, bits.mantissa))
+        })
+        .flat_map(|(word, bits): (u8, i64)| {
+            STATES
+                .iter()
+                .filter(move |(of, bit, _)| {
+                    of.contains(&word) && bits.checked_shr(*bit).is_some_and(|bits| bits & 1 == 1)
+                })
+                .map(|(_, _, name)| *name)
+        })
+        .collect();
+    for state in states {
+        let told = format!("state {state}");
+        if !measured.extras.iter().any(|(name, _)| *name == told) {
+            measured.extras.push((told, Value::Flag(true)));
+        }
+    }
+    Ok(())
+}
+
+/// Status words, bit and common name (DL/T 645-2007, C.2: 1 of the meter, 4 to 6 of phases A to C,
+/// 7 of all phases).
+const STATES: &[(&[u8], u32, &str)] = &[
+    (&[1], 2, "low-battery"),
+    (&[1], 3, "low-battery"),
+    (&[4, 5, 6], 0, "voltage-lost"),
+    (&[4, 5, 6], 1, "voltage-low"),
+    (&[4, 5, 6], 2, "voltage-high"),
+    (&[4, 5, 6], 3, "current-lost"),
+    (&[4, 5, 6], 4, "current-high"),
+    (&[4, 5, 6], 5, "overload"),
+    (&[4, 5, 6], 6, "power-reversed"),
+    (&[4, 5, 6], 7, "phase-missing"),
+    (&[7], 0, "voltage-phases-reversed"),
+    (&[7], 1, "current-phases-reversed"),
+    (&[7], 5, "power-down"),
+];
+
+/// The last `count` load records before `now`, in as many frames as the meter needs for them.
+pub fn load_records(
+    exchange: &mut Exchange<'_>,
+    count: u8,
+    now: LocalTime,
+    measured: &mut Measured,
+) -> Result<(), DriverError> {
+    let interval = exchange.read(items::LOAD_INTERVAL)?;
+    let interval = interval.and_then(|bytes| bcd::decode(&bytes, Sign::None).ok().flatten());
+    let interval = interval.and_then(|minutes| u32::try_from(minutes).ok());
+    let interval = interval.filter(|minutes| *minutes > 0).unwrap_or(INTERVAL_MINUTES);
+    let since = before(now, interval.saturating_mul(count.into()));
+    let data = read_records(items::LOAD_RECORDS, count, Some(since))
+        .map_err(|reason| crate::settings::bad(format!("load records: {reason}")))?;
+    let Some(bytes) = exchange.read_with(&data)? else { return Ok(()) };
+    let mut rest = bytes.as_slice();
+    while !rest.is_empty() {
+        match load_record::read(rest) {
+            Ok((record, used)) => {
+                take_record(&record, measured);
+                rest = rest.get(used..).unwrap_or_default();
+            }
+            Err(damaged) => {
+                let told = format!("{damaged}, {} bytes are left out", rest.len());
+                measured.extras.push(("load damaged".to_owned(), Value::Text(told)));
+                break;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// "load 2026-03-02 10:15 voltage A"
+fn take_record(record: &load_record::LoadRecord<'_>, measured: &mut Measured) {
+    let time = match record.time {
+        Ok(time) => time.to_string(),
+        Err(none) => format!("({none})"),
+    };
+    record.for_each(|column, read, bytes| {
+        let (value, quality) = value(read, bytes);
+        if quality == quality::MEASURED {
+            measured.extras.push((format!("load {time} {}", column.name), value));
+        }
+    });
+}
+
+/// Whether the meter has it.
+fn take(
+    exchange: &mut Exchange<'_>,
+    identifier: u32,
+    measured: &mut Measured,
+) -> Result<bool, DriverError> {
+    let (Some(data), Some(found)) = (exchange.read(identifier)?, find(identifier)) else {
+        return Ok(false);
+    };
+    measured.take(found, &data);
+    Ok(true)
+}
+
+/// `minutes` before `time`, to the minute.
+fn before(time: LocalTime, minutes: u32) -> Time {
+    let of_day = i64::from(time.hour).saturating_mul(60).saturating_add(time.minute.into());
+    let all = days_since_0(time).saturating_mul(MINUTES_A_DAY).saturating_add(of_day);
+    let all = all.saturating_sub(minutes.into());
+    let of_day = all.rem_euclid(MINUTES_A_DAY);
+    let (year, month, day) = date_of(all.div_euclid(MINUTES_A_DAY));
+    let byte = |number: i64| u8::try_from(number).ok();
+    Time {
+        year: u16::try_from(year).ok(),
+        month: byte(month),
+        day: byte(day),
+        hour: byte(of_day.div_euclid(60)),
+        minute: byte(of_day.rem_euclid(60)),
+        second: None,
+    }
+}
+
+/// Days by a year that begins in March, so that the leap day is its last one.
+#[expect(clippy::arithmetic_side_effects, reason = "a year has 16 bits: nothing overflows 64")]
+fn days_since_0(time: LocalTime) -> i64 {
+    let (year, month) = (i64::from(time.year), i64::from(time.month));
+    let year = if month <= 2 { year - 1 } else { year };
+    let months = (month + 9) % 12;
+    365 * year + year.div_euclid(4) - year.div_euclid(100)
+        + year.div_euclid(400)
+        + (153 * months + 2) / 5
+        + i64::from(time.day)
+        - 1
+}
+
+/// The other way round.
+#[expect(clippy::arithmetic_side_effects, reason = "days of a year of 16 bits")]
+fn date_of(days: i64) -> (i64, i64, i64) {
+    let era = days.div_euclid(146_097);
+    let of_era = days.rem_euclid(146_097);
+    let year = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year + year / 4 - year / 100);
+    let months = (5 * of_year + 2) / 153;
+    let day = of_year - (153 * months + 2) / 5 + 1;
+    let month = if months < 10 { months + 3 } else { months - 9 };
+    let year = year + era * 400 + i64::from(month <= 2);
+    (year, month, day)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(minutes: u32, expected: &str) {
+        let now = LocalTime { year: 2028, month: 3, day: 1, hour: 0, minute: 10, second: 59 };
+        assert_eq!(before(now, minutes).to_string(), expected);
+    }
+
+    #[test]
+    fn minutes_before() {
+        check(0, "2028-03-01 00:10");
+        check(10, "2028-03-01 00:00");
+        check(11, "2028-02-29 23:59");
+        check(60 * 24 * 61, "2027-12-31 00:10");
+        check(60 * 24 * 366, "2027-03-01 00:10");
+    }
+}
