@@ -52,6 +52,7 @@ pub fn test(arguments: &[String]) -> Result<()> {
     set_up::softhsm()?;
     set_up::minisign()?;
     set_up::schemathesis(&root)?;
+    set_up::peer_dlt645(&root)?;
     drivers::build_all(&root)?;
     examples()?;
     cargo(BUILD_ALL)?;

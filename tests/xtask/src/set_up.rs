@@ -96,6 +96,13 @@ pub fn schemathesis(root: &Path) -> Result<()> {
     if found(program) { Ok(()) } else { pip_install(root, environment, "schemathesis==4.32.5") }
 }
 
+/// Somebody else's DL/T 645, which the tests compare ours with.
+pub fn peer_dlt645(root: &Path) -> Result<()> {
+    let environment = "target/peer-dlt645";
+    let there = root.join(environment).join("bin/python").is_file();
+    if there { Ok(()) } else { pip_install(root, environment, "dlt645==3.2.0") }
+}
+
 /// A package of PyPI into an environment of its own below `root`, never into the system's Python.
 pub(crate) fn pip_install(root: &Path, environment: &str, package: &str) -> Result<()> {
     println!("installing {package} into {environment}");
