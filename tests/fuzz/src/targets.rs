@@ -9,7 +9,7 @@ use polymeter_codec::dlt645::value::Value;
 use polymeter_codec::dlt645::{items_1997, items_2007, items_makers, load_record};
 use polymeter_codec::modbus::{self, Captured, Request};
 use polymeter_codec::sts::{Class, Content, Token};
-use polymeter_codec::{Decoded, bcd, dlt645};
+use polymeter_codec::{Decoded, acrel_4g, bcd, dlms, dlt645, dlt698, hdlc};
 
 /// What is fed.
 #[derive(Debug, Clone, Copy)]
@@ -33,6 +33,11 @@ pub const TARGETS: &[Target] = &[
     target("dlt645-load-record", &[], dlt645_load_records),
     target("modbus", &["modbus.jsonl", "acrel_4g.jsonl"], modbus_frames),
     target("sts", &["sts_tokens.jsonl"], sts_tokens),
+    target("acrel-4g", &["acrel_4g.jsonl"], acrel_4g_frames),
+    target("dlt698-frame", &["dlt698.jsonl"], dlt698_frames),
+    target("dlt698-apdu", &["dlt698.jsonl"], dlt698_apdus),
+    target("hdlc", &["dlms.jsonl"], hdlc_frames),
+    target("dlms", &["dlms.jsonl"], dlms_apdus),
 ];
 
 /// Goes through `bytes` as a caller does, until nothing is left. Panics if a step gets no further.
@@ -207,5 +212,86 @@ fn sts_tokens(bytes: &[u8]) {
             let again = content.block().expect("it was in a block");
             assert_eq!(Content::of(class, again), Ok(content), "{block:016X}");
         }
+    }
+}
+
+/// Every frame is what it encodes to, and every section of an upload is a whole Modbus frame.
+fn acrel_4g_frames(bytes: &[u8]) {
+    walk(bytes, acrel_4g::decode, acrel_4g::false_start, |frame, taken| {
+        let mut encoded = [0; acrel_4g::FRAME_BYTES_MAX];
+        let length = frame.encode(&mut encoded).expect("room for any frame");
+        assert_eq!(taken, &encoded[..length]);
+    });
+    let _ = acrel_4g::Registration::of(bytes);
+    if let Ok(time) = acrel_4g::Time::of(bytes) {
+        assert_eq!(time.bytes(), bytes);
+    }
+    if let Ok(upload) = acrel_4g::Upload::of(bytes) {
+        for section in upload.sections() {
+            let (body, crc) = section.modbus.split_last_chunk::<2>().expect("a CRC");
+            assert_eq!(modbus::crc16(body).to_le_bytes(), *crc);
+        }
+    }
+}
+
+/// Every frame is what it encodes to; a part of an APDU is what its head says.
+fn dlt698_frames(bytes: &[u8]) {
+    walk(bytes, dlt698::decode, dlt698::false_start, |frame, taken| {
+        let mut encoded = vec![0; taken.len()];
+        let length = frame.encode(&mut encoded).expect("room for the frame");
+        assert!(taken.ends_with(&encoded[..length]), "{taken:02X?} is not {frame:?}");
+        assert_eq!(frame.plain().count(), frame.apdu.len());
+        if let Ok(part) = dlt698::Fragment::of(frame.apdu) {
+            let mut room = [0; 64];
+            let _ = dlt698::Assembly::new(&mut room).add(&part);
+        }
+    });
+}
+
+/// An APDU can be told in full; a value in it is written to a value that is the same.
+fn dlt698_apdus(bytes: &[u8]) {
+    let Ok(apdu) = dlt698::Apdu::decode(bytes) else { return };
+    assert!(!format!("{apdu:?}").is_empty());
+    if let dlt698::Body::Got(dlt698::Got::One(value)) = apdu.body
+        && let dlt698::GetResult::Data(data) = value.result
+    {
+        // Lengths may be written longer than they need be, so not to the same bytes.
+        let mut written = vec![0; bytes.len()];
+        let length = data.encode(&mut written).expect("no longer than it was");
+        let answer = [&[0x85, 1, 0, 0, 0, 0, 0, 1], &written[..length], &[0, 0]].concat();
+        assert!(dlt698::Apdu::decode(&answer).is_ok(), "{data:?}");
+    }
+}
+
+/// Every frame is what it encodes to.
+fn hdlc_frames(bytes: &[u8]) {
+    walk(bytes, hdlc::decode, hdlc::false_start, |frame, taken| {
+        let mut encoded = [0; hdlc::FRAME_BYTES_MAX];
+        let length = frame.encode(&mut encoded).expect("room for any frame");
+        let flags = taken.iter().take_while(|byte| **byte == 0x7E).count();
+        // A flag that the next frame shares is not taken.
+        assert!(encoded[..length].starts_with(&taken[flags.saturating_sub(1)..]), "{frame:?}");
+    });
+    let more = |bytes: &[u8]| bytes.len();
+    walk(bytes, dlms::wrapper::decode, more, |wrapped, taken| {
+        let mut encoded = vec![0; taken.len()];
+        assert_eq!(wrapped.encode(&mut encoded), Ok(taken.len()));
+        assert_eq!(encoded, taken);
+    });
+}
+
+/// An APDU can be told in full; a value is written to a value that is the same.
+fn dlms_apdus(bytes: &[u8]) {
+    if let Ok(apdu) = dlms::Apdu::decode(bytes) {
+        assert!(!format!("{apdu:?}").is_empty());
+    }
+    let Ok(data) = dlms::Data::decode(bytes) else { return };
+    let mut written = vec![0; bytes.len()];
+    let length = data.encode(&mut written).expect("no longer than it was");
+    assert!(dlms::Data::decode(&written[..length]).is_ok(), "{data:?}");
+    if let dlms::Data::Compact(compact) = data {
+        let mut last = None;
+        compact.visit(|number, _| last = Some(number));
+        assert_eq!(last.map_or(0, |last| last + 1), compact.len());
     }
 }
