@@ -7,9 +7,7 @@
 use crate::settings::{Settings, bad};
 use polymeter_codec::Decoded;
 use polymeter_codec::dlt645::answer::{Answer as Judged, Identifier, Question, Stranger};
-use polymeter_codec::dlt645::{
-    self, Address, Data, FRAME_BYTES_MAX, Frame, control_1997, request,
-};
+use polymeter_codec::dlt645::{self, Address, Data, FRAME_BYTES_MAX, Frame, control_1997, request};
 use polymeter_driver::codes::{error, line};
 use polymeter_driver::{DriverError, Host, Level};
 

@@ -123,6 +123,10 @@ pub struct Dlt645Plan {
     pub authentication_minutes: u32,
     /// FE bytes before each reply.
     pub wake_up_bytes: usize,
+    /// Longer answers to reading come in several frames.
+    pub answer_bytes_max: usize,
+    /// It answers requests of DL/T 645-1997 too.
+    pub edition_1997: bool,
 }
 
 /// How the relay command answers (protocols.md 1.5).
@@ -190,6 +194,8 @@ impl Default for Dlt645Plan {
             suspend_after: 3,
             authentication_minutes: 5,
             wake_up_bytes: 4,
+            answer_bytes_max: 196,
+            edition_1997: false,
         }
     }
 }

@@ -138,12 +138,12 @@ impl Meter {
         prices.get(usize::from(item.checked_sub(1)?)).map(|&fen| price(fen))
     }
 
-    fn time(&self) -> Vec<u8> {
+    pub(super) fn time(&self) -> Vec<u8> {
         let clock = self.clock();
         [clock.second(), clock.minute(), clock.hour()].into_iter().flat_map(pair).collect()
     }
 
-    fn date(&self) -> Vec<u8> {
+    pub(super) fn date(&self) -> Vec<u8> {
         let clock = self.clock();
         let weekday = clock.weekday().to_sunday_zero_offset();
         let year = i8::try_from(clock.year().rem_euclid(100)).unwrap_or(0);

@@ -3,8 +3,10 @@
 
 use jiff::civil::DateTime;
 
+use super::edition_1997;
 use super::frame::{Request, build, from_bcd, matches, reversed};
 use super::items::plan_digits;
+use super::parts::Parts;
 use super::purse::{Order, Purse, word};
 use super::relay::{Cause, Relay, moment};
 use super::security::{encrypt, mac, session};
@@ -39,6 +41,9 @@ pub struct Meter {
     pub(super) relay: Relay,
     pub(super) load: Load,
     pub(super) energies: [u64; 4],
+    /// An answer of several frames.
+    pub(super) parts: Parts,
+    pub(super) settings_1997: edition_1997::Settings,
     pub counters: Counters,
 }
 
@@ -91,6 +96,8 @@ impl Meter {
             relay,
             load: Load::new(plan.load_watts),
             energies: plan.tariff_energies,
+            parts: Parts::default(),
+            settings_1997: edition_1997::Settings::default(),
             counters: Counters::default(),
             plan,
         })
@@ -173,7 +180,8 @@ impl Meter {
             return matches!(control, 0x08 | 0x16 | 0x1D);
         }
         if address == ANYONE {
-            return matches!(control, 0x11 | 0x12 | 0x13 | 0x15);
+            let of_1997 = self.plan.edition_1997 && matches!(control, 0x01 | 0x02);
+            return of_1997 || matches!(control, 0x11 | 0x12 | 0x13 | 0x15);
         }
         matches(address, self.address)
     }
@@ -181,12 +189,12 @@ impl Meter {
     pub fn kind(request: &Request) -> Kind {
         match (request.control, request.data.get(..4)) {
             (0x11, Some([_, _, 0x33, 0x03])) => Kind::Check,
-            (0x11..=0x13, _) => Kind::Read,
+            (0x11..=0x13 | 0x01 | 0x02, _) => Kind::Read,
             (0x03, Some([0xFF, 0x00, 0x00, 0x07])) => Kind::Authenticate,
             (0x03, Some([0xFF, 0x01, 0x01, 0x07])) => Kind::Open,
             (0x03, Some([0xFF, 0x02, 0x01, 0x07])) => Kind::Sell,
             (0x03, Some([0xFF, 0x02, 0x81, 0x07] | [0xFF, 0x02, 0x00, 0x07])) => Kind::Check,
-            (0x14, _) => Kind::Write,
+            (0x14 | 0x04, _) => Kind::Write,
             (0x1A, _) => Kind::Clear,
             (0x1C, _) => Kind::Control,
             _ => Kind::Other,
@@ -212,11 +220,15 @@ impl Meter {
                 None => (0xD1, vec![0x01]),
                 Some(&identifier) => match self.item(identifier) {
                     None => (0xD1, vec![0x02]),
-                    Some(value) => (0x91, [identifier.as_slice(), &value].concat()),
+                    Some(value) => {
+                        let (first, more) = self.first_part(&identifier, value);
+                        let control = if more { 0xB1 } else { 0x91 };
+                        (control, [identifier.as_slice(), &first].concat())
+                    }
                 },
             },
-            // No reply of this meter is so long that it has a second part.
-            0x12 => (0xD2, vec![0x02]),
+            0x12 => self.follow_up(data),
+            0x01 | 0x02 | 0x04 if self.plan.edition_1997 => self.answer_1997(request.control, data),
             0x13 => (0x93, self.address.to_vec()),
             0x14 => done(self.write(data)),
             0x1A => done(self.clear(data)),
@@ -229,6 +241,24 @@ impl Meter {
         };
         let reply = build(self.plan.wake_up_bytes, self.address, control, &data);
         Answer { reply: Some(reply), credit }
+    }
+
+    /// C=12H: identifier and the part's number, which the reply repeats behind the data.
+    fn follow_up(&mut self, data: &[u8]) -> (u8, Vec<u8>) {
+        let part = match data.split_first_chunk::<4>() {
+            Some((identifier, &[number])) => {
+                let identifier = *identifier;
+                self.next_part(&identifier, Some(number)).map(|part| (identifier, number, part))
+            }
+            _ => None,
+        };
+        match part {
+            None => (0xD2, vec![0x02]),
+            Some((identifier, number, (part, more))) => {
+                let data = [identifier.as_slice(), &part, &[number]].concat();
+                (if more { 0xB2 } else { 0x92 }, data)
+            }
+        }
     }
 
     /// The reply of a refusal that a fault ordered.

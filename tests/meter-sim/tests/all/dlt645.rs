@@ -308,3 +308,49 @@ fn load_uses_up_the_purse() {
     simulator.advance(86_400);
     assert_eq!(state().energy, spent.energy);
 }
+
+/// B1, then each part by its number, which stands behind the data; a part may be asked for again.
+#[test]
+fn answers_in_several_frames() {
+    let plan = Dlt645Plan { answer_bytes_max: 9, ..plan() };
+    let simulator = dlt645(BusKind::Tcp, vec![plan]);
+    let mut host = Host::connect(&simulator, "line");
+    let mut check = |control: u8, asked: &str, answered: u8, value: &str| {
+        let item = identifier("0001FF00");
+        let reply = host.ask(&frame(ADDRESS, control, &[item.clone(), bytes(asked)].concat()));
+        assert_eq!(data(&reply), (answered, [item, bytes(value)].concat()), "part {asked}");
+    };
+    check(0x11, "", 0xB1, "56401200 00010000 00");
+    check(0x12, "01", 0xB2, "020000 00030000 5634 01");
+    check(0x12, "01", 0xB2, "020000 00030000 5634 01");
+    check(0x12, "02", 0x92, "1200 02");
+    let reply = host.ask(&frame(ADDRESS, 0x12, &[identifier("0001FF00"), vec![3]].concat()));
+    assert_eq!(data(&reply), (0xD2, vec![0x02]), "there is no part 3");
+    let reply = host.ask(&frame(ADDRESS, 0x12, &[identifier("0001FF01"), vec![1]].concat()));
+    assert_eq!(data(&reply), (0xD2, vec![0x02]), "nothing was asked about it");
+}
+
+#[test]
+fn edition_of_1997() {
+    let plan = Dlt645Plan { edition_1997: true, answer_bytes_max: 12, ..plan() };
+    let simulator = dlt645(BusKind::Tcp, vec![plan]);
+    let mut host = Host::connect(&simulator, "line");
+    let mut check = |control: u8, asked: &str, answered: u8, value: &str| {
+        let reply = host.ask(&frame(ADDRESS, control, &bytes(asked)));
+        assert_eq!(data(&reply), (answered, bytes(value)), "{control:02X} {asked}");
+    };
+    check(0x01, "1090", 0x81, "1090 56401200");
+    check(0x01, "1F90", 0xA1, "1F90 56401200 00010000 00020000");
+    check(0x02, "1F90", 0x82, "1F90 00030000 56341200 AA");
+    check(0x01, "11B6", 0x81, "11B6 2002");
+    check(0x01, "21B6", 0x81, "21B6 0010");
+    check(0x01, "12B6", 0x81, "12B6 FFFF");
+    check(0x01, "10C0", 0x81, "10C0 03040326");
+    check(0x01, "11C0", 0x81, "11C0 563412");
+    check(0x01, "99B6", 0xC1, "02");
+    check(0x04, "33C0 00000000 070000000000", 0x84, "");
+    check(0x01, "33C0", 0x81, "33C0 070000000000");
+    check(0x04, "33C0 01000000 070000000000", 0xC4, "04");
+    check(0x04, "10C0 00000000 01010126", 0xC4, "02");
+    check(0x01, "", 0xC1, "01");
+}
