@@ -33,3 +33,8 @@ fn dlt645_2007() {
 fn acrel_adf400l() {
     passes("acrel-adf400l");
 }
+
+#[test]
+fn cjt188_water() {
+    passes("cjt188-water");
+}

@@ -10,16 +10,19 @@ use jiff::civil::DateTime;
 use serde::{Deserialize, Serialize};
 
 use crate::device::{Device, Protocol, Scan, State, devices};
-use crate::plan::{Adf400lPlan, Dlt645Plan, Meters};
+use crate::plan::{Adf400lPlan, Cjt188Plan, Dlt645Plan, Meters};
 
 /// Energy imported in total, 0.01 kWh.
 const ENERGY: &str = "1.0.1.8.0.255";
+/// Volume of cold water, 0.01 m3.
+const VOLUME: &str = "8.0.1.0.0.255";
 
 /// Which device stands alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Alone {
     Dlt645,
     Adf400l,
+    Cjt188,
 }
 
 /// The kit's argument.
@@ -62,11 +65,12 @@ pub fn serve(alone: Alone, start: &str) -> anyhow::Result<()> {
     let meters = match alone {
         Alone::Dlt645 => Meters::Dlt645(vec![start.dlt645()]),
         Alone::Adf400l => Meters::Adf400l(vec![start.adf400l()?]),
+        Alone::Cjt188 => Meters::Cjt188(vec![start.cjt188()?]),
     };
     let (protocol, devices) = devices(meters).map_err(anyhow::Error::msg)?;
     let Some(mut device) = devices.into_iter().next() else { return Ok(()) };
     let (mut input, mut output) = (std::io::stdin().lock(), std::io::stdout().lock());
-    tell(&device)?;
+    tell(alone, &device)?;
     let (mut buffer, mut chunk) = (Vec::new(), [0; 1024]);
     loop {
         let length = input.read(&mut chunk)?;
@@ -82,7 +86,7 @@ pub fn serve(alone: Alone, start: &str) -> anyhow::Result<()> {
                 output.write_all(&reply)?;
                 output.flush()?;
             }
-            tell(&device)?;
+            tell(alone, &device)?;
         }
     }
 }
@@ -99,14 +103,15 @@ pub fn next(protocol: Protocol, buffer: &mut Vec<u8>) -> Option<Vec<u8>> {
     None
 }
 
-fn tell(device: &Device) -> anyhow::Result<()> {
-    let truth = Truth::new(device.state("alone"), device.settings_fen());
+fn tell(alone: Alone, device: &Device) -> anyhow::Result<()> {
+    let register = if alone == Alone::Cjt188 { VOLUME } else { ENERGY };
+    let truth = Truth::new(register, device.state("alone"), device.settings_fen());
     eprintln!("{}", serde_json::to_string(&truth)?);
     Ok(())
 }
 
 impl Truth {
-    fn new(state: State, settings: Vec<(&'static str, u32)>) -> Self {
+    fn new(register: &'static str, state: State, settings: Vec<(&'static str, u32)>) -> Self {
         let last = state.last_purchase.filter(|_| state.count > 0);
         Self {
             customer: state.customer,
@@ -119,7 +124,7 @@ impl Truth {
                 (false, false) => 3,
             },
             parameters: settings.into_iter().map(|(name, fen)| (name.to_owned(), fen)).collect(),
-            readings: BTreeMap::from([(ENERGY, state.energy)]),
+            readings: BTreeMap::from([(register, state.energy)]),
             credit_frames: state.sell_frames + state.open_frames,
         }
     }
@@ -164,6 +169,22 @@ impl Start {
             relay_forced_open: self.supply == 1,
             clock: Some(self.now),
             ..Adf400lPlan::new(self.address.parse()?)
+        })
+    }
+
+    fn cjt188(&self) -> anyhow::Result<Cjt188Plan> {
+        let day = |name: &str| u8::try_from(self.parameter(name));
+        Ok(Cjt188Plan {
+            address: self.address.clone(),
+            volume: self.readings.get(VOLUME).copied().unwrap_or(0),
+            money_fen: self.balance,
+            last_purchase_fen: self.last,
+            purchase_count: u8::try_from(self.count)?,
+            valve_closed: self.supply == 1,
+            settlement_day: day("settlement-day")?,
+            reading_day: day("reading-day")?,
+            clock: Some(self.now),
+            ..Cjt188Plan::default()
         })
     }
 }

@@ -5,6 +5,7 @@ use jiff::civil::DateTime;
 use serde::{Deserialize, Serialize};
 
 use crate::adf400l::{self, User};
+use crate::cjt188;
 use crate::dlt645::{self, Meter, frame};
 use crate::fault::{FaultKind, Kind, Parts, Queue, spoil};
 use crate::plan::Meters;
@@ -97,6 +98,7 @@ pub enum Protocol {
     Dlt645,
     Modbus,
     Rdk,
+    Cjt188,
 }
 
 /// A frame as its protocol understands it.
@@ -105,6 +107,7 @@ pub enum Heard<'a> {
     Dlt645(frame::Request),
     Modbus(&'a [u8]),
     Rdk(rdk::Request<'a>),
+    Cjt188(cjt188::Request<'a>),
 }
 
 impl Protocol {
@@ -113,6 +116,7 @@ impl Protocol {
             Protocol::Dlt645 => frame::scan(buffer),
             Protocol::Modbus => adf400l::scan(buffer),
             Protocol::Rdk => rdk::scan(buffer),
+            Protocol::Cjt188 => cjt188::scan(buffer),
         }
     }
 
@@ -121,6 +125,7 @@ impl Protocol {
             Protocol::Dlt645 => frame::parse(frame).map(Heard::Dlt645),
             Protocol::Modbus => Some(Heard::Modbus(frame)),
             Protocol::Rdk => rdk::parse(frame).map(Heard::Rdk),
+            Protocol::Cjt188 => cjt188::parse(frame).map(Heard::Cjt188),
         }
     }
 
@@ -128,7 +133,7 @@ impl Protocol {
     pub fn gap_ms(self) -> u64 {
         match self {
             // DL/T 645-2007: 500 ms between bytes.
-            Protocol::Dlt645 => 500,
+            Protocol::Dlt645 | Protocol::Cjt188 => 500,
             // Modbus RTU says 3.5 characters; a gateway may tear a frame more than that.
             Protocol::Modbus | Protocol::Rdk => 50,
         }
@@ -174,6 +179,19 @@ impl Protocol {
                     &Parts { start: 0, address: 0, function: 1, data, offset: 0, seal },
                 );
             }
+            Protocol::Cjt188 => {
+                let start = reply.iter().take_while(|&&byte| byte == 0xFE).count();
+                let seal = move |reply: &mut [u8]| cjt188::seal(reply, start);
+                let parts = Parts {
+                    start,
+                    address: start + 2,
+                    function: start + 9,
+                    data: start + cjt188::HEAD + 3..end,
+                    offset: 0,
+                    seal: &seal,
+                };
+                spoil(reply, fault, &parts);
+            }
             Protocol::Rdk => {
                 let data = rdk::HEAD..reply.len().saturating_sub(1);
                 let seal = &rdk::seal;
@@ -197,6 +215,7 @@ enum Model {
     Dlt645(Box<dlt645::Meter>),
     Adf400l(Box<User>),
     Rdk(Box<rdk::Meter>),
+    Cjt188(Box<cjt188::Meter>),
 }
 
 /// The devices of a bus, and what they speak.
@@ -230,6 +249,15 @@ pub fn devices(meters: Meters) -> Result<(Protocol, Vec<Device>), String> {
             });
             Ok((Protocol::Rdk, built.collect::<Result<_, _>>()?))
         }
+        Meters::Cjt188(plans) => {
+            let built = plans.into_iter().map(|plan| {
+                let name = plan.address.clone();
+                cjt188::Meter::new(plan)
+                    .map(|meter| device(name.clone(), Model::Cjt188(Box::new(meter))))
+                    .map_err(|reason| format!("meter {name}: {reason}"))
+            });
+            Ok((Protocol::Cjt188, built.collect::<Result<_, _>>()?))
+        }
     }
 }
 
@@ -255,7 +283,13 @@ impl Device {
                 }
                 (rdk::Meter::kind(request), &mut meter.counters)
             }
-            (Model::Dlt645(_) | Model::Adf400l(_) | Model::Rdk(_), _) => return None,
+            (Model::Cjt188(meter), Heard::Cjt188(request)) => {
+                if !meter.hears(request) {
+                    return None;
+                }
+                (cjt188::Meter::kind(request), &mut meter.counters)
+            }
+            _ => return None,
         };
         counters.requests += 1;
         counters.sell_frames += u64::from(kind == Kind::Sell);
@@ -268,7 +302,8 @@ impl Device {
             (Model::Dlt645(meter), Heard::Dlt645(request)) => meter.answer(request),
             (Model::Adf400l(user), Heard::Modbus(frame)) => user.answer(frame),
             (Model::Rdk(meter), Heard::Rdk(request)) => meter.answer(request),
-            (Model::Dlt645(_) | Model::Adf400l(_) | Model::Rdk(_), _) => Answer::default(),
+            (Model::Cjt188(meter), Heard::Cjt188(request)) => meter.answer(request),
+            _ => Answer::default(),
         }
     }
 
@@ -284,7 +319,8 @@ impl Device {
                 let [no, _] = word.to_le_bytes();
                 Some(meter.refuse(request, no))
             }
-            (Model::Dlt645(_) | Model::Adf400l(_) | Model::Rdk(_), _) => None,
+            (Model::Cjt188(meter), Heard::Cjt188(request)) => Some(meter.refuse(request, word)),
+            _ => None,
         }
     }
 
@@ -293,6 +329,7 @@ impl Device {
             Model::Dlt645(meter) => meter.advance(seconds),
             Model::Adf400l(user) => user.advance(seconds),
             Model::Rdk(meter) => meter.advance(seconds),
+            Model::Cjt188(meter) => meter.advance(seconds),
         }
     }
 
@@ -300,12 +337,12 @@ impl Device {
         match &mut self.model {
             Model::Dlt645(meter) => meter.set_load(watts),
             Model::Adf400l(user) => user.set_load(watts),
-            // It has no load: its energy is as planned.
-            Model::Rdk(_) => {}
+            // They have no load: what they counted is as planned.
+            Model::Rdk(_) | Model::Cjt188(_) => {}
         }
     }
 
-    /// What can be written into it and is money, by the names that the trade gives it.
+    /// What can be written into it, money or days, by the names that the trade gives it.
     pub fn settings_fen(&self) -> Vec<(&'static str, u32)> {
         match &self.model {
             Model::Dlt645(meter) => {
@@ -318,6 +355,9 @@ impl Device {
                     .collect()
             }
             Model::Rdk(meter) => vec![("alarm", meter.alarm_fen())],
+            Model::Cjt188(meter) => {
+                ["settlement-day", "reading-day"].into_iter().zip(meter.days()).collect()
+            }
         }
     }
 
@@ -340,10 +380,12 @@ impl Device {
             Model::Dlt645(meter) => meter.counters,
             Model::Adf400l(user) => user.counters,
             Model::Rdk(meter) => meter.counters,
+            Model::Cjt188(meter) => meter.counters,
         };
         let Counters { requests, sell_frames, open_frames, mac_failures } = counters;
         let (meter, bus, faults_waiting) = (self.name.clone(), bus.to_owned(), self.faults.len());
         match &self.model {
+            Model::Cjt188(device) => device.state(meter, bus, faults_waiting),
             Model::Dlt645(device) => {
                 let (purse, relay) = (device.purse(), device.relay());
                 State {

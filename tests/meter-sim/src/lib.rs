@@ -11,6 +11,7 @@
 mod adf400l;
 mod alone;
 mod bus;
+mod cjt188;
 mod client;
 mod control;
 mod device;
@@ -31,7 +32,9 @@ pub use event::{Event, Release};
 pub use fault::{Fault, FaultKind, Kind, On};
 pub use lines::Endpoint;
 pub use offline::Offline;
-pub use plan::{Adf400lPlan, BusKind, BusPlan, Dlt645Plan, Meters, Plan, RdkPlan, RelayReplies};
+pub use plan::{
+    Adf400lPlan, BusKind, BusPlan, Cjt188Plan, Dlt645Plan, Meters, Plan, RdkPlan, RelayReplies,
+};
 pub use world::{Simulator, World};
 
 /// What can go wrong outside the scripts.

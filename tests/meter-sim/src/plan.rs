@@ -49,6 +49,7 @@ pub enum Meters {
     Dlt645(Vec<Dlt645Plan>),
     Adf400l(Vec<Adf400lPlan>),
     Rdk(Vec<RdkPlan>),
+    Cjt188(Vec<Cjt188Plan>),
 }
 
 /// One meter of RDK. Money in fen, energy in 0.01 kWh.
@@ -71,6 +72,46 @@ impl Default for RdkPlan {
             password: "0000000000000000".into(),
             hoarding_limit_fen: 99_999_999,
             energy: 0,
+        }
+    }
+}
+
+/// One CJ/T 188 water meter. Money in fen, volume in 0.01 m3.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Cjt188Plan {
+    /// 14 digits.
+    pub address: String,
+    /// Type of meter: 16 is cold water.
+    pub kind: u8,
+    pub volume: u64,
+    pub settled_volume: u64,
+    pub money_fen: u32,
+    pub last_purchase_fen: u32,
+    pub purchase_count: u8,
+    pub valve_closed: bool,
+    pub settlement_day: u8,
+    pub reading_day: u8,
+    pub clock: Option<DateTime>,
+    /// FE bytes before each reply.
+    pub wake_up_bytes: usize,
+}
+
+impl Default for Cjt188Plan {
+    fn default() -> Self {
+        Self {
+            address: "00000000000001".into(),
+            kind: 0x10,
+            volume: 0,
+            settled_volume: 0,
+            money_fen: 0,
+            last_purchase_fen: 0,
+            purchase_count: 0,
+            valve_closed: false,
+            settlement_day: 1,
+            reading_day: 1,
+            clock: None,
+            wake_up_bytes: 3,
         }
     }
 }

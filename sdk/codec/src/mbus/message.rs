@@ -206,6 +206,16 @@ impl<'a> Data<'a> {
         Ok(Data { header: Some(header), order: Order::LowFirst, body })
     }
 
+    /// In which order the bytes of one value come.
+    pub fn order(&self) -> Order {
+        self.order
+    }
+
+    /// What stands behind the header: records, or what they were encrypted to.
+    pub fn body(&self) -> &'a [u8] {
+        self.body
+    }
+
     /// How the bytes behind the header are encrypted.
     pub fn encryption(&self) -> Encryption {
         self.header.map_or(Encryption::None, |header| Encryption::of(header.configuration))

@@ -1,0 +1,252 @@
+//! Reading a meter over as many telegrams as it has, and explaining a captured one.
+
+use crate::address::Meter;
+use crate::exchange::{self, Heard, Reply};
+use crate::names;
+use crate::opened::{Told, told};
+use polymeter_codec::Decoded;
+use polymeter_codec::mbus::{
+    Header, Item, SecondaryAddress, Telegram, Value as Said, address, decode, medium_name,
+};
+use polymeter_driver::codes::{error, quality, supply, unit};
+use polymeter_driver::{
+    Call, Decimal, DriverError, Explanation, Extras, Host, Identity, Measurement, Snapshot, Value,
+};
+
+/// A meter that always has more to say ends here.
+const TELEGRAMS_MAX: usize = 16;
+/// A question is asked again once, with its own frame count bit, so that nothing is passed over.
+const TRIES: usize = 2;
+
+/// Who is there; the address may be 254 or have wildcards.
+pub fn probe(host: &mut dyn Host, call: &Call) -> Result<Identity, DriverError> {
+    let meter = Meter::parse(&call.address)?;
+    begin(host, meter)?;
+    let reply = ask(host, meter, true)?;
+    let told = told(Some((host, call)), &reply)?;
+    Ok(identity(&reply, &told))
+}
+
+/// By the secondary address where the header tells it, else by the primary one.
+fn identity(reply: &Reply, told: &Told) -> Identity {
+    let known = told.header.and_then(|header| header.identity);
+    Identity {
+        address: known.map_or_else(|| reply.address.to_string(), |known| known.to_string()),
+        model: known.map(model).unwrap_or_default(),
+        extras: who(reply.address, told),
+    }
+}
+
+/// E.g. "ACW 14, cold water".
+pub fn model(known: SecondaryAddress) -> String {
+    let letters: String = known.vendor_letters().into_iter().flatten().collect();
+    let medium = medium_name(known.medium()).unwrap_or("unknown medium");
+    format!("{letters} {}, {medium}", known.version())
+}
+
+pub fn read(host: &mut dyn Host, call: &Call) -> Result<Snapshot, DriverError> {
+    let meter = Meter::parse(&call.address)?;
+    begin(host, meter)?;
+    let mut values = Values::default();
+    let mut next = true;
+    for _ in 0..TELEGRAMS_MAX {
+        let reply = ask(host, meter, next)?;
+        next = !next;
+        let told = told(Some((host, call)), &reply)?;
+        belongs(meter, &reply, told.header)?;
+        if values.extras.is_empty() {
+            values.extras = who(reply.address, &told);
+        }
+        let more = values.take(&told).map_err(|why| DriverError::new(error::GARBLED, why))?;
+        if !more {
+            return Ok(Snapshot {
+                measurements: values.measurements,
+                supply: supply::UNKNOWN,
+                extras: values.extras,
+            });
+        }
+    }
+    let detail = format!("after {TELEGRAMS_MAX} telegrams the meter still has more records");
+    Err(DriverError::new(error::GARBLED, detail))
+}
+
+/// Initialises or selects the meter.
+fn begin(host: &mut dyn Host, meter: Meter) -> Result<(), DriverError> {
+    let heard = match meter {
+        Meter::Primary(primary) => exchange::initialise(host, primary)?,
+        Meter::Secondary(pattern) => exchange::select(host, pattern)?,
+    };
+    match heard {
+        Heard::Ack => Ok(()),
+        Heard::Silence => Err(DriverError::new(error::NO_REPLY, "the meter did not answer")),
+        Heard::Noise(why) => Err(DriverError::new(error::GARBLED, why)),
+        Heard::Data(_) => Err(DriverError::new(error::OTHER_DEVICE, "data came unasked")),
+    }
+}
+
+fn ask(host: &mut dyn Host, meter: Meter, next: bool) -> Result<Reply, DriverError> {
+    let mut failure = DriverError::new(error::NO_REPLY, "the meter did not answer");
+    for _ in 0..TRIES {
+        failure = match exchange::data(host, meter.field(), next)? {
+            Heard::Data(reply) => return Ok(reply),
+            Heard::Silence => DriverError::new(error::NO_REPLY, "the meter did not answer"),
+            Heard::Noise(why) => DriverError::new(error::GARBLED, why),
+            Heard::Ack => DriverError::new(error::GARBLED, "E5 came where data was asked for"),
+        };
+    }
+    Err(failure)
+}
+
+/// Whether the telegram is of the meter that was asked.
+fn belongs(meter: Meter, reply: &Reply, header: Option<Header>) -> Result<(), DriverError> {
+    let other = |who: String| {
+        Err(DriverError::new(error::OTHER_DEVICE, format!("the meter {who} answered")))
+    };
+    match meter {
+        Meter::Primary(address::ANYBODY) => Ok(()),
+        Meter::Primary(primary) if primary == reply.address => Ok(()),
+        Meter::Primary(_) => other(reply.address.to_string()),
+        Meter::Secondary(pattern) => match header.and_then(|header| header.identity) {
+            Some(identity) if !pattern.matches(identity) => other(identity.to_string()),
+            _ => Ok(()),
+        },
+    }
+}
+
+fn who(primary: u8, told: &Told) -> Extras {
+    let text = |name: &str, text: String| (name.to_owned(), Value::Text(text));
+    let mut extras = vec![text("primary address", primary.to_string())];
+    if let Some(header) = told.header {
+        if let Some(known) = header.identity {
+            extras.push(text("secondary address", known.to_string()));
+            extras.push(text("model", model(known)));
+        }
+        let status = header.status;
+        extras.push(text("status", format!("{:02X}", status.0)));
+        let flags = [
+            ("power low", status.power_low()),
+            ("permanent error", status.permanent_error()),
+            ("temporary error", status.temporary_error()),
+        ];
+        let set = flags.into_iter().filter(|(_, set)| *set);
+        extras.extend(set.map(|(name, _)| (name.to_owned(), Value::Flag(true))));
+    }
+    extras
+}
+
+/// What the telegrams brought so far.
+#[derive(Default)]
+struct Values {
+    measurements: Vec<Measurement>,
+    extras: Extras,
+}
+
+impl Values {
+    /// Whether another telegram has more.
+    fn take(&mut self, told: &Told) -> Result<bool, String> {
+        if let Some(fixed) = &told.fixed {
+            for counter in fixed.counters() {
+                let name = counter.meaning.quantity.name();
+                let when = if counter.stored { ", storage 1" } else { "" };
+                let name = format!("{name}{when} [{}]", counter.meaning.unit.name());
+                let value = match counter.value {
+                    Said::Number(mantissa) => {
+                        Value::Number(Decimal { mantissa, scale: counter.meaning.scale })
+                    }
+                    _ => Value::Text("invalid".to_owned()),
+                };
+                self.extras.push((name, value));
+            }
+            return Ok(false);
+        }
+        let medium = told.header.and_then(|header| header.identity).map_or(0, |who| who.medium());
+        let mut more = false;
+        for item in told.items()? {
+            match item {
+                Item::Record(record) => {
+                    let value = names::value(&record);
+                    match names::register(&record, medium) {
+                        Some((register, unit)) if !self.has(&register) => {
+                            self.measure(register, unit, value);
+                        }
+                        _ => self.note(names::name(&record), value),
+                    }
+                }
+                Item::VendorData(bytes) => self.keep(bytes),
+                Item::MoreFollows(bytes) => {
+                    more = true;
+                    self.keep(bytes);
+                }
+                Item::ReadAll => {}
+            }
+        }
+        Ok(more)
+    }
+
+    fn has(&self, register: &str) -> bool {
+        self.measurements.iter().any(|known| known.register == register)
+    }
+
+    fn measure(&mut self, register: String, unit: u16, value: Result<Value, String>) {
+        let clock = unit == unit::NONE;
+        let good = match &value {
+            Ok(Value::Number(_)) => !clock,
+            Ok(Value::Time(_)) => clock,
+            _ => false,
+        };
+        let none = Value::Number(Decimal { mantissa: 0, scale: 0 });
+        self.measurements.push(Measurement {
+            register,
+            value: if good { value.unwrap_or(none) } else { none },
+            unit,
+            quality: if good { quality::MEASURED } else { quality::INVALID },
+        });
+    }
+
+    fn note(&mut self, name: String, value: Result<Value, String>) {
+        let value = value.unwrap_or_else(|why| Value::Text(format!("invalid: {why}")));
+        self.extras.push((name, value));
+    }
+
+    fn keep(&mut self, bytes: &[u8]) {
+        if !bytes.is_empty() {
+            self.extras.push(("data of the vendor".to_owned(), Value::Bytes(bytes.to_vec())));
+        }
+    }
+}
+
+/// A captured telegram; encrypted records are not explained, for nobody gave a key.
+pub fn explain(bytes: &[u8]) -> Result<Explanation, String> {
+    let (control, primary, ci, data) = match decode(bytes) {
+        Decoded::Frame { frame: Telegram::Long { control, address, ci, data }, .. } => {
+            (control, address, ci, data.to_vec())
+        }
+        Decoded::Frame { frame: Telegram::Short { control, address }, .. } => {
+            let kind = ("control".to_owned(), Value::Text(format!("{control:02X}")));
+            let (address, measurements) = (address.to_string(), Vec::new());
+            return Ok(Explanation { address, measurements, extras: vec![kind] });
+        }
+        Decoded::Frame { frame: Telegram::Ack, .. } => {
+            let kind = ("kind".to_owned(), Value::Text("acknowledgement".to_owned()));
+            let (address, measurements) = (String::new(), Vec::new());
+            return Ok(Explanation { address, measurements, extras: vec![kind] });
+        }
+        Decoded::NeedMore { at_least } => {
+            return Err(format!("cut short: {} bytes of at least {at_least}", bytes.len()));
+        }
+        Decoded::Garbled { .. } => return Err("no telegram at the beginning".to_owned()),
+    };
+    let reply = Reply { address: primary, ci, data };
+    let told = told(None, &reply).map_err(|why| why.detail)?;
+    let mut values = Values { extras: who(primary, &told), ..Values::default() };
+    values.extras.insert(0, ("control".to_owned(), Value::Text(format!("{control:02X}"))));
+    if values.take(&told)? {
+        values.extras.push(("more follows".to_owned(), Value::Flag(true)));
+    }
+    let known = told.header.and_then(|header| header.identity);
+    Ok(Explanation {
+        address: known.map_or_else(|| primary.to_string(), |known| known.to_string()),
+        measurements: values.measurements,
+        extras: values.extras,
+    })
+}
