@@ -53,6 +53,7 @@ pub fn test(arguments: &[String]) -> Result<()> {
     set_up::minisign()?;
     set_up::schemathesis(&root)?;
     set_up::peer_dlt645(&root)?;
+    set_up::peer_mbus(&root)?;
     drivers::build_all(&root)?;
     examples()?;
     cargo(BUILD_ALL)?;

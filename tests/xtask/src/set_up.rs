@@ -96,6 +96,13 @@ pub fn schemathesis(root: &Path) -> Result<()> {
     if found(program) { Ok(()) } else { pip_install(root, environment, "schemathesis==4.32.5") }
 }
 
+/// Somebody else's M-Bus, which the tests compare ours with.
+pub fn peer_mbus(root: &Path) -> Result<()> {
+    let environment = "target/peer-mbus";
+    let there = root.join(environment).join("bin/python").is_file();
+    if there { Ok(()) } else { pip_install(root, environment, "pymeterbus==0.8.5") }
+}
+
 /// Somebody else's DL/T 645, which the tests compare ours with.
 pub fn peer_dlt645(root: &Path) -> Result<()> {
     let environment = "target/peer-dlt645";
