@@ -12,11 +12,13 @@ pub struct Reached {
     /// For each counter the highest class of counts that was seen.
     classes: Vec<u8>,
     points: usize,
-    /// Where counters that the target moved stand: the rest of the program's are not looked at.
-    moved: Range<usize>,
+    /// Pages of counters that the target moved: the rest of the program's are not looked at.
+    pages: Vec<Range<usize>>,
     looks: u32,
 }
 
+/// Counters of a page.
+const PAGE: usize = 64;
 /// So often the whole program's counters are looked at.
 const WHOLE_LOOK: u32 = 512;
 
@@ -30,10 +32,14 @@ impl Reached {
     pub fn watch<T>(&mut self, target: impl FnOnce() -> T) -> (bool, T) {
         let whole = self.looks.is_multiple_of(WHOLE_LOOK);
         self.looks = self.looks.wrapping_add(1);
-        let moved = self.moved.clone();
-        with_counters(|counters| match counters.get_mut(moved) {
-            Some(some) if !whole => some.fill(0),
-            _ => counters.fill(0),
+        let pages = &self.pages;
+        with_counters(|counters| {
+            if whole {
+                counters.fill(0);
+            }
+            for page in pages {
+                counters.get_mut(page.clone()).unwrap_or_default().fill(0);
+            }
         });
         let answer = target();
         (self.is_new(whole), answer)
@@ -44,23 +50,25 @@ impl Reached {
         with_counters(|counters| {
             self.classes.resize(counters.len(), 0);
             if whole {
-                let moved = |counter: &u64| *counter > 0;
-                let first = counters.iter().position(moved).unwrap_or(0);
-                let last = counters.iter().rposition(moved).map_or(0, |last| last + 1);
-                self.moved = if self.moved.is_empty() {
-                    first..last
-                } else {
-                    self.moved.start.min(first)..self.moved.end.max(last)
-                };
+                let moved = |page: &Range<usize>| counters[page.clone()].iter().any(|n| *n > 0);
+                let starts = (0..counters.len()).step_by(PAGE);
+                let pages = starts.map(|start| start..counters.len().min(start + PAGE));
+                let known = &mut self.pages;
+                pages.filter(moved).for_each(|page| {
+                    if !known.contains(&page) {
+                        known.push(page);
+                    }
+                });
             }
-            let range = self.moved.clone();
-            let seen = self.classes.get_mut(range.clone()).unwrap_or_default();
-            let now = counters.get(range).unwrap_or_default();
-            for (seen, counter) in seen.iter_mut().zip(now) {
-                let class = class(*counter);
-                if class > *seen {
-                    *seen = class;
-                    new += 1;
+            for page in &self.pages {
+                let seen = self.classes.get_mut(page.clone()).unwrap_or_default();
+                let now = counters.get(page.clone()).unwrap_or_default();
+                for (seen, counter) in seen.iter_mut().zip(now) {
+                    let class = class(*counter);
+                    if class > *seen {
+                        *seen = class;
+                        new += 1;
+                    }
                 }
             }
         });
