@@ -9,10 +9,14 @@
 
 #[path = "../../../../drivers/dlt645-2007/src/describe.rs"]
 mod describe;
+#[path = "../../../../drivers/dlt645-2007/src/dialect.rs"]
+mod dialect;
 #[path = "../../../../drivers/dlt645-2007/src/exchange.rs"]
 mod exchange;
 #[path = "../../../../drivers/dlt645-2007/src/explain.rs"]
 mod explain;
+#[path = "../../../../drivers/dlt645-2007/src/history.rs"]
+mod history;
 #[path = "../../../../drivers/dlt645-2007/src/items.rs"]
 mod items;
 #[path = "../../../../drivers/dlt645-2007/src/measure.rs"]
@@ -31,6 +35,8 @@ mod relay;
 mod settings;
 #[path = "../../../../drivers/dlt645-2007/src/words.rs"]
 mod words;
+#[path = "../../../../drivers/dlt645-2007/src/writes.rs"]
+mod writes;
 
 use polymeter_driver::{
     Call, ControlOutcome, Description, DriverError, Evidence, Explanation, Extras, Host, Identity,
