@@ -278,7 +278,14 @@ impl Reader {
     /// The connection goes back to its pool before the first row is handed on.
     async fn all(&self, asked: Asked) -> Result<Vec<Step>> {
         match &self.pool {
-            Pool::Sqlite(pool) => all(&mut *pool.acquire().await?, asked).await,
+            Pool::Sqlite(pool) => {
+                let mut connection = pool.acquire().await?;
+                let answer = all(&mut *connection, asked).await;
+                // At once and not by a task of its own: the next query finds it there and opens no other,
+                // which would have to read the whole schema.
+                connection.return_to_pool().await;
+                answer
+            }
             Pool::Postgres(pool) => {
                 let mut connection: PoolConnection<Postgres> = pool.acquire().await?;
                 let answer = timeout(limits::STATEMENT_WAIT, all(&mut *connection, asked)).await;
