@@ -23,6 +23,9 @@ pub const CRASH_POINTS: &[&str] = &[
     "after-commit",
 ];
 
+/// Those of an upgrade: passed for each migration that a database has not had yet.
+pub const MIGRATION_CRASH_POINTS: &[&str] = &["before-migration", "after-migration"];
+
 enum Order {
     Never,
     Fixed(String),

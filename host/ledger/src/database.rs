@@ -10,6 +10,7 @@ use crate::engine::{self, Engine, Place};
 use crate::error::LedgerError;
 use crate::verify::{self, Verified};
 use crate::writer::{self, BoxFuture, Transaction, WriterHandle};
+use std::path::Path;
 use uuid::Uuid;
 
 /// The one database: a pool for reading and one writer task that commits waiting jobs in groups
@@ -29,8 +30,20 @@ impl Database {
     /// synchronous_commit=on, and an advisory lock. Either keeps a second process out, with a sentence
     /// saying so.
     pub async fn open(place: impl Into<Place>) -> Result<Database, LedgerError> {
-        let place = place.into();
-        let (engine, session, reader) = Engine::open(&place).await?;
+        Database::open_with(place.into(), None).await
+    }
+
+    /// As [`Database::open`]; a database of an older program is backed up into a folder of its own in
+    /// `keep` before anything of it is changed. It stays as it was where that fails.
+    pub async fn open_keeping(
+        place: impl Into<Place>,
+        keep: &Path,
+    ) -> Result<Database, LedgerError> {
+        Database::open_with(place.into(), Some(keep)).await
+    }
+
+    async fn open_with(place: Place, keep: Option<&Path>) -> Result<Database, LedgerError> {
+        let (engine, session, reader) = Engine::open(&place, keep).await?;
         Ok(Database { place, reader, writer: writer::start(engine, session) })
     }
 

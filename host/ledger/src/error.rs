@@ -45,6 +45,16 @@ pub enum LedgerError {
         #[source]
         source: Box<sqlx::migrate::MigrateError>,
     },
+    #[error(
+        "the database {database} is of an older version and was not upgraded, because no backup of it \
+         could be made in {folder}"
+    )]
+    NotBackedUp {
+        database: String,
+        folder: String,
+        #[source]
+        source: Box<crate::backup::BackupError>,
+    },
     #[error("the database failed while {doing}")]
     Storage {
         doing: &'static str,

@@ -42,7 +42,7 @@ pub use book::{
 pub use chain::TransferKind;
 pub use close::{DayClose, DayMoved, Head, PreparedClose, close_day};
 pub use connection::{Connection, Reader};
-pub use crash_point::{CRASH_POINTS, crash_point};
+pub use crash_point::{CRASH_POINTS, MIGRATION_CRASH_POINTS, crash_point};
 pub use database::Database;
 pub use engine::{Place, Server, broken_unique};
 pub use error::{LedgerError, is_passing};

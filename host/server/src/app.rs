@@ -9,7 +9,7 @@ use crate::head_key::HeadKey;
 use crate::vault;
 use jiff::tz::TimeZone;
 use polymeter_domain::{Currency, LocalTime};
-use polymeter_ledger::{Database, LedgerError, Place};
+use polymeter_ledger::{Database, LedgerError};
 use polymeter_package::{Package, PackageError, Sealed};
 use polymeter_runtime::{
     Capability, Compile, Driver, DriverConfig, LoadError, Options, Runtime, Vault, WantedLimits,
@@ -60,7 +60,7 @@ impl App {
     pub async fn open(config: &Config) -> Result<App, AppError> {
         let runtime = runtime(config)?;
         let fittings = drivers::load(&runtime, config, &[]).await.map_err(AppError::Drivers)?;
-        let database = open_database(&config.database).await?;
+        let database = open_database(config).await?;
         let parts = Parts {
             database,
             drivers: fittings,
@@ -81,8 +81,9 @@ impl App {
     }
 }
 
-pub async fn open_database(place: &Place) -> Result<Database, AppError> {
-    Ok(Database::open(place).await?)
+/// The configured database, brought to this program's version, with a backup before.
+pub async fn open_database(config: &Config) -> Result<Database, LedgerError> {
+    Database::open_keeping(&config.database, &config.upgrades_folder()).await
 }
 
 /// Every enabled driver of the configuration, to be looked at.

@@ -82,6 +82,13 @@ impl Config {
         self.drivers_folder.join("cache")
     }
 
+    /// For the backups that are made before an upgrade.
+    pub fn upgrades_folder(&self) -> PathBuf {
+        let mut name = self.control.as_os_str().to_owned();
+        name.push(".upgrades");
+        PathBuf::from(name)
+    }
+
     /// For packages that `driver install` has taken.
     pub fn installed_folder(&self) -> PathBuf {
         self.drivers_folder.join("installed")

@@ -68,7 +68,7 @@ pub async fn compare(api: &Api, world: &World, meter_ids: &[String]) -> Result<(
             ensure!(purse(world, meter)?.fen == 0, "no account of meter {meter_id} in {balance}");
             continue;
         };
-        let posted = fen(&line["credits_posted"])? - fen(&line["debits_posted"])?;
+        let posted = posted(line)?;
         let taken = i64::try_from(purse(world, meter)?.fen)?;
         if posted != taken {
             return Err(unbalanced(format!("{posted} fen are booked, {taken} are in the meter,")));
@@ -78,11 +78,37 @@ pub async fn compare(api: &Api, world: &World, meter_ids: &[String]) -> Result<(
         }
         sold += posted;
     }
-    let paid = line("cash").map_or(Ok(0), |line| fen(&line["debits_posted"]))?;
-    if paid != sold {
-        return Err(unbalanced(format!("{paid} fen were paid, {sold} are in meters,")));
+    // What was used of a meter that was swapped or closed is revenue.
+    let used = line(REVENUE).map_or(Ok(0), posted)?;
+    let paid = -line("cash").map_or(Ok(0), posted)?;
+    if paid != sold + used {
+        let what = format!("{paid} fen were paid, {sold} are in meters and {used} were used,");
+        return Err(unbalanced(what));
     }
     Ok(())
+}
+
+/// Of energy that was used.
+pub const REVENUE: &str = "revenue/electricity";
+
+/// Credits less debits, both posted.
+fn posted(line: &Value) -> Result<i64> {
+    Ok(fen(&line["credits_posted"])? - fen(&line["debits_posted"])?)
+}
+
+/// The same of the account of this name in a trial balance, in which nothing may be pending and nothing
+/// differ.
+pub fn net(balance: &Value, name: &str) -> Result<i64> {
+    let unbalanced = |what: &str| broken(Wrong::Unbalanced, format!("{what} in {balance}"));
+    if balance["difference"] != "0.00" {
+        return Err(unbalanced("debits and credits differ"));
+    }
+    let lines = balance["lines"].as_array().context("no lines")?;
+    let Some(line) = lines.iter().find(|line| line["account"] == name) else { return Ok(0) };
+    if fen(&line["credits_pending"])? != 0 || fen(&line["debits_pending"])? != 0 {
+        return Err(unbalanced(&format!("money is in flight at {name}")));
+    }
+    posted(line)
 }
 
 fn fen(money: &Value) -> Result<i64> {

@@ -5,6 +5,9 @@
 //! Invariant: the program is spoken to by HTTP and signals alone, and judged by the simulator's own
 //! purses. What is done follows from a seed, so that a failure can be played again.
 
+mod account;
+mod act;
+pub mod aged;
 mod books;
 pub mod chance;
 mod report;
@@ -15,4 +18,4 @@ mod stage;
 mod trial;
 
 pub use report::Tally;
-pub use run::{Engine, Orders, Range, run};
+pub use run::{Engine, Orders, Range, Sweep, run};

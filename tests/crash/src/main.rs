@@ -4,7 +4,7 @@
 use anyhow::{Context, Result, bail, ensure};
 use clap::Parser;
 use crash::simulate::{self, Pushed, Templates};
-use crash::{Engine, Orders, Range};
+use crash::{Engine, Orders, Range, Sweep};
 use std::time::{Duration, Instant};
 
 #[derive(Parser)]
@@ -83,7 +83,7 @@ fn kill_for_a_while(arguments: &Kill) -> Result<()> {
         lasts,
         engines,
         sites: arguments.sites.max(1),
-        with_sweep: !arguments.no_sweep,
+        sweep: if arguments.no_sweep { Sweep::Nothing } else { Sweep::Everything },
         sweep_share: 1,
         sweep_only: arguments.sweep_only,
         trials: None,

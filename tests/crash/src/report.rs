@@ -13,6 +13,8 @@ pub struct Tally {
     pub at_times: u64,
     pub confirmed: u64,
     pub refused: u64,
+    /// Swaps and closings.
+    pub acts: u64,
     pub lost: u64,
     pub doubled: u64,
     pub unbalanced: u64,
@@ -79,6 +81,7 @@ impl Tally {
         self.at_times += other.at_times;
         self.confirmed += other.confirmed;
         self.refused += other.refused;
+        self.acts += other.acts;
         self.lost += other.lost;
         self.doubled += other.doubled;
         self.unbalanced += other.unbalanced;
@@ -110,10 +113,11 @@ impl fmt::Display for Tally {
         )?;
         writeln!(
             f,
-            "sales      {}: {} confirmed, {} refused",
+            "sales      {}: {} confirmed, {} refused; {} swaps and closings",
             self.sales(),
             self.confirmed,
-            self.refused
+            self.refused,
+            self.acts
         )?;
         writeln!(
             f,

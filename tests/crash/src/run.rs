@@ -1,12 +1,15 @@
 //! A whole run: sites side by side, the enumerated sweep shared among them, then random trials until
 //! the time is over.
 
+use crate::account::{self, Story};
+use crate::chance::Chance;
 use crate::report::Tally;
 use crate::schedule::{self, Trial};
 use crate::stage::Stage;
 use crate::trial;
 use anyhow::{Context, Result, ensure};
 use databases::Fresh;
+use std::fmt;
 use std::str::FromStr;
 use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
@@ -20,6 +23,64 @@ pub enum Engine {
     Postgres,
 }
 
+/// What is enumerated before chance decides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sweep {
+    Nothing,
+    /// Every point and every byte of a sale.
+    Sales,
+    /// Every point of a swap and of a closing.
+    Accounts,
+    Everything,
+}
+
+/// One thing that is played.
+#[derive(Debug)]
+enum Step {
+    Sale(Trial),
+    Account(Story),
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Step::Sale(trial) => trial.fmt(f),
+            Step::Account(story) => story.fmt(f),
+        }
+    }
+}
+
+/// One in so many steps of chance is a swap and a closing.
+const STEPS_PER_STORY: u64 = 20;
+
+impl Step {
+    fn random(orders: &Orders, site: u64, number: u64, stage: &Stage) -> Step {
+        let mut chance = Chance::new(orders.seed, &[site, number, 1]);
+        if chance.one_in(STEPS_PER_STORY) {
+            return Step::Account(account::random(&mut chance));
+        }
+        Step::Sale(schedule::random(orders.seed, site, number, &stage.lengths))
+    }
+
+    async fn play(&self, stage: &mut Stage, tally: &mut Tally) -> Result<()> {
+        match self {
+            Step::Sale(trial) => trial::play(stage, trial, tally).await,
+            Step::Account(story) => account::play(stage, story, tally).await,
+        }
+    }
+}
+
+fn sweep(orders: &Orders, stage: &Stage) -> Vec<Step> {
+    let sales = || schedule::sweep(&stage.lengths).into_iter().map(Step::Sale);
+    let accounts = || account::sweep().into_iter().map(Step::Account);
+    match orders.sweep {
+        Sweep::Nothing => Vec::new(),
+        Sweep::Sales => sales().collect(),
+        Sweep::Accounts => accounts().collect(),
+        Sweep::Everything => sales().chain(accounts()).collect(),
+    }
+}
+
 /// What to do.
 #[derive(Debug, Clone)]
 pub struct Orders {
@@ -28,8 +89,7 @@ pub struct Orders {
     pub engines: Vec<Engine>,
     /// Of each engine.
     pub sites: u64,
-    /// Every point and every byte first.
-    pub with_sweep: bool,
+    pub sweep: Sweep,
     /// Of the sweep, one trial in so many.
     pub sweep_share: u64,
     /// Nothing after the sweep.
@@ -89,13 +149,11 @@ async fn play_site(orders: &Orders, engine: Engine, number: u64, until: Instant)
             })?),
         };
     let mut stage = Stage::new(format!("site {number} on {engine:?}"), database).await?;
-    let sweep = schedule::sweep(&stage.lengths);
     // Each engine's sites share one sweep.
-    let share: Vec<&Trial> = sweep
-        .iter()
+    let share: Vec<Step> = sweep(orders, &stage)
+        .into_iter()
         .skip(usize::try_from(number % orders.sites)?)
         .step_by(usize::try_from(orders.sites * orders.sweep_share)?)
-        .filter(|_| orders.with_sweep)
         .collect();
     let swept = u64::try_from(share.len())?;
     let mut tally = Tally::default();
@@ -114,20 +172,20 @@ async fn play_site(orders: &Orders, engine: Engine, number: u64, until: Instant)
             break;
         }
         let random;
-        let trial = match share.get(usize::try_from(nth)?) {
-            Some(trial) => *trial,
+        let step = match share.get(usize::try_from(nth)?) {
+            Some(step) => step,
             None => {
-                random = schedule::random(orders.seed, number, nth, &stage.lengths);
+                random = Step::random(orders, number, nth, &stage);
                 &random
             }
         };
-        let mut played = trial::play(&mut stage, trial, &mut tally).await;
+        let mut played = step.play(&mut stage, &mut tally).await;
         if played.is_ok() && nth % VERIFY_EVERY == VERIFY_EVERY - 1 {
             played = stage.verify().await;
         }
         if let Err(error) = played {
             let again = how_again(orders, number, nth);
-            let what = format!("{}, trial {nth} ({trial}): {error:#}\n{again}", stage.name);
+            let what = format!("{}, trial {nth} ({step}): {error:#}\n{again}", stage.name);
             tally.failed(&error, what);
             return Ok(tally);
         }
@@ -146,7 +204,10 @@ fn how_again(orders: &Orders, site: u64, nth: u64) -> String {
         [Engine::Postgres] => "postgres",
         _ => "both",
     };
-    let sweep = if orders.with_sweep { "" } else { " --no-sweep" };
+    let sweep = match orders.sweep {
+        Sweep::Nothing => " --no-sweep",
+        _ => "",
+    };
     format!(
         "again, with all that went before at this site: cargo xtask crash --seed {seed} --sites {sites} \
          --database {database}{sweep} --replay {site}:0-{nth}\nit alone: the same with --replay {site}:{nth}"

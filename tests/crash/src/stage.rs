@@ -4,7 +4,7 @@ use crate::books;
 use crate::schedule::{Kill, Lengths};
 use anyhow::{Context, Result, ensure};
 use databases::Fresh;
-use e2e::{Api, METERS, Program, Site};
+use e2e::{Api, METERS, Program, SPARE, Site};
 use meter_sim::{Event, Fault, FaultKind, On, Release};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -15,6 +15,16 @@ pub const OPENED: [usize; 2] = [0, 1];
 /// A frame is there within this, on a busy machine too.
 const FRAME_WAIT: Duration = Duration::from_secs(20);
 
+/// A meter that nobody has.
+#[derive(Debug, Clone)]
+pub struct Free {
+    pub meter_id: String,
+    pub address: &'static str,
+}
+
+/// The steps that follow an answer are done within this, as a rule.
+const LAST_STEPS: Duration = Duration::from_millis(250);
+
 #[derive(Debug)]
 pub struct Stage {
     pub name: String,
@@ -22,6 +32,10 @@ pub struct Stage {
     /// Their ids in the program, in the order of [`OPENED`].
     pub meter_ids: Vec<String>,
     pub lengths: [Lengths; 2],
+    /// Two meters of one vendor, whose purses can be emptied, without a customer.
+    pub free: [Free; 2],
+    /// Customers that had one of them.
+    pub stories: u64,
     /// Where the program reads at each point whether it is to die there.
     order: PathBuf,
     program: Option<Program>,
@@ -41,12 +55,27 @@ impl Stage {
         for meter in OPENED {
             meter_ids.push(site.meter_id(&api, &METERS[meter]).await?);
         }
+        let second = site.enter_meter(&api, &SPARE).await?;
+        let first = site.meter_id(&api, &METERS[2]).await?;
+        let free = [
+            Free { meter_id: first, address: METERS[2].address },
+            Free { meter_id: second, address: SPARE.address },
+        ];
         program.kill().await?;
         hurry(&site)?;
         let order = site.folder.path().join("crash-order");
         let lengths = [Lengths::default(); 2];
-        let mut stage =
-            Stage { name, site, meter_ids, lengths, order, program: None, _database: database };
+        let mut stage = Stage {
+            name,
+            site,
+            meter_ids,
+            lengths,
+            free,
+            stories: 0,
+            order,
+            program: None,
+            _database: database,
+        };
         stage.start(None).await?;
         stage.learn_lengths().await?;
         Ok(stage)
@@ -102,6 +131,12 @@ impl Stage {
         ensure!(!ended?.success(), "the program ended in good order");
         self.program = None;
         Ok(true)
+    }
+
+    /// Whether it dies by itself now that it has answered: what goes on after that may pass the point.
+    pub async fn dies_soon(&mut self) -> Result<bool> {
+        let Some(program) = &mut self.program else { return Ok(true) };
+        Ok(tokio::time::timeout(LAST_STEPS, program.ended()).await.is_ok())
     }
 
     /// `polymeter ledger verify`, beside the program.

@@ -268,7 +268,7 @@ async fn r6_a_server_that_hangs_or_restarts_loses_and_doubles_nothing() -> Resul
     if databases::server().is_none() {
         return Ok(()); // `cargo xtask test` passes it with PostgreSQL.
     }
-    let cycles: u32 = std::env::var("POLYMETER_R6_CYCLES").map_or(Ok(4), |text| text.parse())?;
+    let cycles: u32 = std::env::var("POLYMETER_R6_CYCLES").map_or(Ok(8), |text| text.parse())?;
     // A server of its own: the other tests go on meanwhile.
     let cluster =
         tokio::task::spawn_blocking(|| xtask::postgres::Cluster::start(&xtask::root())).await??;

@@ -2,7 +2,7 @@
 //! the whole sweep on SQLite, a share of it on PostgreSQL, where what differs is the database alone.
 
 use anyhow::{Context, Result, ensure};
-use crash::{Engine, Orders, Tally};
+use crash::{Engine, Orders, Sweep, Tally};
 use databases::Fresh;
 use e2e::money::applied;
 use e2e::{METERS, Program, Site};
@@ -25,7 +25,7 @@ fn orders() -> Orders {
         lasts: Duration::ZERO,
         engines: vec![engine()],
         sites: 5,
-        with_sweep: false,
+        sweep: Sweep::Nothing,
         sweep_share: 1,
         sweep_only: false,
         trials: None,
@@ -45,8 +45,16 @@ async fn clean(row: &str, orders: &Orders, kills_least: u64) -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn r1_a_kill_at_every_step_and_every_byte_of_a_sale() -> Result<()> {
     let sweep_share = if engine() == Engine::Postgres { 4 } else { 1 };
-    let orders = Orders { with_sweep: true, sweep_only: true, sweep_share, ..orders() };
+    let orders = Orders { sweep: Sweep::Sales, sweep_only: true, sweep_share, ..orders() };
     clean("R1", &orders, 500 / sweep_share).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r1_a_kill_at_every_step_of_a_swap_and_of_a_closing() -> Result<()> {
+    let sweep_share = if engine() == Engine::Postgres { 3 } else { 1 };
+    let orders =
+        Orders { sites: 3, sweep: Sweep::Accounts, sweep_only: true, sweep_share, ..orders() };
+    clean("R1 of accounts", &orders, 120 / sweep_share).await
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -16,6 +16,6 @@ pub mod wavering;
 pub use api::{Answer, Api};
 pub use program::{Program, binary, developer_key, drivers, root, run};
 pub use site::{
-    ASKED_BEFORE_SALE, HOARDING_LIMIT_FEN, METERS, Meter, OPERATOR, PASSWORD, PURSE_KEY, Site,
-    write_private,
+    ASKED_BEFORE_SALE, HOARDING_LIMIT_FEN, METERS, Meter, OPERATOR, PASSWORD, PURSE_KEY, SPARE,
+    Site, write_private,
 };

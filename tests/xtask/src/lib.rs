@@ -71,6 +71,7 @@ const OF_DATABASES: &[(&str, &str)] = &[
     ("polymeter-service", "all"),
     ("crash", "rows"),
     ("crash", "faults"),
+    ("crash", "upgrades"),
     ("e2e", "api"),
     ("e2e", "books"),
     ("e2e", "postgres"),

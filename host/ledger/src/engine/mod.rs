@@ -9,6 +9,7 @@ pub(crate) mod postgres;
 mod postgres_tables;
 pub(crate) mod sqlite;
 mod sqlite_tables;
+mod upgrade;
 
 pub(crate) use fresh::Fresh;
 pub use postgres::Server;
@@ -90,18 +91,21 @@ pub(crate) enum Outcome {
 }
 
 impl Engine {
-    /// Creates and migrates where needed. A second process is kept out with a sentence.
-    pub(crate) async fn open(place: &Place) -> Result<(Engine, Session, Reader), LedgerError> {
+    /// Creates and upgrades where needed, with a backup in `keep` before. A second process is kept out
+    /// with a sentence.
+    pub(crate) async fn open(
+        place: &Place,
+        keep: Option<&Path>,
+    ) -> Result<(Engine, Session, Reader), LedgerError> {
         match place {
             Place::File(path) => {
-                let engine = sqlite::Engine::open(path).await?;
+                let (engine, connection) = sqlite::Engine::open(path, keep).await?;
                 let reader = engine.reader().await?;
-                let engine = Engine::Sqlite(engine);
-                let session = engine.writer().await?;
-                Ok((engine, session, reader))
+                let session = Session::new(connection, None).await?;
+                Ok((Engine::Sqlite(engine), session, reader))
             }
             Place::Server(server) => {
-                let (engine, connection) = postgres::Engine::open(server).await?;
+                let (engine, connection) = postgres::Engine::open(server, keep).await?;
                 let (reader, mark) = (engine.reader(), engine.mark());
                 let session = Session::new(connection, Some(mark)).await?;
                 Ok((Engine::Postgres(engine), session, reader))

@@ -5,6 +5,8 @@
 //! group's mark, never guessed. A password is in no message. Not here: what the writer does with a
 //! group (writer), what a statement on a lost connection does (connection).
 
+use super::Place;
+use super::upgrade::upgrade;
 use crate::connection::{Connection, Reader};
 use crate::error::LedgerError;
 use crate::limits;
@@ -13,6 +15,7 @@ use sqlx::postgres::{PgConnectOptions, PgConnection, PgPoolOptions};
 use sqlx::{AssertSqlSafe, ConnectOptions};
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::Path;
 use std::str::FromStr;
 use tokio::time::{Instant, timeout};
 use uuid::Uuid;
@@ -137,14 +140,16 @@ pub(crate) struct Engine {
 impl Engine {
     /// Migrates the database where needed. The writer's session comes with it, so that nobody else
     /// is let in between.
-    pub(crate) async fn open(server: &Server) -> Result<(Engine, Connection), LedgerError> {
+    pub(crate) async fn open(
+        server: &Server,
+        keep: Option<&Path>,
+    ) -> Result<(Engine, Connection), LedgerError> {
         let engine = Engine { server: server.clone(), writer: Uuid::now_v7() };
         let mut connection = engine.locked().await?;
         engine.check_settings(&mut connection).await?;
-        MIGRATOR.run(&mut connection).await.map_err(|source| LedgerError::Migrate {
-            database: server.to_string(),
-            source: Box::new(source),
-        })?;
+        let applied = applied(&mut connection).await?;
+        let place = Place::Server(server.clone());
+        upgrade(&MIGRATOR, &mut connection, &applied, &place, keep).await?;
         // What processes that ended long ago have left.
         sqlx::query(
             "delete from written_group
@@ -229,6 +234,22 @@ impl Engine {
         }
         Ok(())
     }
+}
+
+/// The versions that the database has had; a new one has no table that could say.
+async fn applied(connection: &mut PgConnection) -> Result<Vec<i64>, LedgerError> {
+    let doing = "reading which migrations were applied";
+    let is_there: bool = sqlx::query_scalar("select to_regclass('_sqlx_migrations') is not null")
+        .fetch_one(&mut *connection)
+        .await
+        .map_err(LedgerError::storage(doing))?;
+    if !is_there {
+        return Ok(Vec::new());
+    }
+    sqlx::query_scalar("select version from _sqlx_migrations order by version")
+        .fetch_all(connection)
+        .await
+        .map_err(LedgerError::storage(doing))
 }
 
 /// Who has the lock, as far as the server tells us: "process 4711 from 10.0.0.7".

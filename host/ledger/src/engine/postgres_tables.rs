@@ -59,7 +59,7 @@ impl Server {
 
     /// Brought to this program's version.
     pub(super) async fn migrate(&self) -> Result<(), LedgerError> {
-        let (_, connection) = Engine::open(self).await?;
+        let (_, connection) = Engine::open(self, None).await?;
         super::close(connection).await;
         Ok(())
     }

@@ -4,6 +4,7 @@
 //! Nothing is committed but while the writer says so: a commit hook turns any other COMMIT into a
 //! rollback. Not here: what the writer does with a group (writer).
 
+use super::upgrade::upgrade;
 use crate::connection::{Connection, Reader};
 use crate::error::LedgerError;
 use crate::limits;
@@ -33,7 +34,12 @@ pub(crate) struct Engine {
 
 impl Engine {
     /// Creates and migrates the file where needed; a second process is kept out with a sentence.
-    pub(crate) async fn open(path: &Path) -> Result<Engine, LedgerError> {
+    ///
+    /// With it comes the connection that has looked at the schema already, to write through.
+    pub(crate) async fn open(
+        path: &Path,
+        keep: Option<&Path>,
+    ) -> Result<(Engine, Connection), LedgerError> {
         let lock = lock(path).await?;
         let options = SqliteConnectOptions::new()
             .filename(path)
@@ -46,10 +52,9 @@ impl Engine {
         let engine = Engine { path: path.to_owned(), options: Box::new(options), _lock: lock };
         let mut connection = engine.connect().await?;
         check_journal_mode(&mut connection, path).await?;
-        migrate(&mut connection, path).await?;
+        migrate(&mut connection, path, keep).await?;
         engine.heed_word().await?;
-        sqlx::Connection::close(connection).await.map_err(|source| engine.cannot_open(source))?;
-        Ok(engine)
+        Ok((engine, Connection::from(connection)))
     }
 
     pub(crate) async fn reader(&self) -> Result<Reader, LedgerError> {
@@ -124,15 +129,16 @@ pub(super) fn cannot_open(path: &Path, source: sqlx::Error) -> LedgerError {
 pub(super) async fn migrate(
     connection: &mut SqliteConnection,
     path: &Path,
+    keep: Option<&Path>,
 ) -> Result<(), LedgerError> {
-    let failed = |source| LedgerError::Migrate {
+    let error = |source: sqlx::Error| LedgerError::Migrate {
         database: path.display().to_string(),
-        source: Box::new(source),
+        source: Box::new(source.into()),
     };
-    let error = |source: sqlx::Error| failed(source.into());
     let before = migrations(connection).await;
     sqlx::query("pragma foreign_keys = off").execute(&mut *connection).await.map_err(error)?;
-    MIGRATOR.run(&mut *connection).await.map_err(failed)?;
+    let place = super::Place::File(path.to_owned());
+    upgrade(&MIGRATOR, &mut *connection, &before, &place, keep).await?;
     // It reads every row, so only where something was changed.
     if migrations(connection).await != before {
         let check = sqlx::query("pragma foreign_key_check");
@@ -146,10 +152,10 @@ pub(super) async fn migrate(
     Ok(())
 }
 
-/// How many were applied; a new file has no table that could say.
-async fn migrations(connection: &mut SqliteConnection) -> i64 {
-    let count = sqlx::query_scalar("select count(*) from _sqlx_migrations");
-    count.fetch_one(connection).await.unwrap_or(0)
+/// The versions that were applied; a new file has no table that could say.
+async fn migrations(connection: &mut SqliteConnection) -> Vec<i64> {
+    let versions = sqlx::query_scalar("select version from _sqlx_migrations order by version");
+    versions.fetch_all(connection).await.unwrap_or_default()
 }
 
 /// To look at a file that another process may be writing: takes no lock, makes and migrates

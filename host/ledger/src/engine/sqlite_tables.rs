@@ -110,7 +110,7 @@ pub(super) async fn restored(place: &Path) -> Result<(), BackupError> {
         let why = format!("{} of its rows point at rows that it does not have", broken.len());
         return Err(BackupError::Refused(why));
     }
-    migrate(&mut connection, place).await?;
+    migrate(&mut connection, place, None).await?;
     sqlx::Connection::close(connection).await.map_err(|source| cannot_open(place, source))?;
     Ok(())
 }

@@ -103,7 +103,7 @@ pub async fn restore_part(config: &Path, folder: &Path, chosen: Chosen) -> Resul
         table: chosen.table,
         line: chosen.line,
     };
-    let database = Database::open(&config.database)
+    let database = crate::app::open_database(&config)
         .await
         .map_err(Failure::while_doing("opening the database"))?;
     let done = ledger::restore_part(&database, folder, &part)
