@@ -24,6 +24,8 @@ pub enum Term<'a> {
     Structure(&'a [Data<'a>]),
     /// An array of these.
     Array(&'a [Data<'a>]),
+    /// An array of structures, each of these.
+    Structures(&'a [&'a [Data<'a>]]),
 }
 
 /// What is asked.
@@ -122,11 +124,19 @@ fn oad(writer: &mut Writer<'_>, attribute: Oad) {
 }
 
 fn term(writer: &mut Writer<'_>, value: &Term<'_>) {
-    let (kind, elements) = match value {
-        Term::One(data) => return data.write(writer),
-        Term::Array(elements) => (1, elements),
-        Term::Structure(elements) => (2, elements),
-    };
+    match value {
+        Term::One(data) => data.write(writer),
+        Term::Array(elements) => several(writer, 1, elements),
+        Term::Structure(elements) => several(writer, 2, elements),
+        Term::Structures(structures) => {
+            writer.byte(1);
+            writer.length(structures.len());
+            structures.iter().for_each(|elements| several(writer, 2, elements));
+        }
+    }
+}
+
+fn several(writer: &mut Writer<'_>, kind: u8, elements: &[Data<'_>]) {
     writer.byte(kind);
     writer.length(elements.len());
     elements.iter().for_each(|element| element.write(writer));

@@ -1,0 +1,219 @@
+//! One question to a meter and its answer, put together where it comes in parts.
+//!
+//! Invariant: what is returned answers the question that was asked: by address, by the number of the
+//! question and by the service. Anything else on the line is passed over, within bounds. A question
+//! is sent once; only the parts of its answer are confirmed.
+
+use crate::settings::Settings;
+use polymeter_codec::Decoded;
+use polymeter_codec::dlt698::{
+    self, Apdu, Ask, Assembly, Body, Control, Fragment, Frame, Progress, Question, ServerAddress,
+};
+use polymeter_driver::codes::{error, line};
+use polymeter_driver::{DriverError, Host, Level};
+
+/// A frame comes in a few pieces; a late one or some noise may come before it.
+const RECEIVES_MAX: usize = 24;
+const BYTES_MAX: usize = 8192;
+/// Parts of one answer.
+const PARTS_MAX: usize = 32;
+/// An answer put together.
+const APDU_BYTES_MAX: usize = 8192;
+/// A question's frame.
+const QUESTION_BYTES_MAX: usize = 640;
+/// The number of a question (DL/T 698.45-2017, 7.3.4.1: PIID, six bits).
+const NUMBER: u8 = 0x3F;
+
+pub struct Exchange<'a> {
+    pub host: &'a mut dyn Host,
+    pub settings: Settings,
+    /// Of the next question.
+    pub number: u8,
+    /// Bytes that came behind the last answer, in the same piece: somebody else's.
+    pub left_over: usize,
+}
+
+/// An answer: who gave it, and its APDU, which decodes.
+pub struct Answer {
+    pub server: ServerAddress,
+    apdu: Vec<u8>,
+}
+
+impl Answer {
+    pub fn body(&self) -> Result<Body<'_>, DriverError> {
+        let apdu = Apdu::decode(&self.apdu);
+        apdu.map(|apdu| apdu.body).map_err(|why| DriverError::new(error::GARBLED, why.to_string()))
+    }
+}
+
+/// A frame that is for us: its parts, or all of it.
+enum Came {
+    Whole(Answer),
+    Part(ServerAddress, Vec<u8>),
+}
+
+impl<'a> Exchange<'a> {
+    pub fn new(host: &'a mut dyn Host, settings: Settings) -> Exchange<'a> {
+        Exchange { host, settings, number: 1, left_over: 0 }
+    }
+
+    pub fn ask(&mut self, ask: Ask<'_>) -> Result<Answer, DriverError> {
+        let piid = self.number & NUMBER;
+        self.number = self.number.wrapping_add(1);
+        let mut bytes = [0; QUESTION_BYTES_MAX];
+        let length = Question { piid, ask }
+            .frame(self.settings.address, self.settings.client, &mut bytes)
+            .map_err(|reason| DriverError::new(error::BAD_PARAMETER, reason.to_string()))?;
+        self.send(bytes.get(..length).unwrap_or_default())?;
+        let mut room = vec![0; APDU_BYTES_MAX];
+        let mut assembly = Assembly::new(&mut room);
+        for _ in 0..PARTS_MAX {
+            let (server, part) = match self.frame(piid)? {
+                Came::Whole(answer) => return Ok(answer),
+                Came::Part(server, part) => (server, part),
+            };
+            let garbled = |why: String| DriverError::new(error::GARBLED, why);
+            let part = Fragment::of(&part).map_err(|why| garbled(why.to_string()))?;
+            match assembly.add(&part).map_err(|why| garbled(why.to_string()))? {
+                Progress::Confirm { number } => self.confirm(server, number)?,
+                Progress::Whole { .. } => {
+                    let apdu = assembly.bytes().to_vec();
+                    answers(piid, &apdu).map_err(|why| *why)?;
+                    return Ok(Answer { server, apdu });
+                }
+            }
+        }
+        Err(DriverError::new(error::GARBLED, format!("an answer of more than {PARTS_MAX} parts")))
+    }
+
+    fn send(&mut self, frame: &[u8]) -> Result<(), DriverError> {
+        let mut bytes = vec![0xFE; self.settings.wake_up];
+        bytes.extend(frame);
+        Ok(self.host.send(&bytes)?)
+    }
+
+    fn confirm(&mut self, server: ServerAddress, number: u16) -> Result<(), DriverError> {
+        let part = Fragment { number, place: dlt698::Place::Confirm, data: &[] };
+        let control = Control(Control::REQUEST.0 | 0x20);
+        let client = self.settings.client;
+        let mut bytes = [0; 64];
+        let length = Frame { control, server, client, apdu: &part.head() }
+            .encode(&mut bytes)
+            .map_err(|reason| DriverError::new(error::BAD_PARAMETER, reason.to_string()))?;
+        self.send(bytes.get(..length).unwrap_or_default())
+    }
+
+    /// The next frame that is for us.
+    fn frame(&mut self, piid: u8) -> Result<Came, DriverError> {
+        let mut unread = Unread::default();
+        for _ in 0..RECEIVES_MAX {
+            let want = match unread.next(&self.settings, piid) {
+                Ok(came) => {
+                    self.left_over = unread.bytes.len();
+                    return Ok(came);
+                }
+                Err(want) => want,
+            };
+            match self.host.receive(want) {
+                Ok(more) => unread.bytes.extend(more),
+                Err(silent) if silent.code == line::SILENT => break,
+                Err(other) => return Err(other.into()),
+            }
+            if unread.bytes.len() > BYTES_MAX {
+                break;
+            }
+        }
+        // What the silence has cut off may still hold a whole frame behind a false start.
+        unread.quiet = true;
+        unread.next(&self.settings, piid).map_err(|_| {
+            let failure = unread.failure();
+            self.host.log(Level::Debug, &failure.detail);
+            failure
+        })
+    }
+}
+
+/// Bytes that came and have not been understood yet.
+#[derive(Default)]
+struct Unread {
+    bytes: Vec<u8>,
+    /// The line has fallen quiet: nothing will complete what is not complete.
+    quiet: bool,
+    /// Bytes that were no frame; frames that were not for us, and why.
+    noise: usize,
+    stranger: Option<DriverError>,
+}
+
+impl Unread {
+    /// A frame for us, or how many bytes are wanted. Every turn takes at least one byte off.
+    fn next(&mut self, settings: &Settings, piid: u8) -> Result<Came, u32> {
+        loop {
+            let dropped = match dlt698::decode(&self.bytes) {
+                Decoded::Frame { frame, used } => {
+                    let came = for_us(settings, piid, &frame);
+                    self.bytes.drain(..used.min(self.bytes.len()));
+                    match came {
+                        Ok(came) => return Ok(came),
+                        Err(why) => self.stranger = Some(*why),
+                    }
+                    continue;
+                }
+                Decoded::Garbled { skip } => skip,
+                Decoded::NeedMore { .. } if self.quiet && !self.bytes.is_empty() => {
+                    dlt698::false_start(&self.bytes)
+                }
+                Decoded::NeedMore { at_least } => {
+                    let missing = at_least.saturating_sub(self.bytes.len());
+                    return Err(u32::try_from(missing).unwrap_or(1));
+                }
+            };
+            self.noise = self.noise.saturating_add(dropped);
+            self.bytes.drain(..dropped.min(self.bytes.len()));
+        }
+    }
+
+    fn failure(&self) -> DriverError {
+        match (&self.stranger, self.noise) {
+            (Some(why), _) => why.clone(),
+            (None, 0) => DriverError::new(error::NO_REPLY, "no answer"),
+            (None, noise) => {
+                DriverError::new(error::GARBLED, format!("{noise} bytes came that are no frame"))
+            }
+        }
+    }
+}
+
+fn for_us(settings: &Settings, piid: u8, frame: &Frame<'_>) -> Result<Came, Box<DriverError>> {
+    let other = |why: String| Box::new(DriverError::new(error::OTHER_DEVICE, why));
+    let asked = &settings.address;
+    if !asked.matches(&frame.server) {
+        return Err(other(format!("{} answered, {asked} was asked", frame.server)));
+    }
+    if !frame.control.from_server() || frame.control.function() != 3 {
+        return Err(other(format!("a frame of control {:02X}, no answer", frame.control.0)));
+    }
+    let apdu: Vec<u8> = frame.plain().collect();
+    if frame.control.is_fragment() {
+        return Ok(Came::Part(frame.server, apdu));
+    }
+    answers(piid, &apdu)?;
+    Ok(Came::Whole(Answer { server: frame.server, apdu }))
+}
+
+/// Whether an APDU is an answer to the question of this number.
+fn answers(piid: u8, apdu: &[u8]) -> Result<(), Box<DriverError>> {
+    let refused = |code, why: String| Box::new(DriverError::new(code, why));
+    let apdu = Apdu::decode(apdu).map_err(|why| refused(error::GARBLED, why.to_string()))?;
+    let number = apdu.piid.unwrap_or(0) & NUMBER;
+    match apdu.body {
+        Body::Got(_) | Body::SetDone(_) | Body::ActionDone(_) if number == piid => Ok(()),
+        Body::Got(_) | Body::SetDone(_) | Body::ActionDone(_) => Err(refused(
+            error::OTHER_DEVICE,
+            format!("the answer to question {number}, not {piid}"),
+        )),
+        Body::Unread(why) => {
+            Err(refused(error::DEVICE_SAYS_NO, format!("the meter cannot read it, reason {why}")))
+        }
+        _ => Err(refused(error::OTHER_DEVICE, "a service that answers no question".to_owned())),
+    }
+}
