@@ -1,8 +1,8 @@
 //! One question to a meter and its answer, put together where it comes in parts.
 //!
-//! Invariant: what is returned answers the question that was asked: by address, by the number of the
-//! question and by the service. Anything else on the line is passed over, within bounds. A question
-//! is sent once; only the parts of its answer are confirmed.
+//! Invariant: what is returned answers the question that was asked: by address, by the number of
+//! the question and by the service. Anything else on the line is passed over, within bounds. A
+//! question is sent once; only the parts of its answer are confirmed.
 
 use crate::settings::Settings;
 use polymeter_codec::Decoded;

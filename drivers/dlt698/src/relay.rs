@@ -1,5 +1,5 @@
-//! The breaker: objects 8000 (remote control) and 8001 (protection), and status word 3 as their only
-//! judge. An accepted command is not an executed one.
+//! The breaker: objects 8000 (remote control) and 8001 (protection), and status word 3 as their
+//! only judge. An accepted command is not an executed one.
 
 use crate::exchange::Exchange;
 use crate::measure::{self, status_words};

@@ -2,8 +2,9 @@
 //! uploads, and Modbus RTU both ways inside.
 //!
 //! Neither a length nor an escape marks where a frame ends, and 7D7D may stand in a payload. So the
-//! frame ends at the first 7D7D before which the CRC is right, and there alone. One 7D7D in 65536 in
-//! a payload stands behind such a CRC by chance; what is cut there fails the checks of what it holds.
+//! frame ends at the first 7D7D before which the CRC is right, and there alone. One 7D7D in 65536
+//! in a payload stands behind such a CRC by chance; what is cut there fails the checks of what it
+//! holds.
 //!
 //! Invariant: what is inside an envelope is believed only where its own CRC is right too.
 //!
@@ -117,8 +118,8 @@ pub fn decode(bytes: &[u8]) -> Decoded<Frame<'_>> {
     Decoded::NeedMore { at_least: bytes.len().saturating_add(1).max(OVERHEAD) }
 }
 
-/// How many bytes to drop so that `bytes` begins with the next 7B7B after the present start, or with
-/// a last 7B that may be half of one, or with nothing.
+/// How many bytes to drop so that `bytes` begins with the next 7B7B after the present start, or
+/// with a last 7B that may be half of one, or with nothing.
 pub fn false_start(bytes: &[u8]) -> usize {
     let after = bytes.iter().zip(bytes.iter().skip(1).map(Some).chain([None])).skip(1);
     let next = after
@@ -220,8 +221,8 @@ impl Time {
     }
 }
 
-/// Registers that a meter sent by itself (91H): `[serial 20] [[ meter (( modbus )) ]]`, the last part
-/// once or several times.
+/// Registers that a meter sent by itself (91H): `[serial 20] [[ meter (( modbus )) ]]`, the last
+/// part once or several times.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Upload<'a> {
     /// Of the modem; none where the meter left it out.

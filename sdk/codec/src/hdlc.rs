@@ -1,8 +1,8 @@
-//! HDLC frames of type 3 as DLMS meters speak them (IEC 62056-46): flag, length, addresses, control,
-//! HCS, information, FCS, flag.
+//! HDLC frames of type 3 as DLMS meters speak them (IEC 62056-46): flag, length, addresses,
+//! control, HCS, information, FCS, flag.
 //!
-//! Invariant: a frame is believed only if both its checks are right, and its length stands in it, so
-//! a flag within the information ends nothing.
+//! Invariant: a frame is believed only if both its checks are right, and its length stands in it,
+//! so a flag within the information ends nothing.
 //!
 //! Not here: time-outs and windows (a driver), what the information says ([`dlms`](crate::dlms)).
 //!
@@ -65,8 +65,8 @@ impl Address {
         (client < 0x80).then_some(Address { upper: u16::from(client), lower: None, bytes: 1 })
     }
 
-    /// A server's: a logical device, of one byte without a physical one, of two where both are below
-    /// 128, of four where both are below 16384.
+    /// A server's: a logical device, of one byte without a physical one, of two where both are
+    /// below 128, of four where both are below 16384.
     pub fn server(logical: u16, physical: Option<u16>) -> Option<Address> {
         let most = logical.max(physical.unwrap_or(0));
         let bytes = match (physical, most) {

@@ -1,6 +1,6 @@
 //! DLMS: HDLC frames, APDUs, values by themselves. The rows are literals of another library's unit
-//! tests, whose assertions stand in them as text; those about the bytes are checked here by the name
-//! of the test.
+//! tests, whose assertions stand in them as text; those about the bytes are checked here by the
+//! name of the test.
 
 use crate::row::Comparison;
 use crate::{Checked, Protocol, Row};

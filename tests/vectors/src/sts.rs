@@ -1,8 +1,8 @@
 //! STS tokens, from the vending key of the conformance tests to the twenty digits.
 //!
 //! Tokens of EA07 need tables that are the STS Association's (ADR 0032). Where a file of them lies
-//! beside the vectors (`sta_tables.json`: `substitutions`, two lists of 16, and `permutation`, one of
-//! 64), their digits are checked too; where not, they are checked up to the cipher and left.
+//! beside the vectors (`sta_tables.json`: `substitutions`, two lists of 16, and `permutation`, one
+//! of 64), their digits are checked too; where not, they are checked up to the cipher and left.
 
 use crate::row::Comparison;
 use crate::{Checked, Protocol, Row};

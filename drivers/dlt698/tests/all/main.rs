@@ -1,5 +1,5 @@
-//! The driver against its transcripts, against a meter written from the standard, and against a line
-//! that does what it likes. No clock, no socket.
+//! The driver against its transcripts, against a meter written from the standard, and against a
+//! line that does what it likes. No clock, no socket.
 
 mod meter;
 

@@ -3,8 +3,8 @@
 //! [`Apdu`] is one message, [`acse`] opens and closes an association, [`Data`] are the values,
 //! [`wrapper`] carries APDUs over TCP, [`Ciphered`] is an APDU under a key.
 //!
-//! Invariant: what is decoded without complaint was whole, every count was bounded by the bytes, and
-//! a compact array by a short description too.
+//! Invariant: what is decoded without complaint was whole, every count was bounded by the bytes,
+//! and a compact array by a short description too.
 //!
 //! Not here: keys. The bytes of nonce and associated data are made here; AES-GCM is the vault's,
 //! and so is the counter that must only grow (whoever keeps it, ADR 0033).

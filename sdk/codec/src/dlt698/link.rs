@@ -100,12 +100,12 @@ impl Frame<'_> {
     }
 }
 
-/// Takes the frame that begins `bytes`, with any number of wake-up bytes before it. The header has a
-/// check of its own, so a false start is known before the length it claims has come.
+/// Takes the frame that begins `bytes`, with any number of wake-up bytes before it. The header has
+/// a check of its own, so a false start is known before the length it claims has come.
 ///
 /// A false start shorter than a header answers `NeedMore` for ever: when the line has fallen quiet,
-/// drop [`false_start`] bytes and ask again. Frames whose length counts kilobytes are refused, since
-/// the standard does not say where within one they end.
+/// drop [`false_start`] bytes and ask again. Frames whose length counts kilobytes are refused,
+/// since the standard does not say where within one they end.
 ///
 /// ```
 /// use polymeter_codec::Decoded;

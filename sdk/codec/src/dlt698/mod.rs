@@ -3,7 +3,8 @@
 //! [`Frame`] is the link layer, [`Fragment`] and [`Assembly`] what is cut into several frames,
 //! [`Apdu`] what is said, [`Data`] the values in it. Requests are written by [`Question`].
 //!
-//! Invariant: what is decoded without complaint was whole, and every count was bounded by the bytes.
+//! Invariant: what is decoded without complaint was whole, and every count was bounded by the
+//! bytes.
 //!
 //! Not here: which object holds what (a driver), keys and the security module's commands: a wrapped
 //! APDU is handed out as it stands.

@@ -1,6 +1,6 @@
-//! Amounts as tokens carry them: a mantissa of 14 bits and an exponent of ten (IEC 62055-41, 6.3.6).
-//! The greater the amount, the coarser its steps; what falls between two is rounded up, in favour of
-//! whoever bought it.
+//! Amounts as tokens carry them: a mantissa of 14 bits and an exponent of ten (IEC 62055-41,
+//! 6.3.6). The greater the amount, the coarser its steps; what falls between two is rounded up, in
+//! favour of whoever bought it.
 
 /// A mantissa has 14 bits.
 const MANTISSA_MAX: u32 = 0x3FFF;
@@ -76,8 +76,8 @@ impl CurrencyAmount {
         CurrencyAmount { negative: units < 0, exponent, mantissa }
     }
 
-    /// Of the field S&E (four bits: sign, then exponent bits 4, 3, 2) and the amount field (exponent
-    /// bits 1 and 0, then the mantissa).
+    /// Of the field S&E (four bits: sign, then exponent bits 4, 3, 2) and the amount field
+    /// (exponent bits 1 and 0, then the mantissa).
     pub(super) fn from_raw(sign_and_exponent: u8, amount: u16) -> CurrencyAmount {
         let high = u32::from(sign_and_exponent & 0b111) << 2;
         CurrencyAmount {

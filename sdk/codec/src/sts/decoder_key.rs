@@ -208,8 +208,8 @@ impl Origin {
         record
     }
 
-    /// The tokens that bring a key of this origin into a meter. `expiry` is the top byte of the last
-    /// token number that it serves; 255 is for ever.
+    /// The tokens that bring a key of this origin into a meter. `expiry` is the top byte of the
+    /// last token number that it serves; 255 is for ever.
     pub fn sections(&self, key: &DecoderKey, expiry: u8, roll_over: RollOver) -> Sections {
         let [a, b, c, d] = key.words();
         let low = u16::try_from(self.supply_group & 0x0FFF).unwrap_or(0);

@@ -1,8 +1,8 @@
 //! EA07, the standard transfer algorithm (IEC 62055-41, 6.5.4): sixteen rounds of substitution by
 //! nibbles and permutation of bits, keys of 64 bits.
 //!
-//! The standard prints tables as a sample ([`Tables::SAMPLE`]); those of meters in the field the STS
-//! Association gives to its members alone, so they are nobody else's to publish. They come from
+//! The standard prints tables as a sample ([`Tables::SAMPLE`]); those of meters in the field the
+//! STS Association gives to its members alone, so they are nobody else's to publish. They come from
 //! outside, as data (ADR 0032).
 //!
 //! Invariant: what decrypts is what was encrypted, whatever the tables, since only permutations are
