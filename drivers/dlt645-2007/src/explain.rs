@@ -37,6 +37,7 @@ const PURSE_ITEMS: &[(u32, &str)] = &[
     (0x0701_01FF, "open account"),
     (0x0701_02FF, "purchase"),
     (0x0701_03FF, "purse initialisation"),
+    (0x0701_08FF, "refund"),
     (0x0780_01FF, "read back"),
     (STATUS, "purse status"),
 ];

@@ -62,6 +62,9 @@ impl MeterDriver for Dlt645 {
     fn sell(host: &mut dyn Host, call: &Call, order: &Order) -> Result<SellOutcome, DriverError> {
         purse::sell(host, call, order)
     }
+    fn refund(host: &mut dyn Host, call: &Call, order: &Order) -> Result<SellOutcome, DriverError> {
+        purse::refund(host, call, order)
+    }
     fn clear(host: &mut dyn Host, call: &Call) -> Result<SellOutcome, DriverError> {
         parameters::clear(host, call)
     }
@@ -104,4 +107,4 @@ impl MeterDriver for Dlt645 {
     }
 }
 
-polymeter_driver::export!(Dlt645, with bus);
+polymeter_driver::export!(Dlt645, with bus, with refund);

@@ -1,7 +1,7 @@
-//! Selling: the commands of C=03H (2013 prepayment extension), with the keys left in the host's
-//! vault.
+//! Selling and refunding: the commands of C=03H (2013 prepayment extension), with the keys left in
+//! the host's vault.
 //!
-//! Invariant: one frame that adds credit in a call, and nothing is called refused that may have
+//! Invariant: one frame that moves credit in a call, and nothing is called refused that may have
 //! happened. The maths is that of a public DDSY666 firmware; see the README.
 
 use crate::exchange::{Answer, Exchange};
@@ -18,10 +18,13 @@ use polymeter_driver::{
 const AUTHENTICATION: u32 = 0x0700_00FF;
 const OPENING: u32 = 0x0701_01FF;
 const PURCHASE: u32 = 0x0701_02FF;
+const REFUND: u32 = 0x0701_08FF;
 const STATUS: u32 = 0x0781_02FF;
 
-/// CLA INS P1 P2 of the box inside the meter: add to the purse, and write the customer number.
+/// CLA INS P1 P2 of the box inside the meter: add to the purse, take from it, and write the customer
+/// number.
 const HEADER_PURSE: [u8; 4] = [0x84, 0x32, 0x01, 0x0C];
+const HEADER_REFUND: [u8; 4] = [0x84, 0x30, 0x01, 0x0C];
 const HEADER_CUSTOMER: [u8; 4] = [0x04, 0xD6, 0x82, 0x24];
 /// What Lc counts beside the data: the MAC itself.
 const MAC_BYTES: usize = 4;
@@ -32,28 +35,51 @@ pub fn open(
     opening: &Opening,
 ) -> Result<SellOutcome, DriverError> {
     let purchase = Purchase { count: opening.count, credit: opening.credit };
-    load(host, call, OPENING, &opening.customer_number, purchase)
+    load(host, call, &Command::OPENING, &opening.customer_number, purchase)
 }
 
 pub fn sell(host: &mut dyn Host, call: &Call, order: &Order) -> Result<SellOutcome, DriverError> {
     if order.purchase.count == 0 {
         return Err(bad("a sale's purchase count is at least 1"));
     }
-    load(host, call, PURCHASE, &order.customer_number, order.purchase)
+    load(host, call, &Command::PURCHASE, &order.customer_number, order.purchase)
 }
 
-/// What goes into the purse, in natural order of bytes.
+/// The meter counts and lists a refund as it does a purchase, which is what proves it.
+pub fn refund(host: &mut dyn Host, call: &Call, order: &Order) -> Result<SellOutcome, DriverError> {
+    if order.purchase.count == 0 || order.purchase.credit.amount == 0 {
+        return Err(bad("a refund takes something, and its count is at least 1"));
+    }
+    load(host, call, &Command::REFUND, &order.customer_number, order.purchase)
+}
+
+/// One of the commands that move credit; they differ in this only.
+struct Command {
+    name: &'static str,
+    identifier: u32,
+    header: [u8; 4],
+}
+
+impl Command {
+    const OPENING: Self = Self { name: "opening", identifier: OPENING, header: HEADER_PURSE };
+    const PURCHASE: Self = Self { name: "purchase", identifier: PURCHASE, header: HEADER_PURSE };
+    const REFUND: Self = Self { name: "refund", identifier: REFUND, header: HEADER_REFUND };
+}
+
+/// What goes into the purse or out of it, in natural order of bytes.
 struct Load {
+    header: [u8; 4],
     amount: [u8; 4],
     count: [u8; 4],
     customer: [u8; 6],
 }
 
-/// Opens or sells: authentication, then the one frame that adds credit, then a look at the count.
+/// Opens, sells or refunds: authentication, then the one frame that moves credit, then a look at the
+/// count.
 fn load(
     host: &mut dyn Host,
     call: &Call,
-    identifier: u32,
+    command: &Command,
     customer_number: &str,
     purchase: Purchase,
 ) -> Result<SellOutcome, DriverError> {
@@ -68,6 +94,7 @@ fn load(
     let amount = u32::try_from(purchase.credit.amount)
         .map_err(|_| bad("the amount does not fit the meter's four bytes"))?;
     let load = Load {
+        header: command.header,
         amount: amount.to_be_bytes(),
         count: purchase.count.to_be_bytes(),
         customer: reversed(digits("the customer number", customer_number)?),
@@ -79,15 +106,16 @@ fn load(
         Err(refusal) => return Ok(SellOutcome::Refused(refusal)),
     };
     let data = load_data(&mut exchange, &load, random2)?;
-    // From here on credit may be in the meter: no error leaves this function, only an outcome.
-    match exchange.ask_about(AUTHENTICATE, identifier, &data) {
+    // From here on the purse may have changed: no error leaves this function, only an outcome.
+    match exchange.ask_about(AUTHENTICATE, command.identifier, &data) {
         Ok(Answer::Yes(..)) => Ok(accepted(&mut exchange, purchase)),
         Ok(Answer::No(error)) if matches!(error.len(), 1 | 2) => {
             Ok(refused(&mut exchange, purchase, words::purse_refusal(&error)))
         }
         Ok(Answer::No(_)) => Ok(SellOutcome::Unknown("a refusal of a strange length".to_owned())),
         Err(failure) => {
-            Ok(SellOutcome::Unknown(format!("no answer to the purchase: {}", failure.detail)))
+            let why = format!("no answer to the {}: {}", command.name, failure.detail);
+            Ok(SellOutcome::Unknown(why))
         }
     }
 }
@@ -133,7 +161,7 @@ fn load_data(
     random2: [u8; 4],
 ) -> Result<Vec<u8>, DriverError> {
     let purse = [load.amount, load.count].concat();
-    let purse_mac = mac(exchange, HEADER_PURSE, &purse, random2)?;
+    let purse_mac = mac(exchange, load.header, &purse, random2)?;
     let customer_mac = mac(exchange, HEADER_CUSTOMER, &load.customer, random2)?;
     let mut data = exchange.settings.operator_code.to_vec();
     for field in [load.amount, load.count, purse_mac] {

@@ -1,14 +1,17 @@
 //! The machine of an act at the counter that moves money and is no sale: refund, reversal, deposit,
-//! arrears, write-off. And what a device's own record proves of a purchase that shall be taken back.
+//! arrears, write-off. And what a device's own record proves of a purchase that shall be taken back,
+//! or of credit that it was told to give back.
 //!
 //! ```text
 //! Waiting → Reserved → Confirmed | Refused | Unresolved      Waiting, Reserved → Cancelled
+//!                    → Dispatched → Confirmed | Refused | Unresolved, or Reserved again
 //! ```
 //!
 //! An act that touches no device goes from Reserved to Confirmed in the step that reserves it. Asking a
-//! device changes nothing in it, so there is no Dispatched here: asking again is always safe.
+//! device changes nothing in it and may be repeated; telling it to give credit back is Dispatched
+//! first, like a sale, and is never repeated blindly.
 
-use crate::{Evidence, Purchase};
+use crate::{Credit, Delivery, Evidence, Purchase};
 
 /// What a device says of a purchase that somebody wants to take back.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,12 +43,74 @@ impl Proof {
     }
 }
 
+/// What a device was told to give back: it counts that as the purchase `purchase`, and holds at most
+/// `before` less that afterwards.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Taking {
+    pub purchase: Purchase,
+    pub before: Credit,
+}
+
+impl Taking {
+    /// `None`: the device holds less, or something else, or can count no further.
+    pub fn of(credit: Credit, on_device: &Evidence) -> Option<Taking> {
+        let before = on_device.balance?;
+        let enough = before.quantity == credit.quantity && before.amount >= credit.amount;
+        let purchase = Purchase { count: on_device.count.next()?, credit };
+        enough.then_some(Taking { purchase, before })
+    }
+
+    /// What the device's own record says of it. Its balance only sinks by itself, so one that holds
+    /// more than can be left was not taken from, whatever its record says.
+    pub fn proved(self, on_device: &Evidence) -> Taken {
+        match Proof::of(self.purchase, on_device) {
+            Proof::Absent => Taken::No("the device has no record of it".to_owned()),
+            Proof::Nothing(why) => Taken::Unknown(why),
+            Proof::Held => {
+                let left = self.before.amount.saturating_sub(self.purchase.credit.amount);
+                match on_device.balance {
+                    Some(now) if now.quantity != self.before.quantity || now.amount > left => {
+                        Taken::Unknown(format!(
+                            "the device lists purchase {}, but holds more than is left after it",
+                            self.purchase.count
+                        ))
+                    }
+                    _ => Taken::Yes,
+                }
+            }
+        }
+    }
+}
+
+/// Whether a device gave credit back, and why not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Taken {
+    Yes,
+    No(String),
+    /// Provably nothing reached it.
+    NotSent(String),
+    Unknown(String),
+}
+
+impl From<Delivery> for Taken {
+    fn from(delivery: Delivery) -> Taken {
+        match delivery {
+            Delivery::Confirmed(_) => Taken::Yes,
+            Delivery::Refused(refusal) => Taken::No(refusal.detail),
+            Delivery::NotSent(why) => Taken::NotSent(why),
+            Delivery::Unknown(why) => Taken::Unknown(why),
+        }
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ActState {
     /// A second person has to agree; no money has moved.
     Waiting,
     /// Pending transfers stand in the ledger.
     Reserved,
+    /// Stored before the device is told to give credit back.
+    Dispatched,
     Confirmed,
     Refused,
     /// The device proves nothing: an operator decides.
@@ -63,6 +128,9 @@ pub enum ActEvent {
     /// No device has a say in it.
     Booked,
     Proved(Proof),
+    /// The device holds the credit and is told to give it back.
+    Dispatched,
+    Taken(Taken),
     /// A person found out whether the device holds the credit.
     Decided {
         is_held: bool,
@@ -70,9 +138,10 @@ pub enum ActEvent {
 }
 
 impl ActState {
-    pub const ALL: [ActState; 6] = [
+    pub const ALL: [ActState; 7] = [
         ActState::Waiting,
         ActState::Reserved,
+        ActState::Dispatched,
         ActState::Confirmed,
         ActState::Refused,
         ActState::Unresolved,
@@ -84,6 +153,7 @@ impl ActState {
         match self {
             ActState::Waiting => "waiting",
             ActState::Reserved => "reserved",
+            ActState::Dispatched => "dispatched",
             ActState::Confirmed => "confirmed",
             ActState::Refused => "refused",
             ActState::Unresolved => "unresolved",
@@ -101,7 +171,7 @@ impl ActState {
 
     /// `None`: this state does not take this event.
     pub fn after(self, event: &ActEvent) -> Option<ActState> {
-        use ActState::{Cancelled, Confirmed, Refused, Reserved, Unresolved, Waiting};
+        use ActState::{Cancelled, Confirmed, Dispatched, Refused, Reserved, Unresolved, Waiting};
         Some(match (self, event) {
             (Waiting, ActEvent::Approved) => Reserved,
             (Waiting | Reserved, ActEvent::Withdrawn) => Cancelled,
@@ -109,6 +179,11 @@ impl ActState {
             (Reserved | Unresolved, ActEvent::Proved(Proof::Absent)) => Confirmed,
             (Reserved | Unresolved, ActEvent::Proved(Proof::Held)) => Refused,
             (Reserved | Unresolved, ActEvent::Proved(Proof::Nothing(_))) => Unresolved,
+            (Reserved | Unresolved, ActEvent::Dispatched) => Dispatched,
+            (Dispatched, ActEvent::Taken(Taken::NotSent(_))) => Reserved,
+            (Dispatched | Unresolved, ActEvent::Taken(Taken::Yes)) => Confirmed,
+            (Dispatched | Unresolved, ActEvent::Taken(Taken::No(_))) => Refused,
+            (Dispatched | Unresolved, ActEvent::Taken(Taken::Unknown(_))) => Unresolved,
             (Unresolved, ActEvent::Decided { is_held: false }) => Confirmed,
             (Unresolved, ActEvent::Decided { is_held: true }) => Refused,
             _ => return None,
@@ -133,15 +208,21 @@ mod tests {
     #[test]
     fn every_state_meets_every_event() {
         let nothing = || ActEvent::Proved(Proof::Nothing(String::new()));
+        let taken = |how: fn(String) -> Taken| ActEvent::Taken(how(String::new()));
         for (event, expected) in [
-            (ActEvent::Approved, ["reserved", "-", "-", "-", "-", "-"]),
-            (ActEvent::Withdrawn, ["cancelled", "cancelled", "-", "-", "-", "-"]),
-            (ActEvent::Booked, ["-", "confirmed", "-", "-", "-", "-"]),
-            (ActEvent::Proved(Proof::Absent), ["-", "confirmed", "-", "-", "confirmed", "-"]),
-            (ActEvent::Proved(Proof::Held), ["-", "refused", "-", "-", "refused", "-"]),
-            (nothing(), ["-", "unresolved", "-", "-", "unresolved", "-"]),
-            (ActEvent::Decided { is_held: false }, ["-", "-", "-", "-", "confirmed", "-"]),
-            (ActEvent::Decided { is_held: true }, ["-", "-", "-", "-", "refused", "-"]),
+            (ActEvent::Approved, ["reserved", "-", "-", "-", "-", "-", "-"]),
+            (ActEvent::Withdrawn, ["cancelled", "cancelled", "-", "-", "-", "-", "-"]),
+            (ActEvent::Booked, ["-", "confirmed", "-", "-", "-", "-", "-"]),
+            (ActEvent::Proved(Proof::Absent), ["-", "confirmed", "-", "-", "-", "confirmed", "-"]),
+            (ActEvent::Proved(Proof::Held), ["-", "refused", "-", "-", "-", "refused", "-"]),
+            (nothing(), ["-", "unresolved", "-", "-", "-", "unresolved", "-"]),
+            (ActEvent::Dispatched, ["-", "dispatched", "-", "-", "-", "dispatched", "-"]),
+            (ActEvent::Taken(Taken::Yes), ["-", "-", "confirmed", "-", "-", "confirmed", "-"]),
+            (taken(Taken::No), ["-", "-", "refused", "-", "-", "refused", "-"]),
+            (taken(Taken::NotSent), ["-", "-", "reserved", "-", "-", "-", "-"]),
+            (taken(Taken::Unknown), ["-", "-", "unresolved", "-", "-", "unresolved", "-"]),
+            (ActEvent::Decided { is_held: false }, ["-", "-", "-", "-", "-", "confirmed", "-"]),
+            (ActEvent::Decided { is_held: true }, ["-", "-", "-", "-", "-", "refused", "-"]),
         ] {
             for (state, expected) in ActState::ALL.into_iter().zip(expected) {
                 let next = state.after(&event).map_or("-", ActState::name);
@@ -172,10 +253,32 @@ mod tests {
     }
 
     #[test]
+    fn what_was_taken_is_proved_by_count_amount_and_balance() {
+        let credit = |amount| Credit { quantity: Quantity::Money, amount };
+        let holding = |count, last, balance: u64| {
+            let balance = Some(credit(balance));
+            Evidence { balance, ..evidence(count, Some(purchase(count, last))) }
+        };
+        let taking = Taking::of(credit(400), &holding(7, 900, 1000)).expect("enough");
+        assert_eq!(taking.purchase, purchase(8, 400));
+        assert_eq!(Taking::of(credit(1001), &holding(7, 900, 1000)), None, "it holds less");
+        assert_eq!(Taking::of(credit(1), &evidence(7, None)), None, "it does not say");
+        assert_eq!(Taking::of(credit(1), &holding(u32::MAX, 1, 10)), None, "no next count");
+        let energy = Credit { quantity: Quantity::Energy, amount: 400 };
+        assert_eq!(Taking::of(energy, &holding(7, 900, 1000)), None, "something else");
+        assert_eq!(taking.proved(&holding(8, 400, 600)), Taken::Yes);
+        assert_eq!(taking.proved(&holding(8, 400, 0)), Taken::Yes, "used meanwhile");
+        assert!(matches!(taking.proved(&holding(7, 900, 1000)), Taken::No(_)));
+        // A purchase of that amount by somebody else.
+        assert!(matches!(taking.proved(&holding(8, 400, 1400)), Taken::Unknown(_)));
+        assert!(matches!(taking.proved(&holding(8, 401, 599)), Taken::Unknown(_)));
+    }
+
+    #[test]
     fn states_are_found_by_their_names() {
         for state in ActState::ALL {
             assert_eq!(ActState::from_name(state.name()), Some(state));
         }
-        assert_eq!(ActState::from_name("dispatched"), None);
+        assert_eq!(ActState::from_name("sent"), None);
     }
 }

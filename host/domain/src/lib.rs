@@ -21,7 +21,7 @@ pub mod supply;
 pub mod tariff;
 
 pub use channel::Channel;
-pub use counter_act::{ActEvent, ActState, Proof};
+pub use counter_act::{ActEvent, ActState, Proof, Taken, Taking};
 pub use credit::{Credit, Evidence, Purchase, PurchaseCount, Quantity, Receipt, Refusal};
 pub use deduction::{Deductions, Dues};
 pub use device::{CustomerNumber, LocalTime, MeterAddress, Region, VendorCode};

@@ -96,7 +96,9 @@ pub fn answered(function: Function, frame: &Frame) -> Read<Outcome> {
 fn code_of(function: Function) -> u8 {
     match function {
         // Never asked of a library, so that no answer fits.
-        Function::Describe | Function::Decode | Function::Search => command::DESCRIBE,
+        Function::Describe | Function::Decode | Function::Search | Function::Refund => {
+            command::DESCRIBE
+        }
         Function::Probe => command::PROBE,
         Function::Read => command::READ,
         Function::Open => command::OPEN,
@@ -118,7 +120,7 @@ fn opened(frame: &Frame, asked: u8) -> Read<Items<'_>> {
 
 fn done(function: Function, items: &Items<'_>) -> Read<Outcome> {
     Ok(match function {
-        Function::Describe | Function::Decode | Function::Search => {
+        Function::Describe | Function::Decode | Function::Search | Function::Refund => {
             return Err(ItemsError::Missing(identifier::VENDOR));
         }
         Function::Probe => Outcome::Identity(Identity {

@@ -55,7 +55,9 @@ pub fn asked(request: &Request) -> Result<Frame, Unaskable> {
             }
             command::SET
         }
-        Request::Decode(_) | Request::Search { .. } => return Err(Unaskable),
+        Request::Decode(_) | Request::Search { .. } | Request::Refund(..) => {
+            return Err(Unaskable);
+        }
     };
     Ok(Frame { command, data: data.into_bytes() })
 }

@@ -7,7 +7,7 @@
 
 wasmtime::component::bindgen!({
     path: "../../wit/1.1.0",
-    world: "meter-driver-with-bus",
+    world: "meter-driver-with-all",
     imports: {
         "polymeter:driver/line": async | trappable,
         default: trappable,

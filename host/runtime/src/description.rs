@@ -48,6 +48,8 @@ pub struct Abilities {
     pub frames: bool,
     /// It can search a line.
     pub bus: bool,
+    /// It can take credit back out of the purse.
+    pub refund: bool,
 }
 
 impl Abilities {
@@ -59,6 +61,7 @@ impl Abilities {
             "settings" => self.settings,
             "frames" => self.frames,
             "bus" => self.bus,
+            "refund" => self.refund,
             _ => true,
         }
     }

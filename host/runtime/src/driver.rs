@@ -165,7 +165,8 @@ impl Driver {
 
     pub fn abilities(&self) -> Abilities {
         let exported = self.functions.abilities();
-        Abilities { purse: exported.purse && self.description.purse.is_some(), ..exported }
+        let purse = exported.purse && self.description.purse.is_some();
+        Abilities { purse, refund: purse && exported.refund, ..exported }
     }
 
     /// What the component imports, by full name, e.g. "polymeter:driver/line@1.0.0"; nothing of a
@@ -285,6 +286,31 @@ impl Driver {
         .await
     }
 
+    /// Takes credit back out of the purse; the device counts it as the purchase that `taken` says.
+    pub async fn refund(
+        &self,
+        line: &mut LineLease,
+        device: &Device,
+        moment: Moment,
+        customer: &CustomerNumber,
+        taken: Purchase,
+    ) -> Acted<Delivery> {
+        if !self.abilities().refund {
+            let unable = self.unable("take credit back").to_string();
+            return Acted::unable(Delivery::NotSent(unable));
+        }
+        let call = call_of(device, moment);
+        let order = purse::Order {
+            customer_number: customer.as_str().to_owned(),
+            purchase: outward::purchase(taken),
+        };
+        self.deliver("refund", line, async |session| {
+            session.asked(|| Request::Refund(call.clone().carried(), order.clone().carried()));
+            self.functions.refund(session, &call, &order).await
+        })
+        .await
+    }
+
     /// Empties the purse and forgets the customer.
     pub async fn clear(
         &self,
@@ -358,7 +384,7 @@ impl Driver {
             .acted(line.bytes_heard() > heard_before, self.name())
     }
 
-    /// What `open`, `sell` and `clear` have in common.
+    /// What `open`, `sell`, `refund` and `clear` have in common.
     async fn deliver(
         &self,
         verb: &'static str,

@@ -5,7 +5,7 @@
 //! (driver, replay, search), what the driver says of itself (description).
 
 use crate::bindings::exports::polymeter::driver::{
-    bus, frames, info, meter, purse, settings, supply,
+    bus, frames, info, meter, purse, refund, settings, supply,
 };
 use crate::bindings::polymeter::driver::types;
 use crate::carried::Carried;
@@ -164,6 +164,21 @@ impl Functions {
         asked!(self, session, request(), purse.call_sell(call, order))
     }
 
+    /// Of a driver that has the ability, which a library has not.
+    pub(crate) async fn refund(
+        &self,
+        session: &mut Session,
+        call: &types::Call,
+        order: &purse::Order,
+    ) -> Answer<types::SellOutcome> {
+        let (Functions::Component(exports), Guest::Instance(at)) = (self, &mut session.guest)
+        else {
+            return Err(of_another());
+        };
+        let refund = interface!(exports, at, refund);
+        refund.call_refund(&mut at.store, call, &order.customer_number, order.purchase).await
+    }
+
     pub(crate) async fn clear(
         &self,
         session: &mut Session,
@@ -245,6 +260,7 @@ pub(crate) struct Exports {
     pub(crate) settings: Option<settings::GuestIndices>,
     pub(crate) frames: Option<frames::GuestIndices>,
     pub(crate) bus: Option<bus::GuestIndices>,
+    pub(crate) refund: Option<refund::GuestIndices>,
 }
 
 impl Exports {
@@ -256,6 +272,7 @@ impl Exports {
             settings: self.settings.is_some(),
             frames: self.frames.is_some(),
             bus: self.bus.is_some(),
+            refund: self.refund.is_some(),
         }
     }
 
@@ -295,6 +312,7 @@ impl Exports {
             settings: optional!(settings),
             frames: optional!(frames),
             bus: optional!(bus),
+            refund: optional!(refund),
         })
     }
 
@@ -309,6 +327,7 @@ impl Exports {
         self.settings.as_ref().map(|found| found.load(&mut *store, instance)).transpose()?;
         self.frames.as_ref().map(|found| found.load(&mut *store, instance)).transpose()?;
         self.bus.as_ref().map(|found| found.load(&mut *store, instance)).transpose()?;
+        self.refund.as_ref().map(|found| found.load(&mut *store, instance)).transpose()?;
         Ok(())
     }
 }

@@ -94,6 +94,7 @@ impl Called {
                     settings: said.settings,
                     frames: false,
                     bus: false,
+                    refund: false,
                 };
                 Ok((said.description.carried(), abilities))
             }

@@ -96,6 +96,10 @@ async fn perform(
             let said = functions.sell(session, &told.carried(), &order.carried()).await?;
             performed(said, convert::receipt)
         }
+        Request::Refund(told, order) => {
+            let said = functions.refund(session, &told.carried(), &order.carried()).await?;
+            performed(said, convert::receipt)
+        }
         Request::Clear(told) => {
             performed(functions.clear(session, &told.carried()).await?, convert::receipt)
         }

@@ -32,6 +32,10 @@ pub const REFUND_CRASH_POINTS: &[&str] = &[
     "after-refund-reserve",
     // The device has answered; nothing of that is stored.
     "after-refund-ask",
+    // Stored as dispatched; the device has not been told to give credit back.
+    "after-refund-dispatch",
+    // The device has answered; nothing of that is stored.
+    "after-refund-taken",
     "after-refund-settle",
 ];
 

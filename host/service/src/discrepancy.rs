@@ -223,9 +223,13 @@ async fn known_last(
     known: i64,
 ) -> Result<Option<Credit>> {
     let last: Option<(String, i64)> = sqlx::query_as(
-        "select quantity, amount from sale
-         where meter_id = $1 and state = 'confirmed' and purchase_count = $2
-         order by created_at_ms desc, sale_id desc limit 1",
+        "select quantity, amount from
+             (select quantity, amount, created_at_ms from sale
+              where meter_id = $1 and state = 'confirmed' and purchase_count = $2
+              union all
+              select taken_quantity, taken_amount, created_at_ms from counter_act
+              where meter_id = $1 and state = 'confirmed' and taken_count = $2) as known
+         order by created_at_ms desc limit 1",
     )
     .bind(meter.to_string())
     .bind(known)

@@ -16,10 +16,21 @@ pub enum Request {
     Sell(Told, Order),
     Clear(Told),
     Check(Told, Option<u32>),
-    Control { told: Told, command: u16, valid_until: Option<LocalTime> },
+    Control {
+        told: Told,
+        command: u16,
+        valid_until: Option<LocalTime>,
+    },
     SetParameters(Told, Extras),
     Decode(Vec<u8>),
-    Search { told: Told, way: String, position: Option<Vec<u8>>, questions: u32 },
+    Search {
+        told: Told,
+        way: String,
+        position: Option<Vec<u8>>,
+        questions: u32,
+    },
+    /// The purchase is what is taken back.
+    Refund(Told, Order),
 }
 
 /// The functions that a driver may export.
@@ -36,10 +47,11 @@ pub enum Function {
     SetParameters,
     Decode,
     Search,
+    Refund,
 }
 
 impl Function {
-    pub const ALL: [Function; 11] = [
+    pub const ALL: [Function; 12] = [
         Function::Describe,
         Function::Probe,
         Function::Read,
@@ -51,6 +63,7 @@ impl Function {
         Function::SetParameters,
         Function::Decode,
         Function::Search,
+        Function::Refund,
     ];
 
     /// As a transcript's `call:` names it.
@@ -67,6 +80,7 @@ impl Function {
             Function::SetParameters => "set-parameters",
             Function::Decode => "decode",
             Function::Search => "search",
+            Function::Refund => "refund",
         }
     }
 
@@ -80,6 +94,7 @@ impl Function {
             Function::SetParameters => "settings",
             Function::Decode => "frames",
             Function::Search => "bus",
+            Function::Refund => "refund",
         }
     }
 
@@ -90,7 +105,8 @@ impl Function {
             | Function::Sell
             | Function::Clear
             | Function::Control
-            | Function::SetParameters => true,
+            | Function::SetParameters
+            | Function::Refund => true,
             Function::Describe
             | Function::Probe
             | Function::Read
@@ -126,6 +142,7 @@ impl Request {
             Request::SetParameters(..) => Function::SetParameters,
             Request::Decode(_) => Function::Decode,
             Request::Search { .. } => Function::Search,
+            Request::Refund(..) => Function::Refund,
         }
     }
 
@@ -141,6 +158,7 @@ impl Request {
             | Request::Check(told, _)
             | Request::Control { told, .. }
             | Request::SetParameters(told, _)
+            | Request::Refund(told, _)
             | Request::Search { told, .. } => Some(told),
         }
     }
@@ -175,7 +193,8 @@ impl std::fmt::Display for Request {
             Request::Open(_, Opening { customer_number, credit, count }) => {
                 purchase(f, customer_number, *count, credit)?;
             }
-            Request::Sell(_, Order { customer_number, purchase: Purchase { count, credit } }) => {
+            Request::Sell(_, order) | Request::Refund(_, order) => {
+                let Order { customer_number, purchase: Purchase { count, credit } } = order;
                 purchase(f, customer_number, *count, credit)?;
             }
             Request::Check(_, count) => {
@@ -239,6 +258,11 @@ impl Arguments {
                 let told = self.told()?;
                 let (customer_number, purchase) = self.purchase()?;
                 Request::Sell(told, Order { customer_number, purchase })
+            }
+            Function::Refund => {
+                let told = self.told()?;
+                let (customer_number, purchase) = self.purchase()?;
+                Request::Refund(told, Order { customer_number, purchase })
             }
             Function::Check => {
                 let told = self.told()?;

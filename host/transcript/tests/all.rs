@@ -79,6 +79,9 @@ fn request() -> impl Strategy<Value = Request> {
             told,
             Order { customer_number, purchase }
         )),
+        (told(), text(), purchase()).prop_map(|(told, customer_number, purchase)| {
+            Request::Refund(told, Order { customer_number, purchase })
+        }),
         told().prop_map(Request::Clear),
         (told(), option::of(any::<u32>())).prop_map(|(told, count)| Request::Check(told, count)),
         (told(), any::<u16>(), option::of(time())).prop_map(|(told, command, valid_until)| {

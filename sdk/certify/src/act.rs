@@ -18,6 +18,7 @@ pub enum Act {
     Read,
     Open { customer: String, purchase: Purchase },
     Sell { customer: String, purchase: Purchase },
+    Refund { customer: String, taken: Purchase },
     Clear,
     Check { count: Option<u32> },
     Control { command: SupplyCommand },
@@ -81,6 +82,7 @@ impl Act {
             Act::Read => "read",
             Act::Open { .. } => "open",
             Act::Sell { .. } => "sell",
+            Act::Refund { .. } => "refund",
             Act::Clear => "clear",
             Act::Check { .. } => "check",
             Act::Control { .. } => "control",
@@ -121,6 +123,12 @@ impl Scene {
             Act::Sell { customer, purchase } => match number(customer) {
                 Ok(customer) => {
                     Answer::Delivery(driver.sell(line, &device, moment, &customer, *purchase).await)
+                }
+                Err(error) => made_up(driver, &error.to_string()),
+            },
+            Act::Refund { customer, taken } => match number(customer) {
+                Ok(customer) => {
+                    Answer::Delivery(driver.refund(line, &device, moment, &customer, *taken).await)
                 }
                 Err(error) => made_up(driver, &error.to_string()),
             },

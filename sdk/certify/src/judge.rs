@@ -104,6 +104,12 @@ impl Ended<'_> {
                 let known = after.customer.as_ref().is_none_or(|known| same(known, customer));
                 last == (count, amount) && after.count == count && known
             }
+            Act::Refund { taken, .. } => {
+                let (count, amount) = (taken.count.get(), taken.credit.amount);
+                after.last.is_some_and(|last| (last.count, last.amount) == (count, amount))
+                    && after.count == count
+                    && self.before.balance.checked_sub(amount) == Some(after.balance)
+            }
             Act::Clear => after.balance == 0 && after.customer.is_none(),
             Act::Set { values } => values.iter().all(|(name, value)| {
                 let known = after.parameters.get(name).copied();

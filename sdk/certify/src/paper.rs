@@ -10,7 +10,7 @@ use std::path::Path;
 /// The folders of a project's transcripts.
 const ENDINGS: [&str; 3] = ["ok", "refused", "broken"];
 /// Functions that a device can refuse.
-const ACTS: [&str; 5] = ["open", "sell", "clear", "control", "set-parameters"];
+const ACTS: [&str; 6] = ["open", "sell", "refund", "clear", "control", "set-parameters"];
 
 fn case(name: &str, complaints: Vec<String>) -> Case {
     Case {
@@ -142,7 +142,9 @@ pub fn transcripts(folder: &Path, found: &crate::suite::Found, abilities: Abilit
         |function: &str, ending: &str| there.contains(&(function.to_owned(), ending.to_owned()));
     let decode = abilities.frames.then_some("decode");
     let search = abilities.bus.then_some("search");
-    for function in found.supported.iter().copied().chain(decode).chain(search) {
+    let refund = abilities.refund.then_some("refund");
+    let probed = decode.into_iter().chain(search).chain(refund);
+    for function in found.supported.iter().copied().chain(probed) {
         for ending in ENDINGS {
             let needed = ending != "refused" || ACTS.contains(&function);
             if needed && !has(function, ending) {

@@ -105,6 +105,13 @@ fn scenes(kit: &Kit, author: &Author<'_>) -> Vec<Scene> {
         if abilities.purse {
             scenes.extend(purse_scenes(author, &name));
         }
+        if abilities.refund {
+            scenes.push(author.scene(&name("refund"), true, |chance, start| {
+                let amount = chance.number(1..=start.balance.max(1));
+                start.balance = start.balance.max(amount);
+                refund(author, start, 1, amount)
+            }));
+        }
         if abilities.supply {
             let control = |command| {
                 move |_: &mut Chance, start: &mut crate::device::Start| {
@@ -163,6 +170,17 @@ fn purse_scenes(author: &Author<'_>, name: &dyn Fn(&str) -> String) -> Vec<Scene
     ]
 }
 
+/// Of `amount`, by the count that is `after` the one that the device stands at.
+fn refund(author: &Author<'_>, start: &crate::device::Start, after: u32, amount: u64) -> Act {
+    Act::Refund {
+        customer: start.customer.clone().unwrap_or_default(),
+        taken: Purchase {
+            count: PurchaseCount::new(start.count + after),
+            credit: Credit { quantity: author.quantity, amount },
+        },
+    }
+}
+
 /// Calls that a device should not follow: they may end as they like, but nobody may lie about them.
 fn wrong_orders(kit: &Kit, author: &Author<'_>) -> Vec<Scene> {
     let abilities = kit.driver.abilities();
@@ -191,6 +209,19 @@ fn wrong_orders(kit: &Kit, author: &Author<'_>) -> Vec<Scene> {
         scenes.push(author.scene("open: an account is opened", true, |chance, start| Act::Open {
             customer: start.customer.clone().unwrap_or_default(),
             purchase: author.purchase(chance, 1),
+        }));
+    }
+    if abilities.refund {
+        scenes.push(author.scene("refund: more than there is", true, |_, start| {
+            refund(author, start, 1, start.balance + 1)
+        }));
+        scenes.push(author.scene(
+            "refund: the count of the last purchase again",
+            true,
+            |_, start| refund(author, start, 0, 1),
+        ));
+        scenes.push(author.scene("refund: a count that is not the next", true, |_, start| {
+            refund(author, start, 2, 1)
         }));
     }
     if abilities.supply {

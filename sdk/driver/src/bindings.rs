@@ -23,3 +23,17 @@ pub mod bus_search {
         additional_derives: [PartialEq],
     });
 }
+
+/// The ability `refund`, for the same reason.
+pub mod purse_refund {
+    wit_bindgen::generate!({
+        path: "../../wit/1.1.0",
+        world: "purse-refund",
+        with: {
+            "polymeter:driver/types@1.1.0": crate::bindings::polymeter::driver::types,
+        },
+        pub_export_macro: true,
+        export_macro_name: "export_purse_refund",
+        additional_derives: [PartialEq],
+    });
+}

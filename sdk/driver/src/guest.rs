@@ -5,10 +5,11 @@
 use crate::bindings::bus_search::exports::polymeter::driver::bus;
 use crate::bindings::exports::polymeter::driver::{frames, info, meter, purse, settings, supply};
 use crate::bindings::polymeter::driver::{line, log, vault};
+use crate::bindings::purse_refund::exports::polymeter::driver::refund;
 use crate::{
     Call, ControlOutcome, Description, DriverError, Evidence, Explanation, Extras, Host, Identity,
-    Key, Level, LineError, LocalTime, MeterDriver, Opening, Order, SellOutcome, SetOutcome,
-    Snapshot, Step, VaultError, Way,
+    Key, Level, LineError, LocalTime, MeterDriver, Opening, Order, Purchase, SellOutcome,
+    SetOutcome, Snapshot, Step, VaultError, Way,
 };
 use std::marker::PhantomData;
 use std::sync::Once;
@@ -134,6 +135,17 @@ impl<D: MeterDriver, const VAULT: bool> frames::Guest for Exported<D, VAULT> {
     fn decode(frame: Vec<u8>) -> Result<Explanation, String> {
         let _ = imports::<VAULT>();
         D::decode(&frame)
+    }
+}
+
+impl<D: MeterDriver, const VAULT: bool> refund::Guest for Exported<D, VAULT> {
+    fn refund(
+        call: Call,
+        customer_number: String,
+        taken: Purchase,
+    ) -> Result<SellOutcome, DriverError> {
+        let order = Order { customer_number, purchase: taken };
+        D::refund(&mut imports::<VAULT>(), &call, &order)
     }
 }
 

@@ -125,6 +125,17 @@ pub trait MeterDriver {
     /// A captured frame explained; touches no device.
     fn decode(frame: &[u8]) -> Result<Explanation, String>;
 
+    /// Sends at most one frame that takes `order`'s credit back out of the purse, which the device
+    /// records like a purchase. Asked only of a driver that is exported `with refund`
+    /// (`wit/1.1.0/refund.wit`).
+    fn refund(
+        _host: &mut dyn Host,
+        _call: &Call,
+        _order: &Order,
+    ) -> Result<SellOutcome, DriverError> {
+        Err(DriverError::new(codes::error::UNSUPPORTED, "this driver takes no credit back"))
+    }
+
     /// The ways in which this driver searches a line, the best one for an unknown line first. Asked
     /// only of a driver that is exported `with bus` (`wit/1.1.0/bus.wit`).
     fn ways() -> Vec<Way> {
@@ -147,28 +158,32 @@ pub trait MeterDriver {
 ///
 /// `without vault` leaves the interface `vault` out of the component's imports, so that nobody has to
 /// grant it; such a driver's requests to the vault fail. `with bus` also exports the ability to search
-/// a line. Both may stand there, in this order: `export!(Driver, without vault, with bus)`.
+/// a line, `with refund` that to take credit back. All may stand there, in this order:
+/// `export!(Driver, without vault, with bus, with refund)`.
 #[macro_export]
 macro_rules! export {
-    ($driver:ident) => {
-        $crate::export!(@ $driver, true);
-    };
-    ($driver:ident, without vault) => {
+    ($driver:ident, without vault $(, with $ability:ident)*) => {
         $crate::export!(@ $driver, false);
+        $($crate::export!(@$ability $driver, false);)*
     };
-    ($driver:ident, with bus) => {
+    ($driver:ident $(, with $ability:ident)*) => {
         $crate::export!(@ $driver, true);
-        $crate::export!(@bus $driver, true);
-    };
-    ($driver:ident, without vault, with bus) => {
-        $crate::export!(@ $driver, false);
-        $crate::export!(@bus $driver, false);
+        $($crate::export!(@$ability $driver, true);)*
     };
     (@ $driver:ident, $vault:literal) => {
         #[cfg(target_arch = "wasm32")]
         mod polymeter_exports {
             type Exported = $crate::guest::Exported<super::$driver, $vault>;
             $crate::bindings::export_meter_driver!(Exported with_types_in $crate::bindings);
+        }
+    };
+    (@refund $driver:ident, $vault:literal) => {
+        #[cfg(target_arch = "wasm32")]
+        mod polymeter_refund_exports {
+            type Exported = $crate::guest::Exported<super::$driver, $vault>;
+            $crate::bindings::purse_refund::export_purse_refund!(
+                Exported with_types_in $crate::bindings::purse_refund
+            );
         }
     };
     (@bus $driver:ident, $vault:literal) => {

@@ -95,6 +95,9 @@ pub fn perform<D: MeterDriver>(host: &mut dyn Host, request: &Request) -> Outcom
             D::open(host, &told.carried(), &opening.carried()).carried()
         }
         Request::Sell(told, order) => D::sell(host, &told.carried(), &order.carried()).carried(),
+        Request::Refund(told, order) => {
+            D::refund(host, &told.carried(), &order.carried()).carried()
+        }
         Request::Clear(told) => D::clear(host, &told.carried()).carried(),
         Request::Check(told, count) => D::check(host, &told.carried(), count).carried(),
         Request::Control { told, command, valid_until } => {

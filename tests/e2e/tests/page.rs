@@ -189,6 +189,12 @@ async fn what_is_done_at_the_counter_is_seen() -> Result<()> {
     let back = json!({ "kind": "reversal", "sale_id": sale, "reason": "typed wrongly" });
     let back = api.keyed("/api/v1/counter-acts", "p-3", back).await?;
     let back = back.body["counter_act_id"].as_str().context("an act")?.to_owned();
+    let (other, kept) = (site.meter_id(&api, &METERS[1]).await?, uuid::Uuid::now_v7().to_string());
+    api.sell(&kept, &other, "20.00").await?;
+    // Its driver takes nothing back.
+    let kept = json!({ "kind": "refund", "sale_id": kept, "reason": "moves out" });
+    let kept = api.keyed("/api/v1/counter-acts", "p-4", kept).await?;
+    let kept = kept.body["counter_act_id"].as_str().context("an act")?.to_owned();
     site.simulator.become_another(meter.address, 5, 100)?;
     api.post(&format!("/api/v1/meters/{meter_id}/readings"), json!({})).await?;
     let pages = [
@@ -204,8 +210,10 @@ async fn what_is_done_at_the_counter_is_seen() -> Result<()> {
         ("paper", "/receipts/1/prints/1".to_owned()),
         ("acts", "/acts".to_owned()),
         ("act-waiting", format!("/acts/{waits}")),
-        ("act-refused", format!("/acts/{back}")),
+        ("act-refused", format!("/acts/{kept}")),
+        ("act-taken-back", format!("/acts/{back}")),
         ("act-new", "/acts/new".to_owned()),
+        ("refund", format!("/acts/new?meter={meter_id}")),
         ("take-back", format!("/acts/new?sale={sale}")),
         ("discrepancies", "/discrepancies".to_owned()),
     ];

@@ -74,6 +74,8 @@ pub struct State {
     pub credited_fen: u64,
     /// How many credits that were.
     pub credits: u64,
+    /// All credit given back over the line since the start.
+    pub taken_back_fen: u64,
     pub relay_closed: bool,
     /// DL/T 645: the last command was to open.
     pub relay_command_open: bool,
@@ -396,6 +398,7 @@ impl Device {
                     count: purse.count,
                     credited_fen: purse.credited_fen,
                     credits: purse.credits,
+                    taken_back_fen: purse.taken_back_fen,
                     relay_closed: relay.open.is_none(),
                     relay_command_open: relay.command_open,
                     keep_power: relay.keep,
@@ -421,6 +424,7 @@ impl Device {
                     count: u32::from(user.count()),
                     credited_fen,
                     credits,
+                    taken_back_fen: 0,
                     relay_closed: !user.relay_open(),
                     relay_command_open: user.relay_open(),
                     keep_power: false,
@@ -446,6 +450,7 @@ impl Device {
                     count: u32::from(device.count()),
                     credited_fen,
                     credits,
+                    taken_back_fen: 0,
                     relay_closed: !device.relay_open(),
                     relay_command_open: device.relay_open(),
                     keep_power: false,

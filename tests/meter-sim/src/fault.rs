@@ -17,6 +17,8 @@ pub enum Kind {
     /// The step before a DL/T 645 sale.
     Authenticate,
     Sell,
+    /// Credit taken back out.
+    Refund,
     Open,
     Clear,
     /// Relay and keep-power.
@@ -37,6 +39,7 @@ pub enum On {
     Check,
     Authenticate,
     Sell,
+    Refund,
     Open,
     Clear,
     Control,
@@ -162,6 +165,7 @@ impl On {
             On::Check => kind == Kind::Check,
             On::Authenticate => kind == Kind::Authenticate,
             On::Sell => kind == Kind::Sell,
+            On::Refund => kind == Kind::Refund,
             On::Open => kind == Kind::Open,
             On::Clear => kind == Kind::Clear,
             On::Control => kind == Kind::Control,

@@ -45,7 +45,14 @@ async fn a_good_driver_describes_itself() {
         (description.proof, description.purse),
         (Proof::PurchaseCount, Some(Quantity::Money))
     );
-    let all = Abilities { purse: true, supply: true, settings: true, frames: true, bus: false };
+    let all = Abilities {
+        purse: true,
+        supply: true,
+        settings: true,
+        frames: true,
+        bus: false,
+        refund: false,
+    };
     assert_eq!(driver.abilities(), all);
     let mut imports = driver.imports().to_vec();
     imports.sort();

@@ -20,17 +20,23 @@ use utoipa::{IntoParams, ToSchema};
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewAct {
-    /// `refund` and `reversal` name a sale; `deposit`, `deposit-refund`, `arrears` (old debts written
+    /// `refund` names a sale, or a meter and an amount that is taken out of its purse; `reversal` names
+    /// a sale or a counter act of today; `deposit`, `deposit-refund`, `arrears` (old debts written
     /// down), `arrears-payment` and `write-off` name a customer and an amount.
     pub kind: String,
     #[serde(default)]
     pub sale_id: Option<String>,
     #[serde(default)]
+    pub meter_id: Option<String>,
+    /// What a `reversal` takes back, where it is no sale.
+    #[serde(default)]
+    pub counter_act_id: Option<String>,
+    #[serde(default)]
     pub customer_id: Option<String>,
     /// In the site's currency, above zero.
     #[serde(default)]
     pub amount: Option<String>,
-    /// Cash where it is left out, of a refund and a reversal that of the sale. `arrears` and `write-off`
+    /// Cash where it is left out, of a sale or an act taken back that of it. `arrears` and `write-off`
     /// have none.
     #[serde(default)]
     pub channel: Option<String>,
@@ -38,14 +44,16 @@ pub struct NewAct {
     pub reason: String,
 }
 
-/// One act. States: `waiting` (for a second person), `reserved`, `unresolved`, and at the end
-/// `confirmed`, `refused`, `cancelled`.
+/// One act. States: `waiting` (for a second person), `reserved`, `dispatched` (its meter was told to
+/// give credit back), `unresolved`, and at the end `confirmed`, `refused`, `cancelled`.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct CounterAct {
     pub counter_act_id: String,
     pub kind: &'static str,
     pub sale_id: Option<String>,
     pub meter_id: Option<String>,
+    /// The act that this one takes back.
+    pub of_act_id: Option<String>,
     pub customer_id: String,
     pub channel: Option<&'static str>,
     pub amount: String,
@@ -91,6 +99,7 @@ impl From<&service::CounterAct> for CounterAct {
             kind: act.kind.name(),
             sale_id: act.sale_id.map(|id| id.to_string()),
             meter_id: act.meter_id.map(|id| id.to_string()),
+            of_act_id: act.of_act_id.map(|id| id.to_string()),
             customer_id: act.customer_id.to_string(),
             channel: act.channel.map(polymeter_domain::Channel::name),
             amount: act.amount.to_string(),
@@ -139,16 +148,26 @@ fn request(app: &App, new: NewAct) -> Result<ActRequest, ApiError> {
         let all = ActKind::ALL.map(ActKind::name).join(", ");
         return Err(ApiError::invalid("kind", format!("`{}` is none of {all}", new.kind)));
     };
-    let subject = match (new.sale_id, new.customer_id, new.amount) {
-        (Some(sale), None, None) => {
+    let names = (new.sale_id, new.counter_act_id, new.meter_id, new.customer_id);
+    let subject = match (names, new.amount) {
+        ((Some(sale), None, None, None), None) => {
             Subject::Sale(sale.parse().map_err(|error| ApiError::invalid("sale_id", error))?)
         }
-        (None, Some(customer), Some(amount)) => Subject::Customer(
+        ((None, Some(act), None, None), None) => {
+            let act = act.parse();
+            Subject::Act(act.map_err(|error| ApiError::invalid("counter_act_id", error))?)
+        }
+        ((None, None, Some(meter), None), Some(amount)) => Subject::Meter(
+            meter.parse().map_err(|error| ApiError::invalid("meter_id", error))?,
+            money("amount", &amount, app.currency)?,
+        ),
+        ((None, None, None, Some(customer)), Some(amount)) => Subject::Customer(
             customer.parse().map_err(|error| ApiError::invalid("customer_id", error))?,
             money("amount", &amount, app.currency)?,
         ),
         _ => {
-            let why = "give either sale_id, or customer_id and amount";
+            let why = "give either sale_id, or counter_act_id, or meter_id and amount, or \
+                       customer_id and amount";
             return Err(ApiError::invalid("sale_id", why));
         }
     };
@@ -160,8 +179,9 @@ fn request(app: &App, new: NewAct) -> Result<ActRequest, ApiError> {
 }
 
 /// Refund, reversal, deposit, arrears or write-off. With `dry_run`, only say what it would book.
-/// Above the site's limit it waits for a second person. Of a refund or reversal the meter is asked first:
-/// money goes back where its own record proves that it does not hold the credit.
+/// Above the site's limit it waits for a second person. Of what takes credit back the meter is asked first:
+/// money goes back where its own record proves that it does not hold the credit, or where it gives it
+/// back, which takes a driver that can.
 #[utoipa::path(post, path = "/api/v1/counter-acts", tag = "counter acts",
     params(("idempotency-key" = String, Header), MayBeDry), request_body = NewAct, responses(
     (status = 200, description = "A dry run", body = ActPreview),
@@ -170,8 +190,8 @@ fn request(app: &App, new: NewAct) -> Result<ActRequest, ApiError> {
     (status = 404, description = "`not-found`", body = Problem,
         content_type = "application/problem+json"),
     (status = 409, description = "`differs`, `exists`, `unsettled-sale`, `unsettled-act`, \
-        `no-open-shift`", body = Problem, content_type = "application/problem+json"),
-    (status = 422, description = "`invalid-field`", body = Problem,
+        `no-open-shift`, `blocked`", body = Problem, content_type = "application/problem+json"),
+    (status = 422, description = "`invalid-field`, `no-driver`", body = Problem,
         content_type = "application/problem+json"),
 ))]
 pub async fn add(

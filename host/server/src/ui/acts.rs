@@ -77,9 +77,13 @@ struct ActView {
     operator: String,
     state: Badge,
     sale: String,
+    meter: String,
+    /// The act that this one takes back.
+    of_act: String,
     receipt: String,
-    is_waiting: bool,
-    is_reserved: bool,
+    can_be_withdrawn: bool,
+    can_be_proved: bool,
+    can_be_reversed: bool,
     is_unresolved: bool,
 }
 
@@ -102,8 +106,10 @@ struct ApprovalView {
 #[serde(deny_unknown_fields, default)]
 pub struct ActForm {
     kind: String,
-    /// The sale's id, of what takes one back.
+    /// What is taken back: a sale, another act, or an amount out of a meter; by its id.
     sale: String,
+    act: String,
+    meter: String,
     /// A customer's number.
     number: String,
     amount: String,
@@ -128,6 +134,7 @@ fn state(state: ActState) -> Badge {
     match state {
         ActState::Waiting => view::badge("warn", "Waits for a second person", "待复核"),
         ActState::Reserved => view::badge("busy", "Reserved", "已预留"),
+        ActState::Dispatched => view::badge("busy", "Under way", "处理中"),
         ActState::Confirmed => view::badge("good", "Done", "已完成"),
         ActState::Refused => view::badge("bad", "Refused", "被拒绝"),
         ActState::Unresolved => view::badge("warn", "Unresolved", "待核实"),
@@ -139,8 +146,9 @@ fn meaning(state: ActState) -> &'static str {
     match state {
         ActState::Waiting => "No money has moved. Another operator has to agree.",
         ActState::Reserved => "The meter has not answered yet. Ask it again, or take the act back.",
+        ActState::Dispatched => "The meter was told to give the credit back. Ask it what it did.",
         ActState::Confirmed => "It is booked.",
-        ActState::Refused => "The meter holds the credit. No money goes back.",
+        ActState::Refused => "The meter keeps its credit; the steps say why. No money goes back.",
         ActState::Unresolved => {
             "The meter's record proves nothing. Find out whether it holds the credit, and decide."
         }
@@ -162,9 +170,18 @@ async fn shown(app: &App, act: &CounterAct) -> Result<ActView, PageError> {
         operator: who(app, &act.operator).await?,
         state: state(act.state),
         sale: act.sale_id.map(|id| id.to_string()).unwrap_or_default(),
+        meter: act.meter_id.map(|id| id.to_string()).unwrap_or_default(),
+        of_act: act.of_act_id.map(|id| id.to_string()).unwrap_or_default(),
         receipt: act.receipt.map(|number| number.to_string()).unwrap_or_default(),
-        is_waiting: act.state == ActState::Waiting,
-        is_reserved: act.state == ActState::Reserved,
+        can_be_withdrawn: matches!(act.state, ActState::Waiting | ActState::Reserved),
+        can_be_proved: matches!(
+            act.state,
+            ActState::Reserved | ActState::Dispatched | ActState::Unresolved
+        ),
+        can_be_reversed: act.state == ActState::Confirmed
+            && !act.kind.takes_back()
+            && act.day == app.service.today()?
+            && app.service.act_of_act(act.act_id).await?.is_none(),
         is_unresolved: act.state == ActState::Unresolved,
     })
 }
@@ -217,7 +234,12 @@ pub async fn list(State(app): State<App>, caller: Caller) -> PageResult {
 }
 
 fn form_page(app: &App, caller: &Caller, form: ActForm, problem: String) -> PageResult {
-    let kinds = ActKind::ALL.into_iter().filter(|it| it.is_of_sale() != form.sale.is_empty());
+    let fits = |it: &ActKind| match it {
+        ActKind::Refund => !form.sale.is_empty() || !form.meter.is_empty(),
+        ActKind::Reversal => !form.sale.is_empty() || !form.act.is_empty(),
+        _ => form.sale.is_empty() && form.act.is_empty() && form.meter.is_empty(),
+    };
+    let kinds = ActKind::ALL.into_iter().filter(fits);
     Ok(render(&NewPage {
         head: Head::new(caller, "acts"),
         kinds: kinds.map(kind).collect(),
@@ -239,12 +261,20 @@ pub async fn new_form(
 /// `Err` is a sentence for the person who typed.
 async fn request(app: &App, form: &ActForm) -> Result<ActRequest, String> {
     let kind = ActKind::from_name(&form.kind).ok_or("Choose what it is.")?;
-    let subject = if kind.is_of_sale() {
+    let amount = || {
+        let amount = Money::parse(form.amount.trim(), app.currency);
+        amount.map_err(|error| view::sentence(&error.to_string()))
+    };
+    let subject = if !form.act.is_empty() {
+        Subject::Act(form.act.parse().map_err(|_| "There is no such act.".to_owned())?)
+    } else if !form.meter.is_empty() {
+        let meter = form.meter.parse().map_err(|_| "There is no such meter.".to_owned())?;
+        Subject::Meter(meter, amount()?)
+    } else if kind.takes_back() {
         let sale: SaleId = form.sale.parse().map_err(|_| "There is no such sale.".to_owned())?;
         Subject::Sale(sale)
     } else {
-        let amount = Money::parse(form.amount.trim(), app.currency)
-            .map_err(|error| view::sentence(&error.to_string()))?;
+        let amount = amount()?;
         let page = Page { query: Some(form.number.trim().to_owned()), ..Page::default() };
         let found = app.service.customers(&page).await;
         let found = found.map_err(|error| PageError::from(error).detail)?;

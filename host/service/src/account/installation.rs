@@ -248,7 +248,7 @@ const SELECT: &str = "select installation_id, installation.meter_id, meter.seria
     number_in_device, ended
     from installation join meter on meter.meter_id = installation.meter_id";
 
-pub(crate) async fn current(
+pub(super) async fn current(
     executor: impl AnyExecutor<'_>,
     meter: MeterId,
 ) -> Result<Option<Installation>> {
@@ -258,6 +258,18 @@ pub(crate) async fn current(
         .fetch_optional(executor)
         .await?;
     row.map(Installation::try_from).transpose()
+}
+
+/// The customer's number as the device holds it: an earlier owner's, where it did not take the new one.
+pub(crate) async fn number_in_device(
+    service: &Service,
+    meter: MeterId,
+    customer: CustomerId,
+) -> Result<CustomerNumber> {
+    match current(service.reader(), meter).await? {
+        Some(lasting) => Ok(lasting.number_in_device),
+        None => Ok(service.customer(customer).await?.number),
+    }
 }
 
 #[derive(Debug, Clone, Copy)]

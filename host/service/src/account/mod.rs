@@ -56,7 +56,7 @@ pub use file::{CustomerEdit, FileChange, FileOf, MeterEdit, Why};
 pub use hold::{Held, Hold, HoldKind};
 pub(crate) use hold::{not_bypassed, not_suspended};
 pub use installation::{Consumption, Installation, Used, typed_reading};
-pub(crate) use installation::{current as current_installation, same_ratio};
+pub(crate) use installation::{number_in_device, same_ratio};
 pub use money::Keyed;
 pub use ratio::RatioChange;
 pub use swap::{Swap, SwapRequest, SwapState};

@@ -12,13 +12,17 @@ use crate::booking::{
 use crate::clock::UnixMs;
 use crate::error::{Result, ServiceError, invalid};
 use crate::limits::MAX_SALE_MINOR;
+use crate::meter::AccountState;
 use crate::sale;
 use crate::shift::Run;
 use crate::standing;
+use polymeter_domain::tariff::Date;
 use polymeter_domain::{
-    ActEvent, ActState, Channel, CounterActId, CustomerId, MeterId, Money, Sale, SaleId, TransferId,
+    ActEvent, ActState, Channel, CounterActId, CustomerId, MeterId, Money, Quantity, Sale, SaleId,
+    TransferId,
 };
-use polymeter_ledger::Transaction;
+use polymeter_ledger::{Transaction, standing as standing_of};
+use uuid::Uuid;
 
 /// What became of a request.
 #[derive(Debug)]
@@ -29,9 +33,11 @@ pub(super) struct Made {
 }
 
 /// What an act is about, looked up.
+#[derive(Debug)]
 struct Terms {
     sale_id: Option<SaleId>,
     meter_id: Option<MeterId>,
+    of_act: Option<StoredAct>,
     customer_id: CustomerId,
     channel: Option<Channel>,
     amount: Money,
@@ -67,7 +73,11 @@ async fn make_in(
     }
     if let Some(earlier) = store::find(&mut *tx.connection(), id).await? {
         earlier.must_be(request)?;
-        let preview = preview(service, &earlier);
+        let original = match earlier.of_act {
+            Some(of_act) => Some(store::record(&mut *tx.connection(), of_act).await?),
+            None => None,
+        };
+        let preview = preview(service, &earlier, original.as_ref());
         return Ok(Made { preview, follow: None });
     }
     let terms = terms(service, tx, request).await?;
@@ -83,12 +93,14 @@ async fn make_in(
         operator: actor,
         day: service.today()?,
         pending: None,
+        of_act: terms.of_act.as_ref().map(|of_act| of_act.act_id),
+        taking: None,
         state: ActState::Waiting,
         created_at: at,
         settled_at: None,
     };
     check_free(service, tx, &act).await?;
-    let preview = preview(service, &act);
+    let preview = preview(service, &act, terms.of_act.as_ref());
     if run == Run::Dry {
         return Ok(Made { preview, follow: None });
     }
@@ -111,8 +123,15 @@ async fn make_in(
     Ok(Made { preview, follow })
 }
 
-fn preview(service: &Service, act: &StoredAct) -> ActPreview {
-    let (debit, credit) = accounts(act);
+/// `original` is the act that it takes back, where it does.
+fn preview(service: &Service, act: &StoredAct, original: Option<&StoredAct>) -> ActPreview {
+    let (debit, credit) = match original {
+        Some(original) => {
+            let (debit, credit) = accounts(original);
+            (credit, debit)
+        }
+        None => accounts(act),
+    };
     ActPreview {
         kind: act.kind,
         customer_id: act.customer_id,
@@ -133,7 +152,7 @@ fn accounts(act: &StoredAct) -> (String, String) {
             (meter_credit_account(meter), channel)
         }
         (ActKind::Refund | ActKind::Reversal, None) => {
-            unreachable!("what takes a sale back has the sale's meter: the table sees to it")
+            unreachable!("it has the meter of its sale, or its own: the table sees to it")
         }
         (ActKind::Deposit, _) => (channel, deposit_account(customer)),
         (ActKind::DepositRefund, _) => (deposit_account(customer), channel),
@@ -146,8 +165,12 @@ fn accounts(act: &StoredAct) -> (String, String) {
 async fn terms(service: &Service, tx: &mut Transaction, request: &ActRequest) -> Result<Terms> {
     let kind = request.kind;
     match request.subject {
-        Subject::Sale(sale) if kind.is_of_sale() => of_sale(service, tx, request, sale).await,
-        Subject::Customer(customer_id, amount) if !kind.is_of_sale() => {
+        Subject::Sale(sale) if kind.takes_back() => of_sale(service, tx, request, sale).await,
+        Subject::Meter(meter, amount) if kind == ActKind::Refund => {
+            of_meter(service, tx, request, meter, amount).await
+        }
+        Subject::Act(act) if kind == ActKind::Reversal => of_act(service, tx, request, act).await,
+        Subject::Customer(customer_id, amount) if !kind.takes_back() => {
             check_amount(service, amount)?;
             let known: Option<String> =
                 sqlx::query_scalar("select customer_id from customer where customer_id = $1")
@@ -166,13 +189,108 @@ async fn terms(service: &Service, tx: &mut Transaction, request: &ActRequest) ->
                     return Err(invalid("channel", why));
                 }
             };
-            Ok(Terms { sale_id: None, meter_id: None, customer_id, channel, amount })
+            let (sale_id, meter_id, of_act) = (None, None, None);
+            Ok(Terms { sale_id, meter_id, of_act, customer_id, channel, amount })
         }
-        Subject::Sale(_) => {
-            Err(invalid("kind", format!("a {} names a customer and an amount", kind.name())))
+        Subject::Sale(_) | Subject::Meter(..) | Subject::Act(_) | Subject::Customer(..) => {
+            let names = match kind {
+                ActKind::Refund => "a sale, or a meter and an amount",
+                ActKind::Reversal => "a sale or an act",
+                _ => "a customer and an amount",
+            };
+            Err(invalid("kind", format!("a {} names {names}", kind.name())))
         }
-        Subject::Customer(..) => Err(invalid("kind", format!("a {} names a sale", kind.name()))),
     }
+}
+
+/// An amount out of the purse in a meter: never more than was sold into it, and only where its driver
+/// can take it.
+async fn of_meter(
+    service: &Service,
+    tx: &mut Transaction,
+    request: &ActRequest,
+    meter_id: MeterId,
+    amount: Money,
+) -> Result<Terms> {
+    check_amount(service, amount)?;
+    let meter = crate::meter::record(&mut *tx.connection(), meter_id).await?;
+    let what = || format!("meter {}", meter.serial_number);
+    let blocked = |why: &str| ServiceError::Blocked { what: what(), why: why.to_owned() };
+    let (Some(customer_id), AccountState::Open) = (meter.customer_id, meter.account) else {
+        return Err(blocked("no account is open in it"));
+    };
+    let driver = service.driver(&meter.vendor)?;
+    if driver.description().purse != Some(Quantity::Money) {
+        return Err(blocked("its purse holds no money; take a whole sale back instead"));
+    }
+    if !driver.abilities().refund {
+        return Err(blocked("its driver takes no credit back; close the account to pay it out"));
+    }
+    let account = meter_credit_account(meter_id);
+    let stands = standing_of(&mut *tx.connection(), &account, amount.currency()).await?;
+    let sold = stands.credit_balance();
+    if amount.minor() > sold.minor() {
+        return Err(invalid("amount", format!("{} was sold into it", in_words(sold))));
+    }
+    Ok(Terms {
+        sale_id: None,
+        meter_id: Some(meter_id),
+        of_act: None,
+        customer_id,
+        channel: Some(request.channel.unwrap_or_default()),
+        amount,
+    })
+}
+
+/// Only what moved money or debts by itself is taken back by contra rows. A refund is not: the credit
+/// has left the device, and a new sale is what puts it there again.
+async fn of_act(
+    service: &Service,
+    tx: &mut Transaction,
+    request: &ActRequest,
+    act_id: CounterActId,
+) -> Result<Terms> {
+    let act = store::record(&mut *tx.connection(), act_id).await?;
+    let kind = act.kind.name();
+    if act.kind.takes_back() {
+        let why = format!("a {kind} is not reversed: sell again what the device shall hold");
+        return Err(invalid("act_id", why));
+    }
+    if act.state != ActState::Confirmed {
+        return Err(invalid("act_id", format!("the {kind} is {}", act.state.name())));
+    }
+    not_taken_back(tx, act_id.uuid(), "an act").await?;
+    same_day(service, "act_id", kind, act.day)?;
+    if let (Some(asked), Some(channel)) = (request.channel, act.channel)
+        && asked != channel
+    {
+        return Err(invalid("channel", format!("a reversal goes back by {}", channel.name())));
+    }
+    let (customer_id, channel, amount) = (act.customer_id, act.channel, act.amount);
+    Ok(Terms { sale_id: None, meter_id: None, of_act: Some(act), customer_id, channel, amount })
+}
+
+async fn not_taken_back(tx: &mut Transaction, sale_or_act: Uuid, what: &str) -> Result<()> {
+    let Some(earlier) = store::taking_back(&mut *tx.connection(), sale_or_act).await? else {
+        return Ok(());
+    };
+    let id = format!("of {what}: {} {}", earlier.kind.name(), earlier.act_id);
+    Err(ServiceError::Exists { what: "a taking back", id })
+}
+
+/// A reversal stays within the day that it corrects, whose books are still open.
+fn same_day(service: &Service, field: &'static str, what: &str, day: Date) -> Result<()> {
+    if day == service.today()? {
+        return Ok(());
+    }
+    let instead = match what {
+        "sale" => "later a refund gives the money back",
+        _ => "later the contrary act corrects it",
+    };
+    Err(invalid(
+        field,
+        format!("the {what} is of {day}; a reversal is for the same day, {instead}"),
+    ))
 }
 
 fn check_amount(service: &Service, amount: Money) -> Result<()> {
@@ -194,7 +312,6 @@ async fn of_sale(
     sale_id: SaleId,
 ) -> Result<Terms> {
     let sale = sale::stored(&mut *tx.connection(), sale_id).await?;
-    let what = request.kind.name();
     if !matches!(sale.state, Sale::Confirmed(_)) {
         let why = match sale.state {
             Sale::Refused(_) | Sale::Cancelled => "its money went back already",
@@ -202,20 +319,10 @@ async fn of_sale(
         };
         return Err(invalid("sale_id", format!("the sale is {}; {why}", sale.state.name())));
     }
-    if let Some(earlier) = store::of_sale(&mut *tx.connection(), sale_id).await? {
-        let id = format!("of this sale: {} {}", earlier.kind.name(), earlier.act_id);
-        return Err(ServiceError::Exists { what: "a taking back", id });
-    }
+    not_taken_back(tx, sale_id.uuid(), "this sale").await?;
     let channel = match request.kind {
         ActKind::Reversal => {
-            if sale.priced_on != service.today()? {
-                let why = format!(
-                    "the sale is of {}; a {what} is for the same day, later a refund gives the \
-                     money back",
-                    sale.priced_on
-                );
-                return Err(invalid("sale_id", why));
-            }
+            same_day(service, "sale_id", "sale", sale.priced_on)?;
             if request.channel.is_some_and(|channel| channel != sale.channel) {
                 let why = format!("a reversal goes back by {}", sale.channel.name());
                 return Err(invalid("channel", why));
@@ -227,6 +334,7 @@ async fn of_sale(
     Ok(Terms {
         sale_id: Some(sale_id),
         meter_id: Some(sale.meter_id),
+        of_act: None,
         customer_id: sale.customer_id,
         channel: Some(channel),
         amount: match request.kind {
@@ -255,6 +363,14 @@ async fn check_free(service: &Service, tx: &mut Transaction, act: &StoredAct) ->
     let (most, what) = match act.kind {
         ActKind::DepositRefund => (held.deposit, "was deposited"),
         ActKind::ArrearsPayment | ActKind::WriteOff => (held.arrears, "is owed"),
+        ActKind::Reversal => match act.of_act {
+            Some(of_act) => match store::record(&mut *tx.connection(), of_act).await?.kind {
+                ActKind::Deposit => (held.deposit, "of it is still deposited"),
+                ActKind::Arrears => (held.arrears, "of it is still owed"),
+                _ => return Ok(()),
+            },
+            None => return Ok(()),
+        },
         _ => return Ok(()),
     };
     if act.amount.minor() > most.minor() {
@@ -277,7 +393,11 @@ async fn reserve(
     let id = act.act_id;
     if act.kind == ActKind::Reversal {
         // Contra rows are final, so they wait for the device's word.
-        store::advance_in(tx, Step::new(service, id, why), ActEvent::Approved, None).await?;
+        store::advance_in(tx, Step::new(service, id, why), ActEvent::Approved).await?;
+        if act.of_act.is_some() {
+            store::advance_in(tx, Step::new(service, id, ""), ActEvent::Booked).await?;
+            return Ok(None);
+        }
         return Ok(Some(id));
     }
     let at = service.clock().at();
@@ -296,11 +416,11 @@ async fn reserve(
     polymeter_ledger::pending_linked(tx, &transfers).await?;
     store::keep_pending(tx.connection(), act.act_id, pending).await?;
     let step = Step::new(service, id, why);
-    store::advance_in(tx, step, ActEvent::Approved, None).await?;
-    if act.kind.is_of_sale() {
+    store::advance_in(tx, step, ActEvent::Approved).await?;
+    if act.kind.takes_back() {
         return Ok(Some(id));
     }
-    store::advance_in(tx, Step::new(service, id, ""), ActEvent::Booked, None).await?;
+    store::advance_in(tx, Step::new(service, id, ""), ActEvent::Booked).await?;
     Ok(None)
 }
 
@@ -326,6 +446,6 @@ pub(crate) async fn withdrawn(
     at: UnixMs,
 ) -> Result<()> {
     let step = Step::at(id, why, at);
-    store::advance_in(tx, step, ActEvent::Withdrawn, None).await?;
+    store::advance_in(tx, step, ActEvent::Withdrawn).await?;
     Ok(())
 }

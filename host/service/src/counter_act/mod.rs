@@ -2,12 +2,10 @@
 //! and returning a deposit (押金), arrears (欠费) brought in and paid, write-off (核销).
 //!
 //! Invariants: money of a sale goes back only where the device's own record proves that it does not
-//! hold the credit, or a person decides so with a reason; a sale is taken back once; an act above the
-//! site's limit waits for a second person. `domain::ActState` alone says which state may follow.
-//!
-//! No driver can take credit back out of a device, for the contract has no such call. Where one can,
-//! [`device::ask`] is the place: an act whose credit is held would be dispatched like a sale instead of
-//! refused. Not here: clearing a meter at the end of an account.
+//! hold the credit (because it never did, or has given it back), or a person decides so with a reason;
+//! a sale, or an act, is taken back once; an act above the site's limit waits for a second person.
+//! `domain::ActState` alone says which state may follow. Not here: clearing a meter at the end of an
+//! account.
 
 mod device;
 mod make;
@@ -32,9 +30,9 @@ use store::{Step, StoredAct};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ActKind {
-    /// Gives the money of a sale back, on whatever day.
+    /// Gives the money of a sale back, or an amount out of a meter's purse, on whatever day.
     Refund,
-    /// Takes a wrong sale back by contra rows, on its own day and by its own channel.
+    /// Takes a wrong sale or act back by contra rows, on its own day and by its own channel.
     Reversal,
     Deposit,
     DepositRefund,
@@ -72,8 +70,8 @@ impl ActKind {
         ActKind::ALL.into_iter().find(|kind| kind.name() == name)
     }
 
-    /// Whether it takes a sale back.
-    pub fn is_of_sale(self) -> bool {
+    /// Whether it takes something back.
+    pub fn takes_back(self) -> bool {
         matches!(self, ActKind::Refund | ActKind::Reversal)
     }
 
@@ -87,6 +85,10 @@ impl ActKind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Subject {
     Sale(SaleId),
+    /// An amount out of the purse in the meter.
+    Meter(MeterId, Money),
+    /// Another act, which a reversal takes back.
+    Act(CounterActId),
     Customer(CustomerId, Money),
 }
 
@@ -106,6 +108,8 @@ pub struct CounterAct {
     pub kind: ActKind,
     pub sale_id: Option<SaleId>,
     pub meter_id: Option<MeterId>,
+    /// The act that this one takes back.
+    pub of_act_id: Option<CounterActId>,
     pub customer_id: CustomerId,
     pub channel: Option<Channel>,
     pub amount: Money,
@@ -191,7 +195,16 @@ impl Service {
 
     /// The act that takes a sale back, or that asks to.
     pub async fn act_of_sale(&self, sale: SaleId) -> Result<Option<CounterAct>> {
-        match store::of_sale(self.reader(), sale).await? {
+        self.act_taking_back(sale.uuid()).await
+    }
+
+    /// The same of another act.
+    pub async fn act_of_act(&self, act: CounterActId) -> Result<Option<CounterAct>> {
+        self.act_taking_back(act.uuid()).await
+    }
+
+    async fn act_taking_back(&self, sale_or_act: uuid::Uuid) -> Result<Option<CounterAct>> {
+        match store::taking_back(self.reader(), sale_or_act).await? {
             Some(act) => Ok(Some(self.whole_act(act).await?)),
             None => Ok(None),
         }
@@ -200,7 +213,8 @@ impl Service {
     /// Asks the device once more about an act that is reserved or unresolved.
     pub async fn prove_act(&self, id: CounterActId, actor: &Actor) -> Result<CounterAct> {
         let act = store::record(self.reader(), id).await?;
-        if !matches!(act.state, ActState::Reserved | ActState::Unresolved) {
+        let may = [ActState::Reserved, ActState::Dispatched, ActState::Unresolved];
+        if !may.contains(&act.state) {
             return Err(out_of_order(&act, "proved"));
         }
         let step = Step::new(self, id, "asked once more").audited(actor, "counter-act-proof-asked");
@@ -218,7 +232,7 @@ impl Service {
         let act = store::record(self.reader(), id).await?;
         let _claim = self.claim_act(&act)?;
         let step = Step::new(self, id, "taken back").audited(actor, "counter-act-withdrawn");
-        store::advance(self, step, ActEvent::Withdrawn, None).await?;
+        store::advance(self, step, ActEvent::Withdrawn).await?;
         self.act(id).await
     }
 
@@ -236,7 +250,11 @@ impl Service {
         let found = if is_held { "decided as held" } else { "decided as not in the device" };
         let step = Step::new(self, id, format!("{found}: {reason}"));
         let step = step.audited(actor, "counter-act-decided");
-        store::advance(self, step, ActEvent::Decided { is_held }, None).await?;
+        let step = match act.taking {
+            Some(taking) if !is_held => step.at_count(taking.purchase.count),
+            _ => step,
+        };
+        store::advance(self, step, ActEvent::Decided { is_held }).await?;
         self.act(id).await
     }
 
@@ -247,7 +265,7 @@ impl Service {
             .write(move |tx| Box::pin(async move { crate::approval::expire_due(tx, at).await }))
             .await?;
         for act in store::unsettled(self.reader()).await? {
-            if act.state == ActState::Reserved {
+            if matches!(act.state, ActState::Reserved | ActState::Dispatched) {
                 self.ask_for_act(act.act_id).await?;
             }
         }
@@ -274,6 +292,7 @@ impl Service {
             kind: act.kind,
             sale_id: act.sale_id,
             meter_id: act.meter_id,
+            of_act_id: act.of_act,
             customer_id: act.customer_id,
             channel: act.channel,
             amount: act.amount,

@@ -14,8 +14,8 @@ use crate::standing::{self, Difference};
 use crate::{approval, stored};
 use polymeter_domain::tariff::Date;
 use polymeter_domain::{
-    ActEvent, ActState, Channel, CounterActId, CustomerId, MeterId, Money, PurchaseCount, SaleId,
-    TransferId,
+    ActEvent, ActState, Channel, CounterActId, Credit, CustomerId, MeterId, Money, Purchase,
+    PurchaseCount, SaleId, Taking, TransferId,
 };
 use polymeter_ledger::{Connection, NewContra, Posting, Transaction};
 use sqlx::AnyExecutor;
@@ -35,6 +35,10 @@ pub(super) struct StoredAct {
     pub operator: Actor,
     pub day: Date,
     pub pending: Option<TransferId>,
+    /// The act that a reversal takes back, where it is no sale's.
+    pub of_act: Option<CounterActId>,
+    /// What its device was told to give back.
+    pub taking: Option<Taking>,
     pub state: ActState,
     pub created_at: UnixMs,
     pub settled_at: Option<UnixMs>,
@@ -45,8 +49,13 @@ impl StoredAct {
     pub(super) fn must_be(&self, request: &ActRequest) -> Result<()> {
         let is_subject = match request.subject {
             Subject::Sale(sale) => self.sale_id == Some(sale),
+            Subject::Act(act) => self.of_act == Some(act),
+            Subject::Meter(meter, amount) => {
+                self.sale_id.is_none() && (self.meter_id, self.amount) == (Some(meter), amount)
+            }
             Subject::Customer(customer, amount) => {
-                self.sale_id.is_none() && (self.customer_id, self.amount) == (customer, amount)
+                (self.meter_id, self.of_act) == (None, None)
+                    && (self.customer_id, self.amount) == (customer, amount)
             }
         };
         let is_channel = request.channel.is_none() || request.channel == self.channel;
@@ -73,6 +82,11 @@ struct Row {
     operator_id: Option<String>,
     day: String,
     pending_transfer_id: Option<String>,
+    of_act_id: Option<String>,
+    taken_count: Option<i64>,
+    taken_quantity: Option<String>,
+    taken_amount: Option<i64>,
+    balance_before: Option<i64>,
     state: String,
     created_at_ms: i64,
     settled_at_ms: Option<i64>,
@@ -85,6 +99,26 @@ fn maybe<T: std::str::FromStr>(column: &'static str, text: Option<String>) -> Re
     }
 }
 
+impl Row {
+    fn taking(&self) -> Result<Option<Taking>> {
+        let (Some(count), Some(quantity), Some(amount), Some(before)) =
+            (self.taken_count, &self.taken_quantity, self.taken_amount, self.balance_before)
+        else {
+            return Ok(None);
+        };
+        let quantity = stored::quantity(quantity)?;
+        let credit = |column, amount: i64| match u64::try_from(amount) {
+            Ok(amount) => Ok(Credit { quantity, amount }),
+            Err(_) => Err(bad_column(column, amount.to_string())),
+        };
+        let count =
+            u32::try_from(count).map_err(|_| bad_column("taken_count", count.to_string()))?;
+        let purchase =
+            Purchase { count: PurchaseCount::new(count), credit: credit("taken_amount", amount)? };
+        Ok(Some(Taking { purchase, before: credit("balance_before", before)? }))
+    }
+}
+
 fn state(name: &str) -> Result<ActState> {
     ActState::from_name(name).ok_or_else(|| bad_column("state", name))
 }
@@ -93,7 +127,10 @@ impl TryFrom<Row> for StoredAct {
     type Error = ServiceError;
     fn try_from(row: Row) -> Result<StoredAct> {
         let currency = stored::currency(&row.currency)?;
+        let taking = row.taking()?;
         Ok(StoredAct {
+            taking,
+            of_act: maybe("of_act_id", row.of_act_id)?,
             act_id: row
                 .counter_act_id
                 .parse()
@@ -134,16 +171,16 @@ pub(super) async fn record(executor: impl AnyExecutor<'_>, id: CounterActId) -> 
     found.ok_or_else(|| ServiceError::NotFound { what: "counter act", id: id.to_string() })
 }
 
-/// The one that has taken a sale back, or that asks to.
-pub(super) async fn of_sale(
+/// The one that has taken a sale or another act back, or that asks to.
+pub(super) async fn taking_back(
     executor: impl AnyExecutor<'_>,
-    sale: SaleId,
+    sale_or_act: Uuid,
 ) -> Result<Option<StoredAct>> {
     let row: Option<Row> = sqlx::query_as(
         "select * from counter_act
-         where sale_id = $1 and state not in ('refused', 'cancelled')",
+         where (sale_id = $1 or of_act_id = $1) and state not in ('refused', 'cancelled')",
     )
-    .bind(sale.to_string())
+    .bind(sale_or_act.to_string())
     .fetch_optional(executor)
     .await?;
     row.map(StoredAct::try_from).transpose()
@@ -172,7 +209,7 @@ pub(super) async fn list(
 
 pub(super) async fn unsettled(executor: impl AnyExecutor<'_>) -> Result<Vec<StoredAct>> {
     let rows: Vec<Row> = sqlx::query_as(
-        "select * from counter_act where state in ('waiting', 'reserved', 'unresolved')
+        "select * from counter_act where state in ('waiting', 'reserved', 'dispatched', 'unresolved')
          order by created_at_ms, counter_act_id",
     )
     .fetch_all(executor)
@@ -187,7 +224,7 @@ pub(crate) async fn unsettled_of_meter(
 ) -> Result<Option<CounterActId>> {
     let id: Option<String> = sqlx::query_scalar(
         "select counter_act_id from counter_act
-         where meter_id = $1 and state in ('reserved', 'unresolved')",
+         where meter_id = $1 and state in ('reserved', 'dispatched', 'unresolved')",
     )
     .bind(meter.to_string())
     .fetch_optional(connection)
@@ -199,8 +236,8 @@ pub(super) async fn insert(connection: &mut Connection, act: &StoredAct) -> Resu
     sqlx::query(
         "insert into counter_act (counter_act_id, kind, sale_id, meter_id, customer_id, channel,
                                   amount_minor, currency, reason, operator_id, day, state,
-                                  created_at_ms)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
+                                  created_at_ms, of_act_id)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
     )
     .bind(act.act_id.to_string())
     .bind(act.kind.name())
@@ -215,6 +252,7 @@ pub(super) async fn insert(connection: &mut Connection, act: &StoredAct) -> Resu
     .bind(act.day.to_string())
     .bind(act.state.name())
     .bind(act.created_at.0)
+    .bind(act.of_act.map(|id| id.to_string()))
     .execute(connection)
     .await?;
     Ok(())
@@ -259,18 +297,35 @@ pub(super) struct Step {
     transfer_id: TransferId,
     detail: String,
     audit: Option<(Actor, &'static str)>,
+    /// Where the device stands afterwards, if it was asked.
+    count: Option<PurchaseCount>,
+    /// Kept when the act is dispatched.
+    taking: Option<Taking>,
 }
 
 impl Step {
     pub(super) fn new(service: &Service, id: CounterActId, detail: impl Into<String>) -> Step {
         let transfer_id = TransferId::new(service.clock().id());
-        Step { id, at: service.clock().at(), transfer_id, detail: detail.into(), audit: None }
+        let (at, detail) = (service.clock().at(), detail.into());
+        Step { id, at, transfer_id, detail, audit: None, count: None, taking: None }
     }
 
     /// For what ends an act that waits: nothing of it is in the ledger.
     pub(super) fn at(id: CounterActId, detail: &str, at: UnixMs) -> Step {
-        let transfer_id = TransferId::new(Uuid::nil());
-        Step { id, at, transfer_id, detail: detail.to_owned(), audit: None }
+        let (transfer_id, detail) = (TransferId::new(Uuid::nil()), detail.to_owned());
+        Step { id, at, transfer_id, detail, audit: None, count: None, taking: None }
+    }
+
+    pub(super) fn act_id(&self) -> CounterActId {
+        self.id
+    }
+
+    pub(super) fn at_count(self, count: PurchaseCount) -> Step {
+        Step { count: Some(count), ..self }
+    }
+
+    pub(super) fn taking(self, taking: Taking) -> Step {
+        Step { taking: Some(taking), ..self }
     }
 
     /// A person's act: it goes into the trail in the same transaction.
@@ -313,17 +368,11 @@ pub(super) async fn note_only(service: &Service, step: Step) -> Result<()> {
         .await
 }
 
-/// One transaction: what `domain::ActState` says follows, its history, and its money. `count` is where
-/// the device stands, if it was asked.
-pub(super) async fn advance(
-    service: &Service,
-    step: Step,
-    event: ActEvent,
-    count: Option<PurchaseCount>,
-) -> Result<ActState> {
+/// One transaction: what `domain::ActState` says follows, its history, and its money.
+pub(super) async fn advance(service: &Service, step: Step, event: ActEvent) -> Result<ActState> {
     service
         .database()
-        .write(move |tx| Box::pin(async move { advance_in(tx, step, event, count).await }))
+        .write(move |tx| Box::pin(async move { advance_in(tx, step, event).await }))
         .await
 }
 
@@ -331,7 +380,6 @@ pub(super) async fn advance_in(
     tx: &mut Transaction,
     step: Step,
     event: ActEvent,
-    count: Option<PurchaseCount>,
 ) -> Result<ActState> {
     let act = record(&mut *tx.connection(), step.id).await?;
     let Some(next) = act.state.after(&event) else {
@@ -340,16 +388,19 @@ pub(super) async fn advance_in(
             ActEvent::Withdrawn => "taken back",
             ActEvent::Booked => "booked",
             ActEvent::Proved(_) => "proved",
+            ActEvent::Dispatched => "told to its device",
+            ActEvent::Taken(_) => "ended by its device",
             ActEvent::Decided { .. } => "decided",
         };
         return Err(super::out_of_order(&act, event));
     };
-    update(tx.connection(), &act, next, step.at).await?;
+    let taking = if next == ActState::Reserved { None } else { step.taking.or(act.taking) };
+    update(tx.connection(), &act, next, taking, step.at).await?;
     note(tx, &step, next).await?;
     match (next, act.pending) {
         (ActState::Confirmed, Some(pending)) => {
             polymeter_ledger::post(tx, step.transfer_id, pending, step.at.0).await?;
-            confirmed(tx.connection(), &act, count, step.at).await?;
+            confirmed(tx.connection(), &act, step.count, step.at).await?;
         }
         (ActState::Confirmed, None) => {
             take_back(tx, &act, &step).await?;
@@ -357,7 +408,7 @@ pub(super) async fn advance_in(
                 let sale = crate::sale::stored(&mut *tx.connection(), sale).await?;
                 sale.owe_again(tx.connection()).await?;
             }
-            confirmed(tx.connection(), &act, count, step.at).await?;
+            confirmed(tx.connection(), &act, step.count, step.at).await?;
         }
         (ActState::Refused | ActState::Cancelled, Some(pending)) => {
             polymeter_ledger::void(tx, step.transfer_id, pending, step.at.0).await?;
@@ -372,14 +423,15 @@ pub(super) async fn advance_in(
     Ok(next)
 }
 
-/// Contra rows of everything that the sale booked, as one link.
+/// Contra rows of everything that the sale or the act booked, as one link.
 async fn take_back(tx: &mut Transaction, act: &StoredAct, step: &Step) -> Result<()> {
-    let Some(sale) = act.sale_id else { return Ok(()) };
+    let of = act.sale_id.map(SaleId::uuid).or(act.of_act.map(CounterActId::uuid));
+    let Some(of) = of else { return Ok(()) };
     let booked: Vec<String> = sqlx::query_scalar(
         "select transfer_id from transfer where reference = $1 and kind = 'pending'
          order by sequence",
     )
-    .bind(sale.to_string())
+    .bind(of.to_string())
     .fetch_all(tx.connection())
     .await?;
     let mut postings = Vec::with_capacity(booked.len());
@@ -399,16 +451,27 @@ async fn update(
     connection: &mut Connection,
     act: &StoredAct,
     next: ActState,
+    taking: Option<Taking>,
     at: UnixMs,
 ) -> Result<()> {
+    let whole = |column, amount: u64| {
+        i64::try_from(amount).map_err(|_| bad_column(column, amount.to_string()))
+    };
+    let amount = taking.map(|it| whole("taken_amount", it.purchase.credit.amount)).transpose()?;
+    let before = taking.map(|it| whole("balance_before", it.before.amount)).transpose()?;
     let updated = sqlx::query(
-        "update counter_act set state = $1, settled_at_ms = $2
+        "update counter_act set state = $1, settled_at_ms = $2, taken_count = $5,
+                taken_quantity = $6, taken_amount = $7, balance_before = $8
          where counter_act_id = $3 and state = $4",
     )
     .bind(next.name())
     .bind(next.is_settled().then_some(at.0))
     .bind(act.act_id.to_string())
     .bind(act.state.name())
+    .bind(taking.map(|it| i64::from(it.purchase.count.get())))
+    .bind(taking.map(|it| stored::quantity_name(it.purchase.credit.quantity)))
+    .bind(amount)
+    .bind(before)
     .execute(connection)
     .await?;
     if updated.rows_affected() == 1 {
@@ -425,8 +488,16 @@ async fn confirmed(
     count: Option<PurchaseCount>,
     at: UnixMs,
 ) -> Result<()> {
-    let amount = act.amount.minor();
-    let difference = match act.kind {
+    let original = match act.of_act {
+        Some(of_act) => Some(record(&mut *connection, of_act).await?),
+        None => None,
+    };
+    // What is taken back has the contrary effect.
+    let (kind, amount) = match &original {
+        Some(original) => (original.kind, -act.amount.minor()),
+        None => (act.kind, act.amount.minor()),
+    };
+    let difference = match kind {
         ActKind::Deposit => Difference { deposit_minor: amount, ..Difference::default() },
         ActKind::DepositRefund => Difference { deposit_minor: -amount, ..Difference::default() },
         ActKind::Arrears => Difference { arrears_minor: amount, ..Difference::default() },
@@ -446,9 +517,11 @@ async fn confirmed(
     let Some(channel) = act.channel else { return Ok(()) };
     let (reference, actor) = (act.act_id.uuid(), &act.operator);
     let movement = Movement { reference, channel, amount: act.amount, at, actor };
-    match act.kind {
-        ActKind::Deposit | ActKind::ArrearsPayment => shift::taken(connection, movement).await?,
-        _ => shift::paid_out(connection, movement).await?,
+    let takes = matches!(kind, ActKind::Deposit | ActKind::ArrearsPayment);
+    if takes != original.is_some() {
+        shift::taken(connection, movement).await?;
+    } else {
+        shift::paid_out(connection, movement).await?;
     }
     receipt(connection, act, channel, at).await
 }

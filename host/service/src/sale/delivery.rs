@@ -158,11 +158,7 @@ async fn attempt(service: &Service, sale_id: SaleId, by: Version) -> Result<Next
             return Ok(Next::Nothing);
         }
     };
-    // As the device holds it: an earlier owner's, where it did not take the new one.
-    let customer = match account::current_installation(service.reader(), sale.meter_id).await? {
-        Some(installation) => installation.number_in_device,
-        None => service.customer(sale.customer_id).await?.number,
-    };
+    let customer = account::number_in_device(service, sale.meter_id, sale.customer_id).await?;
     let mut lease = match reach.line.lease(Priority::Sale).await {
         Ok(lease) => lease,
         Err(error) => {
@@ -283,7 +279,7 @@ pub(super) fn purse(balance: Option<Credit>, currency: Currency) -> String {
 }
 
 /// "50.00 CNY", "1500 Wh".
-pub(super) fn in_words(Credit { quantity, amount }: Credit, currency: Currency) -> String {
+pub(crate) fn in_words(Credit { quantity, amount }: Credit, currency: Currency) -> String {
     match (quantity, i64::try_from(amount)) {
         (Quantity::Money, Ok(minor)) => {
             format!("{} {}", Money::new(minor, currency), currency.code())

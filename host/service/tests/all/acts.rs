@@ -12,16 +12,16 @@ use polymeter_service::{
 };
 use uuid::Uuid;
 
-fn act_id(number: u128) -> CounterActId {
+pub fn act_id(number: u128) -> CounterActId {
     CounterActId::new(Uuid::from_u128(1000 + number))
 }
 
-fn of_sale(kind: ActKind, number: u128) -> ActRequest {
+pub fn of_sale(kind: ActKind, number: u128) -> ActRequest {
     let subject = Subject::Sale(sale_id(number));
     ActRequest { kind, subject, channel: None, reason: "typed wrongly".to_owned() }
 }
 
-fn of_customer(kind: ActKind, customer: CustomerId, minor: i64) -> ActRequest {
+pub fn of_customer(kind: ActKind, customer: CustomerId, minor: i64) -> ActRequest {
     let subject = Subject::Customer(customer, cny(minor));
     ActRequest { kind, subject, channel: None, reason: "as agreed".to_owned() }
 }
@@ -45,7 +45,7 @@ async fn wrongly_confirmed(field: &Field, number: u128, minor: i64) {
     decided.await.expect("decided");
 }
 
-fn states(act: &CounterAct) -> Vec<&'static str> {
+pub fn states(act: &CounterAct) -> Vec<&'static str> {
     act.history.iter().map(|it| it.state.name()).collect()
 }
 
@@ -54,11 +54,12 @@ async fn a_reversal_needs_the_meters_own_proof() {
     let field = field().await;
     let (_, actor) = operator(1);
     let service = &field.service;
-    // The meter has it: no money goes back.
+    // The meter has it, and does not give it back: no money goes back.
     field.sell(sale_id(1), 0, 5000).await;
+    field.fault(0, On::Refund, FaultKind::Refuse { word: 0x0001 }, 1);
     let held = service.put_act(act_id(1), of_sale(ActKind::Reversal, 1), &actor).await;
     let held = held.expect("asked");
-    assert_eq!(states(&held), ["waiting", "reserved", "refused"], "{held:#?}");
+    assert_eq!(states(&held), ["waiting", "reserved", "dispatched", "refused"], "{held:#?}");
     assert_eq!((held.receipt, held.entries.len()), (None, 0));
     assert_eq!(posted(&field, "cash").await, (5000, 0));
 
@@ -159,7 +160,7 @@ async fn only_a_confirmed_sale_is_taken_back_and_only_on_its_day() {
     assert_eq!(put(1, deposit).await, "kind: a deposit names a customer and an amount");
 }
 
-async fn put(
+pub async fn put(
     service: &Service,
     number: u128,
     request: ActRequest,

@@ -13,6 +13,7 @@ mod life;
 mod login;
 mod operators;
 mod purse;
+mod refunds;
 mod register;
 mod sales;
 mod stories;

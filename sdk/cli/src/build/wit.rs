@@ -39,9 +39,16 @@ const RELEASES: &[Release] = &[
     },
     Release {
         contract: "1.1.0",
-        files: files!("1.1.0", "bus.wit", "host.wit", "meter-driver.wit", "types.wit"),
+        files: files!(
+            "1.1.0",
+            "bus.wit",
+            "host.wit",
+            "meter-driver.wit",
+            "refund.wit",
+            "types.wit"
+        ),
         imports: &["line", "vault", "log"],
-        abilities: &["purse", "supply", "settings", "frames", "bus"],
+        abilities: &["purse", "supply", "settings", "frames", "bus", "refund"],
         usual: 4,
     },
 ];

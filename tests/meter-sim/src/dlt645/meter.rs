@@ -19,6 +19,8 @@ const BROADCAST: [u8; 6] = [0x99; 6];
 const ANYONE: [u8; 6] = [0xAA; 6];
 /// MAC headers CLA INS P1 P2 (protocols.md 1.7).
 const HEADER_MONEY: [u8; 4] = [0x84, 0x32, 0x01, 0x0C];
+/// The same for money that goes out: DECREASE (ISO 7816: 30) where money comes in by INCREASE (32).
+const HEADER_REFUND: [u8; 4] = [0x84, 0x30, 0x01, 0x0C];
 const HEADER_CUSTOMER: [u8; 4] = [0x04, 0xD6, 0x82, 0x24];
 /// Private key in use, version 1; the meaning of the four bytes is not public.
 const KEY_INFO: [u8; 4] = [0x01, 0x00, 0x00, 0x00];
@@ -193,6 +195,7 @@ impl Meter {
             (0x03, Some([0xFF, 0x00, 0x00, 0x07])) => Kind::Authenticate,
             (0x03, Some([0xFF, 0x01, 0x01, 0x07])) => Kind::Open,
             (0x03, Some([0xFF, 0x02, 0x01, 0x07])) => Kind::Sell,
+            (0x03, Some([0xFF, 0x08, 0x01, 0x07])) => Kind::Refund,
             (0x03, Some([0xFF, 0x02, 0x81, 0x07] | [0xFF, 0x02, 0x00, 0x07])) => Kind::Check,
             (0x14 | 0x04, _) => Kind::Write,
             (0x1A, _) => Kind::Clear,
@@ -279,7 +282,7 @@ impl Meter {
             [0xFF, 0x02, 0x00, 0x07] => self.end_authentication()?,
             [0xFF, 0x02, 0x81, 0x07] => self.purse_status(),
             [0xFF, opening @ (0x01 | 0x02), 0x01, 0x07] => {
-                let order = self.order(fields)?;
+                let order = self.order(fields, HEADER_MONEY)?;
                 let limit = self.plan.hoarding_limit_fen;
                 let taken = if opening == 0x01 {
                     self.purse.open(order, limit, self.clock)?
@@ -288,6 +291,11 @@ impl Meter {
                 };
                 self.close_after_purchase(taken);
                 *credit = taken.applied.then_some(taken);
+                Vec::new()
+            }
+            [0xFF, 0x08, 0x01, 0x07] => {
+                let order = self.order(fields, HEADER_REFUND)?;
+                self.purse.refund(order, self.clock)?;
                 Vec::new()
             }
             _ => return Err(word::OTHER),
@@ -323,8 +331,8 @@ impl Meter {
         valid.map(|authenticated| authenticated.random).ok_or(word::AUTHENTICATION)
     }
 
-    /// An opening's or a sale's fields, checked in the order of protocols.md 1.6 up to both MACs.
-    fn order(&mut self, fields: &[u8]) -> Result<Order, u16> {
+    /// The fields of what moves money, checked in the order of protocols.md 1.6 up to both MACs.
+    fn order(&mut self, fields: &[u8], header: [u8; 4]) -> Result<Order, u16> {
         let random = self.random()?;
         if self.suspended() {
             return Err(word::SUSPENDED);
@@ -337,7 +345,7 @@ impl Meter {
         let [c0, c1, c2, c3, c4, c5, k0, k1, k2, k3] = rest;
         let customer = [c5, c4, c3, c2, c1, c0];
         let money = [a3, a2, a1, a0, n3, n2, n1, n0];
-        let right = mac(self.key, random, HEADER_MONEY, &money) == [m3, m2, m1, m0]
+        let right = mac(self.key, random, header, &money) == [m3, m2, m1, m0]
             && mac(self.key, random, HEADER_CUSTOMER, &customer) == [k3, k2, k1, k0];
         if !right {
             self.count_mac_failure();

@@ -46,6 +46,8 @@ pub struct Purse {
     /// All credit ever taken from the line; clearing the meter does not touch it.
     pub credited_fen: u64,
     pub credits: u64,
+    /// All credit ever given back over the line.
+    pub taken_back_fen: u64,
 }
 
 impl Purse {
@@ -78,18 +80,34 @@ impl Purse {
         Ok(credit)
     }
 
-    /// Takes a sale: only for the stored customer and only with the next count.
+    /// Takes a sale.
     pub fn recharge(&mut self, order: Order, limit_fen: u32, at: DateTime) -> Result<Credit, u16> {
+        self.check_next(order)?;
+        self.credit(order, limit_fen, at)
+    }
+
+    /// Gives credit back: all of it or nothing, and like a sale only with the next count.
+    pub fn refund(&mut self, order: Order, at: DateTime) -> Result<(), u16> {
+        self.check_next(order)?;
+        let before_fen = self.money_fen;
+        self.money_fen = before_fen.checked_sub(order.amount_fen).ok_or(word::OTHER)?;
+        self.count = order.count;
+        self.cumulative_fen = self.cumulative_fen.saturating_sub(u64::from(order.amount_fen));
+        self.list(order.amount_fen, before_fen, at);
+        self.taken_back_fen += u64::from(order.amount_fen);
+        Ok(())
+    }
+
+    /// Only for the stored customer and only with the next count.
+    fn check_next(&self, order: Order) -> Result<(), u16> {
         if self.customer != Some(order.customer) {
             return Err(word::CUSTOMER);
         }
-        if order.count <= self.count {
-            return Err(word::REPEATED);
+        match order.count.checked_sub(self.count) {
+            None | Some(0) => Err(word::REPEATED),
+            Some(1) => Ok(()),
+            Some(_) => Err(word::COUNT),
         }
-        if order.count - self.count > 1 {
-            return Err(word::COUNT);
-        }
-        self.credit(order, limit_fen, at)
     }
 
     /// Pays the overdraft first, then fills the purse.
@@ -112,6 +130,10 @@ impl Purse {
     /// Writes the purchase that led to the present count and money into the list.
     pub fn remember(&mut self, amount_fen: u32, before_fen: u32, at: DateTime) {
         self.cumulative_fen += u64::from(amount_fen);
+        self.list(amount_fen, before_fen, at);
+    }
+
+    fn list(&mut self, amount_fen: u32, before_fen: u32, at: DateTime) {
         self.purchases.push_front(Purchase {
             at,
             count: self.count,
@@ -146,7 +168,7 @@ impl Purse {
 
     /// Back to an unopened purse; the oracle's own sums stay.
     pub fn clear(&mut self) {
-        let (credited_fen, credits) = (self.credited_fen, self.credits);
-        *self = Self { credited_fen, credits, ..Self::default() };
+        let Self { credited_fen, credits, taken_back_fen, .. } = *self;
+        *self = Self { credited_fen, credits, taken_back_fen, ..Self::default() };
     }
 }

@@ -9,6 +9,7 @@ use crate::host::{ADDRESS, Host, KEY, bytes, data, dlt645, frame, identifier, ma
 const CUSTOMER: &str = "000000123456";
 const OPEN: &str = "070101FF";
 const SELL: &str = "070102FF";
+const REFUND: &str = "070108FF";
 
 fn reversed(field: &[u8]) -> Vec<u8> {
     field.iter().rev().copied().collect()
@@ -40,13 +41,22 @@ fn authenticate(host: &mut Host) -> Vec<u8> {
 
 /// The fields of an opening or a sale.
 fn order(random: &[u8], amount: u32, count: u32, customer: &str) -> Vec<u8> {
+    moving("8432010C", random, amount, count, customer)
+}
+
+/// The same of a refund.
+fn refund(random: &[u8], amount: u32, count: u32, customer: &str) -> Vec<u8> {
+    moving("8430010C", random, amount, count, customer)
+}
+
+fn moving(header: &str, random: &[u8], amount: u32, count: u32, customer: &str) -> Vec<u8> {
     let key = bytes(KEY);
     let money = [amount.to_be_bytes(), count.to_be_bytes()].concat();
     let customer = bytes(customer);
     [
         amount.to_le_bytes().to_vec(),
         count.to_le_bytes().to_vec(),
-        reversed(&mac(&key, random, "8432010C", &money)),
+        reversed(&mac(&key, random, header, &money)),
         reversed(&customer),
         reversed(&mac(&key, random, "04D68224", &customer)),
     ]
@@ -107,6 +117,29 @@ fn a_sale() {
     let reply = host.ask(&frame(ADDRESS, 0x11, &identifier("0333FF01")));
     let purchase = bytes("0012040326 0800 00500000 00100000 00600000 00600000");
     assert_eq!(data(&reply).1[4..], purchase);
+}
+
+#[test]
+fn a_refund_is_counted_and_listed_like_a_purchase() {
+    let (simulator, mut host) = start(opened());
+    let random = authenticate(&mut host);
+    // An order to add is not one to take, more than there is is not there, and a jump is none.
+    assert_eq!(command(&mut host, REFUND, &order(&random, 400, 8, CUSTOMER)), word(0x0004));
+    assert_eq!(command(&mut host, REFUND, &refund(&random, 1_001, 8, CUSTOMER)), word(0x0001));
+    assert_eq!(command(&mut host, REFUND, &refund(&random, 400, 9, CUSTOMER)), word(0x0020));
+    assert_eq!(command(&mut host, REFUND, &refund(&random, 400, 7, CUSTOMER)), word(0x0002));
+    assert_eq!(command(&mut host, REFUND, &refund(&random, 400, 8, "000000123457")), word(0x0010));
+    assert_eq!(simulator.state(ADDRESS).unwrap().money_fen, 1_000);
+
+    let fields = refund(&random, 400, 8, CUSTOMER);
+    assert_eq!(command(&mut host, REFUND, &fields), done(REFUND));
+    assert_eq!(command(&mut host, REFUND, &fields), word(0x0002));
+    let state = simulator.state(ADDRESS).unwrap();
+    assert_eq!((state.money_fen, state.count, state.taken_back_fen), (600, 8, 400));
+    assert_eq!((state.credited_fen, state.sell_frames), (0, 0));
+    let reply = host.ask(&frame(ADDRESS, 0x11, &identifier("0333FF01")));
+    let listed = bytes("0012040326 0800 00040000 00100000 00060000 00060000");
+    assert_eq!(data(&reply).1[4..], listed);
 }
 
 #[test]
@@ -244,6 +277,7 @@ fn kinds_of_requests() {
     check(0x03, "FF000007", Kind::Authenticate);
     check(0x03, "FF010107", Kind::Open);
     check(0x03, "FF020107", Kind::Sell);
+    check(0x03, "FF080107", Kind::Refund);
     check(0x14, "01100004", Kind::Write);
     check(0x1A, "", Kind::Clear);
     check(0x1C, "", Kind::Control);
