@@ -79,6 +79,7 @@ id! {
     SwapId,
     TakeoverId,
     ClosingId,
+    MeterClearingId,
     ChargeItemId,
     ChargeAssignmentId,
     ClaimId,

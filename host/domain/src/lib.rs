@@ -29,9 +29,9 @@ pub use discrepancy::Story;
 pub use id::{
     AccountId, AllocationId, AllocationRunId, ApplicationId, ApprovalId, BillId, BillPaymentId,
     BillingPeriodId, ChargeAssignmentId, ChargeId, ChargeItemId, ClaimId, ClosingId, CounterActId,
-    CustomerId, DiscrepancyId, HoldId, InstallationId, MeterId, OperatorId, PursePaymentId,
-    ReadingCaseId, ReadingId, SaleId, ShiftId, SwapId, TakeoverId, TariffPlanId, TariffVersionId,
-    TransferId, derived_id,
+    CustomerId, DiscrepancyId, HoldId, InstallationId, MeterClearingId, MeterId, OperatorId,
+    PursePaymentId, ReadingCaseId, ReadingId, SaleId, ShiftId, SwapId, TakeoverId, TariffPlanId,
+    TariffVersionId, TransferId, derived_id,
 };
 pub use mode::BillingMode;
 pub use money::{Currency, Money};

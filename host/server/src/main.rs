@@ -3,7 +3,7 @@
 //! Exit codes: 0 done, 1 failed, 2 bad input, 3 the device said no, 4 nobody knows.
 
 use clap::{Parser, Subcommand, ValueEnum};
-use polymeter_domain::{SaleId, SupplyCommand, VendorCode};
+use polymeter_domain::{Channel, SaleId, SupplyCommand, VendorCode};
 use polymeter_server::{app, commands, demo};
 use polymeter_service::ScanRequest;
 use std::net::SocketAddr;
@@ -64,6 +64,9 @@ enum Command {
         /// The sale's id; repeating a command with the same id is safe.
         #[arg(long, value_name = "UUID")]
         id: Option<SaleId>,
+        /// How it is paid: cash, bank, card, alipay, wechat or unionpay.
+        #[arg(long, value_name = "NAME", default_value = "cash", value_parser = commands::sell::channel)]
+        channel: Channel,
     },
     /// Read a meter and charge its customer's purse.
     Charge {
@@ -381,8 +384,8 @@ async fn run(arguments: Arguments) -> Result<(), commands::Failure> {
             commands::replay::run(&config, &file, driver.as_deref(), drivers).await
         }
         Command::Read { meter } => commands::read::run(&config, &meter).await,
-        Command::Sell { meter, amount, id } => {
-            commands::sell::run(&config, &meter, &amount, id).await
+        Command::Sell { meter, amount, id, channel } => {
+            commands::sell::run(&config, &meter, &amount, id, channel).await
         }
         Command::Charge { meter } => commands::charge::run(&config, &meter).await,
         Command::Control { meter, command } => {

@@ -2,17 +2,18 @@
 //!
 //! Invariants: nobody agrees to what they asked for (the database refuses it too); an approval is
 //! decided once; what it allows is done in the very transaction that decides it, so that it happens
-//! exactly once whatever crashes. Not here: the acts themselves (`counter_act`).
+//! exactly once whatever crashes. Not here: what is approved and what follows (`approvable`).
 
+use crate::approvable::Approvable;
 use crate::audit::{self, Act, Actor};
 use crate::clock::UnixMs;
-use crate::counter_act;
+use crate::crash_point::crash_point;
 use crate::customer::typed_not_empty;
 use crate::error::{Result, ServiceError, bad_column};
 use crate::limits::MAX_REASON_CHARS;
 use crate::page::Page;
 use crate::{Service, stored, to_the_end};
-use polymeter_domain::{ApprovalId, CounterActId, Money, OperatorId};
+use polymeter_domain::{ApprovalId, Money, OperatorId};
 use polymeter_ledger::{Connection, Transaction};
 use sqlx::AnyExecutor;
 
@@ -20,9 +21,9 @@ use sqlx::AnyExecutor;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Approval {
     pub approval_id: ApprovalId,
-    /// What is to be done: "refund", "write-off" ...
+    /// What is to be done: "refund", "write-off", "closing" ...
     pub act: String,
-    /// To what: `counter-act/<id>`.
+    /// To what: an [`Approvable`].
     pub object: String,
     pub amount: Money,
     pub reason: String,
@@ -139,7 +140,7 @@ pub(crate) async fn ask(
     service: &Service,
     connection: &mut Connection,
     asking: Asking<'_>,
-) -> Result<()> {
+) -> Result<ApprovalId> {
     let (id, at) = (ApprovalId::new(service.clock().id()), service.clock().at());
     let expires_at_ms = at.0.saturating_add(service.rules().approval.expires_ms);
     sqlx::query(
@@ -166,7 +167,35 @@ pub(crate) async fn ask(
         asking.object,
         asking.reason
     );
-    note(connection, id, at, asking.actor, "approval-asked", &detail).await
+    note(connection, id, at, asking.actor, "approval-asked", &detail).await?;
+    Ok(id)
+}
+
+/// The one that still waits for an object.
+pub(crate) async fn waiting_for(
+    executor: impl AnyExecutor<'_>,
+    object: &str,
+) -> Result<Option<Approval>> {
+    let row: Option<Row> =
+        sqlx::query_as("select * from approval where object = $1 and state = 'waiting'")
+            .bind(object)
+            .fetch_optional(executor)
+            .await?;
+    row.map(Approval::try_from).transpose()
+}
+
+/// The most that a second person agreed to for an object, in minor units.
+pub(crate) async fn agreed_minor(
+    executor: impl AnyExecutor<'_>,
+    object: &str,
+) -> Result<Option<i64>> {
+    let most = sqlx::query_scalar(
+        "select max(amount_minor) from approval where object = $1 and state = 'approved'",
+    )
+    .bind(object)
+    .fetch_one(executor)
+    .await?;
+    Ok(most)
 }
 
 async fn note(
@@ -218,7 +247,7 @@ pub(crate) async fn expire_due(tx: &mut Transaction, at: UnixMs) -> Result<()> {
         end(tx.connection(), due.approval_id, ApprovalState::Expired, None, reason, at).await?;
         let actor = &Actor::System;
         note(tx.connection(), due.approval_id, at, actor, "approval-expired", &due.object).await?;
-        counter_act::withdrawn(tx, object_act(&due.object)?, reason, at).await?;
+        approvable(&due.object)?.withdrawn(tx, reason, at).await?;
     }
     Ok(())
 }
@@ -230,20 +259,14 @@ pub(crate) async fn withdraw(
     actor: &Actor,
     at: UnixMs,
 ) -> Result<()> {
-    let row: Option<Row> =
-        sqlx::query_as("select * from approval where object = $1 and state = 'waiting'")
-            .bind(object)
-            .fetch_optional(&mut *connection)
-            .await?;
-    let Some(row) = row else { return Ok(()) };
-    let id = Approval::try_from(row)?.approval_id;
+    let Some(waiting) = waiting_for(&mut *connection, object).await? else { return Ok(()) };
+    let id = waiting.approval_id;
     end(connection, id, ApprovalState::Withdrawn, None, "taken back", at).await?;
     note(connection, id, at, actor, "approval-withdrawn", object).await
 }
 
-fn object_act(object: &str) -> Result<CounterActId> {
-    let id = object.strip_prefix("counter-act/").and_then(|id| id.parse().ok());
-    id.ok_or_else(|| bad_column("object", object))
+fn approvable(object: &str) -> Result<Approvable> {
+    Approvable::parse(object).ok_or_else(|| bad_column("object", object))
 }
 
 impl Service {
@@ -293,13 +316,54 @@ impl Service {
                     })
                 })
                 .await?;
-            if let Some(act) = follow {
-                service.ask_for_act(act).await?;
+            if let Some(approved) = follow {
+                crash_point("after-approved");
+                approved.follow(&service).await?;
             }
             service.approval(id).await
         })
         .await
     }
+
+    /// Who asked takes it back, and what was asked for comes to nothing.
+    pub async fn withdraw_approval(&self, id: ApprovalId, actor: &Actor) -> Result<Approval> {
+        let (at, by) = (self.clock().at(), actor.clone());
+        self.database()
+            .write(move |tx| {
+                Box::pin(async move {
+                    let it = record(&mut *tx.connection(), id).await?;
+                    match it.state {
+                        ApprovalState::Withdrawn => return Ok(()),
+                        ApprovalState::Waiting => {}
+                        _ => return Err(out_of_order(&it, it.state.name(), "taken back")),
+                    }
+                    if it.asked_by != by {
+                        let why = "only who asked for it takes it back; refuse it instead";
+                        let (what, why) = (format!("approval {id}"), why.to_owned());
+                        return Err(ServiceError::Blocked { what, why });
+                    }
+                    withdraw(tx.connection(), &it.object, &by, at).await?;
+                    approvable(&it.object)?.withdrawn(tx, "taken back", at).await
+                })
+            })
+            .await?;
+        self.approval(id).await
+    }
+
+    /// See [`expire_due`].
+    pub(crate) async fn expire_approvals(&self) -> Result<()> {
+        let at = self.clock().at();
+        self.database().write(move |tx| Box::pin(async move { expire_due(tx, at).await })).await
+    }
+
+    /// The one that still waits for this, if one does.
+    pub async fn approval_of(&self, object: Approvable) -> Result<Option<Approval>> {
+        waiting_for(self.reader(), &object.to_string()).await
+    }
+}
+
+fn out_of_order(it: &Approval, state: &'static str, event: &'static str) -> ServiceError {
+    ServiceError::WrongState { what: "approval", id: it.approval_id.to_string(), state, event }
 }
 
 struct Decision {
@@ -309,13 +373,13 @@ struct Decision {
     reason: String,
 }
 
-/// The act whose device is to be asked next, if there is one.
+/// What is to be followed once this is stored, if anything is.
 async fn decide(
     service: &Service,
     tx: &mut Transaction,
     decision: Decision,
     actor: &Actor,
-) -> Result<Option<CounterActId>> {
+) -> Result<Option<Approvable>> {
     let Decision { id, verdict, operator, reason } = decision;
     let at = service.clock().at();
     let approval = record(&mut *tx.connection(), id).await?;
@@ -330,27 +394,22 @@ async fn decide(
     let is_late = approval.state == ApprovalState::Waiting && approval.expires_at <= at;
     if approval.state != ApprovalState::Waiting || is_late {
         let state = if is_late { "expired" } else { approval.state.name() };
-        return Err(ServiceError::WrongState {
-            what: "approval",
-            id: id.to_string(),
-            state,
-            event,
-        });
+        return Err(out_of_order(&approval, state, event));
     }
     if verdict == Verdict::Approve && approval.asked_by == *actor {
         return Err(ServiceError::SamePerson);
     }
     end(tx.connection(), id, wanted, Some(operator), &reason, at).await?;
-    let act = object_act(&approval.object)?;
+    let object = approvable(&approval.object)?;
     let detail = format!("{}: {reason}", approval.object);
     match verdict {
         Verdict::Approve => {
             note(tx.connection(), id, at, actor, "approval-given", &detail).await?;
-            counter_act::approved(service, tx, act).await
+            object.approved(service, tx).await
         }
         Verdict::Reject => {
             note(tx.connection(), id, at, actor, "approval-refused", &detail).await?;
-            counter_act::withdrawn(tx, act, &format!("rejected: {reason}"), at).await?;
+            object.withdrawn(tx, &format!("rejected: {reason}"), at).await?;
             Ok(None)
         }
     }

@@ -69,9 +69,11 @@ pub(crate) fn item_account(name: &str) -> String {
     format!("revenue/{name}")
 }
 
-/// The customer whose purse an account is, if it is one.
-pub fn customer_of_purse(account: &str) -> Option<CustomerId> {
-    account.strip_prefix(PURSE)?.parse().ok()
+/// The customer that an account is of, if it is one's: what they have here, owe, or deposited.
+pub fn customer_of_account(account: &str) -> Option<CustomerId> {
+    let (what, id) = account.split_once('/')?;
+    let is_of_one = ["purse", "arrears", "deposit", "receivable"].contains(&what);
+    is_of_one.then(|| id.parse().ok())?
 }
 
 pub(crate) fn revenue_account(commodity: Commodity) -> &'static str {
@@ -146,6 +148,18 @@ mod tests {
         assert_eq!(meter_of_account(&meter_credit_account(meter)), Some(meter));
         for other in [CASH, "meter-credit/", "meter-credit/7"] {
             assert_eq!(meter_of_account(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn an_account_names_its_customer() {
+        let customer: CustomerId = "01890a5d-ac96-774b-bcce-b302099a8057".parse().expect("an id");
+        for account in [purse_account, arrears_account, deposit_account, receivable_account] {
+            assert_eq!(customer_of_account(&account(customer)), Some(customer));
+        }
+        let meter = format!("meter-credit/{customer}");
+        for other in [CASH, "revenue/water", "purse/", "purse/7", meter.as_str()] {
+            assert_eq!(customer_of_account(other), None, "{other}");
         }
     }
 }

@@ -7,6 +7,7 @@
 //! out when (transport).
 
 mod account;
+mod approvable;
 mod approval;
 mod audit;
 mod billing;
@@ -44,12 +45,13 @@ mod throttle;
 mod trial_balance;
 
 pub use account::{
-    Applicant, Application, ApplicationKind, ApplicationState, ArrearsEnd, ClearingState, Closing,
-    ClosingMeter, ClosingPreview, ClosingRequest, ClosingState, Consumption, CustomerEdit,
-    FileChange, FileOf, Held, Hold, HoldKind, Installation, Keyed, MeterEdit, NewApplication,
-    PlannedMeter, RatioChange, Swap, SwapRequest, SwapState, Takeover, TakeoverRequest, Used, Why,
-    typed_reading,
+    Applicant, Application, ApplicationKind, ApplicationState, ArrearsEnd, Clearing, ClearingState,
+    Closing, ClosingMeter, ClosingPreview, ClosingRequest, ClosingState, Consumption, CustomerEdit,
+    FileChange, FileOf, Held, Hold, HoldKind, Installation, Keyed, MeterClearing,
+    MeterClearingState, MeterEdit, NewApplication, PlannedMeter, RatioChange, Swap, SwapRequest,
+    SwapState, Takeover, TakeoverRequest, Used, Why, typed_reading,
 };
+pub use approvable::Approvable;
 pub use approval::{Approval, ApprovalState, Verdict};
 pub use audit::{Actor, AuditEntry};
 pub use billing::{
@@ -58,7 +60,7 @@ pub use billing::{
     NewBillPayment, NewItem, PaidFrom, PeriodRun, in_m2,
 };
 pub use booking::{
-    Booking, customer_of_purse, meter_credit_account, meter_of_account, purse_account,
+    Booking, customer_of_account, meter_credit_account, meter_of_account, purse_account,
 };
 pub use charge::{
     CaseDecision, CaseKind, Charge, ChargeExplanation, ChargeKind, ChargeOutcome, ChargePart,
@@ -81,7 +83,10 @@ pub use meter::{AccountState, Meter, NewMeter};
 pub use operator::{Operator, Right, Rights};
 pub use page::Page;
 pub use parameter::Home;
-pub use purse::{Direction, NewPayment, Purse, PursePayment, PurseRules, Round, SupplyCut};
+pub use purse::{
+    Direction, NewPayment, Payment, Purse, PursePayment, PurseRefund, PurseRules, RefundState,
+    Round, SupplyCut,
+};
 pub use reading::Reading;
 pub use recording::Conversation;
 pub use restored::settle_restored;

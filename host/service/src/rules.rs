@@ -21,10 +21,12 @@ pub struct Rules {
 /// Above which amount an act takes a second person; `None`: never.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ApprovalRules {
-    /// Of a refund, also of a deposit.
+    /// Of a refund, also of a deposit or out of a purse.
     pub refund: Option<Money>,
     pub reversal: Option<Money>,
     pub write_off: Option<Money>,
+    /// Of what a closing pays out, and of what a free meter holds that is cleared.
+    pub clear: Option<Money>,
     /// What waits longer comes to nothing.
     pub expires_ms: i64,
 }
@@ -34,7 +36,8 @@ const EXPIRES_MS: i64 = 24 * 3_600_000;
 
 impl Default for ApprovalRules {
     fn default() -> Self {
-        ApprovalRules { refund: None, reversal: None, write_off: None, expires_ms: EXPIRES_MS }
+        let (refund, reversal, write_off, clear) = (None, None, None, None);
+        ApprovalRules { refund, reversal, write_off, clear, expires_ms: EXPIRES_MS }
     }
 }
 
@@ -46,6 +49,25 @@ impl ApprovalRules {
             ActKind::WriteOff => self.write_off,
             ActKind::Deposit | ActKind::Arrears | ActKind::ArrearsPayment => None,
         };
-        limit.is_some_and(|limit| amount.minor() > limit.minor())
+        is_above(limit, amount)
     }
+
+    /// Of what a closing pays out and writes off.
+    pub(crate) fn is_needed_to_close(&self, paid_out: Money, written_off: Money) -> bool {
+        is_above(self.clear, paid_out) || is_above(self.write_off, written_off)
+    }
+
+    /// Of what a free meter holds. `None`: it does not say it in money, which is above any limit.
+    pub(crate) fn is_needed_to_clear(&self, held: Option<Money>) -> bool {
+        held.map_or(self.clear.is_some(), |held| is_above(self.clear, held))
+    }
+
+    /// Of money given back out of a purse.
+    pub(crate) fn is_needed_to_give_back(&self, amount: Money) -> bool {
+        is_above(self.refund, amount)
+    }
+}
+
+fn is_above(limit: Option<Money>, amount: Money) -> bool {
+    limit.is_some_and(|limit| amount.minor() > limit.minor())
 }

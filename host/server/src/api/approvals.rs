@@ -17,10 +17,11 @@ use utoipa::{IntoParams, ToSchema};
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Approval {
     pub approval_id: String,
-    /// `refund`, `reversal`, `deposit-refund`, `write-off`.
+    /// `refund`, `reversal`, `deposit-refund`, `write-off`, `closing`, `clearing`, `purse-refund`.
     pub act: String,
-    /// To what: `counter-act/<id>`.
+    /// To what: `counter-act/<id>`, `closing/<id>`, `meter-clearing/<id>` or `purse-payment/<id>`.
     pub object: String,
+    /// What is given up: of a closing, what it pays out and writes off; of a meter, what it holds.
     pub amount: String,
     pub currency: String,
     pub reason: String,
@@ -131,5 +132,23 @@ pub async fn decide(
     let verdict = if decided.approved { Verdict::Approve } else { Verdict::Reject };
     let actor = caller.actor();
     let approval = app.service.decide_approval(id, verdict, &decided.reason, &actor).await?;
+    Ok(Json(Approval::from(&approval)))
+}
+
+/// Take back what you asked for yourself; it comes to nothing. Safe to repeat.
+#[utoipa::path(post, path = "/api/v1/approvals/{approval_id}/withdrawal", tag = "approvals",
+    params(("approval_id" = String, Path)), responses(
+    (status = 200, description = "Withdrawn", body = Approval),
+    (status = 404, description = "`not-found`", body = Problem,
+        content_type = "application/problem+json"),
+    (status = 409, description = "`out-of-order`; `blocked`: somebody else asked for it",
+        body = Problem, content_type = "application/problem+json"),
+))]
+pub async fn withdraw(
+    State(app): State<App>,
+    caller: Caller,
+    Id(id): Id<ApprovalId>,
+) -> Result<Json<Approval>, ApiError> {
+    let approval = app.service.withdraw_approval(id, &caller.actor()).await?;
     Ok(Json(Approval::from(&approval)))
 }

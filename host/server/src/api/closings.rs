@@ -120,6 +120,8 @@ pub struct Closing {
     /// Paid out, and taken for arrears; `null` until settled.
     pub refunded: Option<String>,
     pub recovered: Option<String>,
+    /// The approval that it waits for; nothing was paid out and no device was emptied.
+    pub approval_id: Option<String>,
     pub operator_id: Option<String>,
     pub created_at: String,
     pub ended_at: Option<String>,
@@ -157,6 +159,7 @@ impl From<&service::Closing> for Closing {
             arrears: it.arrears.name(),
             refunded: it.refunded.map(|it| it.to_string()),
             recovered: it.recovered.map(|it| it.to_string()),
+            approval_id: it.approval.map(|id| id.to_string()),
             operator_id: operator(&it.operator),
             created_at: time(it.created_at),
             ended_at: it.ended_at.map(time),
@@ -173,6 +176,8 @@ pub struct ClosingPreview {
     pub recovered: String,
     /// What is still owed after all.
     pub owed: String,
+    /// It would wait for another operator.
+    pub needs_second_person: bool,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -227,7 +232,7 @@ pub async fn take_over(
 }
 
 /// Close a customer's account (销户): it acts on every meter, pays out what is left, and puts the file
-/// into the archive.
+/// into the archive. Above the site's limit it stays `begun` and waits for another operator.
 #[utoipa::path(post, path = "/api/v1/customers/{customer_id}/closing", tag = "accounts",
     params(("customer_id" = String, Path), ("Idempotency-Key" = String, Header), MayBeDry),
     request_body = NewClosing, responses(
@@ -276,6 +281,7 @@ pub async fn close(
             refunded: it.refunded.to_string(),
             recovered: it.recovered.to_string(),
             owed: it.owed.to_string(),
+            needs_second_person: app.service.closing_takes_two(request.arrears, &it),
         };
         return Ok(Json(preview).into_response());
     }

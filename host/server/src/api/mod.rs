@@ -214,6 +214,7 @@ fn looking() -> OpenApiRouter<App> {
         .routes(routes!(tariffs::of_meter))
         .routes(routes!(approvals::list))
         .routes(routes!(approvals::get))
+        .routes(routes!(approvals::withdraw))
         .routes(routes!(counter_acts::list))
         .routes(routes!(counter_acts::get))
         .routes(routes!(counter_acts::standing))

@@ -1,9 +1,9 @@
 //! Purses on the platform: what a customer has here, payments, and supplies cut for want of it.
 
+use super::approvals::Approval;
 use super::error::{ApiError, Problem};
 use super::extract::{Body, Id, MayBeDry, Parameters, money};
 use super::idempotency::IdempotencyKey;
-
 use super::values::{PageParameters, Paged, time};
 use crate::app::App;
 use crate::session::{Caller, NotLetIn};
@@ -13,7 +13,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use polymeter_domain::{Channel, CustomerId, MeterId, PursePaymentId};
 use polymeter_service as service;
-use polymeter_service::{Direction, Right};
+use polymeter_service::{Direction, Payment, Right};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -136,6 +136,8 @@ impl From<&service::PursePayment> for PursePayment {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct TriedPayment {
     pub balance_after: String,
+    /// It would wait for another operator.
+    pub needs_second_person: bool,
 }
 
 /// What a customer has here (账户余额).
@@ -165,12 +167,15 @@ pub async fn get(State(app): State<App>, Id(id): Id<CustomerId>) -> Result<Json<
         ("Idempotency-Key" = String, Header, description = "Asking again with it is the same payment")),
     request_body = NewPursePayment, responses(
     (status = 201, description = "The payment", body = PursePayment),
+    (status = 202, description = "Given back above the site's limit: another operator has to agree",
+        body = Approval),
     (status = 200, description = "A dry run", body = TriedPayment),
     (status = 400, description = "`bad-idempotency-key`", body = Problem,
         content_type = "application/problem+json"),
     (status = 404, description = "`not-found`", body = Problem,
         content_type = "application/problem+json"),
-    (status = 409, description = "`differs`: the key was used for another payment",
+    (status = 409, description = "`differs`: the key was used for another payment; `out-of-order`: \
+        nobody agreed to it",
         body = Problem, content_type = "application/problem+json"),
     (status = 422, description = "`invalid-field`", body = Problem,
         content_type = "application/problem+json"),
@@ -188,11 +193,20 @@ pub async fn pay(
         return Err(NotLetIn::NoRight(Right::Refund).into());
     }
     if dry.dry_run {
+        let needs_second_person = app.service.payment_takes_two(&new);
         let balance_after = app.service.try_payment(new).await?.to_string();
-        return Ok(Json(TriedPayment { balance_after }).into_response());
+        return Ok(Json(TriedPayment { balance_after, needs_second_person }).into_response());
     }
-    let payment = app.service.pay_purse(PursePaymentId::new(key), new, &caller.actor()).await?;
-    Ok((StatusCode::CREATED, Json(PursePayment::from(&payment))).into_response())
+    let id = PursePaymentId::new(key);
+    Ok(match app.service.pay_purse(id, new, &caller.actor()).await? {
+        Payment::Made(payment) => {
+            (StatusCode::CREATED, Json(PursePayment::from(&payment))).into_response()
+        }
+        Payment::Waits(id) => {
+            let approval = app.service.approval(id).await?;
+            (StatusCode::ACCEPTED, Json(Approval::from(&approval))).into_response()
+        }
+    })
 }
 
 /// A customer's payments, newest first.

@@ -1,5 +1,6 @@
 //! Meter swaps (换表), money brought in from another system's meter, and clearing a free meter.
 
+use super::approvals::Approval;
 use super::error::{ApiError, Problem};
 use super::extract::{Body, Id, money};
 use super::files::{amount, operator, reading, why};
@@ -12,6 +13,7 @@ use crate::session::Caller;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
 use polymeter_domain::{CustomerId, MeterId, SaleId, SwapId};
 use polymeter_service as service;
 use serde::{Deserialize, Serialize};
@@ -246,10 +248,12 @@ pub async fn bring_in(
     Ok((StatusCode::CREATED, Json(Sale::from(&sale))))
 }
 
-/// Empty the purse of a meter that no customer has (清零), where its device can.
+/// Empty the purse of a meter that no customer has (清零), where its device can. One that holds more than
+/// one person may give up waits for a second one. Safe to repeat.
 #[utoipa::path(post, path = "/api/v1/meters/{meter_id}/clearing", tag = "accounts",
     params(("meter_id" = String, Path)), request_body = Because, responses(
     (status = 204, description = "The device says that it is empty"),
+    (status = 202, description = "Another operator has to agree", body = Approval),
     (status = 409, description = "`blocked`, `device-refused`", body = Problem,
         content_type = "application/problem+json"),
     (status = 504, description = "`device-silent`, `outcome-unknown`", body = Problem,
@@ -260,8 +264,13 @@ pub async fn clear(
     caller: Caller,
     Id(id): Id<MeterId>,
     Body(given): Body<Because>,
-) -> Result<StatusCode, ApiError> {
+) -> Result<Response, ApiError> {
     let why = why(given.reason, None)?;
-    app.service.clear_meter(id, why, &caller.actor()).await?;
-    Ok(StatusCode::NO_CONTENT)
+    Ok(match app.service.clear_meter(id, why, &caller.actor()).await? {
+        service::Clearing::Done => StatusCode::NO_CONTENT.into_response(),
+        service::Clearing::Waits(id) => {
+            let approval = app.service.approval(id).await?;
+            (StatusCode::ACCEPTED, Json(Approval::from(&approval))).into_response()
+        }
+    })
 }

@@ -4,7 +4,7 @@ use super::{ACTOR, Failure, open};
 use crate::app::App;
 use crate::arithmetic;
 use crate::config::Config;
-use polymeter_domain::{Money, Sale, SaleId};
+use polymeter_domain::{Channel, Money, Sale, SaleId};
 use polymeter_service::{SaleRequest, SaleView};
 use std::path::Path;
 use std::time::Duration;
@@ -13,11 +13,18 @@ use std::time::Duration;
 /// below it.
 const WAIT_MAX: Duration = Duration::from_secs(120);
 
+/// For clap: one of the channels by its name.
+pub fn channel(name: &str) -> Result<Channel, String> {
+    let all = || Channel::ALL.map(Channel::name).join(", ");
+    Channel::from_name(name).ok_or_else(|| format!("it is none of {}", all()))
+}
+
 pub async fn run(
     config: &Path,
     serial: &str,
     amount: &str,
     id: Option<SaleId>,
+    channel: Channel,
 ) -> Result<(), Failure> {
     let config = Config::read(config)?;
     let paid =
@@ -26,8 +33,8 @@ pub async fn run(
     let meter = app.service.meter_by_serial(serial).await?;
     let id = id.unwrap_or_else(|| SaleId::new(uuid::Uuid::now_v7()));
     // Printed first: whatever happens next, this id names the sale.
-    println!("sale {id}: {paid} {} to meter {serial}", app.currency.code());
-    let request = SaleRequest::new(meter.meter_id, paid);
+    println!("sale {id}: {paid} {} to meter {serial}, by {}", app.currency.code(), channel.name());
+    let request = SaleRequest { channel, ..SaleRequest::new(meter.meter_id, paid) };
     app.service.put_sale(id, request, &ACTOR).await?;
     let sale = app.service.wait_for_sale(id, WAIT_MAX).await?;
     report(&sale)

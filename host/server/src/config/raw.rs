@@ -128,6 +128,7 @@ pub struct Approval {
     pub refund: Option<Spanned<String>>,
     pub reversal: Option<Spanned<String>>,
     pub write_off: Option<Spanned<String>>,
+    pub clear: Option<Spanned<String>>,
     pub expires_hours: Option<Spanned<u32>>,
 }
 

@@ -18,9 +18,9 @@ impl Checker<'_> {
         let (refund, reversal) = (amount(&raw.approval.refund), amount(&raw.approval.reversal));
         let (write_off, max_credit) =
             (amount(&raw.approval.write_off), amount(&raw.sale.max_credit));
-        let gift_max = amount(&raw.sale.gift_max);
+        let (clear, gift_max) = (amount(&raw.approval.clear), amount(&raw.sale.gift_max));
         let mut approval =
-            ApprovalRules { refund, reversal, write_off, ..ApprovalRules::default() };
+            ApprovalRules { refund, reversal, write_off, clear, ..ApprovalRules::default() };
         if let Some(hours) = &raw.approval.expires_hours {
             if (1..=EXPIRES_HOURS_MAX).contains(hours.get_ref()) {
                 approval.expires_ms = i64::from(*hours.get_ref()) * 3_600_000;

@@ -3,6 +3,7 @@
 //! Invariant: an act's id is made when its confirm box is rendered, so that sending the same box twice
 //! is one act; nothing is done before that box.
 
+use super::books::{self, EntryRow};
 use super::meters::id;
 use super::view::{self, Badge, Named};
 use super::{Head, PageError, PageResult, render};
@@ -13,7 +14,7 @@ use axum::extract::{Form, Path, Query, State};
 use axum::response::{IntoResponse, Redirect};
 use polymeter_domain::{ActState, ApprovalId, Channel, CounterActId, Money, SaleId};
 use polymeter_service::{
-    ActKind, ActPreview, ActRequest, Approval, CounterAct, Page, Subject, Verdict,
+    ActKind, ActPreview, ActRequest, Approvable, Approval, CounterAct, Page, Subject, Verdict,
 };
 use serde::Deserialize;
 
@@ -60,7 +61,7 @@ struct ActPage {
     act: ActView,
     meaning: String,
     history: Vec<(String, Badge, String)>,
-    entries: Vec<(String, &'static str, String, String, String)>,
+    entries: Vec<EntryRow>,
     error: String,
 }
 
@@ -69,6 +70,7 @@ struct ActView {
     id: String,
     kind: Named,
     at: String,
+    customer_id: String,
     customer: String,
     amount: String,
     currency: String,
@@ -162,6 +164,7 @@ async fn shown(app: &App, act: &CounterAct) -> Result<ActView, PageError> {
         id: act.act_id.to_string(),
         kind: kind(act.kind),
         at: view::time(act.created_at, &app.time_zone),
+        customer_id: customer.customer_id.to_string(),
         customer: format!("{} {}", customer.number, customer.name),
         amount: act.amount.to_string(),
         currency: act.amount.currency().code().to_owned(),
@@ -186,7 +189,7 @@ async fn shown(app: &App, act: &CounterAct) -> Result<ActView, PageError> {
     })
 }
 
-async fn who(app: &App, actor: &polymeter_service::Actor) -> Result<String, PageError> {
+pub async fn who(app: &App, actor: &polymeter_service::Actor) -> Result<String, PageError> {
     match actor {
         polymeter_service::Actor::System => Ok("the system".to_owned()),
         polymeter_service::Actor::Operator(id) => {
@@ -200,17 +203,45 @@ async fn shown_approval(
     caller: &Caller,
     it: &Approval,
 ) -> Result<ApprovalView, PageError> {
-    let name = ActKind::from_name(&it.act);
     Ok(ApprovalView {
         id: it.approval_id.to_string(),
-        kind: name.map_or(Named { name: "", word: "Act", chinese: "业务" }, kind),
-        about: it.object.replace("counter-act/", "/acts/"),
+        kind: asked_for(&it.act),
+        about: address(app, &it.object).await?,
         amount: format!("{} {}", it.amount, it.amount.currency().code()),
         reason: it.reason.clone(),
         asked_by: who(app, &it.asked_by).await?,
         asked_at: view::time(it.asked_at, &app.time_zone),
         expires_at: view::time(it.expires_at, &app.time_zone),
         is_own: it.asked_by == caller.actor(),
+    })
+}
+
+/// What somebody asked for, by the name that its approval has.
+fn asked_for(act: &str) -> Named {
+    let (name, word, chinese) = match act {
+        "closing" => ("closing", "Close an account", "销户"),
+        "clearing" => ("clearing", "Clear a meter", "清零"),
+        "purse-refund" => ("purse-refund", "Give back out of a purse", "退费"),
+        _ => match ActKind::from_name(act) {
+            Some(it) => return kind(it),
+            None => ("", "Act", "业务"),
+        },
+    };
+    Named { name, word, chinese }
+}
+
+/// The page of what an approval is about.
+async fn address(app: &App, object: &str) -> Result<String, PageError> {
+    Ok(match Approvable::parse(object) {
+        Some(Approvable::Act(id)) => format!("/acts/{id}"),
+        Some(Approvable::Closing(id)) => format!("/closings/{id}"),
+        Some(Approvable::Clearing(id)) => {
+            format!("/meters/{}", app.service.meter_clearing(id).await?.meter_id)
+        }
+        Some(Approvable::PurseRefund(id)) => {
+            format!("/customers/{}/purse", app.service.purse_refund(id).await?.customer_id)
+        }
+        None => "/acts".to_owned(),
     })
 }
 
@@ -349,14 +380,7 @@ async fn page(app: &App, caller: &Caller, act: CounterActId, error: String) -> P
             .iter()
             .map(|it| (view::time(it.at, zone), state(it.state), it.detail.clone()))
             .collect(),
-        entries: act
-            .entries
-            .iter()
-            .map(|it| {
-                let at = view::time(it.at, zone);
-                (at, it.kind, it.debit.clone(), it.credit.clone(), it.amount.to_string())
-            })
-            .collect(),
+        entries: books::rows(app, &act.entries).await?,
         act: shown(app, &act).await?,
         error,
     }))
@@ -440,10 +464,18 @@ pub async fn decide_approval(
         _ => Verdict::Reject,
     };
     match app.service.decide_approval(approval, verdict, &form.reason, &caller.actor()).await {
-        Ok(it) => {
-            let about = it.object.replace("counter-act/", "/acts/");
-            Ok(Redirect::to(&about).into_response())
-        }
+        Ok(it) => Ok(Redirect::to(&address(&app, &it.object).await?).into_response()),
+        Err(error) => Err(PageError::from(error).back_to("/acts")),
+    }
+}
+
+pub async fn withdraw_approval(
+    State(app): State<App>,
+    caller: Caller,
+    Path(approval): Path<String>,
+) -> PageResult {
+    match app.service.withdraw_approval(id(&approval)?, &caller.actor()).await {
+        Ok(it) => Ok(Redirect::to(&address(&app, &it.object).await?).into_response()),
         Err(error) => Err(PageError::from(error).back_to("/acts")),
     }
 }

@@ -1,6 +1,6 @@
 //! Bills: those that are to be paid, a period's draft and its confirmation, charge items, one bill.
 
-use super::view::{Badge, CustomerView, badge, channel, sentence};
+use super::view::{Badge, CustomerView, Named, badge, channel, sentence, time};
 use super::{Head, PageError, PageResult, render};
 use crate::api::allocations::Allocation;
 use crate::api::bills::{Bill, PeriodRun, WholeBill, whole};
@@ -54,7 +54,9 @@ struct BillPage {
     whole: WholeBill,
     customer: CustomerView,
     state: Badge,
-    channels: Vec<(&'static str, &'static str)>,
+    /// When, by which channel, how much.
+    payments: Vec<(String, Named, String)>,
+    channels: Vec<Named>,
     payment_id: String,
     problem: String,
 }
@@ -221,13 +223,19 @@ pub async fn show(State(app): State<App>, caller: Caller, Path(id): Path<String>
 async fn bill_page(app: &App, caller: &Caller, id: BillId, problem: String) -> PageResult {
     let bill = app.service.bill(id).await?;
     let customer = app.service.customer(bill.customer_id).await?;
+    let payments = app.service.bill_payments(id).await?;
+    let payment = |it: &polymeter_service::BillPayment| {
+        (time(it.created_at, &app.time_zone), channel(it.channel), it.amount.to_string())
+    };
+    let payments = payments.iter().map(payment).collect();
     let whole = whole(app, id).await.map_err(|error| PageError::unusable("Bill", error.detail))?;
     Ok(render(&BillPage {
         head: Head::new(caller, "billing"),
         whole,
         customer: CustomerView::from(&customer),
         state: state(bill.state),
-        channels: Channel::ALL.map(|it| (it.name(), channel(it).chinese)).to_vec(),
+        payments,
+        channels: Channel::ALL.map(channel).to_vec(),
         payment_id: uuid::Uuid::now_v7().to_string(),
         problem,
     }))

@@ -214,6 +214,9 @@ pub async fn close(
 
 fn closing_state(closing: &Closing) -> Badge {
     match closing.state {
+        ClosingState::Begun if closing.approval.is_some() => {
+            badge("warn", "Waits for a second person", "待复核")
+        }
         ClosingState::Begun => badge("warn", "Begun", "进行中"),
         ClosingState::Settled => badge("good", "Closed", "已销户"),
         ClosingState::Abandoned => badge("calm", "Abandoned", "已放弃"),
@@ -238,9 +241,13 @@ async fn closing_page(app: &App, caller: &Caller, it: &Closing, problem: String)
     for (label, money) in [("Paid out", it.refunded), ("Taken for arrears", it.recovered)] {
         facts.extend(money.map(|money| (label, money.to_string(), String::new())));
     }
+    if it.state == ClosingState::Begun {
+        facts.extend(coming(app, it).await?);
+    }
     facts.push(("Why", it.why.reason.clone(), String::new()));
     let address = format!("/closings/{}", it.closing_id);
     let begun = it.state == ClosingState::Begun;
+    let goes_on = begun && it.approval.is_none();
     Ok(render(&ResultPage {
         head: Head::new(caller, "customers"),
         title: "Closing",
@@ -248,11 +255,42 @@ async fn closing_page(app: &App, caller: &Caller, it: &Closing, problem: String)
         subject: format!("Customer {}", customer.number),
         state: closing_state(it),
         facts,
-        go_on: if begun { format!("{address}/continuation") } else { String::new() },
+        go_on: if goes_on { format!("{address}/continuation") } else { String::new() },
         abandon: if begun { format!("{address}/abandonment") } else { String::new() },
         back: "/closings".to_owned(),
         problem,
     }))
+}
+
+/// What a closing that is begun would come to, and who has to act.
+async fn coming(app: &App, it: &Closing) -> Result<Vec<(&'static str, String, String)>, PageError> {
+    let mut facts = Vec::new();
+    match app.service.closing_sums(it.closing_id).await {
+        Ok(sums) => {
+            for (label, money) in [
+                ("Would pay out", sums.refunded),
+                ("Would take for arrears", sums.recovered),
+                ("Owed beyond that", sums.owed),
+            ] {
+                facts.push((label, money.to_string(), String::new()));
+            }
+        }
+        Err(error) => {
+            let detail = PageError::from(error).detail;
+            facts.push(("Stands in its way", detail, String::new()));
+        }
+    }
+    if let Some(approval) = it.approval {
+        let approval = app.service.approval(approval).await?;
+        let asked = super::acts::who(app, &approval.asked_by).await?;
+        let until = time(approval.expires_at, &app.time_zone);
+        let told = format!(
+            "another operator than {asked} agrees to {} by {until}, or refuses",
+            approval.amount
+        );
+        facts.push(("Who has to act", told, "/acts".to_owned()));
+    }
+    Ok(facts)
 }
 
 pub async fn show(State(app): State<App>, caller: Caller, Path(text): Path<String>) -> PageResult {

@@ -99,7 +99,7 @@ async fn views(app: &App, open: bool) -> Result<Vec<DiscrepancyView>, PageError>
 pub async fn list(State(app): State<App>, caller: Caller) -> PageResult {
     let (open, mut all) = (views(&app, true).await?, views(&app, false).await?);
     all.retain(|it| !it.reason.is_empty());
-    Ok(render(&DiscrepanciesPage { head: Head::new(&caller, "start"), open, all }))
+    Ok(render(&DiscrepanciesPage { head: Head::new(&caller, "discrepancies"), open, all }))
 }
 
 #[derive(Debug, Deserialize)]

@@ -9,7 +9,8 @@ use axum::extract::{self, Path, State};
 use axum::response::{IntoResponse, Redirect};
 use polymeter_domain::MeterAddress;
 use polymeter_service::{
-    AccountState, ApplicationKind, Hold, HoldKind, Meter, MeterEdit, RatioChange, ServiceError,
+    AccountState, ApplicationKind, Clearing, Hold, HoldKind, Meter, MeterEdit, RatioChange,
+    ServiceError,
 };
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,6 +21,7 @@ enum Kind {
     Resume,
     Bypass,
     EndBypass,
+    Clear,
 }
 
 impl Kind {
@@ -31,6 +33,7 @@ impl Kind {
             "resumption" => Kind::Resume,
             "bypass" => Kind::Bypass,
             "bypass-end" => Kind::EndBypass,
+            "clearing" => Kind::Clear,
             _ => {
                 return Err(ServiceError::NotFound { what: "act", id: name.to_owned() }.into());
             }
@@ -79,6 +82,13 @@ impl Kind {
                 "Record",
                 "The switch works again and may be commanded.",
             ),
+            Kind::Clear => (
+                "Clear the purse",
+                "清零",
+                "Clear",
+                "The meter is told to empty its purse, so that what was carried over or paid out is \
+                 not used again. Above the site's limit it waits for a second person.",
+            ),
         }
     }
 
@@ -87,9 +97,15 @@ impl Kind {
             Kind::Ratio => &[ApplicationKind::Change],
             Kind::Suspend => &[ApplicationKind::Suspension],
             Kind::Resume => &[ApplicationKind::Resumption, ApplicationKind::Suspension],
-            Kind::Edit | Kind::Bypass | Kind::EndBypass => &[],
+            Kind::Edit | Kind::Bypass | Kind::EndBypass | Kind::Clear => &[],
         }
     }
+}
+
+/// Whether it is done, or waits for a second person.
+enum After {
+    Done,
+    Waits,
 }
 
 /// What can be done with this meter now: name in the address, label, Chinese.
@@ -103,6 +119,9 @@ pub fn offered(meter: &Meter, holds: &[Hold]) -> Vec<(&'static str, &'static str
         } else {
             ("suspension", "Suspend", "报停")
         });
+    }
+    if meter.account == AccountState::None && meter.mode.quantity().is_some() {
+        acts.push(("clearing", "Clear", "清零"));
     }
     acts.push(if lasts(HoldKind::Bypassed) {
         ("bypass-end", "Switch is back", "投入")
@@ -143,7 +162,7 @@ async fn form(app: &App, meter: &Meter, name: &str) -> Result<Form, PageError> {
                 Field::new("decimal", "reading", ("Reading", "止码"), left_out),
             ]
         }
-        Kind::Suspend | Kind::Resume | Kind::Bypass | Kind::EndBypass => Vec::new(),
+        Kind::Suspend | Kind::Resume | Kind::Bypass | Kind::EndBypass | Kind::Clear => Vec::new(),
     };
     let customer = meter.customer.as_ref().map(|it| it.customer_id);
     fields.extend(act::why_fields(app, customer, kind.applications()).await?);
@@ -155,7 +174,7 @@ async fn form(app: &App, meter: &Meter, name: &str) -> Result<Form, PageError> {
         action: format!("/meters/{}/acts/{name}", meter.meter_id),
         back: format!("/meters/{}", meter.meter_id),
         button,
-        is_risky: kind == Kind::Suspend,
+        is_risky: matches!(kind, Kind::Suspend | Kind::Clear),
         fields,
         key: act::new_key(),
         error: String::new(),
@@ -180,7 +199,8 @@ pub async fn run(
     let meter = app.service.meter(id(&meter)?).await?;
     let back = format!("/meters/{}", meter.meter_id);
     match done(&app, &caller, &meter, Kind::named(&name)?, &typed).await {
-        Ok(()) => Ok(Redirect::to(&back).into_response()),
+        Ok(After::Done) => Ok(Redirect::to(&back).into_response()),
+        Ok(After::Waits) => Ok(Redirect::to("/acts").into_response()),
         Err(error) => {
             let form = form(&app, &meter, &name).await?.again(&typed, &error);
             form.page(Head::new(&caller, "meters"))
@@ -194,7 +214,7 @@ async fn done(
     meter: &Meter,
     kind: Kind,
     typed: &Typed,
-) -> Result<(), PageError> {
+) -> Result<After, PageError> {
     let (id, actor, why) = (meter.meter_id, caller.actor(), act::why(typed)?);
     match kind {
         Kind::Edit => {
@@ -218,16 +238,21 @@ async fn done(
         }
         Kind::Suspend => {
             let held = app.service.suspend(id, why, &actor).await?;
-            return held.supply.map(|_| ()).map_err(|error| told(error, "It is suspended"));
+            held.supply.map_err(|error| told(error, "It is suspended"))?;
         }
         Kind::Resume => {
             let held = app.service.resume_supply(id, why, &actor).await?;
-            return held.supply.map(|_| ()).map_err(|error| told(error, "It is resumed"));
+            held.supply.map_err(|error| told(error, "It is resumed"))?;
         }
         Kind::Bypass => drop(app.service.bypass(id, why, &actor).await?),
         Kind::EndBypass => drop(app.service.end_bypass(id, why, &actor).await?),
+        Kind::Clear => {
+            if let Clearing::Waits(_) = app.service.clear_meter(id, why, &actor).await? {
+                return Ok(After::Waits);
+            }
+        }
     }
-    Ok(())
+    Ok(After::Done)
 }
 
 /// The hold counts; the switch is another matter.

@@ -8,6 +8,7 @@ mod acts;
 mod allocations;
 mod applications;
 mod bills;
+mod books;
 mod closings;
 mod conversations;
 mod counter;
@@ -186,6 +187,7 @@ fn looking() -> Router<App> {
         .route("/customers", get(customers::list))
         .route("/acts", get(acts::list))
         .route("/acts/{act_id}", get(acts::show))
+        .route("/approvals/{approval_id}/withdrawal", post(acts::withdraw_approval))
         .route("/discrepancies", get(discrepancies::list))
         .route("/shifts", get(shifts::list))
         .route("/shifts/{shift_id}", get(shifts::show))
@@ -256,6 +258,15 @@ impl Head {
             sees_operators: caller.operator.may(Right::Operators),
             sees_billing: caller.operator.may(Right::Billing),
         }
+    }
+
+    /// Whether the present entry is inside one of the menu's two groups.
+    fn is_in_billing(&self) -> bool {
+        matches!(self.here, "tariffs" | "billing" | "cases" | "discrepancies")
+    }
+
+    fn is_in_office(&self) -> bool {
+        matches!(self.here, "ledger" | "drivers" | "system" | "operators")
     }
 }
 

@@ -1,5 +1,6 @@
 //! The back office: the trial balance, and the lines. Drivers have pages of their own.
 
+use super::books::{self, AccountName};
 use super::{Head, PageError, PageResult, render, view};
 use crate::api;
 use crate::api::ledger::At;
@@ -16,6 +17,8 @@ struct LedgerPage {
     /// As it was asked for.
     at: String,
     balance: api::ledger::TrialBalance,
+    /// Of its lines, in their order.
+    names: Vec<AccountName>,
     /// When the last transfer in it was booked.
     booked_at: String,
     is_balanced: bool,
@@ -35,22 +38,20 @@ pub async fn ledger(
 ) -> PageResult {
     let moment = moment::parse(&at, &app.time_zone)
         .map_err(|why| PageError::unusable("at", why).back_to("/ledger"))?;
-    let mut balance = app.service.trial_balance_at(moment).await?;
-    for line in &mut balance.lines {
-        if let Some(meter) = polymeter_service::meter_of_account(&line.account) {
-            line.account = view::meter_credit(&app.service.meter(meter).await?.serial_number);
-        }
-        if let Some(customer) = polymeter_service::customer_of_purse(&line.account) {
-            let customer = app.service.customer(customer).await?;
-            line.account = view::purse(customer.number.as_str());
-        }
+    let balance = app.service.trial_balance_at(moment).await?;
+    let mut names = Vec::with_capacity(balance.lines.len());
+    for line in &balance.lines {
+        names.push(books::named(&app, &line.account).await?);
     }
+    let is_balanced = balance.difference.minor() == 0;
+    let shown = api::ledger::TrialBalance::from(&balance);
     Ok(render(&LedgerPage {
         head: Head::new(&caller, "ledger"),
         at,
         booked_at: balance.booked_at.map(|at| view::time(at, &app.time_zone)).unwrap_or_default(),
-        is_balanced: balance.difference.minor() == 0,
-        balance: (&balance).into(),
+        is_balanced,
+        names,
+        balance: shown,
     }))
 }
 

@@ -1,7 +1,7 @@
 //! A customer's purse: what is in it, paying in and giving back, what readings took, what was cut; the
 //! arithmetic of a charge; readings that wait for a person.
 
-use super::view::{Badge, CustomerView, badge, channel, sentence, time};
+use super::view::{Badge, CustomerView, Named, badge, channel, sentence, time};
 use super::{Head, PageError, PageResult, render};
 use crate::api::bills::Bill;
 use crate::api::charges::{self, ChargeExplanation};
@@ -33,10 +33,12 @@ struct PursePage {
     overdraft: String,
     below_since: String,
     currency: &'static str,
-    channels: Vec<(&'static str, &'static str)>,
+    channels: Vec<Named>,
     typed: PaymentForm,
     charges: Vec<ChargeRow>,
     payments: Vec<PaymentRow>,
+    /// Refunds that wait for a second person: amount, by whom, why.
+    waiting: Vec<(String, String, String)>,
     cuts: Vec<CutRow>,
     items: Vec<ChargeItem>,
     assignments: Vec<Assignment>,
@@ -77,6 +79,7 @@ struct ConfirmPage {
     id: String,
     customer: CustomerView,
     is_in: bool,
+    needs_second_person: bool,
     typed: PaymentForm,
     balance_after: String,
     currency: &'static str,
@@ -190,6 +193,11 @@ async fn page(
     let area = service.area(id).await?;
     let meters = charged.iter().map(|it| it.meter_id).chain(cuts.iter().map(|it| it.meter_id));
     let serials = serials(app, meters).await?;
+    let mut waiting = Vec::new();
+    for it in service.waiting_refunds(id).await? {
+        let asked = super::acts::who(app, &it.operator).await?;
+        waiting.push((it.amount.to_string(), asked, it.reason));
+    }
     let is_cut = cuts.iter().any(|cut| cut.state == "cut");
     let state = match purse.balance.minor() {
         _ if is_cut => badge("bad", "Supply cut", "已停供"),
@@ -213,7 +221,7 @@ async fn page(
         overdraft: service.purse_rules().overdraft.to_string(),
         below_since: purse.below_since.map(at).unwrap_or_default(),
         currency: "CNY",
-        channels: Channel::ALL.map(|it| (it.name(), channel(it).chinese)).to_vec(),
+        channels: Channel::ALL.map(channel).to_vec(),
         typed,
         charges: charged.iter().map(charge_row).collect(),
         payments: payments
@@ -229,6 +237,7 @@ async fn page(
                 reason: it.reason.clone(),
             })
             .collect(),
+        waiting,
         cuts: cuts.iter().map(|cut| cut_row(cut, &serials, app)).collect(),
         items: service.items().await?.iter().map(ChargeItem::from).collect(),
         assignments: service.assignments(id).await?.iter().map(Assignment::from).collect(),
@@ -263,8 +272,12 @@ pub async fn confirm(
     Query(typed): Query<PaymentForm>,
 ) -> PageResult {
     let id: CustomerId = parsed(&id)?;
+    let mut needs_second_person = false;
     let tried = match typed.read(&app, id) {
-        Ok(new) => app.service.try_payment(new).await.map_err(PageError::from),
+        Ok(new) => {
+            needs_second_person = app.service.payment_takes_two(&new);
+            app.service.try_payment(new).await.map_err(PageError::from)
+        }
         Err(error) => Err(error),
     };
     let balance_after = match tried {
@@ -277,6 +290,7 @@ pub async fn confirm(
         id: id.to_string(),
         customer: CustomerView::from(&customer),
         is_in: typed.direction != "out",
+        needs_second_person,
         typed,
         balance_after,
         currency: "CNY",

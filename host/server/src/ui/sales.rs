@@ -3,6 +3,7 @@
 //! Invariant: the sale's id is made when the confirm box is rendered, so that sending the same box
 //! twice is one sale.
 
+use super::books::{self, EntryRow};
 use super::meters::id;
 use super::view::{self, Badge, MeterView, Named};
 use super::{Head, PageError, PageResult, is_fragment, render};
@@ -124,16 +125,6 @@ struct Step {
     at: String,
     state: Badge,
     detail: String,
-}
-
-#[derive(Debug)]
-struct EntryRow {
-    at: String,
-    id: String,
-    kind: &'static str,
-    debit: String,
-    credit: String,
-    amount: String,
 }
 
 fn quote(priced: &Priced) -> Quote {
@@ -417,10 +408,6 @@ async fn state_of(app: &App, sale: &SaleView) -> Result<SaleState, PageError> {
     let act = app.service.act_of_sale(sale.sale_id).await?;
     let version = app.service.tariff_version(sale.tariff_version_id).await?;
     let plan = format!("{}, version {}", version.plan_name, version.version.number);
-    let own_account = polymeter_service::meter_credit_account(sale.meter_id);
-    let own_name = view::meter_credit(&meter.serial_number);
-    let in_words =
-        |account: &str| if account == own_account { own_name.clone() } else { account.to_owned() };
     Ok(SaleState {
         id: sale.sale_id.to_string(),
         meter_id: sale.meter_id.to_string(),
@@ -462,18 +449,7 @@ async fn state_of(app: &App, sale: &SaleView) -> Result<SaleState, PageError> {
                 detail: event.detail.clone(),
             })
             .collect(),
-        entries: sale
-            .entries
-            .iter()
-            .map(|entry| EntryRow {
-                at: view::time(entry.at, zone),
-                id: entry.transfer_id.to_string(),
-                kind: entry.kind,
-                debit: in_words(&entry.debit),
-                credit: in_words(&entry.credit),
-                amount: entry.amount.to_string(),
-            })
-            .collect(),
+        entries: books::rows(app, &sale.entries).await?,
     })
 }
 

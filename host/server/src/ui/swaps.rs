@@ -171,7 +171,11 @@ async fn swap_page(app: &App, caller: &Caller, swap: &Swap, problem: String) -> 
         } else {
             "still holds the money; clear it before it is used again"
         };
-        facts.push(("The old meter's purse", purse.to_owned(), String::new()));
+        let way = match swap.is_old_cleared {
+            true => String::new(),
+            false => format!("{}/acts/clearing", meter(&old)),
+        };
+        facts.push(("The old meter's purse", purse.to_owned(), way));
     }
     facts.push(("Why", swap.why.reason.clone(), String::new()));
     let address = format!("/swaps/{}", swap.swap_id);

@@ -59,16 +59,6 @@ pub fn receipt_kind(kind: &str) -> (&'static str, &'static str) {
     }
 }
 
-/// The account of what a customer has here, by the customer's number.
-pub fn purse(number: &str) -> String {
-    format!("purse {number}")
-}
-
-/// The account of what one meter holds, by the number on its plate.
-pub fn meter_credit(serial_number: &str) -> String {
-    format!("meter credit {serial_number}")
-}
-
 pub fn supply(state: SupplyState) -> Badge {
     match state {
         SupplyState::Connected => badge("good", "Connected", "合闸"),

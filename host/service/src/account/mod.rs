@@ -48,8 +48,15 @@ mod takeover;
 pub use application::{
     Applicant, Application, ApplicationKind, ApplicationState, NewApplication, PlannedMeter,
 };
+pub use clearing::{Clearing, MeterClearing, MeterClearingState};
+pub(crate) use clearing::{
+    approved as clearing_approved, follow as follow_clearing, withdrawn as clearing_withdrawn,
+};
 pub use closing::{
     ArrearsEnd, ClearingState, Closing, ClosingMeter, ClosingPreview, ClosingRequest, ClosingState,
+};
+pub(crate) use closing::{
+    approved as closing_approved, follow as follow_closing, withdrawn as closing_withdrawn,
 };
 pub(crate) use file::{Change, record as record_change};
 pub use file::{CustomerEdit, FileChange, FileOf, MeterEdit, Why};

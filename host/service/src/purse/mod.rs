@@ -7,14 +7,18 @@
 
 mod cut;
 mod paper;
+mod refund;
 mod round;
 mod rules;
 
 pub use cut::SupplyCut;
+pub use refund::{PurseRefund, RefundState};
+pub(crate) use refund::{approved as refund_approved, withdrawn as refund_withdrawn};
 pub use round::Round;
 pub use rules::PurseRules;
 
 use crate::Service;
+use crate::approval;
 use crate::audit::{self, Act, Actor};
 use crate::billing;
 use crate::booking::{self, Booking, purse_account};
@@ -24,7 +28,7 @@ use crate::limits::MAX_SALE_MINOR;
 use crate::mode::reason_of;
 use crate::page::{Bound, Page};
 use crate::stored;
-use polymeter_domain::{Channel, Currency, CustomerId, Money, PursePaymentId};
+use polymeter_domain::{ApprovalId, Channel, Currency, CustomerId, Money, PursePaymentId};
 use polymeter_ledger::{Connection, Transaction};
 use sqlx::AnyExecutor;
 use std::collections::HashMap;
@@ -141,6 +145,14 @@ impl TryFrom<PaymentRow> for PursePayment {
     }
 }
 
+/// What became of a payment that was asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Payment {
+    Made(PursePayment),
+    /// A second person has to agree before money is given back.
+    Waits(ApprovalId),
+}
+
 impl Service {
     pub fn purse_rules(&self) -> Arc<PurseRules> {
         self.inner.purses.rules.read().unwrap_or_else(PoisonError::into_inner).clone()
@@ -158,19 +170,20 @@ impl Service {
     }
 
     /// A payment under the client's own id: asking again is the same payment. Money that comes in
-    /// may restore a supply, which goes on in the background.
+    /// may restore a supply, which goes on in the background; what goes out above the site's limit
+    /// waits for a second person.
     pub async fn pay_purse(
         &self,
         id: PursePaymentId,
         new: NewPayment,
         actor: &Actor,
-    ) -> Result<PursePayment> {
+    ) -> Result<Payment> {
         let new = self.checked_payment(new)?;
         let (service, by) = (self.clone(), actor.clone());
         let customer = new.customer_id;
         let payment = self
             .database()
-            .write(move |tx| Box::pin(async move { pay(&service, tx, id, new, by).await }))
+            .write(move |tx| Box::pin(async move { pay_or_ask(&service, tx, id, new, by).await }))
             .await?;
         self.tend_soon(customer);
         Ok(payment)
@@ -181,6 +194,11 @@ impl Service {
         let new = self.checked_payment(new)?;
         let purse = self.purse(new.customer_id).await?;
         after(&purse, &new)
+    }
+
+    /// Whether a payment waits for a second person.
+    pub fn payment_takes_two(&self, new: &NewPayment) -> bool {
+        new.direction == Direction::Out && self.rules().approval.is_needed_to_give_back(new.amount)
     }
 
     fn checked_payment(&self, new: NewPayment) -> Result<NewPayment> {
@@ -250,13 +268,14 @@ fn after(purse: &Purse, new: &NewPayment) -> Result<Money> {
     Ok(Money::new(minor, amount.currency()))
 }
 
-async fn pay(
+async fn pay_or_ask(
     service: &Service,
     tx: &mut Transaction,
     id: PursePaymentId,
     new: NewPayment,
     actor: Actor,
-) -> Result<PursePayment> {
+) -> Result<Payment> {
+    approval::expire_due(tx, service.clock().at()).await?;
     if let Some(earlier) = find(tx.connection(), id).await? {
         let same = earlier.customer_id == new.customer_id
             && earlier.direction == new.direction
@@ -264,11 +283,27 @@ async fn pay(
             && earlier.amount == new.amount;
         let what = "payment into a purse";
         return if same {
-            Ok(earlier)
+            Ok(Payment::Made(earlier))
         } else {
             Err(ServiceError::Differs { what, id: id.to_string() })
         };
     }
+    if let Some(asked) = refund::asked_already(tx, id, &new).await? {
+        return Ok(Payment::Waits(asked));
+    }
+    if service.payment_takes_two(&new) {
+        return Ok(Payment::Waits(refund::ask(service, tx, id, &new, &actor).await?));
+    }
+    Ok(Payment::Made(pay(service, tx, id, new, actor).await?))
+}
+
+async fn pay(
+    service: &Service,
+    tx: &mut Transaction,
+    id: PursePaymentId,
+    new: NewPayment,
+    actor: Actor,
+) -> Result<PursePayment> {
     let NewPayment { customer_id, direction, channel, amount, reason } = new.clone();
     crate::customer::exists(tx.connection(), customer_id).await?;
     service.check_shift(tx, channel, &actor).await?;

@@ -40,6 +40,7 @@ impl Service {
         self.resume_acts().await?;
         self.resume_swaps().await?;
         self.resume_closings().await?;
+        self.resume_clearings().await?;
         let mut views = Vec::with_capacity(left.len());
         for sale in left {
             views.push(self.sale(sale.sale_id).await?);

@@ -12,7 +12,7 @@ use polymeter_service::{
 };
 use uuid::Uuid;
 
-fn why(reason: &str) -> Why {
+pub fn why(reason: &str) -> Why {
     Why { reason: reason.to_owned(), application: None }
 }
 
@@ -20,11 +20,11 @@ fn cny(minor: i64) -> Money {
     Money::new(minor, Currency::CNY)
 }
 
-fn swap_id(number: u128) -> SwapId {
+pub fn swap_id(number: u128) -> SwapId {
     SwapId::new(Uuid::from_u128(number))
 }
 
-fn swap(field: &Field) -> SwapRequest {
+pub fn swap(field: &Field) -> SwapRequest {
     SwapRequest {
         old: field.meters[0],
         new: field.meters[1],
@@ -35,12 +35,12 @@ fn swap(field: &Field) -> SwapRequest {
     }
 }
 
-fn dead(reading: u64, credit: i64) -> Keyed {
+pub fn dead(reading: u64, credit: i64) -> Keyed {
     Keyed { reading: Some(reading), credit: Some(cny(credit)) }
 }
 
 /// One customer at the first meter, the second is free; 50.00 sold.
-async fn one_sold() -> (Field, CustomerId) {
+pub async fn one_sold() -> (Field, CustomerId) {
     let field = unopened_field().await;
     let owner = customer(&field.service, "11").await.customer_id;
     let opened = field.service.open_account(field.meters[0], owner, &Actor::System).await;
@@ -50,7 +50,7 @@ async fn one_sold() -> (Field, CustomerId) {
 }
 
 /// Credits less debits of an account, all of it posted.
-async fn balance(field: &Field, account: &str) -> i64 {
+pub async fn balance(field: &Field, account: &str) -> i64 {
     let sums = field.service.trial_balance().await.expect("sums");
     assert_eq!(sums.difference.minor(), 0);
     let line = sums.lines.iter().find(|line| line.account == account);
@@ -60,11 +60,11 @@ async fn balance(field: &Field, account: &str) -> i64 {
     })
 }
 
-async fn credit(field: &Field, meter: usize) -> i64 {
+pub async fn credit(field: &Field, meter: usize) -> i64 {
     balance(field, &meter_credit_account(field.meters[meter])).await
 }
 
-async fn settled(field: &Field, id: SwapId) -> Swap {
+pub async fn settled(field: &Field, id: SwapId) -> Swap {
     let swap = field.service.swap(id).await.expect("it");
     if let Some((sale, _)) = swap.sale {
         field.wait(sale).await;
@@ -274,7 +274,7 @@ async fn money_of_another_system_is_brought_in_once() {
 }
 
 /// As counter and billing will do it: somebody owes.
-async fn owes(field: &Field, customer: CustomerId, minor: i64) {
+pub async fn owes(field: &Field, customer: CustomerId, minor: i64) {
     field
         .database
         .write(move |tx| {
@@ -344,11 +344,11 @@ async fn meters_go_to_another_customer_with_their_money_and_the_arrears() {
     assert_eq!((sale.state.name(), sale.customer_id), ("confirmed", to));
 }
 
-fn closing_id(number: u128) -> ClosingId {
+pub fn closing_id(number: u128) -> ClosingId {
     ClosingId::new(Uuid::from_u128(number))
 }
 
-fn closing(customer: CustomerId) -> ClosingRequest {
+pub fn closing(customer: CustomerId) -> ClosingRequest {
     ClosingRequest {
         customer,
         keyed: Vec::new(),

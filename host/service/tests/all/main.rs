@@ -19,3 +19,4 @@ mod sales;
 mod stories;
 mod tariffs;
 mod trail;
+mod two_people;

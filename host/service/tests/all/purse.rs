@@ -10,8 +10,8 @@ use polymeter_domain::{
     SupplyState,
 };
 use polymeter_service::{
-    Actor, CaseDecision, CaseKind, ChargeOutcome, Direction, NewPayment, NewVersion, Page,
-    PurseRules, Rerun, ServiceError, purse_account,
+    Actor, CaseDecision, CaseKind, ChargeOutcome, Direction, NewPayment, NewVersion, Page, Payment,
+    PursePayment, PurseRules, Rerun, ServiceError, purse_account,
 };
 use std::sync::Arc;
 use uuid::Uuid;
@@ -33,6 +33,14 @@ fn payment(customer_id: CustomerId, minor: i64) -> NewPayment {
         channel: Channel::Cash,
         amount: yuan(minor),
         reason: String::new(),
+    }
+}
+
+/// One that waits for nobody.
+fn made(payment: Payment) -> PursePayment {
+    match payment {
+        Payment::Made(made) => made,
+        Payment::Waits(id) => panic!("it waits for {id}"),
     }
 }
 
@@ -67,7 +75,7 @@ impl Field {
     async fn pay(&self, number: u128, customer: CustomerId, minor: i64) -> Money {
         let new = payment(customer, minor);
         let paid = self.service.pay_purse(payment_id(number), new, &Actor::System).await;
-        paid.expect("paid").balance_after
+        made(paid.expect("paid")).balance_after
     }
 
     async fn balance(&self, customer: CustomerId) -> i64 {
@@ -403,7 +411,8 @@ async fn a_payment_is_one_for_one_id_and_nothing_is_given_back_that_is_not_there
         })
         .collect();
     for pay in pays {
-        assert_eq!(pay.await.expect("no panic").expect("paid").balance_after, yuan(5_000));
+        let paid = made(pay.await.expect("no panic").expect("paid"));
+        assert_eq!(paid.balance_after, yuan(5_000));
     }
     assert_eq!(field.balance(id).await, 5_000);
     let other = service.pay_purse(payment_id(7), payment(id, 5_001), &actor).await;

@@ -1,11 +1,12 @@
-//! Emptying the devices of a closing, one by one.
+//! The devices of a closing, one by one: read again after a wait, and emptied.
 
 use super::{ClearingState, ClosingMeter};
 use crate::Service;
-use crate::account::money::money;
+use crate::account::money::{Keyed, ToldBy, figures, money};
+use crate::audit::Actor;
 use crate::crash_point::crash_point;
 use crate::driver::Kind;
-use crate::error::{Result, ServiceError};
+use crate::error::{Result, ServiceError, invalid};
 use polymeter_domain::{ClosingId, Delivery, MeterId, Money};
 use polymeter_transport::Priority;
 
@@ -41,6 +42,41 @@ pub(super) async fn empty(service: &Service, closing: ClosingId, it: &ClosingMet
         mark(service, closing, it.meter_id, ClearingState::Measured, None).await?;
     }
     Err(error)
+}
+
+/// While a second person was waited for, the meter went on: its final figures are those of now. Of one that
+/// does not answer, or that shows less than figures, the earlier ones stay.
+pub(super) async fn measure_again(
+    service: &Service,
+    closing: ClosingId,
+    it: &ClosingMeter,
+    actor: &Actor,
+) -> Result<()> {
+    let now = match figures(service, it.meter_id, Keyed::default(), actor).await {
+        Ok(now) if now.told_by == ToldBy::Device && now.reading >= it.reading => now,
+        Err(error @ ServiceError::Storage(_)) => return Err(error),
+        Ok(_) | Err(_) => return Ok(()),
+    };
+    let reading = i64::try_from(now.reading).map_err(|_| invalid("reading", "too large"))?;
+    let meter_id = it.meter_id;
+    service
+        .database()
+        .write(move |tx| {
+            Box::pin(async move {
+                sqlx::query(
+                    "update closing_meter set reading = $1, remaining_minor = $2
+                     where closing_id = $3 and meter_id = $4 and state = 'measured'",
+                )
+                .bind(reading)
+                .bind(now.remaining.minor())
+                .bind(closing.to_string())
+                .bind(meter_id.to_string())
+                .execute(tx.connection())
+                .await?;
+                Ok(())
+            })
+        })
+        .await
 }
 
 async fn mark(

@@ -5,17 +5,25 @@
 //! each device `clearing` before it is asked and `cleared` after its yes; `settled` in one transaction.
 //! No money is paid out before the devices have given it up, or a person has said that one cannot.
 //!
-//! Invariant: what is paid out of a meter's account is never more than was sold into the meter.
-//! Not here: the two-person rule (approval), what a platform purse holds (purse): it must be empty.
+//! Above the site's limit a closing that is begun waits for a second person before any device is asked.
+//!
+//! Invariants: what is paid out of a meter's account is never more than was sold into the meter; what is
+//! paid out and written off is within one person's limit, or somebody else agreed to as much.
+//! Not here: how one agrees (approval), what a platform purse holds (purse): it must be empty.
 
 mod device;
+mod second;
 mod settle;
 mod store;
+
+pub(crate) use second::{approved, follow, withdrawn};
 
 use super::current_customer;
 use super::file::Why;
 use super::money::{Figures, Keyed, check_keyed, figures};
 use super::swap::not_in_a_swap;
+use crate::approvable::Approvable;
+use crate::approval;
 use crate::audit::{self, Act, Actor};
 use crate::booking::Booking;
 use crate::clock::UnixMs;
@@ -26,12 +34,12 @@ use crate::meter::{self, AccountState, MeterRecord};
 use crate::page::Page;
 use crate::stored;
 use crate::{Service, sale, to_the_end};
-use device::empty;
-use polymeter_domain::{ClosingId, CustomerId, MeterId, Money};
-use polymeter_ledger::Connection;
-use settle::{reckon, settle};
+use device::{empty, measure_again};
+use polymeter_domain::{ApprovalId, Channel, ClosingId, CustomerId, MeterId, Money};
+use polymeter_ledger::{Connection, Transaction};
+use settle::{nothing_stays_owed, reckon, settle};
 use sqlx::AnyExecutor;
-use store::{METERS, MeterRow, Row, existing, find_in, insert};
+use store::{CLOSING, METERS, MeterRow, Row, existing, find_in, insert};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClosingRequest {
@@ -76,6 +84,8 @@ pub struct Closing {
     /// Paid out, and taken for arrears; `None` until settled.
     pub refunded: Option<Money>,
     pub recovered: Option<Money>,
+    /// What a second person has to agree to before it goes on.
+    pub approval: Option<ApprovalId>,
     pub operator: Actor,
     pub created_at: UnixMs,
     pub ended_at: Option<UnixMs>,
@@ -101,6 +111,15 @@ pub struct ClosingPreview {
     pub recovered: Money,
     /// What is still owed after all.
     pub owed: Money,
+}
+
+impl Closing {
+    /// A meter that was asked to give up its money.
+    fn touched(&self) -> Option<&ClosingMeter> {
+        self.meters
+            .iter()
+            .find(|it| matches!(it.state, ClearingState::Clearing | ClearingState::Cleared))
+    }
 }
 
 fn blocked(closing: ClosingId, why: impl Into<String>) -> ServiceError {
@@ -153,6 +172,7 @@ impl Service {
         }
         let (service, actor) = (self.clone(), actor.clone());
         to_the_end(async move {
+            service.expire_approvals().await?;
             match service.find_closing(closing).await? {
                 Some(earlier) if earlier.request != format!("{request:?}") => {
                     let (what, id) = ("closing", closing.to_string());
@@ -187,10 +207,26 @@ impl Service {
             .await
     }
 
+    /// What a closing that is begun would book as things stand.
+    pub async fn closing_sums(&self, closing: ClosingId) -> Result<ClosingPreview> {
+        let it = self.closing(closing).await?;
+        let (inside, today) = (self.clone(), self.today()?);
+        let meters: Vec<_> = it.meters.iter().map(|it| (it.meter_id, it.remaining)).collect();
+        self.database()
+            .write(move |tx| {
+                Box::pin(async move { reckon(tx, &inside, it.customer_id, &meters, today).await })
+            })
+            .await
+    }
+
     /// Goes on with a closing that stopped at a device.
     pub async fn continue_closing(&self, closing: ClosingId, actor: &Actor) -> Result<Closing> {
         let (service, actor) = (self.clone(), actor.clone());
-        to_the_end(async move { drive(&service, closing, &actor).await }).await?;
+        to_the_end(async move {
+            service.expire_approvals().await?;
+            drive(&service, closing, &actor).await
+        })
+        .await?;
         self.closing(closing).await
     }
 
@@ -210,25 +246,14 @@ impl Service {
                     if it.state != ClosingState::Begun {
                         return Err(blocked(closing, format!("it is {}", it.state.name())));
                     }
-                    let touched = |it: &&ClosingMeter| {
-                        matches!(it.state, ClearingState::Clearing | ClearingState::Cleared)
-                    };
-                    if let Some(meter) = it.meters.iter().find(touched) {
+                    if let Some(meter) = it.touched() {
                         let serial = &meter.serial_number;
                         let why = format!("meter {serial} was told to empty its purse; go on");
                         return Err(blocked(closing, why));
                     }
-                    sqlx::query(
-                        "update closing set state = 'abandoned', ended_at_ms = $1
-                         where closing_id = $2 and state = 'begun'",
-                    )
-                    .bind(at.0)
-                    .bind(closing.to_string())
-                    .execute(tx.connection())
-                    .await?;
-                    let (act, object) = ("closing-abandoned", format!("closing/{closing}"));
-                    let act = Act { at, actor: &actor, act, object, detail: &why.reason };
-                    audit::record(tx.connection(), act).await
+                    let object = Approvable::Closing(closing).to_string();
+                    approval::withdraw(tx.connection(), &object, &actor, at).await?;
+                    abandon(tx, closing, &why.reason, &actor, at).await
                 })
             })
             .await?;
@@ -241,10 +266,8 @@ impl Service {
     }
 
     async fn find_closing(&self, closing: ClosingId) -> Result<Option<Closing>> {
-        let row: Option<Row> = sqlx::query_as("select * from closing where closing_id = $1")
-            .bind(closing.to_string())
-            .fetch_optional(self.reader())
-            .await?;
+        let row: Option<Row> =
+            sqlx::query_as(CLOSING).bind(closing.to_string()).fetch_optional(self.reader()).await?;
         let Some(row) = row else { return Ok(None) };
         let meters: Vec<MeterRow> =
             sqlx::query_as(METERS).bind(closing.to_string()).fetch_all(self.reader()).await?;
@@ -290,13 +313,32 @@ impl Service {
         .await?;
         for text in ids {
             let closing = stored::parsed("closing_id", &text)?;
-            if let Err(error) = self.continue_closing(closing, &Actor::System).await {
+            if let Err(error) = follow(self, closing).await {
                 let why = chain(&error);
                 tracing::error!(closing_id = %closing, why, "the closing waits for a person");
             }
         }
         Ok(())
     }
+}
+
+async fn abandon(
+    tx: &mut Transaction,
+    closing: ClosingId,
+    why: &str,
+    actor: &Actor,
+    at: UnixMs,
+) -> Result<()> {
+    sqlx::query(
+        "update closing set state = 'abandoned', ended_at_ms = $1
+         where closing_id = $2 and state = 'begun'",
+    )
+    .bind(at.0)
+    .bind(closing.to_string())
+    .execute(tx.connection())
+    .await?;
+    let (act, object) = ("closing-abandoned", format!("closing/{closing}"));
+    audit::record(tx.connection(), Act { at, actor, act, object, detail: why }).await
 }
 
 /// The customer's meters, none of which may be in the middle of something.
@@ -364,7 +406,19 @@ async fn begin(
                 if now.len() != measured.len() {
                     return Err(blocked(closing, "the customer's meters changed meanwhile; again"));
                 }
-                insert(tx, &inside, closing, &request, &measured, &actor).await
+                insert(tx, &inside, closing, &request, &measured, &actor).await?;
+                // What settling would refuse is refused before any device gives up its money.
+                let meters: Vec<_> =
+                    measured.iter().map(|(meter, it)| (*meter, it.remaining)).collect();
+                let today = inside.today()?;
+                let sums = reckon(tx, &inside, request.customer, &meters, today).await?;
+                nothing_stays_owed(closing, request.arrears, &sums)?;
+                if sums.refunded.minor() > 0 || sums.owed.minor() > 0 {
+                    inside.check_shift(tx, Channel::Cash, &actor).await?;
+                }
+                let it = existing(tx.connection(), closing).await?;
+                second::agreed(tx, &inside, &it, &sums).await?;
+                Ok(())
             })
         })
         .await
@@ -377,7 +431,15 @@ async fn drive(service: &Service, closing: ClosingId, actor: &Actor) -> Result<(
         ClosingState::Abandoned => return Err(blocked(closing, "it was abandoned")),
         ClosingState::Begun => {}
     }
+    let object = Approvable::Closing(closing).to_string();
+    if approval::waiting_for(service.reader(), &object).await?.is_some() {
+        return Ok(());
+    }
+    let waited = approval::agreed_minor(service.reader(), &object).await?.is_some();
     for meter in &it.meters {
+        if waited && meter.state == ClearingState::Measured {
+            measure_again(service, closing, meter, actor).await?;
+        }
         if matches!(meter.state, ClearingState::Measured | ClearingState::Clearing) {
             empty(service, closing, meter).await?;
         }

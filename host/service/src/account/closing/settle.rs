@@ -1,5 +1,6 @@
 //! What a closing books, and the one transaction that books it and archives the file.
 
+use super::second;
 use super::store::existing;
 use super::{
     ArrearsEnd, ClearingState, Closing, ClosingMeter, ClosingPreview, ClosingState, blocked,
@@ -72,6 +73,21 @@ pub(super) async fn reckon(
     Ok(ClosingPreview { movements, refunded, recovered, owed: amount(owed) })
 }
 
+/// Whoever closes says how what is still owed after all is settled.
+pub(super) fn nothing_stays_owed(
+    closing: ClosingId,
+    arrears: ArrearsEnd,
+    sums: &ClosingPreview,
+) -> Result<()> {
+    if arrears != ArrearsEnd::None || sums.owed.minor() == 0 {
+        return Ok(());
+    }
+    let (owed, currency) = (sums.owed, sums.owed.currency());
+    let code = currency.code();
+    let why = format!("{owed} {code} are still owed; say that they are paid or written off");
+    Err(blocked(closing, why))
+}
+
 pub(super) async fn settle(service: &Service, closing: ClosingId, actor: &Actor) -> Result<()> {
     let (inside, actor, today) = (service.clone(), actor.clone(), service.today()?);
     service
@@ -93,20 +109,15 @@ pub(super) async fn settle(service: &Service, closing: ClosingId, actor: &Actor)
                 let meters: Vec<_> =
                     it.meters.iter().map(|it| (it.meter_id, it.remaining)).collect();
                 let mut sums = reckon(tx, &inside, it.customer_id, &meters, today).await?;
+                nothing_stays_owed(closing, it.arrears, &sums)?;
+                // What came to more than was agreed to meanwhile: somebody has to agree to that.
+                if !second::agreed(tx, &inside, &it, &sums).await? {
+                    return Ok(());
+                }
                 let owing = arrears_account(it.customer_id);
                 let from = match it.arrears {
                     ArrearsEnd::Paid => CASH,
-                    ArrearsEnd::WrittenOff => WRITE_OFF,
-                    ArrearsEnd::None if sums.owed.minor() > 0 => {
-                        let why = format!(
-                            "{} {} are still owed; abandon it and say that they are paid or \
-                             written off",
-                            sums.owed,
-                            sums.owed.currency().code()
-                        );
-                        return Err(blocked(closing, why));
-                    }
-                    ArrearsEnd::None => WRITE_OFF,
+                    ArrearsEnd::WrittenOff | ArrearsEnd::None => WRITE_OFF,
                 };
                 sums.movements.extend(Booking::of(from, &owing, sums.owed));
                 book_all(tx, inside.clock(), closing.uuid(), at, &sums.movements).await?;

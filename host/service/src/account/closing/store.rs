@@ -26,6 +26,7 @@ pub(super) struct Row {
     operator_id: Option<String>,
     created_at_ms: i64,
     ended_at_ms: Option<i64>,
+    approval_id: Option<String>,
 }
 
 #[derive(sqlx::FromRow)]
@@ -70,11 +71,19 @@ impl Row {
             operator: Actor::from_stored(self.operator_id.as_deref())?,
             created_at: UnixMs(self.created_at_ms),
             ended_at: self.ended_at_ms.map(UnixMs),
+            approval: self
+                .approval_id
+                .map(|text| stored::parsed("approval_id", &text))
+                .transpose()?,
             meters: meters.into_iter().map(meter).collect::<Result<_>>()?,
             request: self.request,
         })
     }
 }
+
+pub(super) const CLOSING: &str = "select closing.*, approval_id from closing
+     left join approval on object = 'closing/' || closing_id and approval.state = 'waiting'
+     where closing_id = $1";
 
 pub(super) const METERS: &str =
     "select closing_meter.meter_id, serial_number, state, reading, remaining_minor,
@@ -85,10 +94,8 @@ pub(super) async fn find_in(
     connection: &mut Connection,
     closing: ClosingId,
 ) -> Result<Option<Closing>> {
-    let row: Option<Row> = sqlx::query_as("select * from closing where closing_id = $1")
-        .bind(closing.to_string())
-        .fetch_optional(&mut *connection)
-        .await?;
+    let row: Option<Row> =
+        sqlx::query_as(CLOSING).bind(closing.to_string()).fetch_optional(&mut *connection).await?;
     let Some(row) = row else { return Ok(None) };
     let meters: Vec<MeterRow> =
         sqlx::query_as(METERS).bind(closing.to_string()).fetch_all(connection).await?;
