@@ -68,3 +68,6 @@ create trigger meter_clearing_is_not_deleted before delete on meter_clearing for
     execute function refuse('a clearing is never deleted');
 create trigger meter_clearing_is_not_truncated before truncate on meter_clearing for each statement
     execute function refuse('a clearing is never replaced');
+
+-- How far below zero this customer's purse may go (透支额度); null: as far as the site says.
+alter table customer add column overdraft_minor bigint;

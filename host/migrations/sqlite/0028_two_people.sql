@@ -68,3 +68,6 @@ create trigger meter_clearing_is_not_deleted before delete on meter_clearing
 create trigger meter_clearing_is_not_replaced before insert on meter_clearing
     when exists (select 1 from meter_clearing where meter_clearing_id = new.meter_clearing_id)
     begin select raise(abort, 'a clearing is never replaced'); end;
+
+-- How far below zero this customer's purse may go (透支额度); null: as far as the site says.
+alter table customer add column overdraft_minor integer;

@@ -5,6 +5,7 @@
 //! ever charged, nothing after it is forgotten. Not here: charging (charge), cutting (purse).
 
 use crate::Service;
+use crate::account::{self, Installing, Why};
 use crate::audit::{self, Act, Actor};
 use crate::clock::UnixMs;
 use crate::customer::Customer;
@@ -12,7 +13,7 @@ use crate::error::{Result, ServiceError, invalid};
 use crate::limits::MAX_REASON_CHARS;
 use crate::meter::{self, AccountState, Meter, MeterRecord};
 use crate::reading::Reading;
-use polymeter_domain::{BillingMode, MeterId};
+use polymeter_domain::{BillingMode, InstallationId, MeterId};
 use polymeter_ledger::{Connection, Transaction};
 use polymeter_runtime::Driver;
 
@@ -57,6 +58,7 @@ impl Service {
         &self,
         record: MeterRecord,
         customer: &Customer,
+        why: Why,
         actor: &Actor,
     ) -> Result<Meter> {
         if is_open_for(&record, customer)? {
@@ -68,7 +70,9 @@ impl Service {
         let (inside, actor) = (self.clone(), actor.clone());
         self.database()
             .write(move |tx| {
-                Box::pin(async move { begin(&inside, tx, id, &customer, &reading, &actor).await })
+                Box::pin(
+                    async move { begin(&inside, tx, id, &customer, &why, &reading, &actor).await },
+                )
             })
             .await?;
         self.meter(id).await
@@ -146,6 +150,7 @@ async fn begin(
     tx: &mut Transaction,
     id: MeterId,
     customer: &Customer,
+    why: &Why,
     reading: &Reading,
     actor: &Actor,
 ) -> Result<()> {
@@ -158,7 +163,15 @@ async fn begin(
         .bind(id.to_string())
         .execute(tx.connection())
         .await?;
-    let at: UnixMs = service.clock().at();
+    account::current_customer(tx.connection(), customer.customer_id).await?;
+    let (at, today): (UnixMs, _) = (service.clock().at(), service.today()?);
+    let new = Installing {
+        meter_id: id,
+        next: InstallationId::new(service.clock().id()),
+        at,
+        first_reading: account::register_of(&reading.snapshot),
+    };
+    account::install(tx, new, today, customer, why, actor).await?;
     crate::charge::start(service, tx, id, customer.customer_id, reading, actor).await?;
     let detail = format!(
         "customer/{}, {}, at reading/{}",

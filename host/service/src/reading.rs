@@ -187,7 +187,7 @@ fn purchase_count(snapshot: &Snapshot) -> Option<PurchaseCount> {
     }
 }
 
-async fn store(connection: &mut Connection, reading: &Reading) -> Result<()> {
+pub(crate) async fn store(connection: &mut Connection, reading: &Reading) -> Result<()> {
     sqlx::query(
         "insert into reading (reading_id, meter_id, at_ms, supply, extras)
          values ($1, $2, $3, $4, $5)",

@@ -24,7 +24,8 @@ async fn second(api: &Api, program: &Program) -> Result<Api> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_shift_from_float_to_count_with_receipts_and_a_second_person() -> Result<()> {
-    let more = "[counter]\ncash-needs-shift = true\n[approval]\nrefund = \"100.00\"\n";
+    let more =
+        "[counter]\ncash-needs-shift = true\n[approval]\nrefund = \"100.00\"\nclear = \"0.00\"\n";
     let (site, program) = Site::with_more(more, &[]).await?;
     let api = site.api(&program);
     let meter_id = site.meter_id(&api, &METERS[0]).await?;
@@ -54,17 +55,18 @@ async fn a_shift_from_float_to_count_with_receipts_and_a_second_person() -> Resu
     ensure!(paper.contains("COPY") && paper.contains("伍拾元整"), "{paper}");
     ensure!(!api.text("/receipts/1/prints/0").await?.contains("COPY"));
 
-    two_people(&api, &program, &receipt).await?;
+    let second = two_people(&api, &program, &receipt).await?;
+    closed_by_two(&api, &second, &receipt).await?;
 
     let path = format!("/api/v1/shifts/{}/closing", shift.body["shift_id"].as_str().context("id")?);
-    let counted = json!({ "counted": "399.00", "note": "a coin fell" });
+    let counted = json!({ "counted": "199.00", "note": "a coin fell" });
     let dry = api.post(&format!("{path}?dry_run=true"), counted.clone()).await?;
     ensure!(dry["closing"]["difference"] == "-1.00", "{dry}");
     let closed = api.post(&path, counted).await?;
-    // 200 of float, 50 sold, 300 of deposit, 150 of it returned.
+    // 200 of float, 50 sold, 300 of deposit, 150 of it returned; the rest of both paid out at the end.
     ensure!(
         (&closed["expected"], &closed["closing"]["difference"])
-            == (&json!("400.00"), &json!("-1.00"))
+            == (&json!("200.00"), &json!("-1.00"))
     );
     for page in ["/shifts", "/receipts", "/receipts/1", "/acts", "/discrepancies", "/"] {
         api.text(page).await?;
@@ -72,7 +74,7 @@ async fn a_shift_from_float_to_count_with_receipts_and_a_second_person() -> Resu
     program.kill().await
 }
 
-async fn two_people(api: &Api, program: &Program, receipt: &Value) -> Result<()> {
+async fn two_people(api: &Api, program: &Program, receipt: &Value) -> Result<Api> {
     let act = |kind: &str, amount: &str| {
         json!({ "kind": kind, "customer_id": receipt["customer_id"], "amount": amount,
             "reason": "as agreed" })
@@ -104,6 +106,33 @@ async fn two_people(api: &Api, program: &Program, receipt: &Value) -> Result<()>
         (&done["state"], &done["receipt_number"]) == (&json!("confirmed"), &json!(3)),
         "{done}"
     );
+    Ok(second)
+}
+
+/// The account is closed once another operator agrees; until then its page says who has to act.
+async fn closed_by_two(api: &Api, second: &Api, receipt: &Value) -> Result<()> {
+    let customer = receipt["customer_id"].as_str().context("a customer")?;
+    let path = format!("/api/v1/customers/{customer}/closing");
+    let new = json!({ "reason": "moves away" });
+    let dry = api.keyed(&format!("{path}?dry-run=true"), "c-0", new.clone()).await?;
+    ensure!(
+        (&dry.body["refunded"], &dry.body["needs_second_person"])
+            == (&json!("200.00"), &json!(true)),
+        "{dry:?}"
+    );
+    let waits = api.keyed(&path, "c-1", new).await?;
+    ensure!(waits.body["state"] == "begun", "{waits:?}");
+    let closing = waits.body["closing_id"].as_str().context("an id")?;
+    let approval = waits.body["approval_id"].as_str().context("it waits")?;
+    let page = api.text(&format!("/closings/{closing}")).await?;
+    for words in ["Waits for a second person", "another operator than", "200.00"] {
+        ensure!(page.contains(words), "{words}: {page}");
+    }
+    ensure!(second.text("/acts").await?.contains("Close an account"));
+    let decision = format!("/api/v1/approvals/{approval}/decision");
+    second.post(&decision, json!({ "approved": true, "reason": "seen" })).await?;
+    let done = api.get(&format!("/api/v1/closings/{closing}")).await?;
+    ensure!((&done["state"], &done["refunded"]) == (&json!("settled"), &json!("200.00")), "{done}");
     Ok(())
 }
 

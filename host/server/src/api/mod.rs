@@ -116,6 +116,7 @@ fn guarded() -> Vec<(Option<Right>, OpenApiRouter<App>)> {
                 .routes(routes!(items::assign))
                 .routes(routes!(items::end))
                 .routes(routes!(items::set_area))
+                .routes(routes!(purse::set_overdraft))
                 .routes(routes!(items::book))
                 .routes(routes!(bills::period))
                 .routes(routes!(bills::take_back))

@@ -154,7 +154,7 @@ pub async fn get(State(app): State<App>, Id(id): Id<CustomerId>) -> Result<Json<
         customer_id: id.to_string(),
         balance: purse.balance.to_string(),
         currency: "CNY",
-        overdraft: app.service.purse_rules().overdraft.to_string(),
+        overdraft: app.service.overdraft(id).await?.to_string(),
         below_since: purse.below_since.map(time),
         cuts: cuts.iter().map(SupplyCut::from).collect(),
     }))
@@ -224,6 +224,46 @@ pub async fn payments(
     let page = parameters.page();
     let found = app.service.purse_payments(id, &page).await?;
     Ok(Json(Paged::of(&found, page.limit, |it| it.payment_id.to_string())))
+}
+
+/// How far below zero one customer's purse may go.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewOverdraft {
+    /// `null`, or left out: as far as the site's configuration says.
+    #[schema(example = "50.00")]
+    pub overdraft: Option<String>,
+    /// It stands in the customer's file and in the audit trail.
+    pub reason: String,
+}
+
+/// What counts for the customer now.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Overdraft {
+    pub overdraft: String,
+}
+
+/// Give a customer an overdraft allowance of their own (透支额度), or the site's again.
+#[utoipa::path(put, path = "/api/v1/customers/{customer_id}/overdraft", tag = "purses",
+    params(("customer_id" = String, Path)), request_body = NewOverdraft, responses(
+    (status = 200, description = "What counts now", body = Overdraft),
+    (status = 404, description = "`not-found`", body = Problem,
+        content_type = "application/problem+json"),
+    (status = 409, description = "`blocked`: the file is in the archive", body = Problem,
+        content_type = "application/problem+json"),
+    (status = 422, description = "`invalid-field`", body = Problem,
+        content_type = "application/problem+json"),
+))]
+pub async fn set_overdraft(
+    State(app): State<App>,
+    caller: Caller,
+    Id(id): Id<CustomerId>,
+    Body(new): Body<NewOverdraft>,
+) -> Result<Json<Overdraft>, ApiError> {
+    let allowance = new.overdraft.as_deref().map(|text| money("overdraft", text, app.currency));
+    let why = service::Why { reason: new.reason, application: None };
+    let set = app.service.set_overdraft(id, allowance.transpose()?, why, &caller.actor()).await?;
+    Ok(Json(Overdraft { overdraft: set.to_string() }))
 }
 
 /// Whether a meter's supply may be cut for what its customer owes.

@@ -257,6 +257,10 @@ async fn done(
 
 /// The hold counts; the switch is another matter.
 fn told(error: ServiceError, done: &str) -> PageError {
+    if let ServiceError::Blocked { why, .. } = &error {
+        let detail = format!("{done}. {}", super::view::sentence(why));
+        return PageError { detail, ..PageError::from(error) };
+    }
     let mut page = PageError::from(error);
     page.detail = format!(
         "{done}, but the switch did not follow: {} Command it from the meter's page.",

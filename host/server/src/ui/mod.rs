@@ -118,7 +118,8 @@ fn guarded() -> Vec<(Option<Right>, Router<App>)> {
                 )
                 .route("/allocations/{allocation_id}/undo", post(allocations::undo))
                 .route("/bills/{bill_id}/contra", post(bills::take_back))
-                .route("/customers/{customer_id}/charge-items", post(bills::assign)),
+                .route("/customers/{customer_id}/charge-items", post(bills::assign))
+                .route("/customers/{customer_id}/overdraft", post(purses::set_overdraft)),
         ),
         (
             Some(Right::Ledger),

@@ -15,7 +15,7 @@ use polymeter_domain::{
     Channel, ChargeId, CustomerId, MeterId, Money, PursePaymentId, ReadingCaseId,
 };
 use polymeter_service::{
-    CaseKind, Direction, NewPayment, Page, ReadingCase, Right, ServiceError, SupplyCut,
+    CaseKind, Direction, NewPayment, Page, ReadingCase, Right, ServiceError, SupplyCut, Why,
 };
 use serde::Deserialize;
 use std::collections::HashMap;
@@ -218,7 +218,7 @@ async fn page(
         customer: CustomerView::from(&customer),
         state,
         balance: purse.balance.to_string(),
-        overdraft: service.purse_rules().overdraft.to_string(),
+        overdraft: service.overdraft(id).await?.to_string(),
         below_since: purse.below_since.map(at).unwrap_or_default(),
         currency: "CNY",
         channels: Channel::ALL.map(channel).to_vec(),
@@ -314,6 +314,41 @@ pub async fn pay(
     match app.service.pay_purse(payment_id, new, &caller.actor()).await {
         Ok(_) => Ok(Redirect::to(&back).into_response()),
         Err(error) => page(&app, &caller, id, form, sentence(&error.to_string())).await,
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OverdraftForm {
+    /// Empty: as the site.
+    #[serde(default)]
+    overdraft: String,
+    reason: String,
+}
+
+pub async fn set_overdraft(
+    State(app): State<App>,
+    caller: Caller,
+    Path(id): Path<String>,
+    Form(form): Form<OverdraftForm>,
+) -> PageResult {
+    let id: CustomerId = parsed(&id)?;
+    let allowance = match form.overdraft.trim() {
+        "" => Ok(None),
+        text => Money::parse(text, app.currency).map(Some),
+    };
+    let why = Why { reason: form.reason, application: None };
+    let set = match allowance {
+        Ok(allowance) => app
+            .service
+            .set_overdraft(id, allowance, why, &caller.actor())
+            .await
+            .map_err(|error| PageError::from(error).detail),
+        Err(error) => Err(error.to_string()),
+    };
+    match set {
+        Ok(_) => Ok(Redirect::to(&format!("/customers/{id}/purse")).into_response()),
+        Err(why) => page(&app, &caller, id, PaymentForm::default(), sentence(&why)).await,
     }
 }
 

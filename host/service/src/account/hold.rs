@@ -159,10 +159,13 @@ impl Service {
     }
 
     /// Resumes supply (复电). The customer closes the breaker by hand: nobody at the counter knows who
-    /// stands at the wires.
+    /// stands at the wires. What is owed keeps it disconnected: then it comes back by payment.
     pub async fn resume_supply(&self, meter: MeterId, why: Why, actor: &Actor) -> Result<Held> {
         let hold = self.end_hold(meter, HoldKind::Suspended, why, actor).await?;
-        let supply = self.control(meter, SupplyCommand::AllowConnection, actor).await;
+        let supply = match self.keep_cut(meter).await? {
+            Some(unpaid) => Err(unpaid),
+            None => self.control(meter, SupplyCommand::AllowConnection, actor).await,
+        };
         Ok(Held { hold, supply })
     }
 

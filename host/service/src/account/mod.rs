@@ -39,6 +39,7 @@ mod closing;
 mod file;
 mod hold;
 mod installation;
+mod last_use;
 mod money;
 mod prepared;
 mod ratio;
@@ -63,7 +64,7 @@ pub use file::{CustomerEdit, FileChange, FileOf, MeterEdit, Why};
 pub use hold::{Held, Hold, HoldKind};
 pub(crate) use hold::{not_bypassed, not_suspended};
 pub use installation::{Consumption, Installation, Used, typed_reading};
-pub(crate) use installation::{number_in_device, same_ratio};
+pub(crate) use installation::{number_in_device, same_ratio, total as register_of};
 pub use money::Keyed;
 pub use ratio::RatioChange;
 pub use swap::{Swap, SwapRequest, SwapState};
@@ -118,7 +119,7 @@ impl Service {
         let customer = self.customer(customer).await?;
         let record = meter::record(self.reader(), meter).await?;
         if record.mode.quantity().is_none() {
-            return self.bind(record, &customer, actor).await;
+            return self.bind(record, &customer, why, actor).await;
         }
         let reach = self.reach(meter, Kind::Change).await?;
         let Some(quantity) = reach.pick.driver.description().purse else {
@@ -188,7 +189,8 @@ async fn open(
             Box::pin(async move {
                 let ended = end(tx, meter_id, state, count).await?;
                 if ended && state == AccountState::Open {
-                    install(tx, meter_id, next, at, today, &customer, &why, &actor).await?;
+                    let new = Installing { meter_id, next, at, first_reading: None };
+                    install(tx, new, today, &customer, &why, &actor).await?;
                 }
                 let object = format!("meter/{meter_id}");
                 let act = Act {
@@ -207,23 +209,29 @@ async fn open(
     result
 }
 
+/// Whose time at a customer begins, when, and where its register stood.
+pub(crate) struct Installing {
+    pub meter_id: MeterId,
+    pub next: InstallationId,
+    pub at: UnixMs,
+    pub first_reading: Option<u64>,
+}
+
 /// The meter's time at the customer begins.
-#[expect(clippy::too_many_arguments, reason = "each is of another type")]
-async fn install(
+pub(crate) async fn install(
     tx: &mut Transaction,
-    meter_id: MeterId,
-    next: InstallationId,
-    at: UnixMs,
+    new: Installing,
     today: Date,
     customer: &Customer,
     why: &Why,
     actor: &Actor,
 ) -> Result<()> {
+    let Installing { meter_id, next, at, first_reading } = new;
     let (terms, commodity) = installation::measure(tx.connection(), meter_id, today).await?;
     let beginning = Beginning {
         meter_id,
         customer_id: customer.customer_id,
-        first_reading: None,
+        first_reading,
         terms,
         commodity,
         number_in_device: customer.number.clone(),

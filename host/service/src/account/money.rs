@@ -10,7 +10,7 @@ use crate::booking::receivable_account;
 use crate::driver::Kind;
 use crate::error::{Result, ServiceError, chain, invalid};
 use crate::meter::{self, MeterRecord};
-use polymeter_domain::{Credit, Currency, CustomerId, MeterId, Money, Quantity};
+use polymeter_domain::{BillingMode, Credit, Currency, CustomerId, MeterId, Money, Quantity};
 use polymeter_ledger::Connection;
 use polymeter_transport::Priority;
 
@@ -43,8 +43,10 @@ pub struct Keyed {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Figures {
     pub reading: u64,
+    /// Zero where the money is not in the device.
     pub remaining: Money,
     pub told_by: ToldBy,
+    pub mode: BillingMode,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,13 +81,17 @@ pub(super) async fn figures(
     actor: &Actor,
 ) -> Result<Figures> {
     let meter = meter::record(service.reader(), meter_id).await?;
+    if meter.mode.quantity().is_none() {
+        return register_alone(service, &meter, keyed, actor).await;
+    }
+    let mode = meter.mode;
     match ask(service, &meter, actor).await {
         Ok(told) => told_by_device(service, &meter, &told, keyed),
         Err(error) => match (keyed.reading, keyed.credit) {
             (Some(reading), Some(remaining)) => {
                 let why = chain(&error);
                 tracing::warn!(%meter_id, why, "figures of a dead meter are an operator's");
-                Ok(Figures { reading, remaining, told_by: ToldBy::Operator })
+                Ok(Figures { reading, remaining, told_by: ToldBy::Operator, mode })
             }
             _ => Err(error),
         },
@@ -102,6 +108,29 @@ async fn ask(service: &Service, meter: &MeterRecord, actor: &Actor) -> Result<To
     let credit = money(evidence?.balance, service);
     let reading = service.read_meter(meter.meter_id, actor).await?;
     Ok(Told { reading: total(&reading.snapshot), credit })
+}
+
+/// Of a meter whose customer pays here or by bill: whatever its device holds is nobody's money.
+async fn register_alone(
+    service: &Service,
+    meter: &MeterRecord,
+    keyed: Keyed,
+    actor: &Actor,
+) -> Result<Figures> {
+    let (remaining, mode) = (Money::new(0, service.currency()), meter.mode);
+    if keyed.credit.is_some_and(|credit| credit.minor() > 0) {
+        let why = format!("meter {} is {mode}: no money is left in it", meter.serial_number);
+        return Err(invalid("credit", why));
+    }
+    match (service.register_now(meter, actor).await, keyed.reading) {
+        (Ok(reading), _) => Ok(Figures { reading, remaining, told_by: ToldBy::Device, mode }),
+        (Err(error), Some(reading)) => {
+            let (why, meter_id) = (chain(&error), meter.meter_id);
+            tracing::warn!(%meter_id, why, "the reading of a dead meter is an operator's");
+            Ok(Figures { reading, remaining, told_by: ToldBy::Operator, mode })
+        }
+        (Err(error), None) => Err(error),
+    }
 }
 
 /// A purse of energy has no price of its own: what it is worth is for a person to say.
@@ -137,7 +166,8 @@ fn told_by_device(
         let why = format!("meter {serial} does not say it in money; type what is left is worth");
         invalid("credit", why)
     })?;
-    Ok(Figures { reading, remaining, told_by: ToldBy::Device })
+    let mode = meter.mode;
+    Ok(Figures { reading, remaining, told_by: ToldBy::Device, mode })
 }
 
 pub(super) fn check_keyed(keyed: Keyed, service: &Service) -> Result<()> {

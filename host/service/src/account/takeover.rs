@@ -11,15 +11,18 @@ use super::current_customer;
 use super::file::{self, Change, Why};
 use super::hold::not_suspended;
 use super::installation::{self, Beginning, Ending};
-use super::money::nothing_billed_is_open;
+use super::last_use::charge_last_use;
+use super::money::{Keyed, figures, nothing_billed_is_open};
 use super::swap::not_in_a_swap;
 use crate::audit::{self, Act, Actor};
 use crate::booking::{Booking, arrears_account, book_all};
+use crate::charge;
 use crate::clock::UnixMs;
 use crate::customer::Customer;
 use crate::driver::Kind;
 use crate::error::{Result, ServiceError, invalid};
 use crate::meter::{self, AccountState, MeterRecord};
+use crate::reading::Reading;
 use crate::standing::{self, Difference};
 use crate::{Service, sale, stored, to_the_end};
 use polymeter_domain::tariff::Date;
@@ -101,6 +104,8 @@ struct Handed {
     meter_id: MeterId,
     reading: u64,
     next: InstallationId,
+    /// Where the new owner's account begins, of a meter that is paid for here or by bill.
+    begins: Option<Reading>,
 }
 
 impl Service {
@@ -122,6 +127,15 @@ impl Service {
         if request.from == request.to {
             return Err(invalid("to_customer_id", "the meters are this customer's already"));
         }
+        // Before anything is charged: old bills are the old owner's to settle.
+        let (owner, currency) = (request.from, self.currency());
+        self.database()
+            .write(move |tx| {
+                Box::pin(
+                    async move { nothing_billed_is_open(tx.connection(), owner, currency).await },
+                )
+            })
+            .await?;
         let handed = self.handed(&request, actor).await?;
         let (service, actor) = (self.clone(), actor.clone());
         to_the_end(async move {
@@ -167,14 +181,40 @@ impl Service {
         for (meter_id, reading) in asked {
             let meter = meter::record(self.reader(), meter_id).await?;
             is_owned(&meter, request.from)?;
+            let next = InstallationId::new(self.clock().id());
+            if meter.mode.quantity().is_none() {
+                let (reading, begins) = self.last_of_old_owner(&meter, reading, actor).await?;
+                handed.push(Handed { meter_id, reading, next, begins });
+                continue;
+            }
             let reading = match reading {
                 Some(reading) => reading,
                 None => self.register_now(&meter, actor).await?,
             };
-            let next = InstallationId::new(self.clock().id());
-            handed.push(Handed { meter_id, reading, next });
+            handed.push(Handed { meter_id, reading, next, begins: None });
         }
         Ok(handed)
+    }
+
+    /// The reading at which a meter without a purse in it changes hands; what was used before it is the
+    /// old owner's, out of the purse or by a final bill.
+    async fn last_of_old_owner(
+        &self,
+        meter: &MeterRecord,
+        typed: Option<u64>,
+        actor: &Actor,
+    ) -> Result<(u64, Option<Reading>)> {
+        if typed.is_some() {
+            let why = format!(
+                "meter {} is {}, and is charged by its registers; leave the typed reading out",
+                meter.serial_number, meter.mode
+            );
+            return Err(invalid("reading", why));
+        }
+        let keyed = Keyed::default();
+        let figures = figures(self, meter.meter_id, keyed, actor).await?;
+        charge_last_use(self, meter, &figures, actor).await?;
+        Ok((figures.reading, self.last_reading(meter.meter_id).await?))
     }
 
     /// Tells a device its present customer's number, where it holds another one's. What it answers is
@@ -185,7 +225,8 @@ impl Service {
             return Err(ServiceError::NotOpened { serial_number });
         };
         let customer = self.customer(lasting.customer_id).await?;
-        if lasting.number_in_device == customer.number {
+        let has_purse = meter::record(self.reader(), meter).await?.mode.quantity().is_some();
+        if lasting.number_in_device == customer.number || !has_purse {
             return Ok(());
         }
         let outcome = self.ask_for_number(meter, &customer).await;
@@ -284,7 +325,8 @@ async fn hand_over(
                 super::closing::not_being_closed(tx.connection(), &to).await?;
                 let arrears = take_arrears_over(tx, &inside, takeover_id, &request, &from).await?;
                 for it in &handed {
-                    hand_meter_over(tx, it, &from, &to, (at, today), &request.why, &actor).await?;
+                    hand_meter_over(&inside, tx, it, &from, &to, (at, today), &request.why, &actor)
+                        .await?;
                 }
                 insert(tx, takeover_id, &request, arrears, at, &actor).await?;
                 let (why, meters) = (&request.why, handed.len());
@@ -307,7 +349,6 @@ async fn take_arrears_over(
     from: &Customer,
 ) -> Result<Money> {
     let (currency, at) = (service.currency(), service.clock().at());
-    nothing_billed_is_open(tx.connection(), request.from, currency).await?;
     let owed_on = arrears_account(request.from);
     let owed = standing::of(&mut *tx.connection(), request.from, currency).await?.arrears;
     if owed.minor() == 0 {
@@ -330,7 +371,9 @@ async fn take_arrears_over(
     Ok(owed)
 }
 
+#[expect(clippy::too_many_arguments, reason = "each is of another type")]
 async fn hand_meter_over(
+    service: &Service,
     tx: &mut Transaction,
     handed: &Handed,
     from: &Customer,
@@ -362,6 +405,9 @@ async fn hand_meter_over(
         .bind(meter.meter_id.to_string())
         .execute(tx.connection())
         .await?;
+    if let Some(reading) = &handed.begins {
+        charge::start(service, tx, meter.meter_id, to.customer_id, reading, actor).await?;
+    }
     let (old, new) = (
         format!("customer {}", from.number),
         format!("customer {}, meter {}", to.number, meter.serial_number),

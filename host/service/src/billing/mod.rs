@@ -11,6 +11,7 @@ mod allocation_run;
 mod bill;
 mod bill_payment;
 mod claim;
+mod final_bill;
 mod item;
 mod period;
 
@@ -21,6 +22,7 @@ pub use bill::{Bill, BillLine, BillState};
 pub use bill_payment::{BillPayment, NewBillPayment};
 pub use claim::{Booked, Claim};
 pub(crate) use claim::{is_overdue, settle};
+pub(crate) use final_bill::final_bill;
 pub use item::{Basis, ChargeAssignment, ChargeItem, NewItem, PaidFrom, in_m2};
 pub use period::{DraftBill, PeriodRun};
 

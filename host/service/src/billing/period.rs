@@ -265,24 +265,25 @@ async fn priced(
             Next::Charge(new) => {
                 let charge = &new.charge;
                 if charge.amount.minor() > 0 {
-                    lines.push(BillLine {
-                        title: format!("{} {serial}", title(charge.commodity)),
-                        arithmetic: format!(
-                            "{}.{:03} {}",
-                            charge.used / 1000,
-                            charge.used % 1000,
-                            charge.commodity.unit()
-                        ),
-                        amount: charge.amount,
-                        charge_id: Some(charge.charge_id),
-                        claim_id: None,
-                    });
+                    lines.push(line_of(serial, charge));
                 }
                 charges.push(*new);
             }
         }
     }
     Ok((lines, charges, problems))
+}
+
+/// What a bill says of one meter's use.
+pub(super) fn line_of(serial: &str, charge: &charge::Charge) -> BillLine {
+    let (whole, part) = (charge.used / 1000, charge.used % 1000);
+    BillLine {
+        title: format!("{} {serial}", title(charge.commodity)),
+        arithmetic: format!("{whole}.{part:03} {}", charge.commodity.unit()),
+        amount: charge.amount,
+        charge_id: Some(charge.charge_id),
+        claim_id: None,
+    }
 }
 
 fn title(commodity: Commodity) -> &'static str {

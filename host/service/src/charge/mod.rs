@@ -131,7 +131,12 @@ impl Service {
         self.charge_by(reading, How::Plain, actor).await
     }
 
-    async fn charge_by(&self, reading: Reading, how: How, actor: &Actor) -> Result<ChargeOutcome> {
+    pub(crate) async fn charge_by(
+        &self,
+        reading: Reading,
+        how: How,
+        actor: &Actor,
+    ) -> Result<ChargeOutcome> {
         let (service, actor) = (self.clone(), actor.clone());
         self.database()
             .write(move |tx| {
@@ -212,7 +217,11 @@ pub(crate) async fn start(
     let number = number.map_or(1, |last| last.charge.number + 1);
     let frame = Frame { service, record: &record, reading, moment, actor };
     let position = Position::start(moment.day);
-    let new = frame.charge(number, ChargeKind::Start, customer, commodity, registers, position);
+    let mut new = frame.charge(number, ChargeKind::Start, customer, commodity, registers, position);
+    // Handed over at a reading that the old owner was charged by: a reading is charged once.
+    if store::of_reading(&mut *tx.connection(), meter, reading.reading_id).await?.is_some() {
+        new.charge.reading_id = None;
+    }
     store::insert(tx.connection(), &new).await
 }
 

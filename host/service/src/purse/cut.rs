@@ -5,6 +5,7 @@
 //! that the device itself reported; what failed is tried again, later and later; a meter that keeps
 //! its power is never cut; only what was cut here is restored here.
 
+use super::overdraft::overdraft;
 use super::{Purse, balance};
 use crate::Service;
 use crate::audit::{self, Act, Actor};
@@ -14,7 +15,7 @@ use crate::error::{Result, ServiceError, bad_column, chain};
 use crate::meter;
 use crate::stored;
 use polymeter_domain::tariff::Moment;
-use polymeter_domain::{CustomerId, MeterId, SupplyCommand, SupplyState};
+use polymeter_domain::{BillingMode, CustomerId, MeterId, Money, SupplyCommand, SupplyState};
 use polymeter_ledger::{Connection, Transaction};
 use sqlx::AnyExecutor;
 
@@ -129,6 +130,19 @@ impl Service {
         open_of(self.reader(), customer).await
     }
 
+    /// Whether a meter that is resumed stays without supply because of what its customer owes, and why.
+    /// Its cut is kept from now on, so that the payment restores it.
+    pub(crate) async fn keep_cut(&self, meter: MeterId) -> Result<Option<ServiceError>> {
+        let service = self.clone();
+        let kept = self
+            .database()
+            .write(move |tx| Box::pin(async move { keep_cut(&service, tx, meter).await }))
+            .await?;
+        let Some((customer, why)) = kept else { return Ok(None) };
+        self.tend_supply(customer).await?;
+        Ok(Some(why))
+    }
+
     async fn try_cut(&self, cut: &SupplyCut, command: SupplyCommand) -> Result<()> {
         crate::crash_point::crash_point("before-supply");
         let asked = self.control(cut.meter_id, command, &Actor::System).await;
@@ -234,9 +248,15 @@ enum Verdict {
 }
 
 /// `is_overdue`: a charge that cuts the supply is.
-fn verdict(service: &Service, purse: &Purse, is_overdue: bool, now: Moment) -> Verdict {
+fn verdict(
+    service: &Service,
+    purse: &Purse,
+    overdraft: Money,
+    is_overdue: bool,
+    now: Moment,
+) -> Verdict {
     let rules = service.purse_rules();
-    let is_used_up = purse.balance.minor() < -rules.overdraft.minor();
+    let is_used_up = purse.balance.minor() < -overdraft.minor();
     if purse.balance.minor() >= 0 && !is_overdue {
         Verdict::Restore
     } else if (is_used_up || is_overdue) && !rules.is_friendly(now) {
@@ -256,7 +276,8 @@ async fn decide(
     let purse = balance(&mut *tx.connection(), customer, service.currency()).await?;
     let now = service.clock().civil(at)?;
     let is_overdue = is_overdue(tx.connection(), customer, now.day).await?;
-    let verdict = verdict(service, &purse, is_overdue, now);
+    let overdraft = overdraft(&mut *tx.connection(), customer, service).await?;
+    let verdict = verdict(service, &purse, overdraft, is_overdue, now);
     let open = open_of(&mut *tx.connection(), customer).await?;
     for cut in &open {
         turn(tx.connection(), cut, customer, verdict, at).await?;
@@ -300,6 +321,36 @@ async fn turn(
     // Whatever waited for another try, this is another thing to try.
     step.store(&mut *connection, why, if next == "ended" { cut.tries } else { 0 }, at.0).await?;
     record(connection, at, cut.meter_id, "supply-cut-turned", &format!("{next}: {why}")).await
+}
+
+/// Friendly hours are no reason to connect what is to be cut after them.
+async fn keep_cut(
+    service: &Service,
+    tx: &mut Transaction,
+    meter: MeterId,
+) -> Result<Option<(CustomerId, ServiceError)>> {
+    let it = meter::record(&mut *tx.connection(), meter).await?;
+    let Some(customer) = it.customer_id.filter(|_| !it.keeps_power) else { return Ok(None) };
+    let at = service.clock().at();
+    let purse = balance(&mut *tx.connection(), customer, service.currency()).await?;
+    let overdraft = overdraft(&mut *tx.connection(), customer, service).await?;
+    let is_used_up =
+        it.mode == BillingMode::PlatformPurse && purse.balance.minor() < -overdraft.minor();
+    let today = service.clock().civil(at)?.day;
+    let detail = if is_overdue(tx.connection(), customer, today).await? {
+        "a charge is overdue".to_owned()
+    } else if is_used_up {
+        format!("the purse is at {}", purse.balance)
+    } else {
+        return Ok(None);
+    };
+    let open = open_of(&mut *tx.connection(), customer).await?;
+    if !open.iter().any(|cut| cut.meter_id == meter) {
+        want(service, tx.connection(), meter, customer, &detail, at).await?;
+    }
+    let what = format!("meter {}", it.serial_number);
+    let why = format!("{detail}, so it stays disconnected; it is connected once that is paid");
+    Ok(Some((customer, ServiceError::Blocked { what, why })))
 }
 
 /// The meters that are not cut, nor about to be: those that are paid from the purse, or every one.

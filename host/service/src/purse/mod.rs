@@ -6,6 +6,7 @@
 //! Not here: what takes money out of it (charge).
 
 mod cut;
+mod overdraft;
 mod paper;
 mod refund;
 mod round;

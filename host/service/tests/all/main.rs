@@ -11,6 +11,7 @@ mod deductions;
 mod field;
 mod life;
 mod login;
+mod modes;
 mod operators;
 mod purse;
 mod refunds;

@@ -46,7 +46,7 @@ fn made(payment: Payment) -> PursePayment {
 
 impl Field {
     /// One customer at both meters.
-    async fn bound(&self) -> CustomerId {
+    pub async fn bound(&self) -> CustomerId {
         let id = customer(&self.service, "11").await.customer_id;
         for meter in &self.meters {
             self.service.open_account(*meter, id, &Actor::System).await.expect("bound");
@@ -54,31 +54,31 @@ impl Field {
         id
     }
 
-    fn pass(&self, hours: u32) {
+    pub fn pass(&self, hours: u32) {
         self.clock.advance_ms(i64::from(hours) * HOUR_MS);
         self.simulator.advance(hours * 3_600);
     }
 
-    async fn charge(&self, meter: usize) -> ChargeOutcome {
+    pub async fn charge(&self, meter: usize) -> ChargeOutcome {
         let outcome = self.service.charge_meter(self.meters[meter], &Actor::System).await;
         outcome.expect("read")
     }
 
     /// Fen that were charged.
-    async fn charged(&self, meter: usize) -> i64 {
+    pub async fn charged(&self, meter: usize) -> i64 {
         match self.charge(meter).await {
             ChargeOutcome::Charged(charge) => charge.amount.minor(),
             other => panic!("{other:?}"),
         }
     }
 
-    async fn pay(&self, number: u128, customer: CustomerId, minor: i64) -> Money {
+    pub async fn pay(&self, number: u128, customer: CustomerId, minor: i64) -> Money {
         let new = payment(customer, minor);
         let paid = self.service.pay_purse(payment_id(number), new, &Actor::System).await;
         made(paid.expect("paid")).balance_after
     }
 
-    async fn balance(&self, customer: CustomerId) -> i64 {
+    pub async fn balance(&self, customer: CustomerId) -> i64 {
         let balance = self.service.purse(customer).await.expect("a purse").balance.minor();
         // What is asked for fast is what the books say.
         let books = self.service.trial_balance().await.expect("sums");
@@ -89,7 +89,7 @@ impl Field {
         balance
     }
 
-    fn is_closed(&self, meter: usize) -> bool {
+    pub fn is_closed(&self, meter: usize) -> bool {
         self.truth(meter).relay_closed
     }
 

@@ -9,7 +9,8 @@
 //!
 //! Invariants: what is paid out of a meter's account is never more than was sold into the meter; what is
 //! paid out and written off is within one person's limit, or somebody else agreed to as much.
-//! Not here: how one agrees (approval), what a platform purse holds (purse): it must be empty.
+//! What a purse on the platform holds is paid out too; one below zero is paid in first.
+//! Not here: how one agrees (approval), how the last use is charged (last_use).
 
 mod device;
 mod second;
@@ -20,7 +21,7 @@ pub(crate) use second::{approved, follow, withdrawn};
 
 use super::current_customer;
 use super::file::Why;
-use super::money::{Figures, Keyed, check_keyed, figures};
+use super::money::{Figures, Keyed, check_keyed, figures, nothing_billed_is_open};
 use super::swap::not_in_a_swap;
 use crate::approvable::Approvable;
 use crate::approval;
@@ -111,6 +112,8 @@ pub struct ClosingPreview {
     pub recovered: Money,
     /// What is still owed after all.
     pub owed: Money,
+    /// What of it comes out of the purse on the platform.
+    pub purse: Money,
 }
 
 impl Closing {
@@ -394,6 +397,7 @@ async fn begin(
     actor: &Actor,
 ) -> Result<()> {
     let measured = measure(service, &request, actor).await?;
+    charge_last_uses(service, closing, request.customer, &measured, actor).await?;
     let (inside, actor) = (service.clone(), actor.clone());
     service
         .database()
@@ -422,6 +426,42 @@ async fn begin(
             })
         })
         .await
+}
+
+/// What the customer's meters counted since the last charge. A final bill has to be paid before the file goes
+/// to the archive.
+async fn charge_last_uses(
+    service: &Service,
+    closing: ClosingId,
+    customer: CustomerId,
+    measured: &[(MeterId, Figures)],
+    actor: &Actor,
+) -> Result<()> {
+    let currency = service.currency();
+    service
+        .database()
+        .write(move |tx| {
+            Box::pin(
+                async move { nothing_billed_is_open(tx.connection(), customer, currency).await },
+            )
+        })
+        .await?;
+    let mut bills = Vec::new();
+    for (meter, figures) in measured {
+        if let Some(bill) = service.charge_last_use_of(*meter, figures, actor).await? {
+            let bill = service.bill(bill).await?;
+            bills.push(format!("{} of {}", bill.number, bill.total));
+        }
+    }
+    if bills.is_empty() {
+        return Ok(());
+    }
+    let why = format!(
+        "final bill {} was made for what no bill had yet; have it paid, and close then (suspend a \
+         meter that goes on counting)",
+        bills.join(", ")
+    );
+    Err(blocked(closing, why))
 }
 
 async fn drive(service: &Service, closing: ClosingId, actor: &Actor) -> Result<()> {

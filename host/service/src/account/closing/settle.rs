@@ -17,7 +17,7 @@ use crate::booking::{
 use crate::clock::UnixMs;
 use crate::error::{Result, ServiceError};
 use crate::standing::{self, Difference};
-use crate::{Service, shift};
+use crate::{Service, purse, shift};
 use polymeter_domain::tariff::Date;
 use polymeter_domain::{Channel, ClosingId, CustomerId, MeterId, Money};
 use polymeter_ledger::{Transaction, standing as ledger_standing};
@@ -34,9 +34,9 @@ pub(super) async fn reckon(
     let currency = service.currency();
     let amount = |minor| Money::new(minor, currency);
     let purse = ledger_standing(&mut *tx.connection(), &purse_account(customer), currency).await?;
-    if purse.credit_balance().minor() != 0 || purse.pending > 0 {
-        let why =
-            format!("the purse on the platform holds {}; settle it first", purse.credit_balance());
+    let held = purse.credit_balance();
+    if held.minor() < 0 || purse.pending > 0 {
+        let why = format!("the purse on the platform is at {held}; have that paid in first");
         return Err(ServiceError::Blocked { what: format!("customer {customer}"), why });
     }
     nothing_billed_is_open(tx.connection(), customer, currency).await?;
@@ -67,10 +67,11 @@ pub(super) async fn reckon(
         movements.extend(Booking::of(&account, revenue_account(commodity), used));
         give_back(&account, left, &mut movements);
     }
+    give_back(&purse_account(customer), held.minor(), &mut movements);
     let deposit = deposit_account(customer);
     give_back(&deposit, owing.deposit.minor(), &mut movements);
     let (refunded, recovered) = (amount(refunded), amount(recovered));
-    Ok(ClosingPreview { movements, refunded, recovered, owed: amount(owed) })
+    Ok(ClosingPreview { movements, refunded, recovered, owed: amount(owed), purse: held })
 }
 
 /// Whoever closes says how what is still owed after all is settled.
@@ -128,6 +129,8 @@ pub(super) async fn settle(service: &Service, closing: ClosingId, actor: &Actor)
                     deposit_minor: -stood.deposit.minor(),
                 };
                 standing::change(tx.connection(), it.customer_id, by, inside.currency()).await?;
+                let out = Money::new(-sums.purse.minor(), sums.purse.currency());
+                purse::change(tx.connection(), it.customer_id, out, at).await?;
                 let till = shift::Movement {
                     reference: closing.uuid(),
                     channel: Channel::Cash,

@@ -133,8 +133,9 @@ pub(super) async fn insert(
     .execute(tx.connection())
     .await?;
     for (meter, it) in measured {
-        // A dead meter cannot be emptied.
-        let is_kept = request.without_clearing || it.told_by == ToldBy::Operator;
+        // A dead meter cannot be emptied; one whose money is here has nothing to give up.
+        let has_purse = it.mode.quantity().is_some();
+        let is_kept = request.without_clearing || it.told_by == ToldBy::Operator || !has_purse;
         let state = if is_kept { ClearingState::Kept } else { ClearingState::Measured };
         sqlx::query(
             "insert into closing_meter (closing_id, meter_id, state, reading, remaining_minor,

@@ -298,6 +298,15 @@ async fn may_begin(connection: &mut Connection, request: &SwapRequest) -> Result
         sale::none_unsettled(connection, meter).await?;
     }
     not_still_full(&mut *connection, &new).await?;
+    // Money in one device can be carried into another; a purse here stays the customer's anyway.
+    let is_carried = |meter: &MeterRecord| meter.mode.quantity().is_some();
+    if old.mode != new.mode && !(is_carried(&old) && is_carried(&new)) {
+        let why = format!(
+            "it is {}, and meter {} is {}; choose one that is paid for in the same way",
+            new.mode, old.serial_number, old.mode
+        );
+        return Err(ServiceError::Blocked { what: format!("meter {}", new.serial_number), why });
+    }
     Ok(customer_id)
 }
 
@@ -316,6 +325,7 @@ async fn begin(
         })
         .await?;
     let figures = figures(service, request.old, request.keyed, actor).await?;
+    service.charge_last_use_of(request.old, &figures, actor).await?;
     let (inside, actor) = (service.clone(), actor.clone());
     service
         .database()
