@@ -261,7 +261,11 @@ impl Head {
         }
     }
 
-    /// Whether the present entry is inside one of the menu's two groups.
+    /// Whether the present entry is inside one of the menu's groups.
+    fn is_in_customers(&self) -> bool {
+        matches!(self.here, "customers" | "applications")
+    }
+
     fn is_in_billing(&self) -> bool {
         matches!(self.here, "tariffs" | "billing" | "cases" | "discrepancies")
     }
