@@ -30,6 +30,7 @@ mod page;
 mod parameter;
 mod purse;
 mod reading;
+mod reading_store;
 mod recording;
 mod restored;
 mod rules;
@@ -109,6 +110,7 @@ use polymeter_domain::{Currency, VendorCode};
 use polymeter_ledger::{Database, Reader};
 use polymeter_runtime::Driver;
 use polymeter_transport::Line;
+use reading_store::ReadingsWaiting;
 use sale::UnderWay;
 use std::collections::HashSet;
 use std::future::Future;
@@ -141,6 +143,7 @@ struct Inner {
     under_way: UnderWay,
     passwords: Passwords,
     purses: purse::Purses,
+    readings: ReadingsWaiting,
 }
 
 impl Service {
@@ -157,6 +160,7 @@ impl Service {
             under_way: UnderWay::default(),
             passwords: Passwords::new(),
             purses: purse::Purses::new(currency),
+            readings: ReadingsWaiting::default(),
         };
         let service = Service { inner: Arc::new(inner) };
         service.add_lines(lines)?;

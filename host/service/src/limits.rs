@@ -60,3 +60,10 @@ pub(crate) const SHADOW_SLACK: Duration = Duration::from_secs(2);
 
 /// Transcripts of calls that did not end well, kept of one meter; the oldest goes.
 pub(crate) const RECORDINGS_ON_DISK: i64 = 100;
+
+/// Readings stored in one job, which all other writing waits for.
+pub(crate) const READINGS_PER_JOB: usize = 256;
+
+/// Rows of one statement that stores many. Eight values a row stay far below what SQLite (32 766) and
+/// PostgreSQL (65 535) take in one statement.
+pub(crate) const ROWS_PER_STATEMENT: usize = 128;

@@ -1,4 +1,5 @@
-//! Readings: what a meter said at a time, kept whole. Not here: when to read (a schedule's work).
+//! Readings: what a meter said at a time, kept whole. Not here: when to read (a schedule's work), how many
+//! readings get into their tables (reading_store).
 
 use crate::Service;
 use crate::audit::Actor;
@@ -82,15 +83,7 @@ impl Service {
                 snapshot,
             };
             tracing::debug!(meter_id = %meter, ?actor, "meter read");
-            let reading = service
-                .database()
-                .write(move |tx| {
-                    Box::pin(async move {
-                        store(tx.connection(), &reading).await?;
-                        Ok::<_, ServiceError>(reading)
-                    })
-                })
-                .await?;
+            service.keep_reading(reading.clone()).await?;
             let (known, count) = (reach.meter.purchase_count, purchase_count(&reading.snapshot));
             let by = format!("reading/{}", reading.reading_id);
             service.compare_reading(meter, known, count, by).await?;
@@ -185,46 +178,6 @@ fn purchase_count(snapshot: &Snapshot) -> Option<PurchaseCount> {
         }
         _ => None,
     }
-}
-
-pub(crate) async fn store(connection: &mut Connection, reading: &Reading) -> Result<()> {
-    sqlx::query(
-        "insert into reading (reading_id, meter_id, at_ms, supply, extras)
-         values ($1, $2, $3, $4, $5)",
-    )
-    .bind(reading.reading_id.to_string())
-    .bind(reading.meter_id.to_string())
-    .bind(reading.at.0)
-    .bind(stored::supply_name(reading.snapshot.supply))
-    .bind(stored::named_values_text(&reading.snapshot.extras))
-    .execute(&mut *connection)
-    .await?;
-    for (position, measurement) in (0_i64..).zip(&reading.snapshot.measurements) {
-        let (mantissa, scale, other) = match &measurement.value {
-            Value::Number(number) => (Some(number.mantissa), Some(i64::from(number.scale)), None),
-            other => (None, None, Some(stored::value_text(other))),
-        };
-        sqlx::query(
-            "insert into measurement
-             (reading_id, position, register, mantissa, scale, other, unit, quality)
-             values ($1, $2, $3, $4, $5, $6, $7, $8)",
-        )
-        .bind(reading.reading_id.to_string())
-        .bind(position)
-        .bind(measurement.register.as_str())
-        .bind(mantissa)
-        .bind(scale)
-        .bind(other)
-        .bind(i64::from(measurement.unit.0))
-        .bind(stored::quality_name(measurement.quality))
-        .execute(&mut *connection)
-        .await?;
-    }
-    // A device that does not say keeps what was known before.
-    if reading.snapshot.supply != SupplyState::Unknown {
-        set_supply(connection, reading.meter_id, reading.snapshot.supply, reading.at).await?;
-    }
-    Ok(())
 }
 
 /// What is known of a meter's supply, and since when.

@@ -74,7 +74,7 @@ async fn typed(service: &Service, meter: &MeterRecord, stands: u64) -> Result<Re
                         extras: Vec::new(),
                     },
                 };
-                reading::store(tx.connection(), &reading).await?;
+                reading_store::insert(tx.connection(), std::slice::from_ref(&reading)).await?;
                 Ok(reading)
             })
         })

@@ -14,6 +14,7 @@ mod login;
 mod modes;
 mod operators;
 mod purse;
+mod readings;
 mod refunds;
 mod register;
 mod sales;
