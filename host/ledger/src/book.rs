@@ -74,15 +74,20 @@ pub async fn account(
     if !is_account_name(name) {
         return Err(LedgerError::BadName(name.to_owned()));
     }
-    let connection = tx.connection();
+    let account_id = account_id(name, money.code());
+    if tx.known_account(name) == Some(money.code()) {
+        return Ok(account_id);
+    }
     let kept: Option<String> = sqlx::query_scalar("select currency from account where name = $1")
         .bind(name)
-        .fetch_optional(&mut *connection)
+        .fetch_optional(tx.connection())
         .await
         .map_err(LedgerError::storage("looking for an account"))?;
-    let account_id = account_id(name, money.code());
     match kept {
-        Some(kept) if kept == money.code() => return Ok(account_id),
+        Some(kept) if kept == money.code() => {
+            tx.know_account(name, &kept);
+            return Ok(account_id);
+        }
         Some(kept) => {
             let (name, asked) = (name.to_owned(), money.code().to_owned());
             return Err(LedgerError::AccountDiffers { name, kept, asked });
@@ -96,7 +101,7 @@ pub async fn account(
     .bind(name)
     .bind(money.code())
     .bind(at_ms)
-    .execute(connection)
+    .execute(tx.connection())
     .await
     .map_err(LedgerError::storage("opening an account"))?;
     Ok(account_id)

@@ -42,5 +42,8 @@ pub(crate) const VERIFY_PAGE_ROWS: i64 = 1000;
 /// The same as the constraint `account_has_name`.
 pub(crate) const ACCOUNT_NAME_CHARS_MAX: usize = 200;
 
+/// Accounts that the writer remembers: those of the meters that are sold to in an hour, in a megabyte.
+pub(crate) const ACCOUNTS_KNOWN_MAX: usize = 4096;
+
 /// Transfers of one link: more than one act at a counter needs, and few enough to be read at once.
 pub(crate) const LINK_ROWS_MAX: i64 = 1000;

@@ -12,6 +12,7 @@ use crate::crash_point::crash_point;
 use crate::engine::{Engine, Outcome, Session, chain, close};
 use crate::error::LedgerError;
 use crate::limits;
+use std::collections::HashMap;
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
@@ -25,9 +26,38 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 #[derive(Debug)]
 pub struct Transaction {
     session: Session,
+    /// Accounts that were found through this connection, by name, and their currencies. An account is never
+    /// changed or removed once it is stored; where a job is taken back, what it made goes, so that nothing
+    /// is known any more.
+    accounts: HashMap<String, String>,
 }
 
 impl Transaction {
+    fn new(session: Session) -> Transaction {
+        Transaction { session, accounts: HashMap::new() }
+    }
+
+    /// The currency of an account that was found before.
+    pub(crate) fn known_account(&self, name: &str) -> Option<&str> {
+        self.accounts.get(name).map(String::as_str)
+    }
+
+    /// Remembers an account that is stored.
+    pub(crate) fn know_account(&mut self, name: &str, currency: &str) {
+        if self.accounts.len() >= limits::ACCOUNTS_KNOWN_MAX {
+            self.accounts.clear();
+        }
+        self.accounts.insert(name.to_owned(), currency.to_owned());
+    }
+
+    /// Keeps what the last job did, or takes it back.
+    async fn end_job(&mut self, keep: bool) -> Result<(), sqlx::Error> {
+        if !keep {
+            self.accounts.clear();
+        }
+        self.session.end_job(keep).await
+    }
+
     /// For the other tables of a job's transaction. Account and transfer are written by this crate
     /// alone. A COMMIT through it fails the whole group. After a statement that failed a job must
     /// return: PostgreSQL takes no other one from it.
@@ -111,7 +141,7 @@ pub(crate) fn start(engine: Engine, session: Session) -> WriterHandle {
 }
 
 async fn write_groups(engine: Engine, session: Session, mut waiting: mpsc::Receiver<Job>) {
-    let mut usable = Some(Transaction { session });
+    let mut usable = Some(Transaction::new(session));
     let mut disk_failed: Option<Arc<sqlx::Error>> = None;
     while let Some(first) = waiting.recv().await {
         if let Some(error) = &disk_failed {
@@ -126,7 +156,7 @@ async fn write_groups(engine: Engine, session: Session, mut waiting: mpsc::Recei
                 None => match engine.writer().await {
                     Ok(session) => {
                         is_fresh = true;
-                        Transaction { session }
+                        Transaction::new(session)
                     }
                     Err(error) => {
                         tracing::error!(error = chain(&error), "the writer has no database");
@@ -185,7 +215,7 @@ impl Group {
             self.answers.extend(done.map(|done| done.answer));
             // One trip each time. Where a job has ended the transaction behind our back, or hides
             // that a statement failed, this fails, and with it the group.
-            transaction.session.end_job(keep).await?;
+            transaction.end_job(keep).await?;
         }
         crash_point("before-commit");
         transaction.session.commit().await?;
@@ -214,7 +244,7 @@ impl Group {
             Outcome::Stored(session) => {
                 tracing::warn!("the group was committed, though the answer to that was lost");
                 self.succeed();
-                return Some(Transaction { session });
+                return Some(Transaction::new(session));
             }
             Outcome::NotStored => self.fail(error, LedgerError::NotStored).await,
             Outcome::Unknown => self.fail(error, LedgerError::NotCommitted).await,

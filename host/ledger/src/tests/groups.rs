@@ -33,6 +33,29 @@ async fn an_answered_write_is_there_after_reopening_and_a_reader_cannot_write() 
 }
 
 #[tokio::test]
+async fn an_account_of_a_job_that_was_taken_back_is_made_anew() {
+    let books = books().await;
+    let taken_back: Result<(), LedgerError> = books
+        .database
+        .write(|tx| {
+            Box::pin(async move {
+                // Made, then found: whoever remembers it now must forget it with the job.
+                open(tx, "cash").await?;
+                open(tx, "cash").await?;
+                Err(LedgerError::BadName("given up".to_owned()))
+            })
+        })
+        .await;
+    taken_back.expect_err("given up");
+    assert_eq!(count(&books.database).await, 0);
+    // Twice, since it is remembered from the second time on.
+    for line in ["t1 pending cash meter 5.00", "t2 pending cash meter 5.00"] {
+        book(&books.database, line).await.expect("booked");
+    }
+    assert_eq!(count(&books.database).await, 2);
+}
+
+#[tokio::test]
 async fn a_second_process_is_kept_out_with_a_sentence() {
     let books = books().await;
     let error = Database::open(&books.place).await.expect_err("in use").to_string();

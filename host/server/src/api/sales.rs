@@ -247,8 +247,15 @@ pub async fn put(
         Some(text) => Some(money("gift", text, app.currency)?),
     };
     let request = SaleRequest { meter_id, paid, channel, gift };
-    let made = app.service.put_sale(id, request, &caller.actor()).await?;
-    answer(&app, made, preferred_wait(&headers)).await
+    let (wait, actor) = (preferred_wait(&headers), caller.actor());
+    let made = match wait {
+        Some(seconds) => {
+            let at_most = Duration::from_secs(seconds);
+            app.service.put_sale_and_wait(id, request, at_most, &actor).await?
+        }
+        None => app.service.put_sale(id, request, &actor).await?,
+    };
+    Ok(answered(&made, wait))
 }
 
 /// 200 when settled, else 202; waits first where that is preferred.
@@ -258,13 +265,17 @@ async fn answer(app: &App, mut sale: SaleView, wait: Option<u64>) -> Result<Resp
     {
         sale = app.service.wait_for_sale(sale.sale_id, Duration::from_secs(seconds)).await?;
     }
+    Ok(answered(&sale, wait))
+}
+
+fn answered(sale: &SaleView, wait: Option<u64>) -> Response {
     let status = if sale.state.is_settled() { StatusCode::OK } else { StatusCode::ACCEPTED };
-    let mut response = (status, Json(Sale::from(&sale))).into_response();
+    let mut response = (status, Json(Sale::from(sale))).into_response();
     if let Some(seconds) = wait {
         let applied = HeaderValue::from_str(&format!("wait={seconds}"));
         response.headers_mut().extend(applied.ok().map(|it| (PREFERENCE_APPLIED, it)));
     }
-    Ok(response)
+    response
 }
 
 const PREFERENCE_APPLIED: axum::http::HeaderName =

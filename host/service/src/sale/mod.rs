@@ -121,9 +121,25 @@ impl Service {
         request: SaleRequest,
         actor: &Actor,
     ) -> Result<SaleView> {
+        self.make_sale(id, request, actor).await?;
+        self.sale(id).await
+    }
+
+    /// As [`Service::put_sale`], and returns when [`Service::wait_for_sale`] does.
+    pub async fn put_sale_and_wait(
+        &self,
+        id: SaleId,
+        request: SaleRequest,
+        at_most: Duration,
+        actor: &Actor,
+    ) -> Result<SaleView> {
+        self.make_sale(id, request, actor).await?;
+        self.wait_for_sale(id, at_most).await
+    }
+
+    async fn make_sale(&self, id: SaleId, request: SaleRequest, actor: &Actor) -> Result<()> {
         if let Some(earlier) = store::find(self.reader(), id).await? {
-            earlier.must_be(&request)?;
-            return self.view(earlier).await;
+            return earlier.must_be(&request);
         }
         let (service, actor) = (self.clone(), actor.clone());
         // A caller who goes away after the commit must not take the delivery along.
@@ -137,8 +153,7 @@ impl Service {
             }
             Ok(())
         })
-        .await?;
-        self.sale(id).await
+        .await
     }
 
     pub async fn sale(&self, id: SaleId) -> Result<SaleView> {

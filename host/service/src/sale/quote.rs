@@ -69,11 +69,17 @@ pub(super) async fn reserve_in(
         return Ok(None);
     }
     let meter = meter::record(&mut *tx.connection(), request.meter_id).await?;
+    let is_free = store::is_free(tx.connection(), &meter).await?;
+    if !is_free {
+        account::sellable(tx.connection(), &meter).await?;
+    }
     let quote = quote(service, tx, &meter, request, carried_from).await?;
     if quote.carried_from.is_none() {
         service.check_shift(tx, request.channel, &actor).await?;
     }
-    store::none_unsettled(tx.connection(), &meter).await?;
+    if !is_free {
+        store::none_unsettled(tx.connection(), &meter).await?;
+    }
     insert(service, tx, id, request, &meter, quote, actor).await?;
     Ok(service.inner.under_way.claim(id))
 }
@@ -92,7 +98,6 @@ async fn quote(
     crate::mode::check_sold_to(meter)?;
     let driver = service.driver(&meter.vendor)?;
     service.line(&meter.line)?;
-    account::sellable(tx.connection(), meter).await?;
     let (AccountState::Open, Some(customer_id)) = (meter.account, meter.customer_id) else {
         return Err(ServiceError::NotOpened { serial_number: meter.serial_number.clone() });
     };
@@ -171,8 +176,7 @@ async fn insert(
     store::insert(tx.connection(), &sale).await?;
     let paid = request.paid;
     let arithmetic = in_words(&priced);
-    store::note(tx.connection(), id, at, Sale::Quoted.name(), &arithmetic).await?;
-    store::note(tx.connection(), id, at, sale.state.name(), "money is held").await?;
+    store::note_made(tx.connection(), &sale, &arithmetic).await?;
 
     if sale.carried_from.is_none() {
         shift::taken(tx.connection(), sale.movement(&sale.operator, at)).await?;

@@ -268,6 +268,32 @@ pub(crate) async fn unsettled_of_meter(
     id.map(|text| stored::parsed("sale_id", &text)).transpose()
 }
 
+/// Whether nothing is there that may refuse a sale at a meter: what is under way on it or with its
+/// customer, and a suspension. One question for the usual case; where something is found, each has its own
+/// check, which alone decides: [`none_unsettled`] and `account::sellable`.
+pub(super) async fn is_free(connection: &mut Connection, meter: &MeterRecord) -> Result<bool> {
+    let found: Option<i64> = sqlx::query_scalar(
+        "select cast(1 as bigint) from sale
+         where meter_id = $1 and state in ('reserved', 'dispatched', 'unresolved')
+         union all
+         select cast(1 as bigint) from counter_act
+         where meter_id = $1 and state in ('reserved', 'unresolved')
+         union all
+         select cast(1 as bigint) from hold where meter_id = $1 and to_ms is null
+         union all
+         select cast(1 as bigint) from swap
+         where (old_meter_id = $1 or new_meter_id = $1) and state = 'begun'
+         union all
+         select cast(1 as bigint) from closing where customer_id = $2 and state = 'begun'
+         limit 1",
+    )
+    .bind(meter.meter_id.to_string())
+    .bind(meter.customer_id.map(|id| id.to_string()))
+    .fetch_optional(connection)
+    .await?;
+    Ok(found.is_none())
+}
+
 /// Refuses a meter with a sale, or an act that takes one back, that may still be on its way.
 pub(crate) async fn none_unsettled(connection: &mut Connection, meter: &MeterRecord) -> Result<()> {
     let serial_number = meter.serial_number.clone();
@@ -314,6 +340,26 @@ pub(super) async fn insert(connection: &mut Connection, sale: &StoredSale) -> Re
     .bind(&sale.fee_month)
     .bind(sale.deductions.gift.minor())
     .bind(&sale.carried_from)
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// The first two lines of a sale's history: the arithmetic of its price, and that its money is held.
+pub(super) async fn note_made(
+    connection: &mut Connection,
+    sale: &StoredSale,
+    arithmetic: &str,
+) -> Result<()> {
+    sqlx::query(
+        "insert into sale_event (sale_id, at_ms, state, detail)
+         values ($1, $2, $3, $4), ($1, $2, $5, 'money is held')",
+    )
+    .bind(sale.sale_id.to_string())
+    .bind(sale.created_at.0)
+    .bind(Sale::Quoted.name())
+    .bind(arithmetic)
+    .bind(sale.state.name())
     .execute(connection)
     .await?;
     Ok(())

@@ -232,14 +232,12 @@ pub(crate) struct Movement<'a> {
 
 /// Taken by the operator who acts, into the open shift there is.
 pub(crate) async fn taken(connection: &mut Connection, it: Movement<'_>) -> Result<()> {
-    let shift = own_shift(connection, it.actor).await?;
-    record_entry(connection, "taken", shift, it).await
+    record_own_entry(connection, "taken", it).await
 }
 
 /// Paid out by the operator who acts, from the open shift there is.
 pub(crate) async fn paid_out(connection: &mut Connection, it: Movement<'_>) -> Result<()> {
-    let shift = own_shift(connection, it.actor).await?;
-    record_entry(connection, "paid-out", shift, it).await
+    record_own_entry(connection, "paid-out", it).await
 }
 
 /// What was taken goes back: from the shift that took it while that is open, else from that of whoever
@@ -264,6 +262,26 @@ pub(crate) async fn given_back(connection: &mut Connection, it: Movement<'_>) ->
 async fn own_shift(connection: &mut Connection, actor: &Actor) -> Result<Option<String>> {
     let Actor::Operator(operator) = *actor else { return Ok(None) };
     Ok(open_shift_of(connection, operator).await?.map(|id| id.to_string()))
+}
+
+/// As [`record_entry`], into the open shift of whoever acts: there is at most one, and the system has none.
+async fn record_own_entry(connection: &mut Connection, kind: &str, it: Movement<'_>) -> Result<()> {
+    sqlx::query(
+        "insert into shift_entry
+             (shift_id, operator_id, kind, reference, channel, amount_minor, currency, at_ms)
+         values ((select shift_id from shift where operator_id = $1 and closed_at_ms is null),
+                 $1, $2, $3, $4, $5, $6, $7)",
+    )
+    .bind(it.actor.stored())
+    .bind(kind)
+    .bind(it.reference.to_string())
+    .bind(it.channel.name())
+    .bind(it.amount.minor())
+    .bind(it.amount.currency().code())
+    .bind(it.at.0)
+    .execute(connection)
+    .await?;
+    Ok(())
 }
 
 async fn record_entry(
