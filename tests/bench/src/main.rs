@@ -11,7 +11,6 @@ mod program;
 mod ratio;
 mod report;
 mod sandbox;
-mod sell;
 
 use anyhow::{Context, Result, bail};
 use clap::{Parser, Subcommand};
@@ -37,9 +36,7 @@ enum Part {
     Runtime,
     /// Reads beside each hostile driver of the gallery.
     Neighbours,
-    /// Whole sales: L1.
-    Sale,
-    /// The books on both engines: L1 by sellers, L2, L3, L4, the close of a day.
+    /// The books on both engines: L1 to L4, I1, the close of a day.
     Ledger,
     #[command(hide = true)]
     FarEnd { registers: String, delay_ms: u64 },
@@ -66,13 +63,11 @@ fn main() -> Result<()> {
             let rows = neighbours::run(&root).await.context("the neighbours")?;
             finish(&root, quick, report::NEIGHBOURS, &rows)?;
         }
-        if row.is_none() && measures(|part| matches!(part, Part::Sale)) {
-            let rows = sell::run(&root, rounds).await.context("L1")?;
-            finish(&root, quick, report::SALE, &rows)?;
-        }
         if row.is_none() && measures(|part| matches!(part, Part::Ledger)) {
             let scale = ledger::Scale::of(quick);
-            let rows = ledger::run(&root, rounds, scale).await.context("the ledger")?;
+            let rows = ledger::run(&root, rounds.min(ledger::ROUNDS_MAX), scale)
+                .await
+                .context("the ledger")?;
             finish(&root, quick, report::LEDGER, &rows)?;
         }
         Ok(())

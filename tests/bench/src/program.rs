@@ -32,10 +32,6 @@ pub struct Seller {
 }
 
 impl Program {
-    pub async fn start(root: &Path, sellers: usize) -> Result<Program> {
-        Program::start_on(root, sellers, None).await
-    }
-
     /// On a database of a PostgreSQL server, or in a file.
     pub async fn start_on(root: &Path, sellers: usize, url: Option<&str>) -> Result<Program> {
         let buses = (0..sellers).map(|seller| {
@@ -77,6 +73,11 @@ impl Program {
     /// Its number, while it runs.
     pub fn process(&self) -> Option<u32> {
         self.child.id()
+    }
+
+    /// Ends it at once; its database stays as it is.
+    pub async fn stop(&mut self) -> Result<()> {
+        Ok(self.child.kill().await?)
     }
 
     pub fn seller(&self, number: usize) -> Seller {

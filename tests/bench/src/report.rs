@@ -8,14 +8,13 @@ use std::fmt::Write as _;
 
 pub const RUNTIME: &str = "Drivers and lines";
 pub const NEIGHBOURS: &str = "Neighbours of hostile drivers";
-pub const SALE: &str = "Sales";
 pub const LEDGER: &str = "Books";
-const SECTIONS: [&str; 4] = [RUNTIME, NEIGHBOURS, SALE, LEDGER];
+const SECTIONS: [&str; 3] = [RUNTIME, NEIGHBOURS, LEDGER];
 /// What a person wrote about a section stands below this, to the next section.
 const REMARKS: &str = "### Remarks";
 
 const HEAD: &str = "# Benchmarks\n\n\
-    The tables are written by `cargo xtask bench` (`bench runtime`, `bench neighbours`, `bench sale`, `bench ledger` for one of them); what stands under *Remarks* is written by hand.\n\
+    The tables are written by `cargo xtask bench` (`bench runtime`, `bench neighbours`, `bench ledger` for one of them); what stands under *Remarks* is written by hand.\n\
     A ratio is the time of one operation of the product over that of a named reference, taken in turn in one run: the median over the rounds, with the least and the greatest.\n\
     The reference is measured twice in each round, and a row whose control (second over first) is outside 0.95 to 1.05 is discarded.\n\
     Speeds of the machine drift: only ratios of one run mean anything.\n";
@@ -129,15 +128,15 @@ mod tests {
 
     #[test]
     fn a_run_replaces_its_own_section_and_keeps_remarks() {
-        let first = page("", SALE, &rows("one"));
+        let first = page("", LEDGER, &rows("one"));
         let both = page(&first, RUNTIME, &rows("two"));
         assert!(both.contains("| one |") && both.contains("| two |"), "{both}");
-        assert!(both.find(RUNTIME) < both.find(SALE), "in their order");
+        assert!(both.find(RUNTIME) < both.find(LEDGER), "in their order");
         let remarked = format!("{both}\n{REMARKS}\n\nTime goes to the disk.\n");
-        let again = page(&remarked, SALE, &rows("three"));
+        let again = page(&remarked, LEDGER, &rows("three"));
         assert!(!again.contains("| one |") && again.contains("| three |"), "{again}");
         assert!(again.contains("| two |"), "the other section stays");
         assert_eq!(again.matches("Time goes to the disk.").count(), 1, "{again}");
-        assert_eq!(page(&again, SALE, &rows("three")), again, "nothing grows");
+        assert_eq!(page(&again, LEDGER, &rows("three")), again, "nothing grows");
     }
 }

@@ -73,7 +73,7 @@ enum Command {
     },
     /// Measure, and write docs/benchmarks.md.
     Bench {
-        /// `runtime` or `sale` for one section; --quick for one round each, which writes nothing.
+        /// `runtime`, `neighbours` or `ledger` for one section; --quick for one round each, which writes nothing.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },

@@ -37,8 +37,13 @@ impl Sold {
         self.each.len() as f64 / self.all.as_secs_f64()
     }
 
+    /// The time that passed for each sale.
+    pub fn mean(&self) -> Duration {
+        Duration::from_secs_f64(1.0 / self.a_second())
+    }
+
     /// `percent` of the sales took no longer.
-    fn within(&self, percent: usize) -> Duration {
+    pub fn within(&self, percent: usize) -> Duration {
         let at = (self.each.len() * percent).div_ceil(100).max(1) - 1;
         self.each.get(at).copied().unwrap_or_default()
     }
@@ -75,6 +80,6 @@ fn row(books: &Books, sellers: usize, sold: &Sold) -> Row {
     let what = format!("whole sales over HTTP, {sellers} sellers, {}", books.name());
     match sellers {
         1 => Row::plain("L2", what, "p99 at most 10 ms", text, most <= P99_MAX),
-        _ => Row::plain("L1", what, "see the ratios under Sales", text, None),
+        _ => Row::plain("L1", what, "see the ratios below", text, None),
     }
 }
