@@ -11,7 +11,8 @@ use crate::billing;
 use crate::charge::{ChargeOutcome, How};
 use crate::error::{Result, ServiceError};
 use crate::meter::{self, MeterRecord};
-use crate::reading::{self, Reading};
+use crate::reading::Reading;
+use crate::reading_store;
 use polymeter_domain::tariff::Commodity;
 use polymeter_domain::{
     BillId, BillingMode, Decimal, Measurement, ObisCode, Quality, ReadingId, Snapshot, SupplyState,
