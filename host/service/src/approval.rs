@@ -7,7 +7,6 @@
 use crate::approvable::Approvable;
 use crate::audit::{self, Act, Actor};
 use crate::clock::UnixMs;
-use crate::crash_point::crash_point;
 use crate::customer::typed_not_empty;
 use crate::error::{Result, ServiceError, bad_column};
 use crate::limits::MAX_REASON_CHARS;
@@ -317,7 +316,6 @@ impl Service {
                 })
                 .await?;
             if let Some(approved) = follow {
-                crash_point("after-approved");
                 approved.follow(&service).await?;
             }
             service.approval(id).await

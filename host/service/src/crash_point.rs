@@ -63,8 +63,6 @@ pub const ACCOUNT_CRASH_POINTS: &[&str] = &[
     "after-closing-cleared",
     "before-closing-settled",
     "after-closing-settled",
-    // A second person has agreed; no device has been asked for it.
-    "after-approved",
 ];
 
 /// Ends the process at once where it was told to die here.

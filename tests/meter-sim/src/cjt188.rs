@@ -276,6 +276,7 @@ impl Meter {
             count: u32::from(self.count),
             credited_fen: self.credited_fen,
             credits: self.credits,
+            taken_back_fen: 0,
             relay_closed: !self.closed,
             relay_command_open: self.closed,
             keep_power: false,
