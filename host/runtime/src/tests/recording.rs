@@ -207,6 +207,10 @@ async fn a_package_without_a_transcript_for_a_function_does_not_serve() {
 async fn shipped_drivers_do_what_their_transcripts_say() {
     for (folder, code) in [
         ("drivers/dlt645-2007", "DLT645"),
+        ("drivers/dlt645-1997", "DLT645-97"),
+        ("drivers/dlt698", "DLT698"),
+        ("drivers/mbus", "MBUS"),
+        ("drivers/cjt188-water", "CJT188"),
         ("drivers/acrel-adf400l", "ACREL"),
         ("vendor-examples/acme-c", "ACME"),
     ] {

@@ -8,6 +8,7 @@
 //! account.
 
 mod device;
+mod effect;
 mod make;
 mod store;
 

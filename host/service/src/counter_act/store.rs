@@ -1,23 +1,20 @@
 //! The rows of counter acts. [`advance_in`] is the only place that changes one's state: it lets
 //! `domain::ActState` say what follows, and moves the money in the same transaction.
 
+use super::effect::{confirmed, take_back};
 use super::{ActKind, ActNote, ActRequest, Subject};
 use crate::Service;
 use crate::audit::{self, Act, Actor};
 use crate::clock::UnixMs;
-use crate::counter_act::in_words;
-use crate::customer_receipt::{self, NewReceipt, line};
 use crate::error::{Result, ServiceError, bad_column};
 use crate::page::Bound;
-use crate::shift::{self, Movement};
-use crate::standing::{self, Difference};
 use crate::{approval, stored};
 use polymeter_domain::tariff::Date;
 use polymeter_domain::{
     ActEvent, ActState, Channel, CounterActId, Credit, CustomerId, MeterId, Money, Purchase,
     PurchaseCount, SaleId, Taking, TransferId,
 };
-use polymeter_ledger::{Connection, NewContra, Posting, Transaction};
+use polymeter_ledger::{Connection, Transaction};
 use sqlx::AnyExecutor;
 use uuid::Uuid;
 
@@ -292,9 +289,9 @@ pub(super) async fn history(
 #[derive(Debug)]
 pub(super) struct Step {
     id: CounterActId,
-    at: UnixMs,
+    pub(super) at: UnixMs,
     /// Of the post or void, where the event leads to one; a random one where it cannot.
-    transfer_id: TransferId,
+    pub(super) transfer_id: TransferId,
     detail: String,
     audit: Option<(Actor, &'static str)>,
     /// Where the device stands afterwards, if it was asked.
@@ -423,29 +420,6 @@ pub(super) async fn advance_in(
     Ok(next)
 }
 
-/// Contra rows of everything that the sale or the act booked, as one link.
-async fn take_back(tx: &mut Transaction, act: &StoredAct, step: &Step) -> Result<()> {
-    let of = act.sale_id.map(SaleId::uuid).or(act.of_act.map(CounterActId::uuid));
-    let Some(of) = of else { return Ok(()) };
-    let booked: Vec<String> = sqlx::query_scalar(
-        "select transfer_id from transfer where reference = $1 and kind = 'pending'
-         order by sequence",
-    )
-    .bind(of.to_string())
-    .fetch_all(tx.connection())
-    .await?;
-    let mut postings = Vec::with_capacity(booked.len());
-    for (of, nth) in booked.into_iter().zip(0_u128..) {
-        postings.push(Posting::Contra(NewContra {
-            transfer_id: TransferId::new(Uuid::from_u128(step.transfer_id.uuid().as_u128() ^ nth)),
-            of: stored::parsed("transfer_id", &of)?,
-            reference: act.act_id.uuid(),
-            at_ms: step.at.0,
-        }));
-    }
-    Ok(polymeter_ledger::book_linked(tx, &postings).await?)
-}
-
 /// Guarded by the state that the event was given, so that no two writers can follow one state.
 async fn update(
     connection: &mut Connection,
@@ -478,86 +452,4 @@ async fn update(
         return Ok(());
     }
     Err(super::out_of_order(act, "carried on twice at once"))
-}
-
-/// What follows from it outside of the ledger: the till, the sums of the customer, the device's count,
-/// the receipt.
-async fn confirmed(
-    connection: &mut Connection,
-    act: &StoredAct,
-    count: Option<PurchaseCount>,
-    at: UnixMs,
-) -> Result<()> {
-    let original = match act.of_act {
-        Some(of_act) => Some(record(&mut *connection, of_act).await?),
-        None => None,
-    };
-    // What is taken back has the contrary effect.
-    let (kind, amount) = match &original {
-        Some(original) => (original.kind, -act.amount.minor()),
-        None => (act.kind, act.amount.minor()),
-    };
-    let difference = match kind {
-        ActKind::Deposit => Difference { deposit_minor: amount, ..Difference::default() },
-        ActKind::DepositRefund => Difference { deposit_minor: -amount, ..Difference::default() },
-        ActKind::Arrears => Difference { arrears_minor: amount, ..Difference::default() },
-        ActKind::ArrearsPayment | ActKind::WriteOff => {
-            Difference { arrears_minor: -amount, ..Difference::default() }
-        }
-        ActKind::Refund | ActKind::Reversal => Difference::default(),
-    };
-    standing::change(connection, act.customer_id, difference, act.amount.currency()).await?;
-    if let (Some(meter), Some(count)) = (act.meter_id, count) {
-        sqlx::query("update meter set purchase_count = $1 where meter_id = $2")
-            .bind(i64::from(count.get()))
-            .bind(meter.to_string())
-            .execute(&mut *connection)
-            .await?;
-    }
-    let Some(channel) = act.channel else { return Ok(()) };
-    let (reference, actor) = (act.act_id.uuid(), &act.operator);
-    let movement = Movement { reference, channel, amount: act.amount, at, actor };
-    let takes = matches!(kind, ActKind::Deposit | ActKind::ArrearsPayment);
-    if takes != original.is_some() {
-        shift::taken(connection, movement).await?;
-    } else {
-        shift::paid_out(connection, movement).await?;
-    }
-    receipt(connection, act, channel, at).await
-}
-
-async fn receipt(
-    connection: &mut Connection,
-    act: &StoredAct,
-    channel: Channel,
-    at: UnixMs,
-) -> Result<()> {
-    let (number, name): (String, String) =
-        sqlx::query_as("select number, name from customer where customer_id = $1")
-            .bind(act.customer_id.to_string())
-            .fetch_one(&mut *connection)
-            .await?;
-    let mut lines = vec![line("Customer number", "户号", number), line("Customer", "用户", name)];
-    if let Some(meter) = act.meter_id {
-        let serial_number: String =
-            sqlx::query_scalar("select serial_number from meter where meter_id = $1")
-                .bind(meter.to_string())
-                .fetch_one(&mut *connection)
-                .await?;
-        lines.push(line("Meter", "表号", serial_number));
-    }
-    lines.push(line("Amount", "金额", in_words(act.amount)));
-    lines.push(line("Reason", "事由", act.reason.clone()));
-    let new = NewReceipt {
-        kind: act.kind.name(),
-        reference: act.act_id.uuid(),
-        customer_id: Some(act.customer_id),
-        meter_id: act.meter_id,
-        operator: act.operator.clone(),
-        channel,
-        amount: act.amount,
-        lines,
-        at,
-    };
-    customer_receipt::issue(connection, &new).await
 }

@@ -4,8 +4,8 @@
 //! first byte of a sale leaves; an attempt whose end is unknown is followed by asking the device and
 //! never by sending blindly.
 
-use super::reconcile;
 use super::store::{self, Step, StoredSale};
+use super::{history, reconcile};
 use crate::Service;
 use crate::account;
 use crate::audit::{self, Act, Actor};
@@ -248,7 +248,7 @@ pub(super) async fn stay(service: &Service, sale: &StoredSale, why: String) -> R
     service
         .database()
         .write(move |tx| {
-            Box::pin(async move { store::note(tx.connection(), sale_id, at, state, &why).await })
+            Box::pin(async move { history::note(tx.connection(), sale_id, at, state, &why).await })
         })
         .await?;
     crash_point("after-stay");

@@ -9,6 +9,7 @@
 mod cap;
 mod carry;
 mod delivery;
+mod history;
 mod paper;
 mod quote;
 mod reconcile;
@@ -238,7 +239,7 @@ impl Service {
     }
 
     async fn view(&self, sale: StoredSale) -> Result<SaleView> {
-        let history = store::history(self.reader(), sale.sale_id).await?;
+        let history = history::of_sale(self.reader(), sale.sale_id).await?;
         let entries = self.database().entries(sale.sale_id.uuid()).await?;
         let meaning = self.meaning_of_refusal(&sale).await?;
         let receipt = match sale.state {

@@ -7,6 +7,7 @@
 use super::SaleRequest;
 use super::cap;
 use super::delivery::Claim;
+use super::history;
 use super::store::{self, StoredSale};
 use crate::Service;
 use crate::account;
@@ -176,7 +177,7 @@ async fn insert(
     store::insert(tx.connection(), &sale).await?;
     let paid = request.paid;
     let arithmetic = in_words(&priced);
-    store::note_made(tx.connection(), &sale, &arithmetic).await?;
+    history::made(tx.connection(), &sale, &arithmetic).await?;
 
     if sale.carried_from.is_none() {
         shift::taken(tx.connection(), sale.movement(&sale.operator, at)).await?;

@@ -1,7 +1,7 @@
 //! The rows of sales. [`advance`] is the only place that changes one's state: it lets `domain::Sale`
 //! say what follows, and moves the money of the pending transfer in the same transaction.
 
-use super::{SaleEvent, SaleRequest, paper};
+use super::{SaleRequest, history, paper};
 use crate::Service;
 use crate::audit::{self, Act, Actor};
 use crate::clock::UnixMs;
@@ -345,68 +345,6 @@ pub(super) async fn insert(connection: &mut Connection, sale: &StoredSale) -> Re
     Ok(())
 }
 
-/// The first two lines of a sale's history: the arithmetic of its price, and that its money is held.
-pub(super) async fn note_made(
-    connection: &mut Connection,
-    sale: &StoredSale,
-    arithmetic: &str,
-) -> Result<()> {
-    sqlx::query(
-        "insert into sale_event (sale_id, at_ms, state, detail)
-         values ($1, $2, $3, $4), ($1, $2, $5, 'money is held')",
-    )
-    .bind(sale.sale_id.to_string())
-    .bind(sale.created_at.0)
-    .bind(Sale::Quoted.name())
-    .bind(arithmetic)
-    .bind(sale.state.name())
-    .execute(connection)
-    .await?;
-    Ok(())
-}
-
-/// One line of a sale's history.
-pub(super) async fn note(
-    connection: &mut Connection,
-    id: SaleId,
-    at: UnixMs,
-    state: &'static str,
-    detail: &str,
-) -> Result<()> {
-    sqlx::query("insert into sale_event (sale_id, at_ms, state, detail) values ($1, $2, $3, $4)")
-        .bind(id.to_string())
-        .bind(at.0)
-        .bind(state)
-        .bind(detail)
-        .execute(connection)
-        .await?;
-    Ok(())
-}
-
-pub(super) async fn history(executor: impl AnyExecutor<'_>, id: SaleId) -> Result<Vec<SaleEvent>> {
-    let rows: Vec<(i64, String, String)> = sqlx::query_as(
-        "select at_ms, state, detail from sale_event where sale_id = $1 order by sale_event_id",
-    )
-    .bind(id.to_string())
-    .fetch_all(executor)
-    .await?;
-    rows.into_iter()
-        .map(|(at_ms, state, detail)| {
-            let state = match state.as_str() {
-                "quoted" => "quoted",
-                "reserved" => "reserved",
-                "dispatched" => "dispatched",
-                "confirmed" => "confirmed",
-                "refused" => "refused",
-                "unresolved" => "unresolved",
-                "cancelled" => "cancelled",
-                other => return Err(bad_column("state", other)),
-            };
-            Ok(SaleEvent { at: UnixMs(at_ms), state, detail })
-        })
-        .collect()
-}
-
 /// One event on its way to a sale.
 pub(super) struct Step {
     sale_id: SaleId,
@@ -460,7 +398,7 @@ async fn advance_in(
         ServiceError::OutOfOrder { sale_id, state: sale.name(), event }
     })?;
     update(tx.connection(), sale_id, from, &next, at).await?;
-    note(tx.connection(), sale_id, at, next.name(), &step.detail).await?;
+    history::note(tx.connection(), sale_id, at, next.name(), &step.detail).await?;
     let actor = step.audit.as_ref().map_or(&before.operator, |(actor, _)| actor);
     match &next {
         Sale::Confirmed(receipt) => {
