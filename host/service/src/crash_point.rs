@@ -32,11 +32,15 @@ pub const REFUND_CRASH_POINTS: &[&str] = &[
     "after-refund-reserve",
     // The device has answered; nothing of that is stored.
     "after-refund-ask",
+    "after-refund-settle",
+];
+
+/// Those that it passes besides where the device gives credit back, between asking and settling.
+pub const TAKING_CRASH_POINTS: &[&str] = &[
     // Stored as dispatched; the device has not been told to give credit back.
     "after-refund-dispatch",
     // The device has answered; nothing of that is stored.
     "after-refund-taken",
-    "after-refund-settle",
 ];
 
 /// Those of purses, in the order in which a reading that uses one up passes them.
@@ -67,7 +71,13 @@ pub const ACCOUNT_CRASH_POINTS: &[&str] = &[
 
 /// Ends the process at once where it was told to die here.
 pub(crate) fn crash_point(name: &'static str) {
-    let lists = [CRASH_POINTS, REFUND_CRASH_POINTS, PURSE_CRASH_POINTS, ACCOUNT_CRASH_POINTS];
+    let lists = [
+        CRASH_POINTS,
+        REFUND_CRASH_POINTS,
+        TAKING_CRASH_POINTS,
+        PURSE_CRASH_POINTS,
+        ACCOUNT_CRASH_POINTS,
+    ];
     debug_assert!(lists.iter().any(|list| list.contains(&name)), "{name} is not in the list");
     polymeter_ledger::crash_point(name);
 }

@@ -71,6 +71,7 @@ pub use clock::{Clock, UnixMs};
 pub use counter_act::{ActKind, ActNote, ActPreview, ActRequest, CounterAct, Subject};
 pub use crash_point::{
     ACCOUNT_CRASH_POINTS, CRASH_POINTS, PURSE_CRASH_POINTS, REFUND_CRASH_POINTS,
+    TAKING_CRASH_POINTS,
 };
 pub use customer::{Customer, NewCustomer, Shelf};
 pub use customer_receipt::{CustomerReceipt, ReceiptLine};

@@ -58,15 +58,19 @@ async fn a_line_is_searched_for_its_meters() -> Result<()> {
     let text = std::fs::read_to_string(&site.config)?;
     std::fs::write(&site.config, text.replace("reply-timeout-ms = 400", "reply-timeout-ms = 60"))?;
 
-    // Two meters of DL/T 645 answer the wildcard at once, and are told apart by their last digits.
+    // Three meters of DL/T 645 answer the wildcard at once, and are told apart by their last digits.
     let (output, stdout, stderr) = scan(&site, &["bus-serial", "--vendor", "DLT645"]).await?;
     ensure!(output.status.success(), "{stderr}");
-    for (address, serial_number) in [("000000000001", "D-1"), ("000000000002", "D-2")] {
+    for (address, entered) in [
+        ("000000000001", "meter D-1"),
+        ("000000000002", "meter D-2"),
+        ("000000000003", "not entered"),
+    ] {
         let found = stdout.lines().find(|line| line.contains(address));
         let found = found.with_context(|| format!("no {address}\n{stdout}\n{stderr}"))?;
-        ensure!(found.contains(serial_number), "{found}");
+        ensure!(found.ends_with(entered), "{found}");
     }
-    ensure!(stdout.lines().count() == 2, "{stdout}");
+    ensure!(stdout.lines().count() == 3, "{stdout}");
     ensure!(stderr.contains("several answer AAAAAAAAAAAA"), "{stderr}");
     ensure!(stderr.contains("101 of 101 questions"), "{stderr}");
 

@@ -4,7 +4,7 @@
 use anyhow::{Context, Result, ensure};
 use e2e::{Api, METERS, OPERATOR, PASSWORD, Program, Site};
 use meter_sim::{Fault, FaultKind, On};
-use polymeter_service::REFUND_CRASH_POINTS;
+use polymeter_service::{REFUND_CRASH_POINTS, TAKING_CRASH_POINTS};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -155,27 +155,11 @@ async fn refund(site: &Site, nth: usize, point: &str) -> Result<()> {
     let sale_id = wrongly_confirmed(site, &api, &meter_id).await?;
     program.kill().await?;
 
-    let mut program = Program::start(&site.config, Some(point)).await?;
-    let api = site.api(&program);
+    let program = Program::start(&site.config, Some(point)).await?;
     let act = json!({ "kind": "refund", "sale_id": sale_id, "reason": "never arrived" });
-    let key = format!("r-{nth}");
-    let answer = api.keyed("/api/v1/counter-acts", &key, act.clone()).await;
-    ensure!(answer.is_err(), "the program was to die and answered {answer:?}");
-    program.ended().await.context("it lives")?;
-    program.kill().await?;
-
-    let program = Program::start(&site.config, None).await?;
-    let api = site.api(&program);
-    let settled = async {
-        loop {
-            let answer = api.keyed("/api/v1/counter-acts", &key, act.clone()).await?;
-            if answer.body["settled"] == true {
-                return anyhow::Ok(answer.body["state"].clone());
-            }
-        }
-    };
-    let state = tokio::time::timeout(PATIENCE, settled).await.context("it never ended")??;
+    let (program, state) = dies_and_ends(site, &format!("r-{nth}"), &act, program).await?;
     ensure!(state == "confirmed", "it ended {state}");
+    let api = site.api(&program);
     let balance = api.get("/api/v1/ledger/trial-balance").await?;
     let lines = balance["lines"].as_array().context("lines")?;
     let cash = lines.iter().find(|line| line["account"] == "cash").context("cash")?;
@@ -185,6 +169,66 @@ async fn refund(site: &Site, nth: usize, point: &str) -> Result<()> {
         "{balance}"
     );
     program.kill().await
+}
+
+/// Asks for an act by whose way the program dies, and asks again until it is settled.
+async fn dies_and_ends(
+    site: &Site,
+    key: &str,
+    act: &Value,
+    mut program: Program,
+) -> Result<(Program, Value)> {
+    let answer = site.api(&program).keyed("/api/v1/counter-acts", key, act.clone()).await;
+    ensure!(answer.is_err(), "the program was to die and answered {answer:?}");
+    program.ended().await.context("it lives")?;
+    program.kill().await?;
+    let program = Program::start(&site.config, None).await?;
+    let api = site.api(&program);
+    let settled = async {
+        loop {
+            let answer = api.keyed("/api/v1/counter-acts", key, act.clone()).await?;
+            if answer.body["settled"] == true {
+                return anyhow::Ok(answer.body["state"].clone());
+            }
+        }
+    };
+    let state = tokio::time::timeout(PATIENCE, settled).await.context("it never ended")??;
+    Ok((program, state))
+}
+
+/// Credit leaves the meter exactly as often as its money leaves the till.
+#[tokio::test(flavor = "multi_thread")]
+async fn credit_is_taken_out_of_a_meter_once_whatever_step_the_program_dies_at() -> Result<()> {
+    let (site, program) = Site::new().await?;
+    let meter = &METERS[0];
+    let api = site.api(&program);
+    let meter_id = site.meter_id(&api, meter).await?;
+    api.sell(&uuid::Uuid::now_v7().to_string(), &meter_id, "100.00").await?;
+    program.kill().await?;
+    let mut taken_fen = 0;
+    for point in REFUND_CRASH_POINTS.iter().chain(TAKING_CRASH_POINTS) {
+        let program = Program::start(&site.config, Some(point)).await?;
+        let act = json!({
+            "kind": "refund", "meter_id": meter_id, "amount": "7.00", "reason": "moves out",
+        });
+        let (program, state) = dies_and_ends(&site, point, &act, program).await?;
+        // Nothing had been sent at this point, and the meter's record says so.
+        let expected = if *point == "after-refund-dispatch" { "refused" } else { "confirmed" };
+        ensure!(state == expected, "killed at {point} it ended {state}");
+        taken_fen += if state == "confirmed" { 700 } else { 0 };
+        let truth = site.simulator.state(meter.address)?;
+        ensure!(truth.taken_back_fen == taken_fen, "killed at {point}: {truth:?}");
+        let balance = site.api(&program).get("/api/v1/ledger/trial-balance").await?;
+        let lines = balance["lines"].as_array().context("lines")?;
+        let cash = lines.iter().find(|line| line["account"] == "cash").context("cash")?;
+        let paid = format!("{}.{:02}", taken_fen / 100, taken_fen % 100);
+        ensure!(
+            cash["credits_posted"] == paid.as_str() && balance["difference"] == "0.00",
+            "killed at {point}: {balance}"
+        );
+        program.kill().await?;
+    }
+    Ok(())
 }
 
 /// A sale that an operator called applied although the meter never took it.

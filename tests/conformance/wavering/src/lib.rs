@@ -121,6 +121,9 @@ impl MeterDriver for Wavering {
         assert!(manner(call) != Manner::PanicsInSales, "as version 9.0.4 does");
         outcome
     }
+    fn refund(host: &mut dyn Host, call: &Call, order: &Order) -> Result<SellOutcome, DriverError> {
+        purse::refund(host, call, order)
+    }
     fn clear(host: &mut dyn Host, call: &Call) -> Result<SellOutcome, DriverError> {
         parameters::clear(host, call)
     }
@@ -151,4 +154,4 @@ impl MeterDriver for Wavering {
     }
 }
 
-polymeter_driver::export!(Wavering);
+polymeter_driver::export!(Wavering, with refund);
