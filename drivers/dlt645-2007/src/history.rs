@@ -4,8 +4,9 @@
 //! Invariant: a meter that does not keep something is no error; what is damaged is said to be.
 
 use crate::exchange::Exchange;
-use crate::items::{self, find};
+use crate::items;
 use crate::measure::{Measured, value};
+use crate::read::take_item;
 use polymeter_codec::bcd::{self, Sign};
 use polymeter_codec::dlt645::load_record;
 use polymeter_codec::dlt645::request::read_records;
@@ -25,10 +26,10 @@ pub fn freezes(
 ) -> Result<(), DriverError> {
     for back in 0..count {
         let time = items::DAILY_FREEZE_TIME.saturating_add(back);
-        if !take(exchange, time, measured)? {
+        if !take_item(exchange, time, measured)? {
             break;
         }
-        take(exchange, items::DAILY_FREEZE_ENERGY.saturating_add(back), measured)?;
+        take_item(exchange, items::DAILY_FREEZE_ENERGY.saturating_add(back), measured)?;
     }
     Ok(())
 }
@@ -54,7 +55,7 @@ const EVENTS: &[u32] = &[
 
 pub fn events(exchange: &mut Exchange<'_>, measured: &mut Measured) -> Result<(), DriverError> {
     for identifier in EVENTS {
-        take(exchange, *identifier, measured)?;
+        take_item(exchange, *identifier, measured)?;
     }
     let states: Vec<&str> = measured
         .measurements
@@ -144,19 +145,6 @@ fn take_record(record: &load_record::LoadRecord<'_>, measured: &mut Measured) {
             measured.extras.push((format!("load {time} {}", column.name), value));
         }
     });
-}
-
-/// Whether the meter has it.
-fn take(
-    exchange: &mut Exchange<'_>,
-    identifier: u32,
-    measured: &mut Measured,
-) -> Result<bool, DriverError> {
-    let (Some(data), Some(found)) = (exchange.read(identifier)?, find(identifier)) else {
-        return Ok(false);
-    };
-    measured.take(found, &data);
-    Ok(true)
 }
 
 /// `minutes` before `time`, to the minute.

@@ -94,7 +94,7 @@ impl MeterDriver for Dlt645 {
         explain::explain(frame)
     }
     fn ways() -> Vec<Way> {
-        search::ways()
+        polymeter_driver::walk::ways()
     }
     fn search(
         host: &mut dyn Host,

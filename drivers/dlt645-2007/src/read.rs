@@ -99,7 +99,7 @@ fn take(
 }
 
 /// Whether the meter has it.
-fn take_item(
+pub fn take_item(
     exchange: &mut Exchange<'_>,
     identifier: u32,
     measured: &mut Measured,

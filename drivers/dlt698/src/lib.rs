@@ -96,7 +96,7 @@ impl MeterDriver for Dlt698 {
         explain::explain(frame)
     }
     fn ways() -> Vec<Way> {
-        search::ways()
+        polymeter_driver::walk::ways()
     }
     fn search(
         host: &mut dyn Host,

@@ -32,6 +32,7 @@ pub use bindings::polymeter::driver::types::{
 pub use bindings::polymeter::driver::vault::{Diversification, Key, VaultError};
 
 pub mod codes;
+pub mod walk;
 
 /// What a driver may ask of the host. Shapes, units and errors: `wit/1.1.0/host.wit`.
 pub trait Host {
