@@ -13,9 +13,8 @@ use crate::crash_point::crash_point;
 use crate::discrepancy::{self, Seen};
 use crate::driver::Kind;
 use crate::error::{Result, ServiceError, bad_column, chain};
-use crate::limits::{STORE_AGAIN_FIRST, STORE_AGAIN_MOST};
 use crate::meter::Reach;
-use crate::sale::{self, Claim};
+use crate::sale::{self, Claim, StoreAgain};
 use polymeter_domain::{
     ActEvent, ActState, CounterActId, Credit, Evidence, Proof, Purchase, Quantity, Sale, SaleId,
     Taken, Taking,
@@ -37,17 +36,11 @@ impl Service {
         let Ok(_claim) = self.claim_act(&store::record(self.reader(), id).await?) else {
             return Ok(());
         };
-        let mut wait = STORE_AGAIN_FIRST;
-        loop {
-            match carry_on(self, id).await {
-                Err(error) if error.is_passing() => {
-                    tracing::error!(act_id = %id, error = chain(&error), "a step was not stored");
-                    tokio::time::sleep(wait).await;
-                    wait = (wait * 2).min(STORE_AGAIN_MOST);
-                }
-                done => return done,
-            }
+        let mut wait = StoreAgain::default();
+        while let Err(error) = carry_on(self, id).await {
+            wait.after(error).await?;
         }
+        Ok(())
     }
 }
 

@@ -13,7 +13,7 @@ use crate::error::{Result, ServiceError, bad_column};
 use crate::stored;
 use polymeter_domain::{ApprovalId, Channel, CustomerId, Money, PursePaymentId};
 use polymeter_ledger::{Connection, Transaction};
-use sqlx::AnyExecutor;
+use sqlx::{AnyExecutor, AssertSqlSafe};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RefundState {
@@ -79,6 +79,11 @@ impl TryFrom<Row> for PurseRefund {
     }
 }
 
+const COLUMNS: &str =
+    "select purse_payment_id, customer_id, channel, amount_minor, currency, reason,
+                              operator_id, created_at_ms, state
+                       from purse_refund";
+
 impl Service {
     /// A refund that took a second person, or still does.
     pub async fn purse_refund(&self, id: PursePaymentId) -> Result<PurseRefund> {
@@ -87,12 +92,10 @@ impl Service {
 
     /// A customer's refunds that wait for a second person, oldest first.
     pub async fn waiting_refunds(&self, customer: CustomerId) -> Result<Vec<PurseRefund>> {
-        let rows: Vec<Row> = sqlx::query_as(
-            "select purse_payment_id, customer_id, channel, amount_minor, currency, reason,
-                    operator_id, created_at_ms, state
-             from purse_refund where customer_id = $1 and state = 'waiting'
-             order by created_at_ms, purse_payment_id",
-        )
+        let rows: Vec<Row> = sqlx::query_as(AssertSqlSafe(format!(
+            "{COLUMNS} where customer_id = $1 and state = 'waiting'
+             order by created_at_ms, purse_payment_id"
+        )))
         .bind(customer.to_string())
         .fetch_all(self.reader())
         .await?;
@@ -101,14 +104,11 @@ impl Service {
 }
 
 async fn find(executor: impl AnyExecutor<'_>, id: PursePaymentId) -> Result<Option<PurseRefund>> {
-    let row: Option<Row> = sqlx::query_as(
-        "select purse_payment_id, customer_id, channel, amount_minor, currency, reason,
-                operator_id, created_at_ms, state
-         from purse_refund where purse_payment_id = $1",
-    )
-    .bind(id.to_string())
-    .fetch_optional(executor)
-    .await?;
+    let row: Option<Row> =
+        sqlx::query_as(AssertSqlSafe(format!("{COLUMNS} where purse_payment_id = $1")))
+            .bind(id.to_string())
+            .fetch_optional(executor)
+            .await?;
     row.map(PurseRefund::try_from).transpose()
 }
 

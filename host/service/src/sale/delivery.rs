@@ -21,6 +21,7 @@ use polymeter_runtime::Driver;
 use polymeter_transport::{LineLease, Priority};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 use tokio::sync::watch;
 use tracing::Instrument;
 
@@ -106,29 +107,44 @@ enum Found {
 async fn see_through(service: &Service, claim: Claim, mut found: Found) {
     let sale_id = claim.sale_id();
     let work = async {
-        let mut wait = STORE_AGAIN_FIRST;
-        loop {
-            match go_on(service, sale_id, found).await {
-                Ok(()) => return,
-                Err(error) if error.is_passing() => {
-                    tracing::error!(
-                        error = chain(&error),
-                        wait_ms = wait.as_millis(),
-                        "a step of the sale was not stored; it is taken up again"
-                    );
-                    tokio::time::sleep(wait).await;
-                    wait = (wait * 2).min(STORE_AGAIN_MOST);
-                    found = Found::Left;
-                }
-                Err(error) => {
-                    tracing::error!(error = chain(&error), "the sale cannot go on by itself");
-                    return;
-                }
+        let mut wait = StoreAgain::default();
+        while let Err(error) = go_on(service, sale_id, found).await {
+            if let Err(error) = wait.after(error).await {
+                tracing::error!(error = chain(&error), "the sale cannot go on by itself");
+                return;
             }
+            found = Found::Left;
         }
     };
     work.instrument(tracing::info_span!("sale", %sale_id)).await;
     drop(claim);
+}
+
+/// How long a step that the database did not store waits before it is taken again: longer each time.
+#[derive(Debug)]
+pub(crate) struct StoreAgain(Duration);
+
+impl Default for StoreAgain {
+    fn default() -> Self {
+        StoreAgain(STORE_AGAIN_FIRST)
+    }
+}
+
+impl StoreAgain {
+    /// Waits where the database was merely away; any other error comes back.
+    pub(crate) async fn after(&mut self, error: ServiceError) -> Result<()> {
+        if !error.is_passing() {
+            return Err(error);
+        }
+        tracing::error!(
+            error = chain(&error),
+            wait_ms = self.0.as_millis(),
+            "a step was not stored; it is taken up again"
+        );
+        tokio::time::sleep(self.0).await;
+        self.0 = (self.0 * 2).min(STORE_AGAIN_MOST);
+        Ok(())
+    }
 }
 
 /// Delivers once, and once more where the first attempt provably never arrived.

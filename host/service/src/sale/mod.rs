@@ -16,7 +16,7 @@ mod reconcile;
 mod store;
 
 pub(crate) use carry::{Carried, carry, deliver_now, exists, state_of};
-pub(crate) use delivery::{Claim, UnderWay, in_words};
+pub(crate) use delivery::{Claim, StoreAgain, UnderWay, in_words};
 pub(crate) use store::{none_unsettled, record as stored, unsettled_of_meter};
 
 use crate::audit::Actor;
