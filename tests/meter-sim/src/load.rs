@@ -1,6 +1,7 @@
 //! The consumption behind a meter: watts times seconds into energy by tariff and cost in fen.
 //! Nothing moves by itself: time passes only when a caller says so, so that tests are repeatable.
-//! Integers only; what is less than one unit is carried to the next step.
+//! Integers only; what is less than one unit is carried to the next step, also into another tariff,
+//! so that the energy of a span does not depend on the hour at which it begins.
 
 use jiff::ToSpan;
 use jiff::civil::DateTime;
@@ -25,21 +26,21 @@ pub struct Used {
 #[derive(Debug, Clone)]
 pub struct Load {
     pub watts: u32,
-    energy_rest: [u64; 4],
+    energy_rest: u64,
     cost_rest: u64,
 }
 
 impl Load {
     pub fn new(watts: u32) -> Self {
-        Self { watts, energy_rest: [0; 4], cost_rest: 0 }
+        Self { watts, energy_rest: 0, cost_rest: 0 }
     }
 
     /// The consumption of `seconds` (at most one step) at `clock` at these prices (fen per kWh).
     pub fn use_up(&mut self, clock: DateTime, seconds: u32, prices_fen: &[u32; 4]) -> Used {
         let tariff = tariff_at(clock);
         let watt_seconds = u64::from(self.watts) * u64::from(seconds);
-        let energy = self.energy_rest[tariff] + watt_seconds;
-        self.energy_rest[tariff] = energy % WATT_SECONDS_PER_CENTI_KWH;
+        let energy = self.energy_rest + watt_seconds;
+        self.energy_rest = energy % WATT_SECONDS_PER_CENTI_KWH;
         let cost = self
             .cost_rest
             .saturating_add(watt_seconds.saturating_mul(u64::from(prices_fen[tariff])));
@@ -70,5 +71,26 @@ pub fn tariff_at(clock: DateTime) -> usize {
         8..11 => 1,
         22.. | ..6 => 3,
         _ => 2,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_span_over_two_tariffs_counts_what_a_span_within_one_counts() {
+        for hour in 0..24 {
+            let mut clock = DateTime::constant(2026, 11, 26, hour, 7, 38, 0);
+            let mut load = Load::new(6_000);
+            let (mut energy, mut left) = (0, 2 * 3_600);
+            while left > 0 {
+                let seconds = step(clock, left);
+                energy += load.use_up(clock, seconds, &[0; 4]).energy;
+                clock = later(clock, seconds);
+                left -= seconds;
+            }
+            assert_eq!(energy, 1_200, "from {hour}:07:38");
+        }
     }
 }
