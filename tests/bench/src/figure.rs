@@ -48,7 +48,10 @@ impl Row {
         at_most: Option<f64>,
         comparison: Comparison,
     ) -> Row {
-        let target = at_most.map_or("none set".to_owned(), |most| format!("at most {most}"));
+        let target = at_most.map_or("none set".to_owned(), |most| {
+            let most = format!("{most:.2}");
+            format!("at most {}", most.trim_end_matches('0').trim_end_matches('.'))
+        });
         Row { name, what: what.to_owned(), target, figure: Figure::Ratio { comparison, at_most } }
     }
 

@@ -23,9 +23,13 @@ pub fn root() -> PathBuf {
         .expect("the workspace is there")
 }
 
-/// The real program, as `cargo xtask test` builds it before the tests.
+/// The real program, of the profile that whoever asks was built with: xtask builds both together.
 pub fn binary() -> Result<PathBuf> {
-    built("target/debug/polymeter")
+    built(if cfg!(debug_assertions) {
+        "target/debug/polymeter"
+    } else {
+        "target/release/polymeter"
+    })
 }
 
 /// The folder of components and packages.

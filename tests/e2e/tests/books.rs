@@ -172,6 +172,58 @@ async fn r27_an_old_backup_is_restored_and_nothing_is_sent_again() -> Result<()>
         .await
 }
 
+/// A refund that the backup has as asked for and the meter has done: it moved on, so nothing is taken.
+#[tokio::test(flavor = "multi_thread")]
+async fn r27_a_refund_that_was_done_after_the_backup_is_not_done_again() -> Result<()> {
+    let (site, program) = Site::new().await?;
+    let api = site.api(&program);
+    let meter = &METERS[0];
+    let meter_id = site.meter_id(&api, meter).await?;
+    api.sell(&Uuid::now_v7().to_string(), &meter_id, "50.00").await?;
+    program.kill().await?;
+
+    let acts = "/api/v1/counter-acts";
+    let act = json!({
+        "kind": "refund", "meter_id": meter_id, "amount": "7.00", "reason": "moves out",
+    });
+    let dying = Program::start(&site.config, Some("after-refund-ask")).await?;
+    let _ = site.api(&dying).keyed(acts, "r-1", act.clone()).await;
+    dying.kill().await?;
+    let folder = site.folder.path().join("kept.backup");
+    let backup = folder.to_str().context("a path that is text")?;
+    well(&site.config, &["backup", backup], "up to transfer").await?;
+
+    // It goes on from there, and the database is lost.
+    let program = Program::start(&site.config, None).await?;
+    let api = site.api(&program);
+    let mut done = api.keyed(acts, "r-1", act.clone()).await?;
+    while done.body["settled"] == false {
+        done = api.keyed(acts, "r-1", act.clone()).await?;
+    }
+    program.kill().await?;
+    let taken = site.simulator.state(meter.address)?.taken_back_fen;
+    ensure!(done.body["state"] == "confirmed" && taken == 700, "{taken} taken: {done:?}");
+
+    let (config, _fresh) = elsewhere(&site).await?;
+    well(&config, &["restore", backup], "the ledger is whole").await?;
+    let program = Program::start(&config, None).await?;
+    let session = e2e::Api::log_in(&program.url, e2e::OPERATOR, e2e::PASSWORD).await?;
+    let token = session.body["token"].as_str().context("no token")?;
+    let api = e2e::Api::new(&program.url, token);
+    let act_id = done.body["counter_act_id"].as_str().context("no counter_act_id")?;
+    // The start asks the meter too, and whoever comes meanwhile is told so.
+    for _ in 0..3 {
+        drop(api.ask(Method::POST, &format!("{acts}/{act_id}/proof"), Some(json!({}))).await?);
+    }
+    let again = api.keyed(acts, "r-1", act.clone()).await?;
+    ensure!(again.body["state"] == "unresolved", "{again:?}");
+    let taken = site.simulator.state(meter.address)?.taken_back_fen;
+    ensure!(taken == 700, "taken twice: {taken}");
+    let said = api.get("/api/v1/discrepancies").await?;
+    ensure!(said["items"].to_string().contains(&meter_id), "{said}");
+    program.kill().await
+}
+
 fn public_key(site: &Site) -> Result<String> {
     let beside = ["polymeter.db.head.pub", "polymeter.toml.head.pub"];
     let key = beside.map(|name| site.folder.path().join(name));

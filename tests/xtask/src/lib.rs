@@ -74,7 +74,9 @@ const OF_DATABASES: &[(&str, &str)] = &[
     ("crash", "upgrades"),
     ("e2e", "api"),
     ("e2e", "books"),
+    ("e2e", "counter"),
     ("e2e", "postgres"),
+    ("e2e", "purse"),
 ];
 
 /// Passes those tests once more, on a PostgreSQL server that is brought up for them.
@@ -113,20 +115,24 @@ pub fn gallery(write: bool) -> Result<()> {
     run(&mut gallery)
 }
 
-/// Kills the program as it is built now, on both databases.
+/// Kills the program that is shipped, on both databases. What is not optimised spends most of the time on
+/// starting again, so that fewer kills are made in it.
 pub fn crash(arguments: &[String]) -> Result<()> {
     let root = root();
-    ready_for_crash(&root)?;
+    release(&root)?;
     set_up::postgresql()?;
     let cluster = postgres::Cluster::start(&root)?;
-    let mut crash = Command::new(root.join("target/debug/crash"));
+    let mut crash = Command::new(root.join("target/release/crash"));
     run(crash.arg("kill").args(arguments).env(postgres::SERVER, cluster.url()))
 }
 
 /// Lives of the product's own code, from seeds.
 pub fn simulate(arguments: &[String]) -> Result<()> {
     let root = root();
-    ready_for_crash(&root)?;
+    set_up::wasm_target()?;
+    set_up::npm()?;
+    drivers::build_all(&root)?;
+    cargo(BUILD_ALL)?;
     run(Command::new(root.join("target/debug/crash")).arg("simulate").args(arguments))
 }
 
@@ -148,13 +154,6 @@ pub fn fuzz(arguments: &[String]) -> Result<()> {
     // What the counters would be written to at the end; nobody reads it.
     fuzz.env("LLVM_PROFILE_FILE", "/dev/null");
     run(fuzz.args(arguments).current_dir(&root))
-}
-
-fn ready_for_crash(root: &Path) -> Result<()> {
-    set_up::wasm_target()?;
-    set_up::npm()?;
-    drivers::build_all(root)?;
-    cargo(BUILD_ALL)
 }
 
 /// Formatting, clippy and the documentation; the vendor's example in Rust is a workspace of its own.
@@ -186,24 +185,22 @@ pub fn vectors(filter: &str) -> Result<()> {
     Ok(())
 }
 
-/// Timings mean something only on optimised code, so this builds a release of everything first.
-pub fn bench(arguments: &[String]) -> Result<()> {
-    let root = root();
+/// The drivers, and a release of the program and of what drives it. Together, as for [`BUILD_ALL`].
+fn release(root: &Path) -> Result<()> {
     set_up::wasm_target()?;
     set_up::npm()?;
-    drivers::build_all(&root)?;
-    cargo(&[
-        "build",
-        "--release",
-        "--package",
-        "polymeter-server",
-        "--package",
-        "meter-sim",
-        "--package",
-        "dlt645-native",
-        "--package",
-        "bench",
-    ])?;
+    drivers::build_all(root)?;
+    let mut build = vec!["build", "--release"];
+    for package in ["polymeter-server", "meter-sim", "dlt645-native", "bench", "crash"] {
+        build.extend(["--package", package]);
+    }
+    cargo(&build)
+}
+
+/// Timings mean something only on optimised code.
+pub fn bench(arguments: &[String]) -> Result<()> {
+    let root = root();
+    release(&root)?;
     set_up::bench_peers(&root);
     let mut bench = Command::new(root.join("target/release/bench"));
     // Its rows are left out where no server comes up.

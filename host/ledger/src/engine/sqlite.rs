@@ -53,6 +53,7 @@ impl Engine {
         let mut connection = engine.connect().await?;
         check_journal_mode(&mut connection, path).await?;
         migrate(&mut connection, path, keep).await?;
+        forget_statistics(&mut connection).await.map_err(|source| cannot_open(path, source))?;
         engine.heed_word().await?;
         Ok((engine, Connection::from(connection)))
     }
@@ -149,6 +150,18 @@ pub(super) async fn migrate(
         }
     }
     sqlx::query("pragma foreign_keys = on").execute(&mut *connection).await.map_err(error)?;
+    Ok(())
+}
+
+/// What somebody's `analyze` left says of a column that is mostly null, like `pending_id`, that its index
+/// does not help, and SQLite then reads all transfers for every new one. Without, it uses the indexes.
+async fn forget_statistics(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+    let kept = "select count(*) from sqlite_schema where name = 'sqlite_stat1'";
+    let kept: i64 = sqlx::query_scalar(kept).fetch_one(&mut *connection).await?;
+    if kept > 0 {
+        sqlx::query("delete from sqlite_stat1").execute(&mut *connection).await?;
+        sqlx::query("analyze sqlite_schema").execute(&mut *connection).await?;
+    }
     Ok(())
 }
 

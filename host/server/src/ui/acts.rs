@@ -144,6 +144,14 @@ fn state(state: ActState) -> Badge {
     }
 }
 
+/// A step of the history. Every act begins as one that waits, be it for a person or for the next step.
+fn step(at: ActState) -> Badge {
+    match at {
+        ActState::Waiting => view::badge("calm", "Asked for", "已提出"),
+        other => state(other),
+    }
+}
+
 fn meaning(state: ActState) -> &'static str {
     match state {
         ActState::Waiting => "No money has moved. Another operator has to agree.",
@@ -378,7 +386,7 @@ async fn page(app: &App, caller: &Caller, act: CounterActId, error: String) -> P
         history: act
             .history
             .iter()
-            .map(|it| (view::time(it.at, zone), state(it.state), it.detail.clone()))
+            .map(|it| (view::time(it.at, zone), step(it.state), it.detail.clone()))
             .collect(),
         entries: books::rows(app, &act.entries).await?,
         act: shown(app, &act).await?,
