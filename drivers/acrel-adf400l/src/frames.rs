@@ -1,147 +1,41 @@
-//! Captured frames in words, for people. A Modbus reply does not say which registers it carries, so
-//! no measurement is read from one: that takes its request too.
+//! Captured frames in words, with this box's names of registers, and a sale as a sale.
 
-use crate::exchange::{device_code, exception_name};
-use crate::parameters::number;
 use crate::registers::{
-    MODE, Name, PURCHASE_REGISTERS, PURCHASES, PURCHASES_KEPT, SINGLE_PHASE, THREE_PHASE,
+    MODE, PURCHASE_REGISTERS, PURCHASES, PURCHASES_KEPT, SINGLE_PHASE, THREE_PHASE,
 };
-use polymeter_codec::Decoded;
-use polymeter_codec::modbus::{
-    Adu, Captured, FRAME_BYTES_MAX, READ_HOLDING, READ_INPUT, Registers, Reply, Request,
-    WRITE_MULTIPLE, WRITE_SINGLE, decode_captured,
-};
-use polymeter_driver::{Explanation, Extras, Value};
-
-/// A capture is one frame with little around it.
-const CAPTURE_BYTES_MAX: usize = 16 * FRAME_BYTES_MAX;
+use polymeter_driver::{Explanation, Value};
+use polymeter_modbus::explain::{Name, explain};
+use polymeter_modbus::value::number;
 
 /// Explains the first frame in a capture; what stands around it is counted.
 pub fn decode(capture: &[u8]) -> Result<Explanation, String> {
-    if capture.len() > CAPTURE_BYTES_MAX {
-        return Err(format!("a capture has at most {CAPTURE_BYTES_MAX} bytes"));
-    }
-    let mut rest = capture;
-    loop {
-        let drop = match decode_captured(rest) {
-            Decoded::Frame { frame, used } => {
-                let before = capture.len().saturating_sub(rest.len());
-                let after = rest.len().saturating_sub(used);
-                return Ok(explained(&frame, before, after));
-            }
-            // The capture is all there is: what looked like a beginning is noise.
-            Decoded::NeedMore { .. } => 1,
-            Decoded::Garbled { skip } => skip,
-        };
-        match rest.get(drop..) {
-            Some(next) if !next.is_empty() => rest = next,
-            _ => break,
-        }
-    }
-    Err("no intact Modbus RTU frame of function 03, 04, 06 or 10 and no exception".to_owned())
+    let mut explained = explain(capture, &names())?;
+    add_sale(&mut explained);
+    Ok(explained)
 }
 
-fn explained(frame: &Adu<Captured<'_>>, before: usize, after: usize) -> Explanation {
-    let mut extras = vec![("protocol".to_owned(), text("modbus-rtu"))];
-    match frame.pdu {
-        Captured::Request(request) => add_request(&mut extras, &request),
-        Captured::Reply(reply) => add_reply(&mut extras, &reply),
-        Captured::SingleWrite { register, value } => {
-            add_shape(&mut extras, "request or its echo", WRITE_SINGLE);
-            add_range(&mut extras, register, 1);
-            extras.push(("value".to_owned(), text(format!("{value:04X}"))));
-        }
-    }
-    for (name, count) in [("bytes-before", before), ("bytes-after", after)] {
-        if count > 0 {
-            let count = i64::try_from(count).unwrap_or(i64::MAX);
-            extras.push((name.to_owned(), number(count, 0)));
-        }
-    }
-    Explanation { address: frame.unit.to_string(), measurements: Vec::new(), extras }
-}
-
-fn add_request(extras: &mut Extras, request: &Request<'_>) {
-    add_shape(extras, "request", request.function());
-    match *request {
-        Request::ReadHolding { start, count } | Request::ReadInput { start, count } => {
-            add_range(extras, start, count);
-        }
-        Request::WriteSingle { register, value } => {
-            add_range(extras, register, 1);
-            extras.push(("value".to_owned(), text(format!("{value:04X}"))));
-        }
-        Request::WriteMultiple { start, values } => {
-            add_range(extras, start, values.count());
-            extras.push(("data".to_owned(), Value::Bytes(values.bytes().to_vec())));
-            add_sale(extras, start, values);
-        }
-    }
-}
-
-fn add_reply(extras: &mut Extras, reply: &Reply<'_>) {
-    match *reply {
-        Reply::Read { function, values } => {
-            add_shape(extras, "reply", function);
-            extras.push(("count".to_owned(), number(i64::from(values.count()), 0)));
-            extras.push(("data".to_owned(), Value::Bytes(values.bytes().to_vec())));
-            let note = "a reply does not name its registers: values need the request";
-            extras.push(("note".to_owned(), text(note)));
-        }
-        Reply::WroteSingle { register, value } => {
-            add_shape(extras, "reply", WRITE_SINGLE);
-            add_range(extras, register, 1);
-            extras.push(("value".to_owned(), text(format!("{value:04X}"))));
-        }
-        Reply::WroteMultiple { start, count } => {
-            add_shape(extras, "reply", WRITE_MULTIPLE);
-            add_range(extras, start, count);
-        }
-        Reply::Exception { function, code } => {
-            add_shape(extras, "exception", function);
-            let code_text = device_code(code).unwrap_or_default();
-            extras.push(("exception".to_owned(), text(code_text)));
-            extras.push(("reason".to_owned(), text(exception_name(code))));
-        }
-    }
-}
-
-/// Amount and count of a write that sells.
-fn add_sale(extras: &mut Extras, start: u16, values: Registers<'_>) {
-    let sells = start == SINGLE_PHASE.sale || start == THREE_PHASE.sale;
-    if let [a, b, c, d, high, low] = *values.bytes()
-        && sells
+/// Amount and count of a write that sells, behind its data.
+fn add_sale(explained: &mut Explanation) {
+    let of = |name: &str| explained.extras.iter().position(|(known, _)| known == name);
+    let (Some(start), Some(data)) = (of("start"), of("data")) else { return };
+    let sells = |start: &Value| {
+        let sales = [SINGLE_PHASE.sale, THREE_PHASE.sale].map(|sale| format!("{sale:04X}"));
+        matches!(start, Value::Text(text) if sales.contains(text))
+    };
+    let (Some((_, start)), Some((_, Value::Bytes(bytes)))) =
+        (explained.extras.get(start), explained.extras.get(data))
+    else {
+        return;
+    };
+    if let [a, b, c, d, high, low] = *bytes.as_slice()
+        && sells(start)
     {
         let amount = u32::from_be_bytes([a, b, c, d]);
         let count = u16::from_be_bytes([high, low]);
-        extras.push(("amount".to_owned(), number(i64::from(amount), -2)));
-        extras.push(("purchase-count".to_owned(), number(i64::from(count), 0)));
-    }
-}
-
-fn add_shape(extras: &mut Extras, shape: &str, function: u8) {
-    let name = match function {
-        READ_HOLDING => " read holding registers",
-        READ_INPUT => " read input registers",
-        WRITE_SINGLE => " write one register",
-        WRITE_MULTIPLE => " write registers",
-        _ => "",
-    };
-    extras.push(("shape".to_owned(), text(shape)));
-    extras.push(("function".to_owned(), text(format!("{function:02X}{name}"))));
-}
-
-/// Where, how many, and by which names this box has them. Function 04 is not used by this box, yet
-/// its numbers are named alike.
-fn add_range(extras: &mut Extras, start: u16, count: u16) {
-    extras.push(("start".to_owned(), text(format!("{start:04X}"))));
-    extras.push(("count".to_owned(), number(i64::from(count), 0)));
-    let end = start.saturating_add(count);
-    let touched =
-        |(first, registers, _): &Name| *first < end && start < first.saturating_add(*registers);
-    let names: Vec<&str> = names().into_iter().filter(touched).map(|(.., name)| name).collect();
-    if !names.is_empty() {
-        extras.push(("registers".to_owned(), text(names.join(" "))));
+        let sale = [("amount", i64::from(amount), -2), ("purchase-count", i64::from(count), 0)];
+        let sale = sale.map(|(name, mantissa, scale)| (name.to_owned(), number(mantissa, scale)));
+        let behind = data.saturating_add(1);
+        explained.extras.splice(behind..behind, sale);
     }
 }
 
@@ -150,9 +44,5 @@ fn names() -> Vec<Name> {
     names.extend(THREE_PHASE.names());
     names.push((MODE, 1, "mode"));
     names.push((PURCHASES, PURCHASES_KEPT.saturating_add(PURCHASE_REGISTERS), "purchases"));
-    names
-}
-
-fn text(text: impl Into<String>) -> Value {
-    Value::Text(text.into())
+    names.into_iter().map(|(first, count, name)| (first, count, name.to_owned())).collect()
 }

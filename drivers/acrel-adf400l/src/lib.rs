@@ -20,7 +20,6 @@
     clippy::unwrap_used
 )]
 
-mod exchange;
 mod frames;
 mod parameters;
 mod purse;
@@ -109,7 +108,7 @@ impl MeterDriver for Adf400l {
     }
 
     fn ways() -> Vec<Way> {
-        search::ways()
+        polymeter_modbus::search::ways()
     }
 
     fn search(

@@ -1,7 +1,8 @@
 //! The driver's parameters: what `describe` tells of them, and the steering ones as numbers.
 
 use crate::registers::TARIFF;
-use polymeter_driver::{Call, Decimal, DriverError, Parameter, Value, codes};
+use polymeter_driver::{Call, DriverError, Parameter, codes};
+pub use polymeter_modbus::value::{number, whole};
 
 /// Ends the forcing of the relay by the control word.
 pub const AUTOMATIC_CONTROL: &str = "automatic-control";
@@ -91,40 +92,4 @@ pub fn described() -> Vec<Parameter> {
     });
     parameters.extend([&PREPAID_MODE, &READ_BACK_TRIES].map(Steering::described));
     parameters
-}
-
-pub fn number(mantissa: i64, scale: i8) -> Value {
-    Value::Number(Decimal { mantissa, scale })
-}
-
-/// A number without a fraction, however it is scaled; `None` for anything else.
-pub fn whole(value: &Value) -> Option<i64> {
-    let Value::Number(Decimal { mantissa, scale }) = *value else { return None };
-    let factor = 10_i64.checked_pow(u32::from(scale.unsigned_abs()))?;
-    if scale >= 0 {
-        return mantissa.checked_mul(factor);
-    }
-    let rest = mantissa.checked_rem(factor)?;
-    (rest == 0).then(|| mantissa.checked_div(factor)).flatten()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{number, whole};
-    use polymeter_driver::Value;
-
-    #[test]
-    fn whole_numbers() {
-        let check = |mantissa, scale, expected: Option<i64>| {
-            assert_eq!(whole(&number(mantissa, scale)), expected, "{mantissa}e{scale}");
-        };
-        check(65, 0, Some(65));
-        check(6500, -2, Some(65));
-        check(65, 1, Some(650));
-        check(651, -1, None);
-        check(i64::MAX, 1, None);
-        check(1, 127, None);
-        check(1, -128, None);
-        assert_eq!(whole(&Value::Flag(true)), None);
-    }
 }

@@ -3,7 +3,6 @@
 //! Invariant: one frame adds credit, once per call. The box acknowledges a repeated count without
 //! acting on it, so its acknowledgement proves nothing; only its list of purchases does.
 
-use crate::exchange::{self, Written};
 use crate::parameters::{PREPAID_MODE, READ_BACK_TRIES, number};
 use crate::record::{self, Record};
 use crate::snapshot;
@@ -14,6 +13,7 @@ use polymeter_driver::{
     Call, DriverError, Evidence, Host, Opening, Order, Purchase, Receipt, Refusal, SellOutcome,
     Value,
 };
+use polymeter_modbus::{Written, exchange};
 
 /// Opens by looking: the box has no register for a customer. With money, the opening is the sale
 /// that makes the count 1, and refused on a box that has sold before: a second opening must not

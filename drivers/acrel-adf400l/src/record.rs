@@ -3,10 +3,10 @@
 //! Record (chosen order, the manual names the items): time YY MM DD hh mm ss in binary, purchase
 //! count u16, amount u32, balance after it i32, total bought u32, money in fen.
 
-use crate::exchange;
-use crate::registers::{Block, PURCHASE_REGISTERS, PURCHASES, PURCHASES_KEPT};
+use crate::registers::{PURCHASE_REGISTERS, PURCHASES, PURCHASES_KEPT};
 use crate::user::User;
 use polymeter_driver::{Credit, DriverError, Host, LocalTime, Purchase, codes};
+use polymeter_modbus::{Block, exchange};
 
 /// One entry of the list.
 #[derive(Debug, Clone, Copy, PartialEq)]

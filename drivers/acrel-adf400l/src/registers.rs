@@ -3,15 +3,10 @@
 //!
 //! Not here: how they are read or written.
 
+use polymeter_modbus::Block;
+
 /// The model as the maker writes it.
 pub const MODEL: &str = "ADF400L";
-
-/// A run of registers that is read in one exchange.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Block {
-    pub start: u16,
-    pub count: u16,
-}
 
 /// Where one kind of user has its registers. 32-bit values take two, high word first.
 #[derive(Debug)]

@@ -3,13 +3,14 @@
 //! Invariant: every parameter is understood before the first is written, and `confirmed` is said
 //! only after the registers read back what was asked.
 
-use crate::exchange::{self, Written};
 use crate::parameters::{AUTOMATIC_CONTROL, whole};
 use crate::registers::{AUTOMATIC, FORCED, TARIFF};
 use crate::supply;
 use crate::user::User;
 use polymeter_codec::modbus::{Registers, Request};
 use polymeter_driver::{Call, DriverError, Extras, Host, SetOutcome, Value, codes};
+use polymeter_modbus::relay::refused;
+use polymeter_modbus::{Written, exchange};
 
 /// One register pair to be written, or the control word.
 enum Setting {
@@ -30,7 +31,7 @@ pub fn set_parameters(
             Written::Acknowledged => {}
             lost @ Written::Lost(_) => worst = lost,
             Written::No(exception) if done == 0 => {
-                return Ok(SetOutcome::Refused(supply::refused(exception)));
+                return Ok(SetOutcome::Refused(refused(exception)));
             }
             // Those before it may stand in the box by now, so this is no refusal of the whole.
             no @ Written::No(_) => {

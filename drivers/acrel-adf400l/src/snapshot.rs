@@ -1,11 +1,11 @@
 //! What the box measures and holds for one user: one exchange for all of it.
 
-use crate::exchange::{self, Words};
 use crate::parameters::{PREPAID_MODE, number};
-use crate::registers::{Block, FORCED, MODE, MODEL, RELAY_OPEN};
+use crate::registers::{FORCED, MODE, MODEL, RELAY_OPEN};
 use crate::user::User;
 use polymeter_driver::codes::{quality, register, supply, unit};
 use polymeter_driver::{Call, DriverError, Host, Identity, Measurement, Snapshot, Value};
+use polymeter_modbus::{Block, Words, exchange};
 
 /// Hundredths: of a kWh, and of a yuan (the box counts fen).
 const HUNDREDTHS: i8 = -2;

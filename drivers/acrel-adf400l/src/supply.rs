@@ -2,14 +2,15 @@
 //!
 //! Not here: protection and permission to reconnect, for which the box has no word.
 
-use crate::exchange::{self, Written};
 use crate::parameters::READ_BACK_TRIES;
-use crate::registers::{Block, CONNECT, DISCONNECT, FORCED};
+use crate::registers::{CONNECT, DISCONNECT, FORCED};
 use crate::snapshot::supply_of;
 use crate::user::User;
 use polymeter_codec::modbus::Request;
 use polymeter_driver::codes::{command, refusal, supply};
 use polymeter_driver::{Call, ControlOutcome, DriverError, Host, LocalTime, Refusal};
+use polymeter_modbus::relay::{in_order, refused};
+use polymeter_modbus::{Block, Written, exchange};
 
 pub fn control(
     host: &mut dyn Host,
@@ -61,19 +62,4 @@ pub fn control(
 pub fn status(host: &mut dyn Host, user: &User) -> Result<u16, DriverError> {
     let register = user.map.status;
     exchange::read(host, user.unit, Block { start: register, count: 1 })?.word(register)
-}
-
-/// The box's no to a write that changes a register.
-pub fn refused(exception: u8) -> Refusal {
-    let code = match exception {
-        1 => refusal::NO_SUCH_FUNCTION,
-        3 => refusal::BAD_VALUE,
-        _ => refusal::OTHER,
-    };
-    let detail = exchange::exception_name(exception).to_owned();
-    Refusal { code, detail, device_code: exchange::device_code(exception) }
-}
-
-fn in_order(time: &LocalTime) -> (u16, u8, u8, u8, u8, u8) {
-    (time.year, time.month, time.day, time.hour, time.minute, time.second)
 }

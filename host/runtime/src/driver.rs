@@ -145,7 +145,14 @@ impl Driver {
     }
 
     pub(crate) fn keep_manifest(&self, manifest: &Manifest) {
-        let _ = self.manifest.set(manifest.clone());
+        let mut manifest = manifest.clone();
+        // What a dialect sets is what a meter gets that says nothing.
+        for (name, value) in self.callee.config.cover.iter().flat_map(|cover| &cover.dialect) {
+            if let Some(declared) = manifest.parameters.iter_mut().find(|it| it.name == *name) {
+                declared.default = Some(value.clone());
+            }
+        }
+        let _ = self.manifest.set(manifest);
     }
 
     /// What a meter may be told, from `driver.toml`; a driver without a package has none.
@@ -161,6 +168,18 @@ impl Driver {
     /// What a device's own code means in an answer of `interface` of the contract, by `driver.toml`.
     pub fn meaning_of(&self, interface: &str, device_code: &str) -> Option<Meaning> {
         self.manifest.get()?.meaning_of(interface, device_code)
+    }
+
+    /// The device's own parameters, and those of its vendor's dialect that it does not name.
+    fn call_of(&self, device: &Device, moment: Moment) -> types::Call {
+        let address = device.address.as_str();
+        let Some(cover) = &self.callee.config.cover else {
+            return call(address, &device.parameters, moment);
+        };
+        let mut parameters = device.parameters.clone();
+        let is_named = |name: &String| device.parameters.iter().any(|(known, _)| known == name);
+        parameters.extend(cover.dialect.iter().filter(|(name, _)| !is_named(name)).cloned());
+        call(address, &parameters, moment)
     }
 
     pub fn abilities(&self) -> Abilities {
@@ -194,7 +213,7 @@ impl Driver {
         device: &Device,
         moment: Moment,
     ) -> Result<Identity, CallError> {
-        let call = call_of(device, moment);
+        let call = self.call_of(device, moment);
         let ask = async |session: &mut Session| {
             session.asked(|| Request::Probe(call.clone().carried()));
             let said = self.functions.probe(session, &call).await?;
@@ -209,7 +228,7 @@ impl Driver {
         device: &Device,
         moment: Moment,
     ) -> Result<Snapshot, CallError> {
-        let call = call_of(device, moment);
+        let call = self.call_of(device, moment);
         let ask = async |session: &mut Session| {
             session.asked(|| Request::Read(call.clone().carried()));
             let said = self.functions.read(session, &call).await?;
@@ -227,7 +246,7 @@ impl Driver {
         count: Option<PurchaseCount>,
     ) -> Result<Evidence, CallError> {
         self.purse("check")?;
-        let call = call_of(device, moment);
+        let call = self.call_of(device, moment);
         let ask = async |session: &mut Session| {
             let count = count.map(PurchaseCount::get);
             session.asked(|| Request::Check(call.clone().carried(), count));
@@ -253,7 +272,7 @@ impl Driver {
         moment: Moment,
         opening: &Opening,
     ) -> Acted<Delivery> {
-        let call = call_of(device, moment);
+        let call = self.call_of(device, moment);
         let opening = purse::Opening {
             customer_number: opening.customer.as_str().to_owned(),
             credit: outward::credit(opening.purchase.credit),
@@ -274,7 +293,7 @@ impl Driver {
         customer: &CustomerNumber,
         purchase: Purchase,
     ) -> Acted<Delivery> {
-        let call = call_of(device, moment);
+        let call = self.call_of(device, moment);
         let order = purse::Order {
             customer_number: customer.as_str().to_owned(),
             purchase: outward::purchase(purchase),
@@ -299,7 +318,7 @@ impl Driver {
             let unable = self.unable("take credit back").to_string();
             return Acted::unable(Delivery::NotSent(unable));
         }
-        let call = call_of(device, moment);
+        let call = self.call_of(device, moment);
         let order = purse::Order {
             customer_number: customer.as_str().to_owned(),
             purchase: outward::purchase(taken),
@@ -318,7 +337,7 @@ impl Driver {
         device: &Device,
         moment: Moment,
     ) -> Acted<Delivery> {
-        let call = call_of(device, moment);
+        let call = self.call_of(device, moment);
         self.deliver("clear", line, async |session| {
             session.asked(|| Request::Clear(call.clone().carried()));
             self.functions.clear(session, &call).await
@@ -338,7 +357,7 @@ impl Driver {
             let unable = self.unable("control the supply").to_string();
             return Acted::unable(ControlOutcome::NotSent(unable));
         }
-        let call = call_of(device, moment);
+        let call = self.call_of(device, moment);
         let command = outward::command(command);
         let valid_until = valid_until.map(outward::local_time);
         let ask = async |session: &mut Session| {
@@ -368,7 +387,7 @@ impl Driver {
             let unable = self.unable("set parameters").to_string();
             return Acted::unable(SetOutcome::NotSent(unable));
         }
-        let call = call_of(device, moment);
+        let call = self.call_of(device, moment);
         let parameters = outward::extras(parameters);
         let ask = async |session: &mut Session| {
             session.asked(|| {
@@ -455,10 +474,6 @@ fn linker(engine: &Engine, grants: &[Capability]) -> wasmtime::Result<Linker<Sta
         log::add_to_linker::<State, Watch>(&mut linker, |state| Watched(state))?;
     }
     Ok(linker)
-}
-
-fn call_of(device: &Device, moment: Moment) -> types::Call {
-    call(device.address.as_str(), &device.parameters, moment)
 }
 
 pub(crate) fn call(address: &str, parameters: &[(String, Value)], moment: Moment) -> types::Call {

@@ -74,6 +74,9 @@ pub enum LoadError {
         "driver {driver} is not what its driver.toml says: {what}; build and pack both from one source"
     )]
     NotAsManifest { driver: String, what: String },
+    /// Of a vendor that a driver for another's devices covers.
+    #[error("the dialect of its vendor cannot be used: {what}")]
+    BadDialect { driver: String, what: String },
     #[error("driver {driver} does not export {interface}, which every driver must")]
     MissingExport { driver: String, interface: String },
     #[error("driver {driver} does not fit contract {offered}: {detail}")]

@@ -52,7 +52,7 @@ pub use error::{CallError, LoadError};
 pub use health::{Health, LastTrap, Latency, Standing, TrapKind};
 pub use journal::LogLine;
 pub use limits::{Knob, Limits, OutOfRange};
-pub use load::{Capability, DriverConfig};
+pub use load::{Capability, Cover, DriverConfig};
 pub use manifest::imports;
 pub use outcome::{Acted, SetOutcome};
 pub use polymeter_native::native_worker;

@@ -8,7 +8,7 @@ use crate::engines::Shape;
 use crate::error::LoadError;
 use crate::limits::{Knob, Limits, MODULES_MOST, NESTING_MOST};
 use crate::native::Native;
-use polymeter_domain::{Region, VendorCode};
+use polymeter_domain::{Region, Value, VendorCode};
 use polymeter_vault::Scope;
 use std::collections::BTreeSet;
 use wasmparser::{Encoding, Instance, KnownCustom, Parser, Payload};
@@ -42,8 +42,11 @@ impl Capability {
 pub struct DriverConfig {
     /// The name in config, e.g. "dlt645-2007".
     pub name: String,
-    /// Whose meters it serves: one of its package's vendors. `None` for a driver that is only looked at.
+    /// Whose meters it serves. `None` for a driver that is only looked at.
     pub vendor: Option<VendorCode>,
+    /// Where that vendor is none of its package's: whose devices these are like. `None`: it is one of
+    /// them.
+    pub cover: Option<Cover>,
     /// Beside its vendor's keys for all regions, it sees those of this one.
     pub region: Option<Region>,
     pub grants: Vec<Capability>,
@@ -51,6 +54,16 @@ pub struct DriverConfig {
     pub limits: Limits,
     /// Those of `limits` that the admin wrote: they win over what a package wants.
     pub written: BTreeSet<Knob>,
+}
+
+/// A vendor whose devices a driver for another vendor's covers. The keys of the vault are still those
+/// of the vendor itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cover {
+    /// One of the package's vendors.
+    pub of: VendorCode,
+    /// How the devices differ: values of the driver's parameters, for all meters that say nothing else.
+    pub dialect: Vec<(String, Value)>,
 }
 
 impl DriverConfig {

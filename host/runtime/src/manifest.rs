@@ -30,6 +30,7 @@ impl Runtime {
         let name = config.name.clone();
         let refuse = |what: String| LoadError::NotAsManifest { driver: name.clone(), what };
         hold_vendor(&package.manifest, &config)?;
+        hold_dialect(&package.manifest, &config)?;
         let wanted = WantedLimits::of(&package.manifest)
             .map_err(|what| LoadError::BadWanted { driver: name.clone(), what })?;
         config.limits = wanted
@@ -50,6 +51,7 @@ pub fn imports(name: &str, component: &[u8]) -> Result<Vec<String>, LoadError> {
     let config = DriverConfig {
         name: name.to_owned(),
         vendor: None,
+        cover: None,
         region: None,
         grants: vec![Capability::Line, Capability::Vault, Capability::Log],
         limits: Limits {
@@ -69,7 +71,8 @@ fn vendors(manifest: &Manifest) -> String {
 
 /// It is configured for one of the vendors that it says it is for; it serves that one alone.
 fn hold_vendor(manifest: &Manifest, config: &DriverConfig) -> Result<(), LoadError> {
-    match &config.vendor {
+    let covered = config.cover.as_ref().map(|cover| &cover.of);
+    match covered.or(config.vendor.as_ref()) {
         Some(configured) if !manifest.is_for(configured) => Err(LoadError::OtherVendor {
             driver: config.name.clone(),
             says: vendors(manifest),
@@ -77,6 +80,24 @@ fn hold_vendor(manifest: &Manifest, config: &DriverConfig) -> Result<(), LoadErr
         }),
         _ => Ok(()),
     }
+}
+
+/// A dialect sets parameters that steer the driver, to values that it takes.
+fn hold_dialect(manifest: &Manifest, config: &DriverConfig) -> Result<(), LoadError> {
+    let dialect = config.cover.iter().flat_map(|cover| &cover.dialect);
+    for (name, value) in dialect {
+        let declared = manifest.parameters.iter().find(|it| it.name == *name);
+        let wrong = match declared {
+            None => Some("is no parameter of it".to_owned()),
+            Some(declared) if declared.writable => Some("lives in the device".to_owned()),
+            Some(declared) => declared.take(value).err(),
+        };
+        if let Some(wrong) = wrong {
+            let what = format!("{name} {wrong}");
+            return Err(LoadError::BadDialect { driver: config.name.clone(), what });
+        }
+    }
+    Ok(())
 }
 
 /// Both ways: an import that is not declared, and one that is declared and not there.

@@ -160,6 +160,7 @@ mod tests {
         let config = DriverConfig {
             name: "acme".to_owned(),
             vendor: None,
+            cover: None,
             region: None,
             grants: vec![Capability::Line],
             limits: with(written),

@@ -134,6 +134,7 @@ pub async fn load_unconfigured(
     let config = DriverConfig {
         name: name.clone(),
         vendor: None,
+        cover: None,
         region: None,
         grants: vec![Capability::Line, Capability::Vault, Capability::Log],
         limits: wanted.granted(),

@@ -16,6 +16,7 @@ mod purse;
 mod raw;
 mod rules;
 mod vault;
+mod vendors;
 
 pub use backup::BackupEntry;
 pub use candidate::CandidateEntry;
@@ -25,7 +26,9 @@ pub use pins::Pins;
 pub use polymeter_package::{Problem, Problems};
 pub use purse::PurseEntry;
 pub use vault::{Store, VaultEntry};
+pub(crate) use vendors::whole;
 
+use crate::vendors::Vendor;
 use jiff::tz::TimeZone;
 use polymeter_domain::Currency;
 use polymeter_ledger::Place;
@@ -50,7 +53,9 @@ pub struct Config {
     pub time_zone: TimeZone,
     pub currency: Currency,
     pub drivers: Vec<DriverEntry>,
-    /// The `[[vendor]]` tables: whose signatures count.
+    /// Those that another vendor's driver covers; their drivers stand in `drivers`.
+    pub vendors: Vec<Vendor>,
+    /// The other `[[vendor]]` tables: whose signatures count.
     pub pins: Pins,
     pub lines: Vec<LineSettings>,
     /// `None`: no driver has a key.

@@ -22,4 +22,5 @@ pub mod registers;
 pub mod session;
 pub mod ui;
 pub mod vault;
+pub mod vendors;
 pub mod web;

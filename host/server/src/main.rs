@@ -50,6 +50,8 @@ enum Command {
     /// The configured drivers.
     #[command(subcommand)]
     Driver(DriverCommand),
+    /// The vendors that are known, the driver for each, and which of them this site serves.
+    Vendors,
     /// Read a meter now.
     Read {
         #[arg(value_name = "METER", help = "Serial number")]
@@ -412,6 +414,7 @@ async fn run(arguments: Arguments) -> Result<(), commands::Failure> {
         }
         Command::DayClose { day } => commands::day_close::run(&config, day.as_deref()).await,
         Command::Vault(command) => commands::vault::run(&config, command).await,
+        Command::Vendors => commands::vendors::run(&config),
         Command::Openapi => commands::openapi::run(),
     }
 }

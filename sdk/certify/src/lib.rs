@@ -236,6 +236,7 @@ async fn load(
     let config = DriverConfig {
         name: manifest.name.clone(),
         vendor: Some(vendor.clone()),
+        cover: None,
         region: None,
         grants: grants.collect::<Result<_>>()?,
         limits: with_head_room(wanted.granted()),

@@ -18,6 +18,10 @@ pub enum Language {
     C,
     /// `python`: built with componentize-py.
     Python,
+    /// `data`: no code at all, a `driver.toml` put into another driver's component (ADR 0034). There is
+    /// nothing to begin with but that file, so `new` does not offer it.
+    #[value(skip)]
+    Data,
 }
 
 impl Language {
@@ -27,6 +31,7 @@ impl Language {
             Language::Rust => "rust",
             Language::C => "c",
             Language::Python => "python",
+            Language::Data => "data",
         }
     }
 
@@ -36,7 +41,8 @@ impl Language {
             Some("rust") => Ok(Language::Rust),
             Some("c") => Ok(Language::C),
             Some("python") => Ok(Language::Python),
-            _ => bail!("[build] language must be \"rust\", \"c\" or \"python\""),
+            Some("data") => Ok(Language::Data),
+            _ => bail!("[build] language must be \"rust\", \"c\", \"python\" or \"data\""),
         }
     }
 }

@@ -34,6 +34,7 @@ pub fn config(name: &str, limits: Limits) -> DriverConfig {
     DriverConfig {
         name: name.to_owned(),
         vendor: None,
+        cover: None,
         region: None,
         grants: vec![Capability::Line, Capability::Vault, Capability::Log],
         limits,

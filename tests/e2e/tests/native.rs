@@ -245,6 +245,7 @@ impl Bench {
         let config = DriverConfig {
             name: name.to_owned(),
             vendor: Some(VendorCode::new(vendor)?),
+            cover: None,
             region: None,
             grants: vec![Capability::Line, Capability::Log],
             limits: Limits { wall: Duration::from_secs(6), exchanges: 8, ..Limits::default() },

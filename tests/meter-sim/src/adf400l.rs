@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 
 use jiff::civil::DateTime;
 
-use crate::device::{Answer, Counters, Credit, Purchase, Scan};
+use crate::device::{Answer, Counters, Credit, Purchase, Scan, State};
 use crate::fault::Kind;
 use crate::load::{Load, later, step};
 use crate::plan::Adf400lPlan;
@@ -130,39 +130,42 @@ impl User {
         self.plan.unit
     }
 
-    pub fn clock(&self) -> DateTime {
-        self.clock
-    }
-
-    pub fn balance_fen(&self) -> i64 {
-        self.balance_fen
-    }
-
     /// Prices from sharp to valley, then both alarms.
     pub fn settings_fen(&self) -> impl Iterator<Item = u32> {
         self.settings.chunks_exact(2).map(|pair| double(pair[0], pair[1]))
     }
 
-    pub fn count(&self) -> u16 {
-        self.count
-    }
-
-    pub fn energy_total(&self) -> u64 {
-        self.energy
-    }
-
-    /// All credit ever taken from the line, and how often.
-    pub fn credited(&self) -> (u64, u64) {
-        (self.credited_fen, self.credits)
-    }
-
-    pub fn last_purchase(&self) -> Option<Purchase> {
-        self.purchases.front().cloned()
-    }
-
     /// Forced by the control word, else for lack of money in prepaid mode.
-    pub fn relay_open(&self) -> bool {
+    fn relay_open(&self) -> bool {
         self.forced_open.unwrap_or(self.plan.prepaid && self.balance_fen <= 0)
+    }
+
+    /// The truth about it.
+    pub fn state(&self, meter: String, bus: String, faults_waiting: usize) -> State {
+        let Counters { requests, sell_frames, open_frames, mac_failures } = self.counters;
+        State {
+            meter,
+            bus,
+            money_fen: self.balance_fen,
+            overdraft_fen: 0,
+            count: u32::from(self.count),
+            credited_fen: self.credited_fen,
+            credits: self.credits,
+            taken_back_fen: 0,
+            relay_closed: !self.relay_open(),
+            relay_command_open: self.relay_open(),
+            keep_power: false,
+            customer: None,
+            requests,
+            sell_frames,
+            open_frames,
+            mac_failures,
+            suspended: false,
+            energy: self.energy,
+            last_purchase: self.purchases.front().cloned(),
+            clock: self.clock,
+            faults_waiting,
+        }
     }
 
     pub fn set_load(&mut self, watts: u32) {

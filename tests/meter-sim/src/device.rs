@@ -4,6 +4,7 @@
 use jiff::civil::DateTime;
 use serde::{Deserialize, Serialize};
 
+use crate::acrel1352;
 use crate::adf400l::{self, User};
 use crate::cjt188;
 use crate::dlt645::{self, Meter, frame};
@@ -218,6 +219,7 @@ enum Model {
     Adf400l(Box<User>),
     Rdk(Box<rdk::Meter>),
     Cjt188(Box<cjt188::Meter>),
+    Acrel1352(Box<acrel1352::Meter>),
 }
 
 /// The devices of a bus, and what they speak.
@@ -260,6 +262,15 @@ pub fn devices(meters: Meters) -> Result<(Protocol, Vec<Device>), String> {
             });
             Ok((Protocol::Cjt188, built.collect::<Result<_, _>>()?))
         }
+        Meters::Acrel1352(plans) => {
+            let built = plans.into_iter().map(|plan| {
+                let name = plan.unit.to_string();
+                acrel1352::Meter::new(plan)
+                    .map(|meter| device(name.clone(), Model::Acrel1352(Box::new(meter))))
+                    .map_err(|reason| format!("unit {name}: {reason}"))
+            });
+            Ok((Protocol::Modbus, built.collect::<Result<_, _>>()?))
+        }
     }
 }
 
@@ -291,6 +302,12 @@ impl Device {
                 }
                 (cjt188::Meter::kind(request), &mut meter.counters)
             }
+            (Model::Acrel1352(meter), Heard::Modbus(frame)) => {
+                if frame.first() != Some(&meter.unit()) {
+                    return None;
+                }
+                (acrel1352::Meter::kind(frame), &mut meter.counters)
+            }
             _ => return None,
         };
         counters.requests += 1;
@@ -305,6 +322,7 @@ impl Device {
             (Model::Adf400l(user), Heard::Modbus(frame)) => user.answer(frame),
             (Model::Rdk(meter), Heard::Rdk(request)) => meter.answer(request),
             (Model::Cjt188(meter), Heard::Cjt188(request)) => meter.answer(request),
+            (Model::Acrel1352(meter), Heard::Modbus(frame)) => meter.answer(frame),
             _ => Answer::default(),
         }
     }
@@ -322,6 +340,10 @@ impl Device {
                 Some(meter.refuse(request, no))
             }
             (Model::Cjt188(meter), Heard::Cjt188(request)) => Some(meter.refuse(request, word)),
+            (Model::Acrel1352(meter), Heard::Modbus(frame)) => {
+                let [exception, _] = word.to_le_bytes();
+                Some(meter.refuse(frame, exception))
+            }
             _ => None,
         }
     }
@@ -332,6 +354,7 @@ impl Device {
             Model::Adf400l(user) => user.advance(seconds),
             Model::Rdk(meter) => meter.advance(seconds),
             Model::Cjt188(meter) => meter.advance(seconds),
+            Model::Acrel1352(meter) => meter.advance(seconds),
         }
     }
 
@@ -339,6 +362,7 @@ impl Device {
         match &mut self.model {
             Model::Dlt645(meter) => meter.set_load(watts),
             Model::Adf400l(user) => user.set_load(watts),
+            Model::Acrel1352(meter) => meter.set_load(watts),
             // They have no load: what they counted is as planned.
             Model::Rdk(_) | Model::Cjt188(_) => {}
         }
@@ -360,6 +384,8 @@ impl Device {
             Model::Cjt188(meter) => {
                 ["settlement-day", "reading-day"].into_iter().zip(meter.days()).collect()
             }
+            // Its plans are no sums.
+            Model::Acrel1352(_) => Vec::new(),
         }
     }
 
@@ -383,6 +409,7 @@ impl Device {
             Model::Adf400l(user) => user.counters,
             Model::Rdk(meter) => meter.counters,
             Model::Cjt188(meter) => meter.counters,
+            Model::Acrel1352(meter) => meter.counters,
         };
         let Counters { requests, sell_frames, open_frames, mac_failures } = counters;
         let (meter, bus, faults_waiting) = (self.name.clone(), bus.to_owned(), self.faults.len());
@@ -414,32 +441,8 @@ impl Device {
                     faults_waiting,
                 }
             }
-            Model::Adf400l(user) => {
-                let (credited_fen, credits) = user.credited();
-                State {
-                    meter,
-                    bus,
-                    money_fen: user.balance_fen(),
-                    overdraft_fen: 0,
-                    count: u32::from(user.count()),
-                    credited_fen,
-                    credits,
-                    taken_back_fen: 0,
-                    relay_closed: !user.relay_open(),
-                    relay_command_open: user.relay_open(),
-                    keep_power: false,
-                    customer: None,
-                    requests,
-                    sell_frames,
-                    open_frames,
-                    mac_failures,
-                    suspended: false,
-                    energy: user.energy_total(),
-                    last_purchase: user.last_purchase(),
-                    clock: user.clock(),
-                    faults_waiting,
-                }
-            }
+            Model::Adf400l(user) => user.state(meter, bus, faults_waiting),
+            Model::Acrel1352(device) => device.state(meter, bus, faults_waiting),
             Model::Rdk(device) => {
                 let (credited_fen, credits) = device.credited();
                 State {

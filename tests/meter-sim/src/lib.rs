@@ -8,6 +8,7 @@
 //!
 //! Deliberately not here: cards, modems, payment channels, noise that nobody scripted.
 
+mod acrel1352;
 mod adf400l;
 mod alone;
 mod bus;
@@ -33,7 +34,8 @@ pub use fault::{Fault, FaultKind, Kind, On};
 pub use lines::Endpoint;
 pub use offline::Offline;
 pub use plan::{
-    Adf400lPlan, BusKind, BusPlan, Cjt188Plan, Dlt645Plan, Meters, Plan, RdkPlan, RelayReplies,
+    Acrel1352Kind, Acrel1352Plan, Adf400lPlan, BusKind, BusPlan, Cjt188Plan, Dlt645Plan, Meters,
+    Plan, RdkPlan, RelayReplies,
 };
 pub use world::{Simulator, World};
 

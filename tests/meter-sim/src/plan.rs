@@ -50,6 +50,54 @@ pub enum Meters {
     Adf400l(Vec<Adf400lPlan>),
     Rdk(Vec<RdkPlan>),
     Cjt188(Vec<Cjt188Plan>),
+    Acrel1352(Vec<Acrel1352Plan>),
+}
+
+/// Which of Acrel's 1352 family a meter is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Acrel1352Kind {
+    /// Single-phase.
+    Ddsy,
+    /// Three-phase.
+    Dtsy,
+    /// One single-phase circuit of a box.
+    Adf300,
+    /// One three-phase circuit of a box.
+    Adf300ThreePhase,
+}
+
+/// One meter of Acrel's 1352 family. Money in fen, energy in 0.01 kWh.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Acrel1352Plan {
+    /// Modbus address, 1 to 247.
+    pub unit: u8,
+    pub kind: Acrel1352Kind,
+    pub energy: u64,
+    pub balance_fen: i32,
+    pub purchase_count: u16,
+    pub load_watts: u32,
+    /// 0.1 V.
+    pub voltage_decivolts: u32,
+    pub demand_watts: u16,
+    pub clock: Option<DateTime>,
+}
+
+impl Default for Acrel1352Plan {
+    fn default() -> Self {
+        Self {
+            unit: 1,
+            kind: Acrel1352Kind::Dtsy,
+            energy: 0,
+            balance_fen: 0,
+            purchase_count: 0,
+            load_watts: 0,
+            voltage_decivolts: 2200,
+            demand_watts: 0,
+            clock: None,
+        }
+    }
 }
 
 /// One meter of RDK. Money in fen, energy in 0.01 kWh.

@@ -37,7 +37,8 @@ pub fn build(root: &Path, names: &[String]) -> Result<()> {
         return Ok(());
     }
     let key = developer_key(&out_dir)?;
-    for manifest in chosen(manifests(root)?, &names)? {
+    let all = manifests(root)?;
+    for manifest in with_bases(chosen(all.clone(), &names)?, &all)? {
         let mut made = polymeter_sdk::build(&manifest, &out_dir)?;
         let project = manifest.parent().context("a manifest lies in a folder")?;
         if ["driver.toml", "README.md"].iter().all(|name| project.join(name).is_file()) {
@@ -75,6 +76,28 @@ fn chosen(manifests: Vec<PathBuf>, names: &[&str]) -> Result<Vec<PathBuf>> {
     Ok(manifests.into_iter().filter(wanted).collect())
 }
 
+/// Drivers without code last, and before each the one that it is put into.
+fn with_bases(chosen: Vec<PathBuf>, all: &[PathBuf]) -> Result<Vec<PathBuf>> {
+    let (data, mut ordered): (Vec<PathBuf>, Vec<PathBuf>) =
+        chosen.into_iter().partition(|manifest| manifest.ends_with("driver.toml"));
+    for manifest in data {
+        let text = std::fs::read_to_string(&manifest)?;
+        let face: toml::Table = text.parse().with_context(|| manifest.display().to_string())?;
+        let base = face.get("build").and_then(|build| build.get("base")?.as_str());
+        let base = base.with_context(|| format!("{}: no base", manifest.display()))?;
+        let base = Path::new(base).file_stem().context("a base is a file")?;
+        let of_base = |it: &&PathBuf| it.parent().is_some_and(|folder| folder.ends_with(base));
+        let base = all.iter().find(of_base).context("a base of this tree")?;
+        for needed in [base, &manifest] {
+            if !ordered.contains(needed) {
+                ordered.push(needed.clone());
+            }
+        }
+    }
+    Ok(ordered)
+}
+
+/// The `Cargo.toml` of each driver in Rust, the `driver.toml` of each without code.
 fn manifests(root: &Path) -> Result<Vec<PathBuf>> {
     let mut manifests = Vec::new();
     for folder in ["drivers", "tests/conformance", "tests/bench"] {
@@ -82,10 +105,9 @@ fn manifests(root: &Path) -> Result<Vec<PathBuf>> {
         let entries =
             std::fs::read_dir(&folder).with_context(|| format!("reading {}", folder.display()))?;
         for entry in entries {
-            let manifest = entry?.path().join("Cargo.toml");
-            if manifest.is_file() {
-                manifests.push(manifest);
-            }
+            let project = entry?.path();
+            let found = ["Cargo.toml", "driver.toml"].map(|name| project.join(name));
+            manifests.extend(found.into_iter().find(|manifest| manifest.is_file()));
         }
     }
     manifests.sort();

@@ -54,6 +54,7 @@ pub fn test(arguments: &[String]) -> Result<()> {
     set_up::schemathesis(&root)?;
     set_up::peer_dlt645(&root)?;
     set_up::peer_mbus(&root)?;
+    set_up::peer_modbus(&root)?;
     drivers::build_all(&root)?;
     examples()?;
     cargo(BUILD_ALL)?;

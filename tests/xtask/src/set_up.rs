@@ -103,6 +103,13 @@ pub fn peer_mbus(root: &Path) -> Result<()> {
     if there { Ok(()) } else { pip_install(root, environment, "pymeterbus==0.8.5") }
 }
 
+/// Somebody else's Modbus device, which the tests read by a map.
+pub fn peer_modbus(root: &Path) -> Result<()> {
+    let environment = "target/peer-modbus";
+    let there = root.join(environment).join("bin/python").is_file();
+    if there { Ok(()) } else { pip_install(root, environment, "pymodbus==3.16.1") }
+}
+
 /// Somebody else's DL/T 645, which the tests compare ours with.
 pub fn peer_dlt645(root: &Path) -> Result<()> {
     let environment = "target/peer-dlt645";

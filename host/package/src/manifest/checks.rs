@@ -53,6 +53,7 @@ pub fn check(file: &Path, text: &str, raw: raw::File) -> Result<Manifest, Proble
                 purse,
                 parameters,
                 errors,
+                maps: raw.map,
                 build: raw.build,
                 certify: raw.certify,
             })

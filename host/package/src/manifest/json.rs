@@ -24,6 +24,11 @@ impl Manifest {
             "proof": self.proof.name(),
             "purse": purse.map_or("none", |(name, _)| *name),
             "parameters": self.parameters_schema(),
+            "maps": self.maps.iter().map(|map| json!({
+                "model": map.get("model").and_then(toml::Value::as_str),
+                "evidence": map.get("evidence").and_then(toml::Value::as_str),
+                "source": map.get("source").and_then(toml::Value::as_str),
+            })).collect::<Vec<_>>(),
             "errors": self.errors.iter().map(|error| json!({
                 "code": error.code,
                 "of": error.of,

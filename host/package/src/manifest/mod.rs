@@ -41,6 +41,8 @@ pub struct Manifest {
     /// In the order of the file.
     pub parameters: Vec<Parameter>,
     pub errors: Vec<DeviceError>,
+    /// `[[map]]`, for the component, which checks them: how an instrument's registers are read.
+    pub maps: Vec<toml::Table>,
     /// For the SDK; nothing here reads them.
     pub build: toml::Table,
     pub certify: toml::Table,

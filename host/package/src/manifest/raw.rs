@@ -23,6 +23,9 @@ pub struct File {
     pub parameters: BTreeMap<String, Spanned<Parameter>>,
     #[serde(default)]
     pub errors: BTreeMap<String, Spanned<DeviceError>>,
+    /// Register maps of an instrument, which its component alone reads (ADR 0034).
+    #[serde(default)]
+    pub map: Vec<toml::Table>,
     /// Read by the SDK alone.
     #[serde(default)]
     pub build: toml::Table,

@@ -50,6 +50,7 @@ pub(super) fn config(limits: Limits) -> DriverConfig {
     DriverConfig {
         name: "misbehaving".to_owned(),
         vendor: Some(vendor()),
+        cover: None,
         region: None,
         grants: vec![Capability::Line, Capability::Vault, Capability::Log],
         limits,

@@ -1,8 +1,8 @@
 //! A package whose component is not what its `driver.toml` says is refused, and told which.
 
 use super::bench::{ample, component, config, runtime};
-use crate::{Driver, DriverConfig, Knob, Limits, LoadError};
-use polymeter_domain::VendorCode;
+use crate::{Cover, Driver, DriverConfig, Knob, Limits, LoadError};
+use polymeter_domain::{Value, VendorCode};
 use polymeter_package::{Package, Parts, Sealed};
 use std::sync::Arc;
 
@@ -107,6 +107,29 @@ async fn a_driver_for_several_vendors_serves_the_configured_one() {
     let error = load_for("SECOND", &other).await.expect_err("it says that it is another's");
     assert!(
         error.to_string().contains("its vendor is SECOND, the component says MISBEHAVING;"),
+        "{error}"
+    );
+}
+
+/// A vendor that the package does not name is served where the configuration says whose devices its
+/// own are like, by a dialect of parameters that the driver has.
+#[tokio::test]
+async fn a_cover_serves_a_vendor_of_its_own() {
+    let load = async |of: &str, dialect: &[(&str, Value)]| {
+        let dialect = dialect.iter().map(|(name, value)| ((*name).to_owned(), value.clone()));
+        let cover = Cover { of: VendorCode::new(of).expect("a code"), dialect: dialect.collect() };
+        let vendor = VendorCode::new("THIRD").ok();
+        let config = DriverConfig { vendor, cover: Some(cover), ..config(ample()) };
+        runtime().load_package(config, &package(MANIFEST)).await
+    };
+    let driver = load("MISBEHAVING", &[]).await.expect("its package is for that vendor");
+    assert_eq!(driver.vendor().as_str(), "THIRD");
+    let error = load("SECOND", &[]).await.expect_err("its package is for no such vendor");
+    assert!(error.to_string().contains("is for MISBEHAVING"), "{error}");
+    let error = load("MISBEHAVING", &[("wake-up", Value::Flag(true))]).await;
+    let error = error.expect_err("no such parameter").to_string();
+    assert!(
+        error.contains("dialect of its vendor cannot be used: wake-up is no parameter"),
         "{error}"
     );
 }

@@ -212,6 +212,9 @@ async fn shipped_drivers_do_what_their_transcripts_say() {
         ("drivers/mbus", "MBUS"),
         ("drivers/cjt188-water", "CJT188"),
         ("drivers/acrel-adf400l", "ACREL"),
+        ("drivers/acrel-adf300", "ACREL-ADF300"),
+        ("drivers/acrel-dtsy1352", "ACREL-1352"),
+        ("drivers/modbus-generic", "MODBUS"),
         ("vendor-examples/acme-c", "ACME"),
     ] {
         let name = folder.rsplit('/').next().unwrap_or(folder);

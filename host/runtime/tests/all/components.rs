@@ -29,6 +29,7 @@ pub fn config(name: &str, limits: Limits) -> DriverConfig {
     DriverConfig {
         name: name.to_owned(),
         vendor: Some(vendor()),
+        cover: None,
         region: None,
         grants: vec![Capability::Line, Capability::Vault, Capability::Log],
         limits,

@@ -23,6 +23,7 @@ pub mod sell;
 pub mod serve;
 pub mod trace;
 pub mod vault;
+pub mod vendors;
 
 use crate::app::{App, AppError};
 use crate::config::{Config, Problems};

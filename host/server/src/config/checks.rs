@@ -23,7 +23,8 @@ pub fn check(file: &Path, text: &str, raw: raw::File) -> Result<Config, Problems
     let currency = checker.currency(&raw.site.currency);
     let rules = currency.map(|currency| checker.rules(&raw, currency)).unwrap_or_default();
     let pins = checker.pins(&raw.vendor);
-    let drivers = checker.drivers(&raw, &pins);
+    let mut drivers = checker.drivers(&raw, &pins);
+    let vendors = checker.covers(&raw.vendor, &mut drivers);
     let lines = checker.lines(&raw.line);
     let vault = raw.vault.as_ref().and_then(|vault| checker.vault(vault));
     let backup = raw.backup.as_ref().and_then(|backup| checker.backup(backup));
@@ -42,6 +43,7 @@ pub fn check(file: &Path, text: &str, raw: raw::File) -> Result<Config, Problems
                 time_zone,
                 currency,
                 drivers,
+                vendors,
                 pins,
                 lines,
                 vault,
@@ -162,6 +164,7 @@ impl Checker<'_> {
                 config: DriverConfig {
                     name: driver.name.get_ref().clone(),
                     vendor: Some(vendor),
+                    cover: None,
                     region,
                     grants: driver.grant.iter().copied().map(capability).collect(),
                     limits,

@@ -42,7 +42,7 @@ impl Checker<'_> {
     pub(super) fn pins(&mut self, vendors: &[raw::Vendor]) -> Pins {
         let mut lines = BTreeMap::new();
         let mut pins = BTreeMap::new();
-        for vendor in vendors {
+        for vendor in vendors.iter().filter(|vendor| vendor.driver.is_none()) {
             let Some(code) = self.vendor(&vendor.code) else { continue };
             let line = line_at(self.text, vendor.code.span().start);
             if let Some(first) = lines.insert(code.clone(), line) {
@@ -50,13 +50,21 @@ impl Checker<'_> {
                 let fix = "write all its keys into one signer = [...]".to_owned();
                 self.problem(&vendor.code, what, fix);
             }
-            if vendor.signer.get_ref().is_empty() {
-                let what = format!("vendor {code} has no signer");
-                let fix = "write its public keys, e.g. signer = [\"RW...\"]".to_owned();
-                self.problem(&vendor.signer, what, fix);
+            let keys = vendor.signer.as_ref().map_or(&[][..], |signer| signer.get_ref());
+            let none = format!("vendor {code} has no signer");
+            match &vendor.signer {
+                Some(signer) if keys.is_empty() => {
+                    let fix = "write its public keys, e.g. signer = [\"RW...\"]".to_owned();
+                    self.problem(signer, none, fix);
+                }
+                Some(_) => {}
+                None => {
+                    let fix = "write its public keys, e.g. signer = [\"RW...\"], or driver = \"...\" \
+                               where the driver of another vendor covers its meters";
+                    self.problem(&vendor.code, none, fix.to_owned());
+                }
             }
-            let signers: Vec<PublicKey> =
-                vendor.signer.get_ref().iter().filter_map(|key| self.key(key)).collect();
+            let signers: Vec<PublicKey> = keys.iter().filter_map(|key| self.key(key)).collect();
             let counter_signer = vendor.counter_signer.as_ref().and_then(|key| {
                 let found = self.key(key)?;
                 if signers.contains(&found) {

@@ -1,5 +1,6 @@
 //! The file's shape as serde reads it. Everything here is checked again by meaning in `checks`.
 
+use crate::vendors::Evidence;
 use polymeter_runtime::Knob;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};
@@ -193,13 +194,22 @@ pub struct Candidate {
     pub latency_slack_ms: Option<u64>,
 }
 
-/// Whose signature makes a package good for the meters of a vendor.
+/// Whose signature makes a package good for the meters of a vendor; or a vendor whose devices another
+/// vendor's driver covers.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Vendor {
     pub code: Spanned<String>,
-    pub signer: Spanned<Vec<Spanned<String>>>,
+    pub signer: Option<Spanned<Vec<Spanned<String>>>>,
     pub counter_signer: Option<Spanned<String>>,
+    /// The name of a `[[driver]]`.
+    pub driver: Option<Spanned<String>>,
+    pub name_en: Option<String>,
+    pub name_zh: Option<String>,
+    pub models: Option<Vec<String>>,
+    pub evidence: Option<Evidence>,
+    #[serde(default)]
+    pub parameters: BTreeMap<String, Spanned<toml::Value>>,
 }
 
 #[derive(Debug, Clone, Copy, Deserialize)]

@@ -52,6 +52,62 @@ unlock-file = "vault.unlock"
     );
 }
 
+const DRIVER: &str = "[[driver]]\nname = \"d\"\nvendor = \"DLT645\"\npackage = \"driver.pmdriver\"\n\
+    grant = []\n";
+
+/// Lines 3 to 7 are the driver, the vendor begins in line 8.
+#[test]
+fn a_vendor_is_covered_by_another_ones_driver() {
+    let cover =
+        |rest: &str| format!("{DRIVER}[[vendor]]\ncode = \"HOLLEY\"\ndriver = \"d\"\n{rest}");
+    check(&cover(""), "");
+    check(
+        &cover("").replace("HOLLEY", "NORTH"),
+        "polymeter.toml:9: vendor NORTH is not in the \
+        registry and has no name; write name-en and name-zh; `polymeter vendors` lists those that have",
+    );
+    let named = "name-en = \"North\"\nname-zh = \"北\"\nmodels = [\"N1\"]\nevidence = \"proven\"\n\
+                 parameters = { wake-up = 2, clock = true, model = \"x\" }\n";
+    check(&cover(named).replace("HOLLEY", "NORTH"), "");
+    check(
+        &cover("").replace("driver = \"d\"", "driver = \"e\""),
+        "polymeter.toml:10: no [[driver]] is named `e`; name one of this file",
+    );
+    check(
+        &cover("signer = [\"RW\"]\n"),
+        "polymeter.toml:11: vendor HOLLEY has a driver of another vendor's, and a signer; remove \
+         signer: whose signature counts is said with that other vendor",
+    );
+    check(
+        &cover("").replace("HOLLEY", "DLT645"),
+        "polymeter.toml:9: vendor DLT645 has the driver `d` of its own; leave one driver per vendor",
+    );
+    check(
+        &(cover("") + &cover("").replace(DRIVER, "")),
+        "polymeter.toml:12: vendor HOLLEY is covered twice; leave one of its tables",
+    );
+    check(
+        &cover("parameters = { a = 1.5 }\n"),
+        "polymeter.toml:11: the parameter a is of no type here; write a whole number, a text, true \
+         or false",
+    );
+    check(
+        "[[vendor]]\ncode = \"HOLLEY\"\n",
+        "polymeter.toml:4: vendor HOLLEY has no signer; write its public keys, e.g. signer = \
+         [\"RW...\"], or driver = \"...\" where the driver of another vendor covers its meters",
+    );
+    let text = format!("{HEAD}{}", cover(named).replace("HOLLEY", "NORTH"));
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    std::fs::write(folder.path().join("driver.pmdriver"), b"x").expect("a file");
+    let config = Config::parse(&folder.path().join("polymeter.toml"), &text).expect("good");
+    let [own, covering] = config.drivers.as_slice() else { panic!("{:?}", config.drivers) };
+    assert_eq!(covering.config.name, "d@NORTH");
+    assert_eq!(covering.trust, own.trust, "the package's own vendor's keys");
+    let cover = covering.config.cover.as_ref().expect("a cover");
+    assert_eq!((cover.of.as_str(), cover.dialect.len()), ("DLT645", 3));
+    assert_eq!(covering.config.vendor.as_ref().map(|it| it.as_str()), Some("NORTH"));
+}
+
 #[test]
 fn unknown_keys_are_refused_with_the_nearest_known_one() {
     check(

@@ -44,6 +44,7 @@ async fn driver() -> Arc<Driver> {
             let config = DriverConfig {
                 name: "dlt645-2007".to_owned(),
                 vendor: Some(vendor),
+                cover: None,
                 region: None,
                 grants: vec![Capability::Line, Capability::Vault, Capability::Log],
                 limits: Limits::default(),

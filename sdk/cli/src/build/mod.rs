@@ -5,6 +5,7 @@
 //! Not here: packaging and signing.
 
 mod c;
+mod data;
 mod python;
 mod rust;
 mod wit;
@@ -38,6 +39,8 @@ struct Options {
     language: Language,
     /// C and Python: the optional interfaces that the driver exports; all of its world if not named.
     abilities: Option<Vec<String>>,
+    /// Data: the component, or the package, into which this `driver.toml` is put.
+    base: Option<PathBuf>,
     /// C: further arguments of the compiler.
     #[serde(default)]
     flags: Vec<String>,
@@ -50,6 +53,7 @@ enum Language {
     Rust,
     C,
     Python,
+    Data,
 }
 
 /// Where a build leaves the licences of what it linked, from the project's folder. Drivers in Rust have
@@ -86,13 +90,16 @@ pub fn build_with(project: &Path, out_dir: &Path, tools: Option<&Path>) -> Resul
             let project = Project::new(folder.clone(), wanted)?;
             let component = match language {
                 Language::C => c::build(&project)?,
+                Language::Data => data::build(&project, &face)?,
                 _ => python::build(&project, tools)?,
             };
             (project.wanted.name, component)
         }
     };
     face::check(&face, &component)?;
-    let component = contract::seal(&component)?;
+    // A component that another driver's build made is sealed already.
+    let component =
+        if language == Language::Data { component } else { contract::seal(&component)? };
     std::fs::create_dir_all(out_dir).with_context(|| format!("creating {}", out_dir.display()))?;
     let out = out_dir.join(format!("{name}.wasm"));
     std::fs::write(&out, component).with_context(|| format!("writing {}", out.display()))?;

@@ -271,6 +271,7 @@ async fn driver(vendor: Vendor) -> Result<Arc<Driver>> {
     let config = DriverConfig {
         name: vendor.component().to_owned(),
         vendor: Some(vendor.code()),
+        cover: None,
         region: None,
         grants: vec![Capability::Line, Capability::Vault, Capability::Log],
         limits: Limits::default(),

@@ -4,12 +4,30 @@
 //! intact frame of another unit or another question is never taken for the answer, and never ends
 //! the listening either, since the right one may follow it.
 
-use crate::registers::Block;
 use polymeter_codec::Decoded;
 use polymeter_codec::modbus::{
     Adu, FRAME_BYTES_MAX, Registers, Reply, Request, Unit, decode_reply,
 };
 use polymeter_driver::{DriverError, Host, codes};
+
+/// A run of registers that is read in one exchange.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Block {
+    /// The first register.
+    pub start: u16,
+    /// How many, 1 to 125.
+    pub count: u16,
+}
+
+/// Which of a device's two tables of registers is meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Table {
+    /// Read by function 03, written by 06 and 10H.
+    #[default]
+    Holding,
+    /// Read by function 04.
+    Input,
+}
 
 /// Listenings for one answer: a gateway may cut a reply into a few pieces, and noise may stand
 /// before it.
@@ -30,6 +48,7 @@ impl Words {
         Self { start, words: pairs.iter().map(|pair| u16::from_be_bytes(*pair)).collect() }
     }
 
+    /// One register; error 2 where the answer does not hold it.
     pub fn word(&self, register: u16) -> Result<u16, DriverError> {
         let index = register.checked_sub(self.start).map(usize::from);
         index.and_then(|index| self.words.get(index)).copied().ok_or_else(|| {
@@ -45,8 +64,14 @@ impl Words {
         Ok(u32::from(high) << 16 | u32::from(low))
     }
 
+    /// The same in two's complement.
     pub fn signed_long(&self, register: u16) -> Result<i32, DriverError> {
         Ok(self.long(register)?.cast_signed())
+    }
+
+    /// Every register with its value.
+    pub fn each(&self) -> impl Iterator<Item = (u16, u16)> {
+        (self.start..=u16::MAX).zip(self.words.iter().copied())
     }
 
     /// Every register reads FFFFH: erased memory, not values.
@@ -54,6 +79,7 @@ impl Words {
         self.words.iter().all(|word| *word == u16::MAX)
     }
 
+    /// Every register reads 0.
     pub fn is_zero(&self) -> bool {
         self.words.iter().all(|word| *word == 0)
     }
@@ -62,17 +88,31 @@ impl Words {
 /// How a write ended.
 #[derive(Debug)]
 pub enum Written {
-    /// The box echoed it. That is no proof that the box acted on it.
+    /// The device echoed it. That is no proof that it acted on it.
     Acknowledged,
-    /// The box's clear no, by its exception code: it did nothing.
+    /// The device's clear no, by its exception code: it did nothing.
     No(u8),
     /// The request may have been carried out; why that is not known.
     Lost(String),
 }
 
-/// Reads holding registers (function 03).
+/// Reads holding registers. Errors: 1 silence, 2 noise, 3 another unit's or question's answer, 4 no
+/// such registers (exception 2), 5 any other exception, 6 what no frame can ask, 8 the line.
 pub fn read(host: &mut dyn Host, unit: Unit, block: Block) -> Result<Words, DriverError> {
-    let request = Request::ReadHolding { start: block.start, count: block.count };
+    read_table(host, unit, Table::Holding, block)
+}
+
+/// The same from either table.
+pub fn read_table(
+    host: &mut dyn Host,
+    unit: Unit,
+    table: Table,
+    Block { start, count }: Block,
+) -> Result<Words, DriverError> {
+    let request = match table {
+        Table::Holding => Request::ReadHolding { start, count },
+        Table::Input => Request::ReadInput { start, count },
+    };
     match ask(host, unit, &request)? {
         Answer::Read(words) => Ok(words),
         Answer::Exception(code) => Err(no(code)),
