@@ -36,6 +36,7 @@ pub mod value;
     clippy::expect_used,
     clippy::indexing_slicing,
     clippy::panic,
+    clippy::string_slice,
     clippy::unreachable,
     clippy::unwrap_used,
     reason = "a test says so by failing"

@@ -306,3 +306,31 @@ fn a_relay_is_believed_when_it_is_seen() {
     check(apart, &[(9, 1), (8, 1)], Err("the relay is closed"));
     check("address = 9, open = [2], close = [1]", &[], Err("no status of the relay"));
 }
+
+/// A real file cut anywhere, and changed anywhere: a sentence or a face, never a panic.
+#[test]
+fn no_text_makes_it_panic() {
+    let text = include_str!("../../../drivers/modbus-generic/driver.toml");
+    assert!(Face::parse(text).is_ok());
+    let (mut good, mut bad) = (0_u32, 0_u32);
+    let mut take = |text: &str| match Face::parse(text) {
+        Ok(face) => good += u32::try_from(face.maps().len()).unwrap(),
+        Err(why) => {
+            assert!(!why.is_empty());
+            bad += 1;
+        }
+    };
+    let places = || text.char_indices().map(|(at, _)| at).step_by(13);
+    for at in places() {
+        take(&text[..at]);
+        for with in ["]", "\"", "0xFFFF", "-9223372036854775808", "\u{0}"] {
+            let (before, behind) = text.split_at(at);
+            let mut rest = behind.chars();
+            rest.next();
+            take(&format!("{before}{with}{}", rest.as_str()));
+        }
+    }
+    take(&"[".repeat(100_000));
+    take(&format!("a = {}", "[".repeat(100_000)));
+    assert!(good > 100 && bad > 1_000, "{good} maps read, {bad} texts refused");
+}
