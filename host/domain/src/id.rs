@@ -89,4 +89,6 @@ id! {
     BillPaymentId,
     AllocationId,
     AllocationRunId,
+    /// Of a credit token it is the sale's; of others made by the client.
+    TokenOrderId,
 }

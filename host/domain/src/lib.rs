@@ -19,6 +19,7 @@ pub mod sale;
 pub mod share;
 pub mod supply;
 pub mod tariff;
+pub mod token;
 
 pub use channel::Channel;
 pub use counter_act::{ActEvent, ActState, Proof, Taken, Taking};
@@ -31,7 +32,7 @@ pub use id::{
     BillingPeriodId, ChargeAssignmentId, ChargeId, ChargeItemId, ClaimId, ClosingId, CounterActId,
     CustomerId, DiscrepancyId, HoldId, InstallationId, MeterClearingId, MeterId, OperatorId,
     PursePaymentId, ReadingCaseId, ReadingId, SaleId, ShiftId, SwapId, TakeoverId, TariffPlanId,
-    TariffVersionId, TransferId, derived_id,
+    TariffVersionId, TokenOrderId, TransferId, derived_id,
 };
 pub use mode::BillingMode;
 pub use money::{Currency, Money};
@@ -40,3 +41,4 @@ pub use recurrence::Recurrence;
 pub use sale::{Delivery, Sale};
 pub use share::largest_remainder;
 pub use supply::{ControlOutcome, SupplyCommand, SupplyState};
+pub use token::{TokenDigits, TokenKind, TokenOrder, TokenPlan};

@@ -16,15 +16,18 @@ pub enum BillingMode {
     PlatformPurse,
     /// Read, billed for a period, paid afterwards (后付费).
     PostPaid,
+    /// Digits that the customer types into a device without a line (键盘表).
+    Token,
 }
 
 impl BillingMode {
-    pub const ALL: [BillingMode; 5] = [
+    pub const ALL: [BillingMode; 6] = [
         BillingMode::MoneyInMeter,
         BillingMode::EnergyInMeter,
         BillingMode::VolumeInMeter,
         BillingMode::PlatformPurse,
         BillingMode::PostPaid,
+        BillingMode::Token,
     ];
 
     pub const fn name(self) -> &'static str {
@@ -34,6 +37,7 @@ impl BillingMode {
             BillingMode::VolumeInMeter => "volume-in-meter",
             BillingMode::PlatformPurse => "platform-purse",
             BillingMode::PostPaid => "post-paid",
+            BillingMode::Token => "token",
         }
     }
 
@@ -44,6 +48,7 @@ impl BillingMode {
             BillingMode::VolumeInMeter => "表内水量",
             BillingMode::PlatformPurse => "后台计费",
             BillingMode::PostPaid => "后付费",
+            BillingMode::Token => "充值码",
         }
     }
 
@@ -51,11 +56,12 @@ impl BillingMode {
         BillingMode::ALL.into_iter().find(|mode| mode.name() == name)
     }
 
-    /// What the device's own purse holds. `None`: the device is only read and switched.
+    /// What the device's own purse holds; tokens are sold in energy. `None`: the device is only read
+    /// and switched.
     pub const fn quantity(self) -> Option<Quantity> {
         match self {
             BillingMode::MoneyInMeter => Some(Quantity::Money),
-            BillingMode::EnergyInMeter => Some(Quantity::Energy),
+            BillingMode::EnergyInMeter | BillingMode::Token => Some(Quantity::Energy),
             BillingMode::VolumeInMeter => Some(Quantity::Volume),
             BillingMode::PlatformPurse | BillingMode::PostPaid => None,
         }
@@ -86,11 +92,11 @@ mod tests {
     fn a_mode_is_its_name_and_its_purse() {
         for mode in BillingMode::ALL {
             assert_eq!(BillingMode::from_name(mode.name()), Some(mode));
-            if mode.quantity().is_some() {
+            if mode.quantity().is_some() && mode != BillingMode::Token {
                 assert_eq!(BillingMode::of_purse(mode.quantity()), mode);
             }
         }
         assert_eq!(BillingMode::of_purse(None), BillingMode::PostPaid);
-        assert_eq!(BillingMode::from_name("token"), None);
+        assert_eq!(BillingMode::from_name("credit"), None);
     }
 }

@@ -96,9 +96,12 @@ pub fn answered(function: Function, frame: &Frame) -> Read<Outcome> {
 fn code_of(function: Function) -> u8 {
     match function {
         // Never asked of a library, so that no answer fits.
-        Function::Describe | Function::Decode | Function::Search | Function::Refund => {
-            command::DESCRIBE
-        }
+        Function::Describe
+        | Function::Decode
+        | Function::Search
+        | Function::Refund
+        | Function::Plan
+        | Function::Issue => command::DESCRIBE,
         Function::Probe => command::PROBE,
         Function::Read => command::READ,
         Function::Open => command::OPEN,
@@ -120,7 +123,12 @@ fn opened(frame: &Frame, asked: u8) -> Read<Items<'_>> {
 
 fn done(function: Function, items: &Items<'_>) -> Read<Outcome> {
     Ok(match function {
-        Function::Describe | Function::Decode | Function::Search | Function::Refund => {
+        Function::Describe
+        | Function::Decode
+        | Function::Search
+        | Function::Refund
+        | Function::Plan
+        | Function::Issue => {
             return Err(ItemsError::Missing(identifier::VENDOR));
         }
         Function::Probe => Outcome::Identity(Identity {

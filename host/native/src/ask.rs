@@ -55,9 +55,11 @@ pub fn asked(request: &Request) -> Result<Frame, Unaskable> {
             }
             command::SET
         }
-        Request::Decode(_) | Request::Search { .. } | Request::Refund(..) => {
-            return Err(Unaskable);
-        }
+        Request::Decode(_)
+        | Request::Search { .. }
+        | Request::Refund(..)
+        | Request::Plan(..)
+        | Request::Issue(..) => return Err(Unaskable),
     };
     Ok(Frame { command, data: data.into_bytes() })
 }

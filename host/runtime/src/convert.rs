@@ -144,7 +144,7 @@ pub(crate) fn quantity(code: u16) -> Checked<Quantity> {
     }
 }
 
-fn credit(credit: types::Credit) -> Checked<Credit> {
+pub(crate) fn credit(credit: types::Credit) -> Checked<Credit> {
     Ok(Credit { quantity: quantity(credit.quantity)?, amount: credit.amount })
 }
 

@@ -50,6 +50,8 @@ pub struct Abilities {
     pub bus: bool,
     /// It can take credit back out of the purse.
     pub refund: bool,
+    /// It makes tokens for devices without a line.
+    pub token: bool,
 }
 
 impl Abilities {
@@ -62,6 +64,7 @@ impl Abilities {
             "frames" => self.frames,
             "bus" => self.bus,
             "refund" => self.refund,
+            "token" => self.token,
             _ => true,
         }
     }

@@ -171,7 +171,7 @@ impl Driver {
     }
 
     /// The device's own parameters, and those of its vendor's dialect that it does not name.
-    fn call_of(&self, device: &Device, moment: Moment) -> types::Call {
+    pub(crate) fn call_of(&self, device: &Device, moment: Moment) -> types::Call {
         let address = device.address.as_str();
         let Some(cover) = &self.callee.config.cover else {
             return call(address, &device.parameters, moment);
@@ -430,7 +430,7 @@ impl Driver {
         if self.abilities().purse { Ok(()) } else { Err(self.unable(ability)) }
     }
 
-    fn unable(&self, ability: &'static str) -> CallError {
+    pub(crate) fn unable(&self, ability: &'static str) -> CallError {
         CallError::Unable { driver: self.name().to_owned(), ability }
     }
 }

@@ -5,7 +5,7 @@
 //! (driver, replay, search), what the driver says of itself (description).
 
 use crate::bindings::exports::polymeter::driver::{
-    bus, frames, info, meter, purse, refund, settings, supply,
+    bus, frames, info, meter, purse, refund, settings, supply, token,
 };
 use crate::bindings::polymeter::driver::types;
 use crate::carried::Carried;
@@ -179,6 +179,38 @@ impl Functions {
         refund.call_refund(&mut at.store, call, &order.customer_number, order.purchase).await
     }
 
+    /// Of a driver that has the ability, which a library has not.
+    pub(crate) async fn plan(
+        &self,
+        session: &mut Session,
+        call: &types::Call,
+        order: &token::Order,
+        last: Option<u32>,
+    ) -> Answer<token::Draft> {
+        let (Functions::Component(exports), Guest::Instance(at)) = (self, &mut session.guest)
+        else {
+            return Err(of_another());
+        };
+        let token = interface!(exports, at, token);
+        token.call_plan(&mut at.store, call, order, last).await
+    }
+
+    /// The same.
+    pub(crate) async fn issue(
+        &self,
+        session: &mut Session,
+        call: &types::Call,
+        order: &token::Order,
+        identifier: Option<u32>,
+    ) -> Answer<token::Issued> {
+        let (Functions::Component(exports), Guest::Instance(at)) = (self, &mut session.guest)
+        else {
+            return Err(of_another());
+        };
+        let token = interface!(exports, at, token);
+        token.call_issue(&mut at.store, call, order, identifier).await
+    }
+
     pub(crate) async fn clear(
         &self,
         session: &mut Session,
@@ -261,6 +293,7 @@ pub(crate) struct Exports {
     pub(crate) frames: Option<frames::GuestIndices>,
     pub(crate) bus: Option<bus::GuestIndices>,
     pub(crate) refund: Option<refund::GuestIndices>,
+    pub(crate) token: Option<token::GuestIndices>,
 }
 
 impl Exports {
@@ -273,6 +306,7 @@ impl Exports {
             frames: self.frames.is_some(),
             bus: self.bus.is_some(),
             refund: self.refund.is_some(),
+            token: self.token.is_some(),
         }
     }
 
@@ -313,6 +347,7 @@ impl Exports {
             frames: optional!(frames),
             bus: optional!(bus),
             refund: optional!(refund),
+            token: optional!(token),
         })
     }
 
@@ -328,6 +363,7 @@ impl Exports {
         self.frames.as_ref().map(|found| found.load(&mut *store, instance)).transpose()?;
         self.bus.as_ref().map(|found| found.load(&mut *store, instance)).transpose()?;
         self.refund.as_ref().map(|found| found.load(&mut *store, instance)).transpose()?;
+        self.token.as_ref().map(|found| found.load(&mut *store, instance)).transpose()?;
         Ok(())
     }
 }

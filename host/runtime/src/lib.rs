@@ -37,6 +37,7 @@ mod search;
 mod session;
 mod state;
 mod text;
+mod token;
 mod wanted;
 mod watch;
 
@@ -64,4 +65,5 @@ pub use recordings::{MeterKey, Recordings};
 pub use rehearsal::{Coverage, check_transcripts};
 pub use replay::replay;
 pub use search::{Argument, Position, Search, Step, Way};
+pub use token::TokensIssued;
 pub use wanted::{BadWanted, TooMuchWanted, WantedLimit, WantedLimits, consent_line};

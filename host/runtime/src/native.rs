@@ -95,6 +95,7 @@ impl Called {
                     frames: false,
                     bus: false,
                     refund: false,
+                    token: false,
                 };
                 Ok((said.description.carried(), abilities))
             }

@@ -5,6 +5,7 @@
 //! recordings; what it finds is the first difference. Not here: the order of the steps
 //! (polymeter-transcript), which transcripts are played (rehearsal), playing natively (the SDK's).
 
+use crate::bindings::exports::polymeter::driver::token;
 use crate::bindings::polymeter::driver::types;
 use crate::carried::Carried;
 use crate::convert::{self, Checked};
@@ -99,6 +100,17 @@ async fn perform(
         Request::Refund(told, order) => {
             let said = functions.refund(session, &told.carried(), &order.carried()).await?;
             performed(said, convert::receipt)
+        }
+        Request::Plan(told, order, last) => {
+            let order: token::Order = order.carried();
+            let said = functions.plan(session, &told.carried(), &order, last).await?;
+            let asked = order.credit;
+            performed(said, |said| crate::token::plan(said, asked, last))
+        }
+        Request::Issue(told, order, identifier) => {
+            let order: token::Order = order.carried();
+            let said = functions.issue(session, &told.carried(), &order, identifier).await?;
+            performed(said, crate::token::issued)
         }
         Request::Clear(told) => {
             performed(functions.clear(session, &told.carried()).await?, convert::receipt)

@@ -7,8 +7,8 @@
 
 use crate::clock::UnixMs;
 use crate::error::{Result, ServiceError, chain};
-use crate::{Service, account, counter_act, purse};
-use polymeter_domain::{ClosingId, CounterActId, MeterClearingId, PursePaymentId};
+use crate::{Service, account, counter_act, purse, token};
+use polymeter_domain::{ClosingId, CounterActId, MeterClearingId, PursePaymentId, TokenOrderId};
 use polymeter_ledger::Transaction;
 use std::fmt;
 
@@ -20,6 +20,8 @@ pub enum Approvable {
     Clearing(MeterClearingId),
     /// Money that goes back out of a purse, under the id of the payment.
     PurseRefund(PursePaymentId),
+    /// A token that a meter obeys and nobody can take back.
+    Token(TokenOrderId),
 }
 
 impl fmt::Display for Approvable {
@@ -30,6 +32,7 @@ impl fmt::Display for Approvable {
             Approvable::Closing(id) => write!(f, "closing/{id}"),
             Approvable::Clearing(id) => write!(f, "meter-clearing/{id}"),
             Approvable::PurseRefund(id) => write!(f, "purse-payment/{id}"),
+            Approvable::Token(id) => write!(f, "token-order/{id}"),
         }
     }
 }
@@ -42,6 +45,7 @@ impl Approvable {
             "closing" => id.parse().ok().map(Approvable::Closing),
             "meter-clearing" => id.parse().ok().map(Approvable::Clearing),
             "purse-payment" => id.parse().ok().map(Approvable::PurseRefund),
+            "token-order" => id.parse().ok().map(Approvable::Token),
             _ => None,
         }
     }
@@ -68,6 +72,10 @@ impl Approvable {
                 purse::refund_approved(service, tx, id).await?;
                 Ok(None)
             }
+            Approvable::Token(id) => {
+                token::approved(tx, id).await?;
+                Ok(Some(self))
+            }
         }
     }
 
@@ -78,6 +86,7 @@ impl Approvable {
             Approvable::Closing(id) => account::closing_withdrawn(tx, id, why, at).await,
             Approvable::Clearing(id) => account::clearing_withdrawn(tx, id, at).await,
             Approvable::PurseRefund(id) => purse::refund_withdrawn(tx, id, at).await,
+            Approvable::Token(id) => token::withdrawn(tx, id, at).await,
         }
     }
 
@@ -89,6 +98,7 @@ impl Approvable {
             Approvable::Closing(id) => account::follow_closing(service, id).await,
             Approvable::Clearing(id) => account::follow_clearing(service, id).await,
             Approvable::PurseRefund(_) => Ok(()),
+            Approvable::Token(id) => service.follow_token(id).await,
         };
         match followed {
             Err(error @ ServiceError::Storage(_)) => Err(error),
@@ -115,6 +125,7 @@ mod tests {
             Approvable::Closing(ClosingId::new(id)),
             Approvable::Clearing(MeterClearingId::new(id)),
             Approvable::PurseRefund(PursePaymentId::new(id)),
+            Approvable::Token(TokenOrderId::new(id)),
         ] {
             assert_eq!(Approvable::parse(&object.to_string()), Some(object));
         }

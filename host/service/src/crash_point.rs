@@ -43,6 +43,30 @@ pub const TAKING_CRASH_POINTS: &[&str] = &[
     "after-refund-taken",
 ];
 
+/// The points of a sale whose credit is a token, in the order in which it passes them.
+pub const TOKEN_CRASH_POINTS: &[&str] = &[
+    "before-reserve",
+    "after-reserve",
+    "before-dispatch",
+    // The token's number is stored; no digits are made.
+    "after-dispatch",
+    // The digits are made and not stored.
+    "after-sell",
+    "after-settle",
+    OF_A_WRITE[0],
+    OF_A_WRITE[1],
+];
+
+/// The points of a token that is no sale's.
+pub const ORDER_CRASH_POINTS: &[&str] = &[
+    "after-token-ordered",
+    // Its number is stored; no digits are made.
+    "after-token-numbered",
+    // The digits are made and not stored.
+    "after-token-made",
+    "after-token-kept",
+];
+
 /// Those of purses, in the order in which a reading that uses one up passes them.
 pub const PURSE_CRASH_POINTS: &[&str] = &[
     // The reading is stored and not charged.
@@ -77,6 +101,7 @@ pub(crate) fn crash_point(name: &'static str) {
         TAKING_CRASH_POINTS,
         PURSE_CRASH_POINTS,
         ACCOUNT_CRASH_POINTS,
+        ORDER_CRASH_POINTS,
     ];
     debug_assert!(lists.iter().any(|list| list.contains(&name)), "{name} is not in the list");
     polymeter_ledger::crash_point(name);

@@ -43,6 +43,7 @@ mod stored;
 mod supply;
 mod tariff;
 mod throttle;
+mod token;
 mod trial_balance;
 
 pub use account::{
@@ -70,8 +71,8 @@ pub use charge::{
 pub use clock::{Clock, UnixMs};
 pub use counter_act::{ActKind, ActNote, ActPreview, ActRequest, CounterAct, Subject};
 pub use crash_point::{
-    ACCOUNT_CRASH_POINTS, CRASH_POINTS, PURSE_CRASH_POINTS, REFUND_CRASH_POINTS,
-    TAKING_CRASH_POINTS,
+    ACCOUNT_CRASH_POINTS, CRASH_POINTS, ORDER_CRASH_POINTS, PURSE_CRASH_POINTS,
+    REFUND_CRASH_POINTS, TAKING_CRASH_POINTS, TOKEN_CRASH_POINTS,
 };
 pub use customer::{Customer, NewCustomer, Shelf};
 pub use customer_receipt::{CustomerReceipt, ReceiptLine};
@@ -102,6 +103,7 @@ pub use tariff::{
     Assignment, InForce, MeterTariff, NamedVersion, NewPlan, NewVersion, Preview, Priced, Rerun,
     SaleExplanation, Sample, TariffPlan, TariffVersion,
 };
+pub use token::{NewTokenOrder, SoldToken, TokenRecord, TokenState};
 pub use trial_balance::{TrialBalance, TrialLine};
 
 use driver::Registry;
@@ -180,7 +182,9 @@ impl Service {
                 .await?;
         for (vendor, line, meters) in used {
             let driver = VendorCode::new(&vendor).ok().and_then(|vendor| self.driver(&vendor).ok());
-            if driver.is_none() || self.line(&line).is_err() {
+            // Tokens need no line.
+            let has_line = line.is_empty() || self.line(&line).is_ok();
+            if driver.is_none() || !has_line {
                 tracing::warn!(vendor, line, meters, "meters without an enabled driver or line");
             }
         }
@@ -222,6 +226,11 @@ impl Service {
     }
 
     fn line(&self, name: &str) -> Result<Line> {
+        if name.is_empty() {
+            let why = "it has no line: tokens are typed into it, and nothing can be asked of it";
+            let what = "this meter".to_owned();
+            return Err(ServiceError::Blocked { what, why: why.to_owned() });
+        }
         let lines = self.inner.lines.read().unwrap_or_else(PoisonError::into_inner);
         let line = lines.iter().find(|line| line.settings().name == name);
         line.cloned().ok_or_else(|| ServiceError::NoLine { line: name.to_owned() })

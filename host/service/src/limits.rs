@@ -38,6 +38,10 @@ pub(crate) const SECRET_BYTES: usize = 32;
 
 pub const SESSION_LENGTH: Duration = Duration::from_hours(12);
 
+/// How often a token is planned anew where another one of the meter took its number meanwhile, and how
+/// many steps it is carried on at once.
+pub(crate) const TOKEN_ATTEMPTS: usize = 8;
+
 /// Wrong passwords for one name before every further try has to wait: 1 s, 2 s, 4 s ..
 pub(crate) const FREE_GUESSES: u32 = 5;
 /// .. and at most this, so that an owner who knows his password is never shut out for long.

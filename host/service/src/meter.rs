@@ -6,7 +6,7 @@ use crate::audit::{self, Act, Actor};
 use crate::clock::UnixMs;
 use crate::customer::{Customer, typed_not_empty};
 use crate::driver::{Kind, Pick};
-use crate::error::{Constraint, Result, ServiceError, bad_column, violated};
+use crate::error::{Constraint, Result, ServiceError, bad_column, invalid, violated};
 use crate::limits::MAX_SERIAL_NUMBER_CHARS;
 use crate::mode;
 use crate::page::Page;
@@ -165,12 +165,18 @@ impl Service {
     /// does not take.
     pub async fn add_meter(&self, mut new: NewMeter, actor: &Actor) -> Result<Meter> {
         let driver = self.driver(&new.vendor)?;
-        self.line(&new.line)?;
+        let mode = mode::chosen(&driver, new.mode)?;
+        match (mode, new.line.as_str()) {
+            (BillingMode::Token, "") => {}
+            (BillingMode::Token, _) => {
+                return Err(invalid("line", "leave it empty: tokens are typed into this meter"));
+            }
+            (_, line) => drop(self.line(line)?),
+        }
         new.parameters = parameter::checked(&driver, Home::Here, &new.parameters)?;
         let serial_number =
             typed_not_empty("serial_number", &new.serial_number, MAX_SERIAL_NUMBER_CHARS)?;
         let from = new.tariff.from.unwrap_or(self.today()?);
-        let mode = mode::chosen(&driver, new.mode)?;
         let (id, at, actor) = (MeterId::new(self.clock().id()), self.clock().at(), actor.clone());
         self.database()
             .write(move |tx| {

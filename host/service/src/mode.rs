@@ -13,17 +13,26 @@ use crate::error::{Result, ServiceError, invalid};
 use crate::limits::MAX_REASON_CHARS;
 use crate::meter::{self, AccountState, Meter, MeterRecord};
 use crate::reading::Reading;
-use polymeter_domain::{BillingMode, InstallationId, MeterId};
+use polymeter_domain::{BillingMode, InstallationId, MeterId, Quantity};
 use polymeter_ledger::{Connection, Transaction};
 use polymeter_runtime::Driver;
 
 /// What was asked for, or what the driver's own purse suggests; refused where the driver cannot.
 pub(crate) fn chosen(driver: &Driver, asked: Option<BillingMode>) -> Result<BillingMode> {
     let purse = driver.description().purse.filter(|_| driver.abilities().purse);
-    let Some(mode) = asked else { return Ok(BillingMode::of_purse(purse)) };
     let no = |why: String| Err(invalid("mode", why));
     let name = driver.name();
+    // A driver that makes tokens and knows no purse has no line to its devices.
+    let only_tokens = driver.abilities().token && purse.is_none();
+    let mode = match asked {
+        None if only_tokens => return Ok(BillingMode::Token),
+        None => return Ok(BillingMode::of_purse(purse)),
+        Some(mode) => mode,
+    };
     match (mode, mode.quantity()) {
+        (BillingMode::Token, _) if driver.abilities().token => Ok(mode),
+        (BillingMode::Token, _) => no(format!("driver {name} makes no tokens")),
+        (_, _) if only_tokens => no(format!("devices of driver {name} take tokens, and no {mode}")),
         (_, Some(asked)) if purse == Some(asked) => Ok(mode),
         (_, Some(_)) => {
             let has = purse.map_or("no purse", |purse| BillingMode::of_purse(Some(purse)).name());
@@ -42,9 +51,10 @@ pub(crate) fn check_sold_to(meter: &MeterRecord) -> Result<()> {
     let how = match meter.mode {
         BillingMode::PlatformPurse => "pay into the purse of its customer",
         BillingMode::PostPaid => "its customer pays bills",
-        BillingMode::MoneyInMeter | BillingMode::EnergyInMeter | BillingMode::VolumeInMeter => {
-            return Ok(());
-        }
+        BillingMode::MoneyInMeter
+        | BillingMode::EnergyInMeter
+        | BillingMode::VolumeInMeter
+        | BillingMode::Token => return Ok(()),
     };
     Err(invalid(
         "meter_id",
@@ -52,8 +62,18 @@ pub(crate) fn check_sold_to(meter: &MeterRecord) -> Result<()> {
     ))
 }
 
+/// What a sale at this meter is counted in.
+pub(crate) fn sold_in(meter: &MeterRecord, driver: &Driver) -> Result<Quantity> {
+    let quantity = match meter.mode {
+        BillingMode::Token => meter.mode.quantity(),
+        _ => driver.description().purse,
+    };
+    quantity.ok_or_else(|| invalid("meter_id", "this meter's driver has no purse to sell into"))
+}
+
 impl Service {
-    /// Binds a customer to a meter whose account is kept here. The device is read and not changed.
+    /// Binds a customer to a meter whose account is kept here. The device is read and not changed; one
+    /// that takes tokens is not even asked.
     pub(crate) async fn bind(
         &self,
         record: MeterRecord,
@@ -65,14 +85,17 @@ impl Service {
             return self.meter(record.meter_id).await;
         }
         // What it had counted until now is nobody's.
-        let reading = self.read_meter(record.meter_id, actor).await?;
+        let reading = match record.mode {
+            BillingMode::Token => None,
+            _ => Some(self.read_meter(record.meter_id, actor).await?),
+        };
         let (id, customer) = (record.meter_id, customer.clone());
         let (inside, actor) = (self.clone(), actor.clone());
         self.database()
             .write(move |tx| {
-                Box::pin(
-                    async move { begin(&inside, tx, id, &customer, &why, &reading, &actor).await },
-                )
+                Box::pin(async move {
+                    begin(&inside, tx, id, &customer, &why, reading.as_ref(), &actor).await
+                })
             })
             .await?;
         self.meter(id).await
@@ -151,7 +174,7 @@ async fn begin(
     id: MeterId,
     customer: &Customer,
     why: &Why,
-    reading: &Reading,
+    reading: Option<&Reading>,
     actor: &Actor,
 ) -> Result<()> {
     let record = meter::record(&mut *tx.connection(), id).await?;
@@ -169,14 +192,14 @@ async fn begin(
         meter_id: id,
         next: InstallationId::new(service.clock().id()),
         at,
-        first_reading: account::register_of(&reading.snapshot),
+        first_reading: reading.and_then(|reading| account::register_of(&reading.snapshot)),
     };
     account::install(tx, new, today, customer, why, actor).await?;
-    crate::charge::start(service, tx, id, customer.customer_id, reading, actor).await?;
-    let detail = format!(
-        "customer/{}, {}, at reading/{}",
-        customer.customer_id, record.mode, reading.reading_id
-    );
+    let mut detail = format!("customer/{}, {}", customer.customer_id, record.mode);
+    if let Some(reading) = reading {
+        crate::charge::start(service, tx, id, customer.customer_id, reading, actor).await?;
+        detail.push_str(&format!(", at reading/{}", reading.reading_id));
+    }
     let object = format!("meter/{id}");
     let act = Act { at, actor, act: "account-opened", object, detail: &detail };
     audit::record(tx.connection(), act).await

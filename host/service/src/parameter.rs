@@ -9,7 +9,8 @@ use crate::audit::{self, Act, Actor};
 use crate::error::{BadParameter, Result, ServiceError};
 use crate::meter::{self, Meter};
 use crate::stored;
-use polymeter_domain::{MeterId, Value, VendorCode};
+use crate::token;
+use polymeter_domain::{BillingMode, MeterId, Value, VendorCode};
 use polymeter_runtime::{Driver, Parameter};
 use std::collections::BTreeSet;
 
@@ -48,6 +49,11 @@ impl Service {
         actor: &Actor,
     ) -> Result<Meter> {
         let record = meter::record(self.reader(), id).await?;
+        if record.mode == BillingMode::Token && token::has_any(self.reader(), id).await? {
+            let why = "its tokens were made by these; change them by a key change".to_owned();
+            let what = format!("meter {}", record.serial_number);
+            return Err(ServiceError::Blocked { what, why });
+        }
         let driver = self.driver(&record.vendor)?;
         let parameters = checked(&driver, Home::Here, &parameters)?;
         let (at, actor) = (self.clock().at(), actor.clone());

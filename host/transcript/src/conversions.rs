@@ -4,12 +4,12 @@
 //! has bindings invokes [`conversions`](crate::conversions) once, in a module of its own. A trait of
 //! that module carries the conversions, because neither side's types are its own.
 
-/// `conversions!(path::to::bindings, path::to::bus)`, the second being the interface that may be
-/// generated from a world of its own, writes a trait `Carried<T>` with `carried(self) -> T` and its
+/// `conversions!(path::to::bindings, path::to::bus, path::to::token)`, the others being interfaces that
+/// may be generated from worlds of their own, writes a trait `Carried<T>` with `carried(self) -> T` and its
 /// implementations for every value that a transcript holds.
 #[macro_export]
 macro_rules! conversions {
-    ($($root:ident)::+, $($bus:ident)::+) => {
+    ($($root:ident)::+, $($bus:ident)::+, $($token:ident)::+) => {
         use $($root)::+::exports::polymeter::driver::{
             frames as theirs_frames, info as theirs_info, meter as theirs_meter,
             purse as theirs_purse, settings as theirs_settings, supply as theirs_supply,
@@ -19,6 +19,7 @@ macro_rules! conversions {
         };
 
         use $($bus)::+ as theirs_bus;
+        use $($token)::+ as theirs_token;
 
         /// A value of one side as the other's.
         pub trait Carried<T> {
@@ -78,6 +79,12 @@ macro_rules! conversions {
             { asked, detail, narrowed } {});
         $crate::conversions!(@record $crate::SearchStep, theirs_bus::Step,
             { done, total, next } { found, collisions });
+        $crate::conversions!(@record $crate::TokenOrder, theirs_token::Order,
+            { kind, value } { credit, change });
+        $crate::conversions!(@record $crate::TokenPlan, theirs_token::Draft,
+            { identifier, begins_anew } { credit });
+        $crate::conversions!(@record $crate::TokensIssued, theirs_token::Issued,
+            { tokens } { credit });
         $crate::conversions!(@record $crate::Diversification, theirs_vault::Diversification,
             { algorithm, factor } {});
         $crate::conversions!(@record $crate::Key, theirs_vault::Key, { label } { path });
@@ -95,6 +102,8 @@ macro_rules! conversions {
         $crate::conversions!(@outcome theirs_meter::Snapshot, Snapshot);
         $crate::conversions!(@outcome theirs_purse::Evidence, Evidence);
         $crate::conversions!(@outcome theirs_bus::Step, Search);
+        $crate::conversions!(@outcome theirs_token::Draft, Plan);
+        $crate::conversions!(@outcome theirs_token::Issued, Issued);
         $crate::conversions!(@outcome theirs::DriverError, Error);
         impl Carried<$crate::Outcome> for theirs_frames::Explanation {
             fn carried(self) -> $crate::Outcome {

@@ -7,7 +7,7 @@ use crate::text::{credit_text, piece, value_text};
 use crate::value::{
     Collision, ControlOutcome, Description, DriverError, Evidence, Explanation, Extras, Found,
     Identity, Measurement, Parameter, Refusal, SearchStep, SellOutcome, SetOutcome, Snapshot,
-    Value,
+    TokenPlan, TokensIssued, Value,
 };
 
 /// What any call of the contract may answer, and how it may break off.
@@ -22,6 +22,8 @@ pub enum Outcome {
     Evidence(Evidence),
     Explanation(Result<Explanation, String>),
     Search(SearchStep),
+    Plan(TokenPlan),
+    Issued(TokensIssued),
     Error(DriverError),
     /// The driver trapped: its last words.
     Trap(String),
@@ -85,8 +87,23 @@ fn lines(outcome: &Outcome) -> Vec<String> {
             listed(format!("explanation address={}", piece(address)), measurements, extras)
         }
         Outcome::Search(step) => step_lines(step),
+        Outcome::Plan(TokenPlan { identifier, credit, begins_anew }) => {
+            let number = identifier.map(|number| format!(" identifier={number}"));
+            let anew = if *begins_anew { " anew" } else { "" };
+            let number = number.unwrap_or_default();
+            vec![format!("plan{number}{}{anew}", carried(credit.as_ref()))]
+        }
+        Outcome::Issued(TokensIssued { tokens, credit }) => {
+            let mut lines = vec![format!("issued{}", carried(credit.as_ref()))];
+            lines.extend(tokens.iter().map(|token| format!("  token {}", piece(token))));
+            lines
+        }
         Outcome::Explanation(Err(why)) => vec![format!("failed {}", piece(why))],
     }
+}
+
+fn carried(credit: Option<&crate::value::Credit>) -> String {
+    credit.map(|credit| format!(" amount={}", credit_text(credit))).unwrap_or_default()
 }
 
 fn description_lines(description: &Description) -> Vec<String> {

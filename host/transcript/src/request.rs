@@ -4,7 +4,7 @@
 //! is an error.
 
 use crate::text::{self, ReadError, credit_text, number, time_text, unescaped, value_text, word};
-use crate::value::{Credit, Extras, LocalTime, Opening, Order, Purchase, Told};
+use crate::value::{Credit, Extras, LocalTime, Opening, Order, Purchase, TokenOrder, Told};
 
 /// One call of the contract.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,6 +31,10 @@ pub enum Request {
     },
     /// The purchase is what is taken back.
     Refund(Told, Order),
+    /// The number is the last identifier that was given.
+    Plan(Told, TokenOrder, Option<u32>),
+    /// The number is the identifier.
+    Issue(Told, TokenOrder, Option<u32>),
 }
 
 /// The functions that a driver may export.
@@ -48,10 +52,12 @@ pub enum Function {
     Decode,
     Search,
     Refund,
+    Plan,
+    Issue,
 }
 
 impl Function {
-    pub const ALL: [Function; 12] = [
+    pub const ALL: [Function; 14] = [
         Function::Describe,
         Function::Probe,
         Function::Read,
@@ -64,6 +70,8 @@ impl Function {
         Function::Decode,
         Function::Search,
         Function::Refund,
+        Function::Plan,
+        Function::Issue,
     ];
 
     /// As a transcript's `call:` names it.
@@ -81,6 +89,8 @@ impl Function {
             Function::Decode => "decode",
             Function::Search => "search",
             Function::Refund => "refund",
+            Function::Plan => "plan",
+            Function::Issue => "issue",
         }
     }
 
@@ -95,6 +105,7 @@ impl Function {
             Function::Decode => "frames",
             Function::Search => "bus",
             Function::Refund => "refund",
+            Function::Plan | Function::Issue => "token",
         }
     }
 
@@ -112,7 +123,9 @@ impl Function {
             | Function::Read
             | Function::Check
             | Function::Decode
-            | Function::Search => false,
+            | Function::Search
+            | Function::Plan
+            | Function::Issue => false,
         }
     }
 
@@ -143,6 +156,8 @@ impl Request {
             Request::Decode(_) => Function::Decode,
             Request::Search { .. } => Function::Search,
             Request::Refund(..) => Function::Refund,
+            Request::Plan(..) => Function::Plan,
+            Request::Issue(..) => Function::Issue,
         }
     }
 
@@ -159,6 +174,8 @@ impl Request {
             | Request::Control { told, .. }
             | Request::SetParameters(told, _)
             | Request::Refund(told, _)
+            | Request::Plan(told, ..)
+            | Request::Issue(told, ..)
             | Request::Search { told, .. } => Some(told),
         }
     }
@@ -216,6 +233,14 @@ impl std::fmt::Display for Request {
                 }
             }
             Request::Decode(frame) => write!(f, " frame={}", hex::encode(frame))?,
+            Request::Plan(_, order, last) => {
+                token(f, order)?;
+                last.iter().try_for_each(|last| write!(f, " last={last}"))?;
+            }
+            Request::Issue(_, order, identifier) => {
+                token(f, order)?;
+                identifier.iter().try_for_each(|number| write!(f, " identifier={number}"))?;
+            }
         }
         let Some(told) = self.told() else { return Ok(()) };
         typed(f, "param.", &told.parameters)?;
@@ -230,6 +255,12 @@ fn purchase(
     credit: &Credit,
 ) -> std::fmt::Result {
     write!(f, " customer={} count={count} amount={}", word(customer), credit_text(credit))
+}
+
+fn token(f: &mut std::fmt::Formatter<'_>, order: &TokenOrder) -> std::fmt::Result {
+    write!(f, " kind={} value={}", order.kind, order.value)?;
+    order.credit.iter().try_for_each(|credit| write!(f, " amount={}", credit_text(credit)))?;
+    typed(f, "change.", &order.change)
 }
 
 fn typed(f: &mut std::fmt::Formatter<'_>, prefix: &str, values: &Extras) -> std::fmt::Result {
@@ -263,6 +294,16 @@ impl Arguments {
                 let told = self.told()?;
                 let (customer_number, purchase) = self.purchase()?;
                 Request::Refund(told, Order { customer_number, purchase })
+            }
+            Function::Plan => {
+                let (told, order) = (self.told()?, self.token()?);
+                let last = self.taken("last").map(|text| number(&text)).transpose()?;
+                Request::Plan(told, order, last)
+            }
+            Function::Issue => {
+                let (told, order) = (self.told()?, self.token()?);
+                let identifier = self.taken("identifier").map(|text| number(&text)).transpose()?;
+                Request::Issue(told, order, identifier)
             }
             Function::Check => {
                 let told = self.told()?;
@@ -322,6 +363,15 @@ impl Arguments {
             parameters: self.typed("param.")?,
             now: now.unwrap_or(start),
             nonce: nonce.unwrap_or_else(|| (0..16).collect()),
+        })
+    }
+
+    fn token(&mut self) -> Result<TokenOrder, ReadError> {
+        Ok(TokenOrder {
+            kind: number(&self.required("kind")?)?,
+            credit: self.taken("amount").map(|content| text::credit(&content)).transpose()?,
+            value: self.taken("value").map_or(Ok(0), |content| number(&content))?,
+            change: self.typed("change.")?,
         })
     }
 

@@ -176,6 +176,30 @@ pub struct Order {
     pub purchase: Purchase,
 }
 
+/// What a token shall say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenOrder {
+    pub kind: u16,
+    pub credit: Option<Credit>,
+    pub value: u64,
+    pub change: Extras,
+}
+
+/// What issuing a token would make.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenPlan {
+    pub identifier: Option<u32>,
+    pub credit: Option<Credit>,
+    pub begins_anew: bool,
+}
+
+/// The digits of an order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokensIssued {
+    pub tokens: Vec<String>,
+    pub credit: Option<Credit>,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Evidence {
     pub count: u32,

@@ -4,7 +4,7 @@ use polymeter_transcript::{
     Collision, Content, ControlOutcome, Credit, Decimal, Difference, Diversification, DriverError,
     Entry, Evidence, Explanation, Fault, Found, Identity, Key, Level, LocalTime, Measurement,
     Opening, Order, Outcome, Player, Purchase, Receipt, Refusal, Request, SearchStep, SellOutcome,
-    SetOutcome, Snapshot, Step, Told, Transcript, Value, VaultAct, rendered,
+    SetOutcome, Snapshot, Step, TokenOrder, Told, Transcript, Value, VaultAct, rendered,
 };
 use proptest::collection::vec;
 use proptest::option;
@@ -66,6 +66,15 @@ fn told() -> impl Strategy<Value = Told> {
     })
 }
 
+fn token_order() -> impl Strategy<Value = TokenOrder> {
+    (any::<u16>(), option::of(purchase()), any::<u64>(), extras()).prop_map(
+        |(kind, purchase, value, change)| {
+            let credit = purchase.map(|purchase| purchase.credit);
+            TokenOrder { kind, credit, value, change }
+        },
+    )
+}
+
 fn request() -> impl Strategy<Value = Request> {
     prop_oneof![
         Just(Request::Describe),
@@ -83,6 +92,10 @@ fn request() -> impl Strategy<Value = Request> {
             Request::Refund(told, Order { customer_number, purchase })
         }),
         told().prop_map(Request::Clear),
+        (told(), token_order(), option::of(any::<u32>()))
+            .prop_map(|(told, order, last)| Request::Plan(told, order, last)),
+        (told(), token_order(), option::of(any::<u32>()))
+            .prop_map(|(told, order, number)| Request::Issue(told, order, number)),
         (told(), option::of(any::<u32>())).prop_map(|(told, count)| Request::Check(told, count)),
         (told(), any::<u16>(), option::of(time())).prop_map(|(told, command, valid_until)| {
             Request::Control { told, command, valid_until }

@@ -1,9 +1,13 @@
 //! The contract's codes as types, with the kind of key and the lengths that each needs. The tables
-//! themselves stand in `wit/1.0.0/host.wit`.
+//! themselves stand in `wit/1.1.0/host.wit`.
 
 use crate::kind::Kind;
 use crate::limits::FACTOR_BYTES;
 use crate::refused::Refused;
+use polymeter_codec::sts::decoder_key::DKGA04_BYTES;
+
+const STS_EA07_BITS: u8 = 64;
+const STS_EA11_BITS: u8 = 128;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mac {
@@ -59,6 +63,10 @@ pub enum Cipher {
     AesGcm,
     TripleDesCbc,
     AesCtr,
+    StsEa07,
+    StsEa11,
+    /// Bits of another key are put into the block first: `sts.rs`.
+    StsKeyChange,
 }
 
 impl Cipher {
@@ -74,22 +82,35 @@ impl Cipher {
             7 => Cipher::AesGcm,
             8 => Cipher::TripleDesCbc,
             9 => Cipher::AesCtr,
+            // What a token says is read by meters, never here.
+            10 if operation == "encrypt" => Cipher::StsEa07,
+            11 if operation == "encrypt" => Cipher::StsEa11,
+            12 if operation == "encrypt" => Cipher::StsKeyChange,
             algorithm => return Err(Refused::NotOffered { operation, algorithm }),
         })
     }
 
-    pub fn kind(self) -> Kind {
+    /// `found` is the kind of the key that was named: a key change is made under either of two.
+    pub fn kind(self, found: Kind) -> Kind {
         match self {
             Cipher::TripleDesEcb | Cipher::TripleDesCbc => Kind::TripleDes,
             Cipher::AesEcb | Cipher::AesCbc | Cipher::AesGcm | Cipher::AesCtr => Kind::Aes,
             Cipher::DlmsGcm => Kind::Dlms,
             Cipher::Sm4Ecb | Cipher::Sm4Cbc => Kind::Sm4,
+            Cipher::StsKeyChange if found == Kind::StsEa07 => Kind::StsEa07,
+            Cipher::StsEa07 => Kind::StsEa07,
+            Cipher::StsEa11 | Cipher::StsKeyChange => Kind::StsEa11,
         }
     }
 
     pub fn iv_bytes(self) -> usize {
         match self {
-            Cipher::TripleDesEcb | Cipher::AesEcb | Cipher::Sm4Ecb => 0,
+            Cipher::TripleDesEcb
+            | Cipher::AesEcb
+            | Cipher::Sm4Ecb
+            | Cipher::StsEa07
+            | Cipher::StsEa11
+            | Cipher::StsKeyChange => 0,
             Cipher::TripleDesCbc => 8,
             Cipher::DlmsGcm | Cipher::AesGcm => 12,
             Cipher::AesCbc | Cipher::Sm4Cbc | Cipher::AesCtr => 16,
@@ -99,7 +120,11 @@ impl Cipher {
     /// Data must be whole blocks of this.
     pub fn block_bytes(self) -> usize {
         match self {
-            Cipher::TripleDesEcb | Cipher::TripleDesCbc => 8,
+            Cipher::TripleDesEcb
+            | Cipher::TripleDesCbc
+            | Cipher::StsEa07
+            | Cipher::StsEa11
+            | Cipher::StsKeyChange => 8,
             Cipher::AesEcb | Cipher::AesCbc | Cipher::Sm4Ecb | Cipher::Sm4Cbc => 16,
             Cipher::DlmsGcm | Cipher::AesGcm | Cipher::AesCtr => 1,
         }
@@ -109,7 +134,7 @@ impl Cipher {
     pub fn takes_associated(self, length: usize) -> bool {
         match self {
             Cipher::AesGcm => true,
-            Cipher::DlmsGcm => length > 0,
+            Cipher::DlmsGcm | Cipher::StsKeyChange => length > 0,
             _ => length == 0,
         }
     }
@@ -123,6 +148,10 @@ pub enum Step {
     PbocSm4,
     EmvAes,
     Cmac,
+    /// DKGA02 of STS.
+    StsDes,
+    /// DKGA04 of STS.
+    StsKdf,
 }
 
 impl Step {
@@ -133,6 +162,8 @@ impl Step {
             3 => Step::PbocSm4,
             4 => Step::EmvAes,
             5 => Step::Cmac,
+            6 => Step::StsDes,
+            7 => Step::StsKdf,
             algorithm => return Err(Refused::NotOffered { operation: "derive", algorithm }),
         })
     }
@@ -142,14 +173,34 @@ impl Step {
             Step::TripleDesComplement | Step::Pboc => Kind::TripleDes,
             Step::PbocSm4 => Kind::Sm4,
             Step::EmvAes | Step::Cmac => Kind::Aes,
+            Step::StsDes => Kind::StsDes,
+            Step::StsKdf => Kind::StsKdf,
         }
     }
 
-    pub fn takes(self, factor_bytes: usize) -> bool {
+    /// What the derived key is for: as the root, but for STS, whose records name the cipher.
+    pub fn becomes(self, factor: &[u8]) -> Kind {
         match self {
-            Step::TripleDesComplement | Step::Pboc | Step::PbocSm4 => factor_bytes == 8,
-            Step::EmvAes => factor_bytes == 16,
-            Step::Cmac => (1..=FACTOR_BYTES).contains(&factor_bytes),
+            Step::StsDes => Kind::StsEa07,
+            Step::StsKdf if factor.last() == Some(&STS_EA07_BITS) => Kind::StsEa07,
+            Step::StsKdf => Kind::StsEa11,
+            _ => self.kind(),
+        }
+    }
+
+    pub fn takes(self, factor: &[u8]) -> bool {
+        match self {
+            Step::TripleDesComplement | Step::Pboc | Step::PbocSm4 | Step::StsDes => {
+                factor.len() == 8
+            }
+            Step::EmvAes => factor.len() == 16,
+            Step::Cmac => (1..=FACTOR_BYTES).contains(&factor.len()),
+            // The record ends in the bits of the key that it makes.
+            Step::StsKdf => {
+                factor.len() == DKGA04_BYTES
+                    && (factor.ends_with(&[0, 0, 0, STS_EA07_BITS])
+                        || factor.ends_with(&[0, 0, 0, STS_EA11_BITS]))
+            }
         }
     }
 }

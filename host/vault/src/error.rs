@@ -44,6 +44,8 @@ pub enum StoreError {
     NoRandomSource,
     #[error("a key for {kind} has {lengths}, and this one has {found}")]
     KeyLength { kind: Kind, lengths: &'static str, found: usize },
+    #[error("tables of EA07 hold every number once: two of 16, then one of 64")]
+    NotTables,
     #[error("this is not a key in hexadecimal digits")]
     NotHex,
     #[error("there is a key {0} already: `vault rotate` gives it a new version")]

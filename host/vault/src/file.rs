@@ -13,6 +13,7 @@ use crate::private::private_file;
 use crate::seal::{self, Cost};
 use crate::secret::Secret;
 use crate::soft::Key;
+use crate::sts;
 use crate::vault::Vault;
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
@@ -187,7 +188,11 @@ impl KeyFile {
 fn checked(kind: Kind, key: Secret) -> Result<Key, StoreError> {
     let found = key.len();
     let lengths = kind.lengths();
-    Key::new(kind, key).ok_or(StoreError::KeyLength { kind, lengths, found })
+    let key = Key::new(kind, key).ok_or(StoreError::KeyLength { kind, lengths, found })?;
+    if kind == Kind::StsTables && sts::tables(&key).is_err() {
+        return Err(StoreError::NotTables);
+    }
+    Ok(key)
 }
 
 /// A lock file of its own, because the file itself is replaced.

@@ -23,6 +23,7 @@ mod refused;
 mod seal;
 mod secret;
 mod soft;
+mod sts;
 mod token;
 mod token_keys;
 mod unlock;

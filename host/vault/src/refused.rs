@@ -25,6 +25,10 @@ pub enum Refused {
     OtherKind { operation: &'static str, needed: Kind, found: Kind },
     #[error("this key serves to derive others and for nothing else")]
     DeriveOnly,
+    #[error("these tables of EA07 do not hold every number once")]
+    NotTables,
+    #[error("a key change takes one of its sections, of a decoder key as long as the new one")]
+    NotASection,
     #[error("the tag of what was to be decrypted is wrong")]
     WrongTag,
     #[error("the token that holds this key does not do it: {why}")]
@@ -44,8 +48,8 @@ impl Refused {
         match self {
             Refused::NoSuchKey { .. } | Refused::NoVendor => 1,
             Refused::NotOffered { .. } | Refused::NoMechanism { .. } => 2,
-            Refused::BadLength { .. } | Refused::TooMuchRandom { .. } => 3,
-            Refused::OtherKind { .. } | Refused::DeriveOnly => 5,
+            Refused::BadLength { .. } | Refused::TooMuchRandom { .. } | Refused::NotASection => 3,
+            Refused::OtherKind { .. } | Refused::DeriveOnly | Refused::NotTables => 5,
             Refused::WrongTag => 6,
             Refused::NoAnswer { .. } | Refused::NoRandomSource => 7,
         }

@@ -8,6 +8,7 @@ use crate::algorithm::{Step, and_inverted, padded};
 use crate::kind::Kind;
 use crate::refused::Refused;
 use crate::secret::Secret;
+use crate::token_keys::no_mechanism;
 use aes::{Aes128, Aes256};
 use aes_gcm::AesGcm;
 use aes_gcm::aead::{Aead, Nonce, Payload};
@@ -154,6 +155,9 @@ impl Key {
 
     /// The key that follows from this one, computed by this one.
     pub fn derived(&self, step: Step, factor: &[u8]) -> Result<Key, Refused> {
+        if matches!(step, Step::StsDes | Step::StsKdf) {
+            return self.decoder_key(step, factor);
+        }
         let kind = self.kind;
         let bytes =
             derived_bytes(step, self.bytes.len(), factor, &mut |question| match question {
@@ -171,6 +175,7 @@ impl Key {
         let (key, _) = self.split();
         match (self.kind, key.len()) {
             (Kind::TripleDes, _) => act(&keyed::<TdesEde2>(key)?),
+            (Kind::StsDes, _) => act(&keyed::<Des>(key)?),
             (Kind::Sm4, _) => act(&keyed::<Sm4>(key)?),
             (_, 16) => act(&keyed::<Aes128>(key)?),
             _ => act(&keyed::<Aes256>(key)?),
@@ -208,6 +213,7 @@ pub fn derived_bytes(
         Step::EmvAes if key_bytes == 16 => ask(Ask::Ecb(factor))?,
         Step::EmvAes => ask(Ask::Ecb(&and_inverted(factor)))?,
         Step::Cmac => ask(Ask::Cmac(factor))?,
+        Step::StsDes | Step::StsKdf => return Err(no_mechanism(step.kind())),
     }))
 }
 

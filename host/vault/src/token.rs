@@ -147,7 +147,7 @@ impl Token {
             Kind::TripleDes => KeyType::DES2,
             Kind::Aes => KeyType::AES,
             Kind::Hmac => KeyType::GENERIC_SECRET,
-            Kind::Sm4 | Kind::Dlms => {
+            _ => {
                 return Err(StoreError::NotForTokens { kind, why: why_not(kind) });
             }
         };

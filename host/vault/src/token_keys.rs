@@ -48,7 +48,13 @@ impl TokenKey {
             Kind::TripleDes => self.crypt(Direction::Encrypt, &Mechanism::Des3Ecb, &[0; 8])?,
             Kind::Aes => self.crypt(Direction::Encrypt, &Mechanism::AesEcb, &[0; 16])?,
             Kind::Hmac => self.sign(&Mechanism::Sha256Hmac, &[])?,
-            Kind::Sm4 | Kind::Dlms => return Err(no_mechanism(self.kind)),
+            Kind::Sm4
+            | Kind::Dlms
+            | Kind::StsDes
+            | Kind::StsKdf
+            | Kind::StsEa07
+            | Kind::StsEa11
+            | Kind::StsTables => return Err(no_mechanism(self.kind)),
         };
         Ok(check_value::shown(&answer))
     }
@@ -93,9 +99,12 @@ impl TokenKey {
                 Ok(stream)
             }
             Cipher::AesGcm => self.gcm(direction, iv, associated, data),
-            Cipher::DlmsGcm | Cipher::Sm4Ecb | Cipher::Sm4Cbc => {
-                Err(no_mechanism(algorithm.kind()))
-            }
+            Cipher::DlmsGcm
+            | Cipher::Sm4Ecb
+            | Cipher::Sm4Cbc
+            | Cipher::StsEa07
+            | Cipher::StsEa11
+            | Cipher::StsKeyChange => Err(no_mechanism(algorithm.kind(self.kind))),
         }
     }
 
@@ -103,7 +112,7 @@ impl TokenKey {
         let mechanism = match self.kind {
             Kind::TripleDes => Mechanism::Des3Ecb,
             Kind::Aes => Mechanism::AesEcb,
-            Kind::Sm4 | Kind::Hmac | Kind::Dlms => return Err(no_mechanism(self.kind)),
+            _ => return Err(no_mechanism(self.kind)),
         };
         self.crypt(direction, &mechanism, data)
     }
@@ -210,6 +219,9 @@ pub fn why_not(kind: Kind) -> &'static str {
     match kind {
         Kind::Sm4 => "mechanism for SM4 (PKCS#11 names none)",
         Kind::Dlms => "CKM_AES_GCM with a second key in its additional data",
+        Kind::StsDes | Kind::StsKdf | Kind::StsEa07 | Kind::StsEa11 | Kind::StsTables => {
+            "mechanism for STS (PKCS#11 names none)"
+        }
         Kind::TripleDes | Kind::Aes | Kind::Hmac => "such mechanism",
     }
 }

@@ -8,7 +8,8 @@ use crate::name::{self, KeyId, Label, Scope};
 use crate::refused::Refused;
 use crate::secret::Secret;
 use crate::soft::{Direction, Key, Tag};
-use crate::token_keys::TokenKey;
+use crate::sts;
+use crate::token_keys::{TokenKey, no_mechanism};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -151,6 +152,9 @@ impl Vault {
     ) -> Result<Vec<u8>, Refused> {
         let algorithm = Cipher::of(algorithm, "encrypt")?;
         let key = self.checked(scope, named, algorithm, "encrypt", message)?;
+        if matches!(algorithm, Cipher::StsEa07 | Cipher::StsEa11 | Cipher::StsKeyChange) {
+            return self.sts(scope, &key, algorithm, message);
+        }
         key.cipher(algorithm, Direction::Encrypt, message)
     }
 
@@ -186,7 +190,7 @@ impl Vault {
     ) -> Result<Cow<'_, Material>, Refused> {
         let Message { iv, associated, data } = message;
         let key = self.key(scope, named)?;
-        of_kind(operation, &key, algorithm.kind())?;
+        of_kind(operation, &key, algorithm.kind(key.kind()))?;
         exactly("an initial value", iv, algorithm.iv_bytes())?;
         if !algorithm.takes_associated(associated.len()) {
             let length = associated.len();
@@ -213,12 +217,36 @@ impl Vault {
         named.path.iter().try_fold(Cow::Borrowed(&stored.material), |key, step| {
             let algorithm = Step::of(step.algorithm)?;
             of_kind("derive", &key, algorithm.kind())?;
-            if !algorithm.takes(step.factor.len()) {
+            if !algorithm.takes(step.factor) {
                 let length = step.factor.len();
                 return Err(Refused::BadLength { what: "a derivation factor", length });
             }
             Ok(Cow::Owned(Material::Here(key.derived(algorithm, step.factor)?)))
         })
+    }
+
+    /// One block of a token, encrypted; of a key change, with bits of the new key in it.
+    fn sts(
+        &self,
+        scope: &Scope,
+        under: &Material,
+        algorithm: Cipher,
+        message: Message<'_>,
+    ) -> Result<Vec<u8>, Refused> {
+        let block = sts::block(message.data)?;
+        let block = match algorithm {
+            Cipher::StsKeyChange => {
+                let new = sts::named(message.associated)?;
+                sts::with_key(block, self.key(scope, &new)?.here()?)?
+            }
+            _ => block,
+        };
+        let under = under.here()?;
+        let tables = match under.kind() {
+            Kind::StsEa07 => Some(sts::tables(self.stored(scope, sts::TABLES)?.material.here()?)?),
+            _ => None,
+        };
+        Ok(under.sts_encrypt(tables.as_ref(), block)?.to_be_bytes().to_vec())
     }
 
     fn stored(&self, scope: &Scope, text: &str) -> Result<&Stored, Refused> {
@@ -252,6 +280,14 @@ impl Material {
         match self {
             Material::Here(key) => key.kind(),
             Material::InToken(key) => key.kind(),
+        }
+    }
+
+    /// `Err`: it is in a token that does not do this.
+    fn here(&self) -> Result<&Key, Refused> {
+        match self {
+            Material::Here(key) => Ok(key),
+            Material::InToken(key) => Err(no_mechanism(key.kind())),
         }
     }
 
@@ -302,6 +338,9 @@ impl Material {
             Cipher::AesGcm => key.gcm(Tag::Bytes16, direction, iv, associated, data),
             Cipher::DlmsGcm => {
                 key.gcm(Tag::Bytes12, direction, iv, &key.dlms_aad(associated), data)
+            }
+            Cipher::StsEa07 | Cipher::StsEa11 | Cipher::StsKeyChange => {
+                unreachable!("`encrypt` has its own way for these, and `decrypt` has none")
             }
         }
     }

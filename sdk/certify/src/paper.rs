@@ -143,7 +143,8 @@ pub fn transcripts(folder: &Path, found: &crate::suite::Found, abilities: Abilit
     let decode = abilities.frames.then_some("decode");
     let search = abilities.bus.then_some("search");
     let refund = abilities.refund.then_some("refund");
-    let probed = decode.into_iter().chain(search).chain(refund);
+    let token = abilities.token.then_some(["plan", "issue"]).into_iter().flatten();
+    let probed = decode.into_iter().chain(search).chain(refund).chain(token);
     for function in found.supported.iter().copied().chain(probed) {
         for ending in ENDINGS {
             let needed = ending != "refused" || ACTS.contains(&function);

@@ -37,3 +37,17 @@ pub mod purse_refund {
         additional_derives: [PartialEq],
     });
 }
+
+/// The ability `token`, for the same reason.
+pub mod token_issue {
+    wit_bindgen::generate!({
+        path: "../../wit/1.1.0",
+        world: "token-issue",
+        with: {
+            "polymeter:driver/types@1.1.0": crate::bindings::polymeter::driver::types,
+        },
+        pub_export_macro: true,
+        export_macro_name: "export_token_issue",
+        additional_derives: [PartialEq],
+    });
+}

@@ -91,6 +91,12 @@ pub mod vault {
         pub const TRIPLE_DES_CBC: u16 = 8;
         /// AES, counter mode.
         pub const AES_CTR: u16 = 9;
+        /// A block of an STS token by EA07; `encrypt` alone.
+        pub const STS_EA07: u16 = 10;
+        /// A block of an STS token by EA11; `encrypt` alone.
+        pub const STS_EA11: u16 = 11;
+        /// A section of an STS key change, under the old key; `encrypt` alone.
+        pub const STS_KEY_CHANGE: u16 = 12;
     }
 
     /// `diversification.algorithm`.
@@ -105,7 +111,33 @@ pub mod vault {
         pub const EMV_AES: u16 = 4;
         /// By AES-CMAC.
         pub const AES_CMAC: u16 = 5;
+        /// A decoder key of STS by DKGA02.
+        pub const STS_DKGA02: u16 = 6;
+        /// A decoder key of STS by DKGA04.
+        pub const STS_DKGA04: u16 = 7;
     }
+}
+
+/// `order.kind` of a token.
+pub mod token {
+    /// Credit.
+    pub const CREDIT: u16 = 1;
+    /// Empties a register.
+    pub const CLEAR_CREDIT: u16 = 2;
+    /// The power above which the device disconnects.
+    pub const MAX_POWER: u16 = 3;
+    /// The rate of a tariff.
+    pub const TARIFF_RATE: u16 = 4;
+    /// Forgets that it was tampered with.
+    pub const CLEAR_TAMPER: u16 = 5;
+    /// The difference between phases above which it disconnects.
+    pub const MAX_PHASE_UNBALANCE: u16 = 6;
+    /// The factor of a water meter.
+    pub const WATER_FACTOR: u16 = 7;
+    /// Tests or shows something.
+    pub const TEST: u16 = 8;
+    /// Another key.
+    pub const KEY_CHANGE: u16 = 9;
 }
 
 /// `refusal.code`.

@@ -6,10 +6,11 @@ use crate::bindings::bus_search::exports::polymeter::driver::bus;
 use crate::bindings::exports::polymeter::driver::{frames, info, meter, purse, settings, supply};
 use crate::bindings::polymeter::driver::{line, log, vault};
 use crate::bindings::purse_refund::exports::polymeter::driver::refund;
+use crate::bindings::token_issue::exports::polymeter::driver::token;
 use crate::{
-    Call, ControlOutcome, Description, DriverError, Evidence, Explanation, Extras, Host, Identity,
-    Key, Level, LineError, LocalTime, MeterDriver, Opening, Order, Purchase, SellOutcome,
-    SetOutcome, Snapshot, Step, VaultError, Way,
+    Call, ControlOutcome, Description, Draft, DriverError, Evidence, Explanation, Extras, Host,
+    Identity, Issued, Key, Level, LineError, LocalTime, MeterDriver, Opening, Order, Purchase,
+    SellOutcome, SetOutcome, Snapshot, Step, TokenOrder, VaultError, Way,
 };
 use std::marker::PhantomData;
 use std::sync::Once;
@@ -146,6 +147,20 @@ impl<D: MeterDriver, const VAULT: bool> refund::Guest for Exported<D, VAULT> {
     ) -> Result<SellOutcome, DriverError> {
         let order = Order { customer_number, purchase: taken };
         D::refund(&mut imports::<VAULT>(), &call, &order)
+    }
+}
+
+impl<D: MeterDriver, const VAULT: bool> token::Guest for Exported<D, VAULT> {
+    fn plan(call: Call, order: TokenOrder, last: Option<u32>) -> Result<Draft, DriverError> {
+        let _ = imports::<VAULT>();
+        D::plan(&call, &order, last)
+    }
+    fn issue(
+        call: Call,
+        order: TokenOrder,
+        identifier: Option<u32>,
+    ) -> Result<Issued, DriverError> {
+        D::issue(&mut imports::<VAULT>(), &call, &order, identifier)
     }
 }
 

@@ -30,6 +30,9 @@ pub use bindings::polymeter::driver::types::{
     SellOutcome, Value,
 };
 pub use bindings::polymeter::driver::vault::{Diversification, Key, VaultError};
+pub use bindings::token_issue::exports::polymeter::driver::token::{
+    Draft, Issued, Order as TokenOrder,
+};
 
 pub mod codes;
 pub mod walk;
@@ -137,6 +140,22 @@ pub trait MeterDriver {
         Err(DriverError::new(codes::error::UNSUPPORTED, "this driver takes no credit back"))
     }
 
+    /// What a token of this order would be: its identifier, greater than `last`, and what it carries.
+    /// Asked only of a driver that is exported `with token` (`wit/1.1.0/token.wit`).
+    fn plan(_call: &Call, _order: &TokenOrder, _last: Option<u32>) -> Result<Draft, DriverError> {
+        Err(DriverError::new(codes::error::UNSUPPORTED, "this driver makes no tokens"))
+    }
+
+    /// The digits of an order: a pure function of what is told and of the keys in the vault.
+    fn issue(
+        _host: &mut dyn Host,
+        _call: &Call,
+        _order: &TokenOrder,
+        _identifier: Option<u32>,
+    ) -> Result<Issued, DriverError> {
+        Err(DriverError::new(codes::error::UNSUPPORTED, "this driver makes no tokens"))
+    }
+
     /// The ways in which this driver searches a line, the best one for an unknown line first. Asked
     /// only of a driver that is exported `with bus` (`wit/1.1.0/bus.wit`).
     fn ways() -> Vec<Way> {
@@ -159,8 +178,8 @@ pub trait MeterDriver {
 ///
 /// `without vault` leaves the interface `vault` out of the component's imports, so that nobody has to
 /// grant it; such a driver's requests to the vault fail. `with bus` also exports the ability to search
-/// a line, `with refund` that to take credit back. All may stand there, in this order:
-/// `export!(Driver, without vault, with bus, with refund)`.
+/// a line, `with refund` that to take credit back, `with token` that to make tokens. All may stand
+/// there: `export!(Driver, without vault, with bus, with refund)`.
 #[macro_export]
 macro_rules! export {
     ($driver:ident, without vault $(, with $ability:ident)*) => {
@@ -184,6 +203,15 @@ macro_rules! export {
             type Exported = $crate::guest::Exported<super::$driver, $vault>;
             $crate::bindings::purse_refund::export_purse_refund!(
                 Exported with_types_in $crate::bindings::purse_refund
+            );
+        }
+    };
+    (@token $driver:ident, $vault:literal) => {
+        #[cfg(target_arch = "wasm32")]
+        mod polymeter_token_exports {
+            type Exported = $crate::guest::Exported<super::$driver, $vault>;
+            $crate::bindings::token_issue::export_token_issue!(
+                Exported with_types_in $crate::bindings::token_issue
             );
         }
     };

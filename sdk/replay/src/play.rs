@@ -107,6 +107,12 @@ pub fn perform<D: MeterDriver>(host: &mut dyn Host, request: &Request) -> Outcom
             D::set_parameters(host, &told.carried(), &parameters.carried()).carried()
         }
         Request::Decode(frame) => D::decode(&frame).carried(),
+        Request::Plan(told, order, last) => {
+            D::plan(&told.carried(), &order.carried(), last).carried()
+        }
+        Request::Issue(told, order, identifier) => {
+            D::issue(host, &told.carried(), &order.carried(), identifier).carried()
+        }
         Request::Search { told, way, position, questions } => {
             D::search(host, &told.carried(), &way, position.as_deref(), questions).carried()
         }

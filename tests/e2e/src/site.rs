@@ -89,8 +89,16 @@ impl Site {
 
     /// The same, with further drivers, each a name in target/drivers, its vendor code and its grant.
     pub async fn with_drivers(drivers: &[(&str, &str, &str)]) -> Result<(Site, Program)> {
-        let more: Vec<String> = drivers.iter().map(driver_entry).collect::<Result<_>>()?;
-        Self::with_more(&more.concat(), &[]).await
+        Self::with_drivers_and(drivers, "").await
+    }
+
+    /// The same, with `more` in its configuration.
+    pub async fn with_drivers_and(
+        drivers: &[(&str, &str, &str)],
+        more: &str,
+    ) -> Result<(Site, Program)> {
+        let entries: Vec<String> = drivers.iter().map(driver_entry).collect::<Result<_>>()?;
+        Self::with_more(&(more.to_owned() + &entries.concat()), &[]).await
     }
 
     /// The same, with `more` at the end of its configuration and keys labelled `regional` in its vault,

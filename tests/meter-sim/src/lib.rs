@@ -19,6 +19,7 @@ mod device;
 mod dlt645;
 mod event;
 mod fault;
+mod keypad;
 mod lines;
 mod load;
 mod offline;
@@ -31,6 +32,7 @@ pub use client::{Control, EventLines};
 pub use device::{Purchase, State};
 pub use event::{Event, Release};
 pub use fault::{Fault, FaultKind, Kind, On};
+pub use keypad::{KeyOrigin, Keypad, Shown, sample_tables};
 pub use lines::Endpoint;
 pub use offline::Offline;
 pub use plan::{

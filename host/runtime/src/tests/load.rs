@@ -52,6 +52,7 @@ async fn a_good_driver_describes_itself() {
         frames: true,
         bus: false,
         refund: false,
+        token: false,
     };
     assert_eq!(driver.abilities(), all);
     let mut imports = driver.imports().to_vec();

@@ -19,7 +19,8 @@ pub struct Approval {
     pub approval_id: String,
     /// `refund`, `reversal`, `deposit-refund`, `write-off`, `closing`, `clearing`, `purse-refund`.
     pub act: String,
-    /// To what: `counter-act/<id>`, `closing/<id>`, `meter-clearing/<id>` or `purse-payment/<id>`.
+    /// To what: `counter-act/<id>`, `closing/<id>`, `meter-clearing/<id>`,
+    /// `purse-payment/<id>` or `token-order/<id>`.
     pub object: String,
     /// What is given up: of a closing, what it pays out and writes off; of a meter, what it holds.
     pub amount: String,

@@ -26,7 +26,8 @@ pub struct NewMeter {
     pub serial_number: String,
     #[schema(example = "ACREL")]
     pub vendor: String,
-    /// A line of the configuration.
+    /// A line of the configuration; left out where tokens are typed into the meter.
+    #[serde(default)]
     pub line: String,
     /// Text that only the driver may parse.
     #[schema(example = "1")]
@@ -36,8 +37,8 @@ pub struct NewMeter {
     #[serde(default)]
     #[schema(value_type = BTreeMap<String, DeviceValue>)]
     pub parameters: BTreeMap<String, Box<RawValue>>,
-    /// `money-in-meter`, `energy-in-meter`, `volume-in-meter`, `platform-purse` or `post-paid`; what
-    /// the driver's purse suggests where it is left out.
+    /// `money-in-meter`, `energy-in-meter`, `volume-in-meter`, `platform-purse`, `post-paid` or
+    /// `token`; what the driver suggests where it is left out.
     #[schema(example = "platform-purse")]
     pub mode: Option<String>,
     /// By which plan it is sold to.

@@ -41,6 +41,7 @@ pub mod supply;
 pub mod swaps;
 pub mod system;
 pub mod tariffs;
+pub mod token_orders;
 pub mod values;
 
 use crate::app::App;
@@ -126,7 +127,11 @@ fn guarded() -> Vec<(Option<Right>, OpenApiRouter<App>)> {
         ),
         (
             Some(Right::Settings),
-            none().routes(routes!(meters::keep_parameters)).routes(routes!(settings::set)),
+            none()
+                .routes(routes!(meters::keep_parameters))
+                .routes(routes!(settings::set))
+                .routes(routes!(token_orders::put))
+                .routes(routes!(token_orders::cancel)),
         ),
         (
             Some(Right::Tariffs),
@@ -208,6 +213,8 @@ fn looking() -> OpenApiRouter<App> {
         .routes(routes!(conversations::trace))
         .routes(routes!(sales::get))
         .routes(routes!(sales::of_meter))
+        .routes(routes!(token_orders::get))
+        .routes(routes!(token_orders::of_meter))
         .routes(routes!(sales::list))
         .routes(routes!(explanation::explain))
         .routes(routes!(tariffs::list))

@@ -61,6 +61,8 @@ pub struct Sale {
     pub energy_wh: Option<u64>,
     /// The same in litres; `null` for energy.
     pub volume_l: Option<u64>,
+    /// What the customer types into a meter without a line, once the sale is confirmed.
+    pub token: Option<SoldToken>,
     /// `reserved`, `dispatched`, `unresolved`, or at the end `confirmed`, `refused`, `cancelled`.
     pub state: &'static str,
     /// No event leads out of this state.
@@ -77,6 +79,22 @@ pub struct Sale {
     pub history: Vec<Event>,
     /// The ledger's lines behind it.
     pub entries: Vec<Entry>,
+}
+
+/// Digits that are worth money.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct SoldToken {
+    /// In the order in which they are typed, in groups of four.
+    #[schema(example = json!(["6647 5648 3167 5682 1785"]))]
+    pub tokens: Vec<String>,
+    /// What the meter adds: not less than was bought.
+    pub credit: CreditJson,
+}
+
+impl From<&polymeter_service::SoldToken> for SoldToken {
+    fn from(token: &polymeter_service::SoldToken) -> Self {
+        SoldToken { tokens: token.digits.grouped(), credit: token.credit.into() }
+    }
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -173,6 +191,7 @@ impl From<&SaleView> for Sale {
             tariff_version_id: sale.tariff_version_id.to_string(),
             energy_wh: (sale.commodity == Commodity::Energy).then_some(sale.bought),
             volume_l: (sale.commodity == Commodity::Water).then_some(sale.bought),
+            token: sale.token.as_ref().map(SoldToken::from),
             state: sale.state.name(),
             settled: sale.state.is_settled(),
             purchase,

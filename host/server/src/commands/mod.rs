@@ -21,6 +21,7 @@ pub mod replay;
 pub mod scan;
 pub mod sell;
 pub mod serve;
+pub mod token;
 pub mod trace;
 pub mod vault;
 pub mod vendors;

@@ -73,7 +73,13 @@ pub fn report(sale: &SaleView) -> Result<(), Failure> {
     match &sale.state {
         Sale::Confirmed(receipt) => {
             let bought = arithmetic::amount(sale.bought, sale.commodity);
-            println!("confirmed: purchase count {}, {bought}", receipt.count);
+            match &sale.token {
+                None => println!("confirmed: purchase count {}, {bought}", receipt.count),
+                Some(token) => {
+                    println!("confirmed: token number {}, {bought}", receipt.count);
+                    token.digits.grouped().iter().for_each(|token| println!("token: {token}"));
+                }
+            }
             Ok(())
         }
         Sale::Refused(no) => {

@@ -32,7 +32,7 @@ pub enum VaultCommand {
     Add {
         #[command(flatten)]
         name: Name,
-        /// 3des, aes, sm4, hmac or dlms.
+        /// 3des, aes, sm4, hmac, dlms; sts-des, sts-kdf, sts-ea07, sts-ea11 or sts-tables.
         #[arg(long, value_parser = kind)]
         kind: Kind,
         /// Other keys are derived from it and it does nothing else.
@@ -308,6 +308,7 @@ fn failed(doing: &'static str) -> impl FnOnce(StoreError) -> Failure {
         StoreError::NotHex
         | StoreError::NotPrivate { .. }
         | StoreError::KeyLength { .. }
+        | StoreError::NotTables
         | StoreError::KeyExists(_)
         | StoreError::NoSuchKey(_)
         | StoreError::NotForTokens { .. }

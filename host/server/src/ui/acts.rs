@@ -229,6 +229,9 @@ fn asked_for(act: &str) -> Named {
     let (name, word, chinese) = match act {
         "closing" => ("closing", "Close an account", "销户"),
         "clearing" => ("clearing", "Clear a meter", "清零"),
+        "clear-credit" => ("clear-credit", "Token that empties a meter", "清零码"),
+        "clear-tamper" => ("clear-tamper", "Token that clears tampering", "清除窃电码"),
+        "key-change" => ("key-change", "Tokens that change a meter's key", "换密钥码"),
         "purse-refund" => ("purse-refund", "Give back out of a purse", "退费"),
         _ => match ActKind::from_name(act) {
             Some(it) => return kind(it),
@@ -248,6 +251,9 @@ async fn address(app: &App, object: &str) -> Result<String, PageError> {
         }
         Some(Approvable::PurseRefund(id)) => {
             format!("/customers/{}/purse", app.service.purse_refund(id).await?.customer_id)
+        }
+        Some(Approvable::Token(id)) => {
+            format!("/meters/{}", app.service.token_order(id).await?.meter_id)
         }
         None => "/acts".to_owned(),
     })

@@ -110,6 +110,10 @@ struct SaleState {
     is_stuck: bool,
     /// Changes whenever the shown part changes.
     version: String,
+    /// What the customer types into the meter, in groups of four; empty where the device took it.
+    tokens: Vec<String>,
+    /// What the meter adds then.
+    on_token: String,
     count: String,
     balance: String,
     /// The device's own code in a refusal; empty where it gave none.
@@ -419,6 +423,8 @@ async fn state_of(app: &App, sale: &SaleView) -> Result<SaleState, PageError> {
         currency: sale.paid.currency().code().to_owned(),
         channel: view::channel(sale.channel),
         deductions: deductions(sale.paid, &sale.deductions),
+        tokens: sale.token.as_ref().map(|it| it.digits.grouped()).unwrap_or_default(),
+        on_token: sale.token.as_ref().map(|it| view::credit(it.credit, app)).unwrap_or_default(),
         receipt: sale.receipt.map(|number| number.to_string()).unwrap_or_default(),
         buys: arithmetic::amount(sale.bought, sale.commodity),
         plan,

@@ -48,9 +48,10 @@ pub(super) async fn charge_last_use(
             }
         },
         BillingMode::PostPaid => billing::final_bill(service, meter, reading, how, actor).await,
-        BillingMode::MoneyInMeter | BillingMode::EnergyInMeter | BillingMode::VolumeInMeter => {
-            Ok(None)
-        }
+        BillingMode::MoneyInMeter
+        | BillingMode::EnergyInMeter
+        | BillingMode::VolumeInMeter
+        | BillingMode::Token => Ok(None),
     }
 }
 

@@ -80,7 +80,8 @@ use crate::{Service, to_the_end};
 use installation::Beginning;
 use polymeter_domain::tariff::Date;
 use polymeter_domain::{
-    Credit, CustomerId, Delivery, InstallationId, MeterId, Purchase, PurchaseCount, Quantity,
+    BillingMode, Credit, CustomerId, Delivery, InstallationId, MeterId, Purchase, PurchaseCount,
+    Quantity,
 };
 use polymeter_ledger::Connection;
 use polymeter_ledger::Transaction;
@@ -118,7 +119,7 @@ impl Service {
     ) -> Result<Meter> {
         let customer = self.customer(customer).await?;
         let record = meter::record(self.reader(), meter).await?;
-        if record.mode.quantity().is_none() {
+        if record.mode.quantity().is_none() || record.mode == BillingMode::Token {
             return self.bind(record, &customer, why, actor).await;
         }
         let reach = self.reach(meter, Kind::Change).await?;

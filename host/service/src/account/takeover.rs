@@ -27,8 +27,8 @@ use crate::standing::{self, Difference};
 use crate::{Service, sale, stored, to_the_end};
 use polymeter_domain::tariff::Date;
 use polymeter_domain::{
-    Credit, CustomerId, Delivery, InstallationId, MeterId, Money, Purchase, PurchaseCount,
-    TakeoverId,
+    BillingMode, Credit, CustomerId, Delivery, InstallationId, MeterId, Money, Purchase,
+    PurchaseCount, TakeoverId,
 };
 use polymeter_ledger::{Connection, Transaction};
 use polymeter_runtime::Opening;
@@ -225,7 +225,8 @@ impl Service {
             return Err(ServiceError::NotOpened { serial_number });
         };
         let customer = self.customer(lasting.customer_id).await?;
-        let has_purse = meter::record(self.reader(), meter).await?.mode.quantity().is_some();
+        let mode = meter::record(self.reader(), meter).await?.mode;
+        let has_purse = mode.quantity().is_some() && mode != BillingMode::Token;
         if lasting.number_in_device == customer.number || !has_purse {
             return Ok(());
         }

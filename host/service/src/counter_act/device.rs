@@ -16,8 +16,8 @@ use crate::error::{Result, ServiceError, bad_column, chain};
 use crate::meter::Reach;
 use crate::sale::{self, Claim, StoreAgain};
 use polymeter_domain::{
-    ActEvent, ActState, CounterActId, Credit, Evidence, Proof, Purchase, Quantity, Sale, SaleId,
-    Taken, Taking,
+    ActEvent, ActState, BillingMode, CounterActId, Credit, Evidence, Proof, Purchase, Quantity,
+    Sale, SaleId, Taken, Taking,
 };
 use polymeter_transport::{LineLease, Priority};
 
@@ -85,6 +85,14 @@ async fn ask(
 
 /// Asks whether the device holds what shall go back, and tells it to give it back where it does.
 async fn look(service: &Service, act: &StoredAct) -> Result<()> {
+    if let Some(meter_id) = act.meter_id
+        && crate::meter::record(service.reader(), meter_id).await?.mode == BillingMode::Token
+    {
+        let why = "the token was handed out, and whoever has it can type it in at any time; look at \
+                   the meter, then say what you found";
+        let proof = ActEvent::Proved(Proof::Nothing(why.to_owned()));
+        return settle(service, Step::new(service, act.act_id, why), proof).await;
+    }
     let sold = sold(service, act).await?;
     let Some((reach, mut lease, evidence)) = ask(service, act, sold).await? else { return Ok(()) };
     crash_point("after-refund-ask");

@@ -2,7 +2,8 @@
 //! counter. From there on they are sales like any other: reserved, delivered, proved.
 
 use super::delivery::{self, Claim};
-use super::{SaleRequest, quote, store};
+use super::quote::{self, Way};
+use super::{SaleRequest, store};
 use crate::Service;
 use crate::audit::Actor;
 use crate::error::Result;
@@ -28,7 +29,8 @@ pub(crate) async fn carry(
 ) -> Result<Option<Claim>> {
     let Carried { sale_id, meter_id, amount, from } = carried;
     let request = SaleRequest::new(meter_id, amount);
-    quote::reserve_in(service, tx, sale_id, &request, Some(from), actor.clone()).await
+    let way = Way { carried_from: Some(from), on_token: None };
+    quote::reserve_in(service, tx, sale_id, &request, way, actor.clone()).await
 }
 
 pub(crate) fn deliver_now(service: &Service, claim: Claim) {

@@ -5,7 +5,7 @@
 //! never by sending blindly.
 
 use super::store::{self, Step, StoredSale};
-use super::{history, reconcile};
+use super::{history, reconcile, token};
 use crate::Service;
 use crate::account;
 use crate::audit::{self, Act, Actor};
@@ -149,6 +149,9 @@ impl StoreAgain {
 
 /// Delivers once, and once more where the first attempt provably never arrived.
 async fn go_on(service: &Service, sale_id: SaleId, found: Found) -> Result<()> {
+    if token::is_made_for(service, sale_id).await? {
+        return token::go_on(service, sale_id).await;
+    }
     if found == Found::Left && reconcile::find_out(service, sale_id).await? != Sale::Reserved {
         return Ok(());
     }

@@ -14,6 +14,7 @@ mod paper;
 mod quote;
 mod reconcile;
 mod store;
+mod token;
 
 pub(crate) use carry::{Carried, carry, deliver_now, exists, state_of};
 pub(crate) use delivery::{Claim, StoreAgain, UnderWay, in_words};
@@ -26,11 +27,13 @@ use crate::error::{Result, ServiceError, invalid, meaning_of};
 use crate::limits::MAX_REASON_CHARS;
 use crate::meter;
 use crate::page::Page;
+use crate::token::SoldToken;
 use crate::{Service, to_the_end};
 use polymeter_domain::sale::Decision;
 use polymeter_domain::tariff::{Commodity, Date};
 use polymeter_domain::{
-    Channel, CustomerId, Deductions, MeterId, Money, Sale, SaleId, TariffVersionId, TransferId,
+    Channel, CustomerId, Deductions, MeterId, Money, Quantity, Sale, SaleId, TariffVersionId,
+    TransferId,
 };
 use polymeter_ledger::Entry;
 use polymeter_runtime::Meaning;
@@ -73,6 +76,8 @@ pub struct SaleView {
     pub commodity: Commodity,
     /// What it buys, with ratios and losses: Wh or litres.
     pub bought: u64,
+    /// What its customer types into the meter, once it is made.
+    pub token: Option<SoldToken>,
     pub state: Sale,
     /// What the present driver of the meter says of the device's own code in a refusal.
     pub meaning: Option<Meaning>,
@@ -246,7 +251,12 @@ impl Service {
             Sale::Confirmed(_) => self.receipt_of(sale.sale_id.uuid()).await?,
             _ => None,
         };
+        let token = match (&sale.state, sale.credit.quantity) {
+            (Sale::Confirmed(_), Quantity::Energy) => self.sold_token(sale.sale_id).await?,
+            _ => None,
+        };
         Ok(SaleView {
+            token,
             meaning,
             channel: sale.channel,
             deductions: sale.deductions,

@@ -5,6 +5,7 @@ use super::store::StoredSale;
 use crate::clock::UnixMs;
 use crate::customer_receipt::{self, NewReceipt, line};
 use crate::error::Result;
+use crate::token;
 use polymeter_domain::Receipt;
 use polymeter_ledger::Connection;
 
@@ -50,7 +51,16 @@ pub(super) async fn issue(
         }
     }
     lines.push(line("Bought", "购得", amount(sale.bought, sale.commodity)));
-    lines.push(line("Purchase count", "购电次数", receipt.count.to_string()));
+    match token::of_sale(&mut *connection, sale.sale_id).await?.and_then(|it| it.digits) {
+        None => lines.push(line("Purchase count", "购电次数", receipt.count.to_string())),
+        Some(digits) => {
+            let carried = super::delivery::in_words(sale.credit, currency);
+            lines.push(line("On the token", "令牌电量", carried));
+            for token in digits.grouped() {
+                lines.push(line("Token", "充值码", token));
+            }
+        }
+    }
     if let Some(balance) = receipt.balance {
         let held = super::delivery::in_words(balance, currency);
         lines.push(line("In the meter", "剩余", held));

@@ -9,6 +9,7 @@ use super::cap;
 use super::delivery::Claim;
 use super::history;
 use super::store::{self, StoredSale};
+use super::token::{self, OnToken};
 use crate::Service;
 use crate::account;
 use crate::audit::{self, Act, Actor};
@@ -23,7 +24,9 @@ use crate::standing::{self, Difference};
 use crate::tariff::{self, Buyer, Priced};
 use polymeter_domain::sale::OutOfOrder;
 use polymeter_domain::tariff::Commodity;
-use polymeter_domain::{Credit, CustomerId, Deductions, Money, Quantity, Sale, SaleId, TransferId};
+use polymeter_domain::{
+    BillingMode, Credit, CustomerId, Deductions, Money, Quantity, Sale, SaleId, TransferId,
+};
 use polymeter_ledger::Transaction;
 
 /// What `paid` buys at this meter.
@@ -46,23 +49,33 @@ pub(super) async fn reserve(
     request: SaleRequest,
     actor: Actor,
 ) -> Result<Option<Claim>> {
+    let on_token = token::on_token(service, id, &request).await?;
     let inside = service.clone();
+    let way = Way { carried_from: None, on_token };
     service
         .database()
         .write(move |tx| {
-            Box::pin(async move { reserve_in(&inside, tx, id, &request, None, actor).await })
+            Box::pin(async move { reserve_in(&inside, tx, id, &request, way, actor).await })
         })
         .await
 }
 
-/// The same in the caller's job. `carried_from`: the account that pays for it, where nobody pays over a
-/// counter.
+/// How a sale is paid, and how it gets to the meter.
+#[derive(Debug, Default)]
+pub(super) struct Way {
+    /// The account that pays for it, where nobody pays over a counter.
+    pub carried_from: Option<String>,
+    /// Of a meter that takes tokens.
+    pub on_token: Option<OnToken>,
+}
+
+/// The same in the caller's job.
 pub(super) async fn reserve_in(
     service: &Service,
     tx: &mut Transaction,
     id: SaleId,
     request: &SaleRequest,
-    carried_from: Option<String>,
+    way: Way,
     actor: Actor,
 ) -> Result<Option<Claim>> {
     if let Some(earlier) = store::find(&mut *tx.connection(), id).await? {
@@ -74,7 +87,7 @@ pub(super) async fn reserve_in(
     if !is_free {
         account::sellable(tx.connection(), &meter).await?;
     }
-    let quote = quote(service, tx, &meter, request, carried_from).await?;
+    let quote = quote(service, tx, &meter, request, way).await?;
     if quote.carried_from.is_none() {
         service.check_shift(tx, request.channel, &actor).await?;
     }
@@ -91,25 +104,49 @@ async fn quote(
     tx: &mut Transaction,
     meter: &MeterRecord,
     request: &SaleRequest,
-    carried_from: Option<String>,
+    way: Way,
 ) -> Result<Quote> {
+    let Way { carried_from, on_token } = way;
     let (paid, gift) = (request.paid, request.gift);
     check_amount(paid, service)?;
     service.check_gift(gift)?;
     crate::mode::check_sold_to(meter)?;
     let driver = service.driver(&meter.vendor)?;
-    service.line(&meter.line)?;
+    if meter.mode != BillingMode::Token {
+        service.line(&meter.line)?;
+    }
     let (AccountState::Open, Some(customer_id)) = (meter.account, meter.customer_id) else {
         return Err(ServiceError::NotOpened { serial_number: meter.serial_number.clone() });
     };
-    let Some(quantity) = driver.description().purse else {
-        return Err(invalid("meter_id", "this meter's driver has no purse to sell into"));
-    };
+    let quantity = crate::mode::sold_in(meter, &driver)?;
     let customer = Some(customer_id);
     let arrears_share_percent = service.rules().arrears_share_percent;
     let is_carried = carried_from.is_some();
     let buyer = Buyer { meter, customer, purse: quantity, arrears_share_percent, gift, is_carried };
     let priced = tariff::price(&mut tx.connection(), buyer, service.today()?, paid).await?;
+    let credit = match on_token {
+        None if meter.mode == BillingMode::Token => return Err(not_carried(meter)),
+        None => credit_of(&priced, quantity)?,
+        Some(OnToken { asked, carries }) if credit_of(&priced, quantity)? == asked => carries,
+        Some(_) => {
+            let why = "its price has changed in this moment; ask again".to_owned();
+            return Err(ServiceError::Conflict(why));
+        }
+    };
+    cap::check(service, tx.connection(), meter, paid, credit).await?;
+    Ok(Quote { customer_id, priced, credit, carried_from })
+}
+
+/// Money of another meter is not put onto a token by itself: nobody would type it in.
+fn not_carried(meter: &MeterRecord) -> ServiceError {
+    let why =
+        "it takes tokens, and no money is carried into it; pay out, and sell a token".to_owned();
+    ServiceError::Blocked { what: format!("meter {}", meter.serial_number), why }
+}
+
+/// What a device is asked to take for what was paid.
+pub(super) fn credit_of(priced: &Priced, quantity: Quantity) -> Result<Credit> {
+    let paid = priced.paid;
     let bad = |why: &str| ServiceError::BadAmount { paid, why: why.to_owned() };
     let amount = match (quantity, priced.bought.metered) {
         (Quantity::Money, _) => {
@@ -119,9 +156,7 @@ async fn quote(
         (Quantity::Volume, 0) => return Err(bad("it buys less than 1 litre")),
         (Quantity::Energy | Quantity::Volume, metered) => metered,
     };
-    let credit = Credit { quantity, amount };
-    cap::check(service, tx.connection(), meter, paid, credit).await?;
-    Ok(Quote { customer_id, priced, credit, carried_from })
+    Ok(Credit { quantity, amount })
 }
 
 fn check_amount(paid: Money, service: &Service) -> Result<()> {

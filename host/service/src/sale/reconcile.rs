@@ -3,7 +3,7 @@
 
 use super::delivery::{self, Claim, in_words, purse, stay};
 use super::store::{self, Step, StoredSale};
-use super::{SaleView, out_of_order};
+use super::{SaleView, out_of_order, token};
 use crate::audit::Actor;
 use crate::crash_point::crash_point;
 use crate::discrepancy::{self, Seen};
@@ -41,6 +41,7 @@ impl Service {
         self.resume_swaps().await?;
         self.resume_closings().await?;
         self.resume_clearings().await?;
+        self.resume_tokens().await?;
         let mut views = Vec::with_capacity(left.len());
         for sale in left {
             views.push(self.sale(sale.sale_id).await?);
@@ -57,6 +58,12 @@ impl Service {
         };
         let (service, actor) = (self.clone(), actor.clone());
         let work = async move {
+            if token::is_made_for(&service, id).await? {
+                // No device has a word in it: what was cut off is made to its end.
+                token::go_on(&service, id).await?;
+                drop(claim);
+                return service.sale(id).await;
+            }
             interrupt(&service, id).await?;
             let sale = store::record(service.reader(), id).await?;
             if !matches!(sale.state, Sale::Unresolved(_)) {

@@ -13,6 +13,7 @@ use crate::shift::{self, Movement};
 use crate::standing::{self, Difference};
 use crate::stored;
 use crate::tariff::{commodity, commodity_name};
+use crate::token;
 use polymeter_domain::sale::OutOfOrder;
 use polymeter_domain::tariff::{Commodity, Date};
 use polymeter_domain::{
@@ -386,7 +387,7 @@ pub(super) async fn advance(
         .await
 }
 
-async fn advance_in(
+pub(super) async fn advance_in(
     tx: &mut Transaction,
     step: Step,
     event: impl FnOnce(Sale) -> std::result::Result<Sale, OutOfOrder>,
@@ -414,6 +415,7 @@ async fn advance_in(
         }
         Sale::Refused(_) | Sale::Cancelled => {
             polymeter_ledger::void(tx, step.transfer_id, before.pending, at.0).await?;
+            token::cancel_of_sale(tx.connection(), sale_id, at).await?;
             shift::given_back(tx.connection(), before.movement(actor, at)).await?;
             before.owe_again(tx.connection()).await?;
         }

@@ -173,10 +173,7 @@ impl Service {
         let SaleRequest { meter_id, paid, gift, .. } = *request;
         let meter = crate::meter::record(self.reader(), meter_id).await?;
         crate::mode::check_sold_to(&meter)?;
-        let Some(purse) = self.driver(&meter.vendor)?.description().purse else {
-            let why = "this meter's driver has no purse to sell into";
-            return Err(crate::error::invalid("meter_id", why));
-        };
+        let purse = crate::mode::sold_in(&meter, &*self.driver(&meter.vendor)?)?;
         self.check_gift(gift)?;
         let customer = meter.customer_id;
         let arrears_share_percent = self.rules().arrears_share_percent;

@@ -5,6 +5,7 @@ mod answers;
 mod file;
 mod scope;
 mod secrets;
+mod sts;
 mod vectors;
 
 use polymeter_domain::VendorCode;

@@ -45,10 +45,11 @@ const RELEASES: &[Release] = &[
             "host.wit",
             "meter-driver.wit",
             "refund.wit",
+            "token.wit",
             "types.wit"
         ),
         imports: &["line", "vault", "log"],
-        abilities: &["purse", "supply", "settings", "frames", "bus", "refund"],
+        abilities: &["purse", "supply", "settings", "frames", "bus", "refund", "token"],
         usual: 4,
     },
 ];
