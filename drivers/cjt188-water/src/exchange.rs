@@ -4,23 +4,22 @@
 //! to a bounded number of times; an intact frame that answers another question is passed over.
 
 use crate::settings::Settings;
-use polymeter_codec::Decoded;
 use polymeter_codec::cjt188::{
-    Address, FRAME_BYTES_MAX, Frame, control, decode, false_start, kind,
+    Address, FRAME_BYTES_MAX, Frame, control, decode, false_start, identifier, kind,
 };
-use polymeter_driver::codes::{error, line};
+use polymeter_driver::codes::error;
+use polymeter_driver::listening::Listening;
 use polymeter_driver::{Call, DriverError, Host};
 
-/// A reply comes in a few pieces; a late frame or some noise may come before it.
-const RECEIVES_MAX: usize = 16;
-const BYTES_MAX: usize = 4 * FRAME_BYTES_MAX;
-/// The shortest reply: 68, type, address, C, L, CS, 16.
-const REPLY_BYTES_MIN: usize = 13;
+const LISTENING: Listening =
+    Listening { receives_max: 16, bytes_max: 4 * FRAME_BYTES_MAX, false_start };
 
 pub struct Exchange<'a> {
-    host: &'a mut dyn Host,
+    pub host: &'a mut dyn Host,
     pub settings: Settings,
     serial: u8,
+    /// Bytes that came behind the last answer, in the same piece: somebody else's.
+    pub left_over: usize,
 }
 
 /// A meter's answer.
@@ -43,7 +42,7 @@ impl<'a> Exchange<'a> {
     pub fn new(host: &'a mut dyn Host, call: &Call, settings: Settings) -> Exchange<'a> {
         // An answer that comes late from the call before has another number.
         let serial = call.nonce.first().copied().unwrap_or(0);
-        Exchange { host, settings, serial }
+        Exchange { host, settings, serial, left_over: 0 }
     }
 
     /// Reads an item; a *no* is an error.
@@ -64,6 +63,26 @@ impl<'a> Exchange<'a> {
         identifier: u16,
         payload: &[u8],
     ) -> Result<Answer, DriverError> {
+        let question = self.send(control, identifier, payload)?;
+        self.answer(question)
+    }
+
+    /// Who answers, and its type, in whichever dialect: only address and control code are looked at.
+    pub fn who(&mut self) -> Result<(Address, u8), DriverError> {
+        self.send(control::READ_ADDRESS, identifier::ADDRESS, &[])?;
+        let asked = self.settings.address;
+        let look = |bytes: &[u8]| decode(bytes).map(|frame| answerer(asked, &frame));
+        let heard = LISTENING.hear(self.host, look)?;
+        self.left_over = heard.left_over;
+        Ok(heard.answer)
+    }
+
+    fn send(
+        &mut self,
+        control: u8,
+        identifier: u16,
+        payload: &[u8],
+    ) -> Result<Question, DriverError> {
         let question = Question { control, identifier, serial: self.serial };
         self.serial = self.serial.wrapping_add(1);
         let dialect = self.settings.dialect;
@@ -78,88 +97,31 @@ impl<'a> Exchange<'a> {
         let mut bytes = vec![0xFE; self.settings.wake_up];
         bytes.extend(encoded.iter().take(length));
         self.host.send(&bytes)?;
-        self.answer(question)
+        Ok(question)
     }
 
     fn answer(&mut self, question: Question) -> Result<Answer, DriverError> {
-        let mut heard = Heard::default();
-        for _ in 0..RECEIVES_MAX {
-            let want = match heard.next(question, &self.settings, false) {
-                Next::Answer(answer) => return Ok(answer),
-                Next::Want(want) => u32::try_from(want).unwrap_or(u32::MAX),
-            };
-            match self.host.receive(want) {
-                Ok(more) => heard.bytes.extend(more),
-                Err(silent) if silent.code == line::SILENT => break,
-                Err(other) => return Err(other.into()),
-            }
-            if heard.bytes.len() > BYTES_MAX {
-                break;
-            }
-        }
-        // What the silence has cut off may still hold a whole frame behind a false start.
-        match heard.next(question, &self.settings, true) {
-            Next::Answer(answer) => Ok(answer),
-            Next::Want(_) => Err(heard.failure()),
-        }
+        let settings = &self.settings;
+        let other = |why: String| DriverError::new(error::OTHER_DEVICE, why);
+        let look = |bytes: &[u8]| {
+            decode(bytes).map(|frame| answer_in(question, settings, &frame).map_err(other))
+        };
+        let heard = LISTENING.hear(self.host, look)?;
+        self.left_over = heard.left_over;
+        Ok(heard.answer)
     }
 }
 
-/// Bytes that came and have not been understood yet, and what was no answer.
-#[derive(Default)]
-struct Heard {
-    bytes: Vec<u8>,
-    noise: usize,
-    stranger: Option<String>,
-}
-
-enum Next {
-    Answer(Answer),
-    /// So many bytes more.
-    Want(usize),
-}
-
-impl Heard {
-    /// Every turn takes at least one byte off, so this ends.
-    fn next(&mut self, question: Question, settings: &Settings, quiet: bool) -> Next {
-        loop {
-            let skip = match decode(&self.bytes) {
-                Decoded::Frame { frame, used } => {
-                    match answer_in(question, settings, &frame) {
-                        Ok(answer) => return Next::Answer(answer),
-                        Err(why) => self.stranger = Some(why),
-                    }
-                    used
-                }
-                Decoded::NeedMore { at_least } if !quiet || self.bytes.is_empty() => {
-                    return Next::Want(at_least.saturating_sub(self.bytes.len()));
-                }
-                Decoded::NeedMore { .. } => self.garbled(false_start(&self.bytes)),
-                Decoded::Garbled { skip } if self.bytes.is_empty() => {
-                    return Next::Want(REPLY_BYTES_MIN.max(skip));
-                }
-                Decoded::Garbled { skip } => self.garbled(skip),
-            };
-            self.bytes.drain(..skip.min(self.bytes.len()));
-        }
+/// A meter that refuses to tell its address has told it by refusing.
+fn answerer(asked: Address, frame: &Frame<'_>) -> Result<(Address, u8), DriverError> {
+    let (came, kind) = (frame.address, frame.kind);
+    let answers = frame.control & !control::ERROR == control::READ_ADDRESS | control::REPLY;
+    if answers && asked.matches(came) && came.is_one_meter() {
+        return Ok((came, kind));
     }
-
-    fn garbled(&mut self, skip: usize) -> usize {
-        self.noise = self.noise.saturating_add(skip);
-        skip
-    }
-
-    /// An intact frame of somebody else says more than noise, and noise more than silence.
-    fn failure(self) -> DriverError {
-        match (self.stranger, self.noise) {
-            (Some(why), _) => DriverError::new(error::OTHER_DEVICE, why),
-            (None, 0) => DriverError::new(error::NO_REPLY, "the meter did not answer"),
-            (None, noise) => {
-                let detail = format!("{noise} bytes came that are no frame");
-                DriverError::new(error::GARBLED, detail)
-            }
-        }
-    }
+    let detail =
+        format!("{asked} was asked, a frame of {came} came, control code {:02X}", frame.control);
+    Err(DriverError::new(error::OTHER_DEVICE, detail))
 }
 
 /// `Err`: why this frame answers another question.

@@ -3,10 +3,11 @@
 use crate::exchange::device_code;
 use crate::purse;
 use crate::read;
-use polymeter_codec::Decoded;
+use polymeter_codec::capture::{self, Captured};
 use polymeter_codec::cjt188::{
     Content, Dialect, Frame, Order, control, decode, false_start, identified, identifier,
 };
+use polymeter_driver::captured::Recognised;
 use polymeter_driver::{Explanation, Extras, Value};
 
 /// Functions of the control code's low five bits (CJ/T 188-2004, table 4).
@@ -40,7 +41,30 @@ const ITEMS: &[(u16, &str)] = &[
 ];
 
 pub fn explain(bytes: &[u8]) -> Result<Explanation, String> {
-    let frame = first_frame(bytes)?;
+    let found = capture::first(bytes, decode, false_start).map_err(|none| none.to_string())?;
+    let told = content(&found.frame);
+    Ok(recognised(&found).explained(told.address, told.measurements, told.extras))
+}
+
+/// Start, sum and end are 24 bits; a function, a kind of meter and an item that the standard knows
+/// are more.
+fn recognised(found: &Captured<Frame<'_>>) -> Recognised<'static> {
+    let function = found.frame.control & !(control::REPLY | control::ERROR);
+    let (mut checks, mut check_bits) = ("68H, length, sum, 16H".to_owned(), 24_u32);
+    if FUNCTIONS.iter().any(|(known, _)| *known == function) {
+        checks.push_str(", a known function");
+        check_bits = check_bits.saturating_add(3);
+    }
+    let item = identified(found.frame.data).map(|(identifier, _)| identifier);
+    if let Some(item) = item.filter(|item| ITEMS.iter().any(|(known, _)| known == item)) {
+        checks = format!("{checks}, item {item:04X}");
+        check_bits = check_bits.saturating_add(10);
+    }
+    let Captured { before, after, .. } = *found;
+    Recognised { protocol: "CJ/T 188", checks, check_bits, before, after }
+}
+
+fn content(frame: &Frame<'_>) -> Explanation {
     let mut told = Explanation {
         address: frame.address.to_string(),
         measurements: Vec::new(),
@@ -59,22 +83,22 @@ pub fn explain(bytes: &[u8]) -> Result<Explanation, String> {
     note(extras, "kind", kind);
     if kind == "refusal" {
         note(extras, "error", device_code(frame.data));
-        return Ok(told);
+        return told;
     }
     let Some((identifier, order)) = identified(frame.data) else {
         keep(extras, frame.data);
-        return Ok(told);
+        return told;
     };
     note(extras, "identifier", format!("{identifier:04X}"));
     let item = ITEMS.iter().find(|(code, _)| *code == identifier);
     note(extras, "item", item.map_or("settlement of a month", |(_, name)| *name));
     let dialect = Dialect { identifier: order, ..Dialect::STANDARD };
     match dialect.content(frame.data) {
-        Some(content) if kind == "reply" => reply(&mut told, &frame, &content, dialect),
+        Some(content) if kind == "reply" => reply(&mut told, frame, &content, dialect),
         Some(content) => keep(&mut told.extras, content.payload),
         None => {}
     }
-    Ok(told)
+    told
 }
 
 fn reply(told: &mut Explanation, frame: &Frame<'_>, content: &Content<'_>, mut dialect: Dialect) {
@@ -100,24 +124,6 @@ fn reply(told: &mut Explanation, frame: &Frame<'_>, content: &Content<'_>, mut d
         told.extras.extend(read::extras(status));
     } else {
         keep(&mut told.extras, content.payload);
-    }
-}
-
-/// The first whole frame; the line is quiet behind the last byte.
-fn first_frame(mut bytes: &[u8]) -> Result<Frame<'_>, String> {
-    let mut garbled = 0_usize;
-    loop {
-        let skip = match decode(bytes) {
-            Decoded::Frame { frame, .. } => return Ok(frame),
-            Decoded::NeedMore { at_least } if garbled == 0 => {
-                return Err(format!("cut short: {} bytes of at least {at_least}", bytes.len()));
-            }
-            _ if bytes.is_empty() => return Err(format!("no frame in these {garbled} bytes")),
-            Decoded::NeedMore { .. } => false_start(bytes),
-            Decoded::Garbled { skip } => skip,
-        };
-        garbled = garbled.saturating_add(skip);
-        bytes = bytes.get(skip..).unwrap_or_default();
     }
 }
 

@@ -23,13 +23,15 @@ mod exchange;
 mod explain;
 mod purse;
 mod read;
+mod search;
 mod settings;
 mod valve;
 mod write;
 
 use polymeter_driver::{
     Call, ControlOutcome, Description, DriverError, Evidence, Explanation, Extras, Host, Identity,
-    LocalTime, MeterDriver, Opening, Order, SellOutcome, SetOutcome, Snapshot, codes,
+    LocalTime, MeterDriver, Opening, Order, SellOutcome, SetOutcome, Snapshot, Step, Way, codes,
+    walk,
 };
 
 /// The driver; every call stands for itself.
@@ -94,6 +96,20 @@ impl MeterDriver for Cjt188Water {
     fn decode(frame: &[u8]) -> Result<Explanation, String> {
         explain::explain(frame)
     }
+
+    fn ways() -> Vec<Way> {
+        walk::ways()
+    }
+
+    fn search(
+        host: &mut dyn Host,
+        call: &Call,
+        way: &str,
+        position: Option<&[u8]>,
+        questions: u32,
+    ) -> Result<Step, DriverError> {
+        search::search(host, call, way, position, questions)
+    }
 }
 
-polymeter_driver::export!(Cjt188Water, without vault);
+polymeter_driver::export!(Cjt188Water, without vault, with bus);

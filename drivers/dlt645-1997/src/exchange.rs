@@ -5,15 +5,17 @@
 //! standard of 1997 gives parts no number, so one that came twice could not be told apart.
 
 use crate::settings::{Settings, bad};
-use polymeter_codec::Decoded;
 use polymeter_codec::dlt645::answer::{Answer as Judged, Identifier, Question, Stranger};
 use polymeter_codec::dlt645::{self, Address, Data, FRAME_BYTES_MAX, Frame, control_1997, request};
-use polymeter_driver::codes::{error, line};
-use polymeter_driver::{DriverError, Host, Level};
+use polymeter_driver::codes::error;
+use polymeter_driver::listening::Listening;
+use polymeter_driver::{DriverError, Host};
 
-/// A reply comes in a few pieces; a late frame or some noise may come before it.
-const RECEIVES_MAX: usize = 16;
-const BYTES_MAX: usize = 4 * FRAME_BYTES_MAX;
+const LISTENING: Listening = Listening {
+    receives_max: 16,
+    bytes_max: 4 * FRAME_BYTES_MAX,
+    false_start: dlt645::false_start,
+};
 /// Parts of one answer beside the first: no item of the standard needs more.
 const PARTS_MAX: usize = 32;
 /// "Wrong identifier" in the error byte (DL/T 645-1997, 5.4.7).
@@ -22,6 +24,8 @@ const NO_SUCH_DATA: u8 = 0x02;
 pub struct Exchange<'a> {
     pub host: &'a mut dyn Host,
     pub settings: Settings,
+    /// Bytes that came behind the last answer, in the same piece: somebody else's.
+    pub left_over: usize,
 }
 
 /// A meter's answer.
@@ -29,11 +33,15 @@ pub struct Exchange<'a> {
 pub enum Answer {
     /// Who answered, the data behind the identifier, and whether more follows.
     Yes { address: Address, data: Vec<u8>, more: bool },
-    /// The error byte.
-    No(Vec<u8>),
+    /// Who says no, and the error byte.
+    No { address: Address, error: Vec<u8> },
 }
 
-impl Exchange<'_> {
+impl<'a> Exchange<'a> {
+    pub fn new(host: &'a mut dyn Host, settings: Settings) -> Exchange<'a> {
+        Exchange { host, settings, left_over: 0 }
+    }
+
     /// Reads an item, with who answered. `None`: the meter says that it has no such data.
     pub fn read(&mut self, identifier: u16) -> Result<Option<(Address, Vec<u8>)>, DriverError> {
         let data = request::read_1997(identifier).map_err(|reason| bad(reason.to_string()))?;
@@ -48,13 +56,13 @@ impl Exchange<'_> {
                         return Ok(Some((address, whole)));
                     }
                 }
-                Answer::No(error)
+                Answer::No { error, .. }
                     if whole.is_empty()
                         && error.first().is_some_and(|bits| bits & NO_SUCH_DATA != 0) =>
                 {
                     return Ok(None);
                 }
-                Answer::No(error) => return Err(device_error(identifier, &error)),
+                Answer::No { error, .. } => return Err(device_error(identifier, &error)),
             }
             let data = request::read_1997(identifier).map_err(|reason| bad(reason.to_string()))?;
             answer = self.ask(control_1997::FOLLOW_UP, data, about)?;
@@ -80,89 +88,15 @@ impl Exchange<'_> {
     }
 
     fn answer(&mut self, question: Question) -> Result<Answer, DriverError> {
-        let mut unread = Unread { anonymous: self.settings.anonymous, ..Unread::default() };
-        for _ in 0..RECEIVES_MAX {
-            let want = match unread.next(question) {
-                Next::Answer(answer) => return Ok(answer),
-                Next::Want(want) => want,
-            };
-            match self.host.receive(want) {
-                Ok(more) => unread.bytes.extend(more),
-                Err(silent) if silent.code == line::SILENT => break,
-                Err(other) => return Err(other.into()),
-            }
-            if unread.bytes.len() > BYTES_MAX {
-                break;
-            }
-        }
-        // What the silence has cut off may still hold a whole frame behind a false start.
-        unread.quiet = true;
-        match unread.next(question) {
-            Next::Answer(answer) => Ok(answer),
-            Next::Want(_) => {
-                let failure = unread.failure();
-                self.host.log(Level::Debug, &failure.detail);
-                Err(failure)
-            }
-        }
-    }
-}
-
-/// Bytes that came and have not been understood yet.
-#[derive(Default)]
-struct Unread {
-    bytes: Vec<u8>,
-    /// The line has fallen quiet: nothing will complete what is not complete.
-    quiet: bool,
-    anonymous: bool,
-    noise: usize,
-    stranger: Option<Stranger>,
-}
-
-enum Next {
-    Answer(Answer),
-    Want(u32),
-}
-
-impl Unread {
-    /// Every turn takes at least one byte off, so this ends.
-    fn next(&mut self, question: Question) -> Next {
-        loop {
-            let skip = match dlt645::decode(&self.bytes) {
-                Decoded::Frame { frame, used } => {
-                    self.drop_bytes(used);
-                    match judged(question, self.anonymous, frame) {
-                        Ok(answer) => return Next::Answer(answer),
-                        Err(why) => self.stranger = Some(why),
-                    }
-                    continue;
-                }
-                Decoded::Garbled { skip } => skip,
-                Decoded::NeedMore { .. } if self.quiet && !self.bytes.is_empty() => {
-                    dlt645::false_start(&self.bytes)
-                }
-                Decoded::NeedMore { at_least } => {
-                    let missing = at_least.saturating_sub(self.bytes.len());
-                    return Next::Want(u32::try_from(missing).unwrap_or(1));
-                }
-            };
-            self.noise = self.noise.saturating_add(skip);
-            self.drop_bytes(skip);
-        }
-    }
-
-    fn drop_bytes(&mut self, count: usize) {
-        self.bytes.drain(..count.min(self.bytes.len()));
-    }
-
-    fn failure(&self) -> DriverError {
-        match self.stranger {
-            Some(why) => DriverError::new(error::OTHER_DEVICE, why.to_string()),
-            None if self.noise > 0 => {
-                DriverError::new(error::GARBLED, format!("{} bytes that are no frame", self.noise))
-            }
-            None => DriverError::new(error::NO_REPLY, "the meter did not answer"),
-        }
+        let anonymous = self.settings.anonymous;
+        let other = |why: Stranger| DriverError::new(error::OTHER_DEVICE, why.to_string());
+        let look = |bytes: &[u8]| {
+            let judge = |frame| judged(question, anonymous, frame).map_err(other);
+            dlt645::decode(bytes).map(judge)
+        };
+        let heard = LISTENING.hear(self.host, look)?;
+        self.left_over = heard.left_over;
+        Ok(heard.answer)
     }
 }
 
@@ -176,7 +110,7 @@ fn judged(question: Question, anonymous: bool, mut frame: Frame) -> Result<Answe
         Judged::Yes { data, more } => {
             Answer::Yes { address: frame.address, data: data.to_vec(), more }
         }
-        Judged::No(error) => Answer::No(error.to_vec()),
+        Judged::No(error) => Answer::No { address: frame.address, error: error.to_vec() },
     })
 }
 

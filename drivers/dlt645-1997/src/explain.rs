@@ -3,8 +3,9 @@
 use crate::exchange::device_code;
 use crate::measure::Measured;
 use crate::writes::refused;
-use polymeter_codec::Decoded;
+use polymeter_codec::capture::{self, Captured};
 use polymeter_codec::dlt645::{self, Frame, control, control_1997, items_1997};
+use polymeter_driver::captured::Recognised;
 use polymeter_driver::{Explanation, Value};
 
 /// Functions of the control code's low five bits (DL/T 645-1997, 5.2.4).
@@ -21,7 +22,9 @@ const FUNCTIONS: &[(u8, &str)] = &[
 ];
 
 pub fn explain(bytes: &[u8]) -> Result<Explanation, String> {
-    let frame = first_frame(bytes)?;
+    let found = capture::first(bytes, dlt645::decode, dlt645::false_start)
+        .map_err(|none| none.to_string())?;
+    let frame = found.frame;
     let function = frame.control & !(control::REPLY | control::ERROR | control::MORE);
     let name = FUNCTIONS.iter().find(|(known, _)| *known == function);
     let name = name
@@ -51,7 +54,24 @@ pub fn explain(bytes: &[u8]) -> Result<Explanation, String> {
         keep(&mut measured, data);
     }
     let Measured { measurements, extras } = measured;
-    Ok(Explanation { address: frame.address.to_string(), measurements, extras })
+    let address = frame.address.to_string();
+    Ok(recognised(&found, function).explained(address, measurements, extras))
+}
+
+/// Start, second start, sum and end are 32 bits. Both editions have the same frame, so its function
+/// and its item say which one it is of.
+fn recognised(found: &Captured<Frame>, function: u8) -> Recognised<'static> {
+    let item = found.frame.data_identifier_1997();
+    let item =
+        item.filter(|item| function <= control_1997::WRITE && items_1997::find(*item).is_some());
+    let mut checks = "68H twice, length, sum, 16H, a function of 1997".to_owned();
+    let mut check_bits = 34_u32;
+    if let Some(item) = item {
+        checks = format!("{checks}, item {item:04X}");
+        check_bits = check_bits.saturating_add(8);
+    }
+    let Captured { before, after, .. } = *found;
+    Recognised { protocol: "DL/T 645-1997", checks, check_bits, before, after }
 }
 
 fn item(measured: &mut Measured, frame: &Frame, reply: bool) {
@@ -69,22 +89,6 @@ fn item(measured: &mut Measured, frame: &Frame, reply: bool) {
             keep(measured, rest);
         }
     }
-}
-
-fn first_frame(mut bytes: &[u8]) -> Result<Frame, String> {
-    let all = bytes.len();
-    while !bytes.is_empty() {
-        let skip = match dlt645::decode(bytes) {
-            Decoded::Frame { frame, .. } => return Ok(frame),
-            Decoded::NeedMore { at_least } if bytes.len() == all => {
-                return Err(format!("cut short: {all} bytes of at least {at_least}"));
-            }
-            Decoded::NeedMore { .. } => dlt645::false_start(bytes),
-            Decoded::Garbled { skip } => skip,
-        };
-        bytes = bytes.get(skip..).unwrap_or_default();
-    }
-    Err(format!("no frame in these {all} bytes"))
 }
 
 fn note(measured: &mut Measured, name: &str, text: impl Into<String>) {

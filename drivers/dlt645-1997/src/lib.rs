@@ -1,4 +1,5 @@
-//! Driver for electricity meters after DL/T 645-1997: read, two settings, captured frames explained.
+//! Driver for electricity meters after DL/T 645-1997: read, found on a line, two settings, captured
+//! frames explained.
 //!
 //! Invariant: nothing here adds credit or moves a relay: the standard of 1997 has neither, and what
 //! vendors added to it is not published. What is known, chosen and unknown stands in the README.
@@ -18,15 +19,16 @@
 mod describe;
 mod exchange;
 mod explain;
-mod measure;
 mod read;
+mod search;
 mod settings;
 mod writes;
 
 use polymeter_driver::codes::error;
+use polymeter_driver::dlt645 as measure;
 use polymeter_driver::{
     Call, ControlOutcome, Description, DriverError, Evidence, Explanation, Extras, Host, Identity,
-    LocalTime, MeterDriver, Opening, Order, SellOutcome, SetOutcome, Snapshot,
+    LocalTime, MeterDriver, Opening, Order, SellOutcome, SetOutcome, Snapshot, Step, Way, walk,
 };
 
 #[derive(Debug)]
@@ -76,6 +78,18 @@ impl MeterDriver for Dlt645Of1997 {
     fn decode(frame: &[u8]) -> Result<Explanation, String> {
         explain::explain(frame)
     }
+    fn ways() -> Vec<Way> {
+        walk::ways()
+    }
+    fn search(
+        host: &mut dyn Host,
+        call: &Call,
+        way: &str,
+        position: Option<&[u8]>,
+        questions: u32,
+    ) -> Result<Step, DriverError> {
+        search::search(host, call, way, position, questions)
+    }
 }
 
-polymeter_driver::export!(Dlt645Of1997, without vault);
+polymeter_driver::export!(Dlt645Of1997, without vault, with bus);

@@ -9,14 +9,14 @@ use polymeter_driver::codes::{quality, register, supply, unit};
 use polymeter_driver::{Call, DriverError, Host, Identity, Measurement, Snapshot, Value};
 
 /// Forward energy in total: what every meter has.
-const ENERGY: u16 = 0x9010;
+pub const ENERGY: u16 = 0x9010;
 const METER_NUMBER: u16 = 0xC032;
 const DATE: u16 = 0xC010;
 const TIME: u16 = 0xC011;
 
 /// The standard has no question for an address: a meter that is alone answers a reading.
 pub fn probe(host: &mut dyn Host, call: &Call) -> Result<Identity, DriverError> {
-    let mut exchange = Exchange { host, settings: Settings::asking(call)? };
+    let mut exchange = Exchange::new(host, Settings::asking(call)?);
     let (address, _) = exchange.read(ENERGY)?.unwrap_or((exchange.settings.address, Vec::new()));
     let mut extras = Vec::new();
     if let Some((_, bytes)) = exchange.read(METER_NUMBER).ok().flatten()
@@ -41,7 +41,7 @@ const WANTED: &[(u16, u16, u16)] = &[
 const PAST: &[(u16, u16, u16)] = &[(0x941F, 0x9410, 5), (0x981F, 0x9810, 5)];
 
 pub fn read(host: &mut dyn Host, call: &Call) -> Result<Snapshot, DriverError> {
-    let mut exchange = Exchange { host, settings: Settings::asking(call)? };
+    let mut exchange = Exchange::new(host, Settings::asking(call)?);
     let mut measured = Measured::default();
     let months = usize::from(exchange.settings.months);
     for wanted in WANTED.iter().chain(PAST.iter().take(months)) {

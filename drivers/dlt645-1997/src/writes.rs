@@ -31,7 +31,7 @@ pub fn set(
 ) -> Result<SetOutcome, DriverError> {
     let settings = Settings::acting(call)?;
     let writes = parameters.iter().map(item_of).collect::<Result<Vec<_>, _>>()?;
-    let mut exchange = Exchange { host, settings };
+    let mut exchange = Exchange::new(host, settings);
     let mut done: Vec<&str> = Vec::new();
     for ((name, _), (identifier, bytes)) in parameters.iter().zip(&writes) {
         match write(&mut exchange, *identifier, bytes)? {
@@ -89,7 +89,7 @@ fn write(
         .map_err(|reason| bad(reason.to_string()))?;
     let lost = match exchange.ask(control_1997::WRITE, data, Identifier::None) {
         Ok(Answer::Yes { .. }) => None,
-        Ok(Answer::No(error)) => return Ok(SetOutcome::Refused(refused(&error))),
+        Ok(Answer::No { error, .. }) => return Ok(SetOutcome::Refused(refused(&error))),
         Err(lost) => Some(lost.detail),
     };
     Ok(match exchange.read(identifier) {

@@ -7,15 +7,17 @@
 //! that changes nothing in a meter.
 
 use crate::settings::Settings;
-use polymeter_codec::Decoded;
 use polymeter_codec::dlt645::answer::{Answer as Judged, Identifier, Question as Judge, Stranger};
 use polymeter_codec::dlt645::{self, Address, Data, FRAME_BYTES_MAX, Frame, control, request};
-use polymeter_driver::codes::{error, line};
-use polymeter_driver::{DriverError, Host, Level};
+use polymeter_driver::codes::error;
+use polymeter_driver::listening::Listening;
+use polymeter_driver::{DriverError, Host};
 
-/// A reply comes in a few pieces; a late frame or some noise may come before it.
-const RECEIVES_MAX: usize = 16;
-const BYTES_MAX: usize = 4 * FRAME_BYTES_MAX;
+const LISTENING: Listening = Listening {
+    receives_max: 16,
+    bytes_max: 4 * FRAME_BYTES_MAX,
+    false_start: dlt645::false_start,
+};
 /// Parts of one answer, the first not counted: their number has one byte, and 0 is none.
 const PARTS_MAX: u8 = 255;
 /// How often one part is asked for.
@@ -24,6 +26,8 @@ const PART_TRIES: usize = 2;
 pub struct Exchange<'a> {
     pub host: &'a mut dyn Host,
     pub settings: Settings,
+    /// Bytes that came behind the last answer, in the same piece: somebody else's.
+    pub left_over: usize,
 }
 
 /// A meter's answer.
@@ -44,7 +48,11 @@ struct Question<'a> {
     identifier: Option<u32>,
 }
 
-impl Exchange<'_> {
+impl<'a> Exchange<'a> {
+    pub fn new(host: &'a mut dyn Host, settings: Settings) -> Exchange<'a> {
+        Exchange { host, settings, left_over: 0 }
+    }
+
     /// Reads an item. `None`: the meter says that it has no such data.
     pub fn read(&mut self, identifier: u32) -> Result<Option<Vec<u8>>, DriverError> {
         match self.ask_about(control::READ, identifier, &[])? {
@@ -175,31 +183,13 @@ impl Exchange<'_> {
     }
 
     fn answer(&mut self, asked: Asked) -> Result<Heard, DriverError> {
-        let mut unread = Unread::default();
-        for _ in 0..RECEIVES_MAX {
-            let want = match unread.next(asked) {
-                Next::Answer(heard) => return Ok(heard),
-                Next::Want(want) => want,
-            };
-            match self.host.receive(want) {
-                Ok(more) => unread.bytes.extend(more),
-                Err(silent) if silent.code == line::SILENT => break,
-                Err(other) => return Err(other.into()),
-            }
-            if unread.bytes.len() > BYTES_MAX {
-                break;
-            }
-        }
-        // What the silence has cut off may still hold a whole frame behind a false start.
-        unread.quiet = true;
-        match unread.next(asked) {
-            Next::Answer(heard) => Ok(heard),
-            Next::Want(_) => {
-                let failure = unread.failure();
-                self.host.log(Level::Debug, &failure.detail);
-                Err(failure)
-            }
-        }
+        let other = |why: Stranger| DriverError::new(error::OTHER_DEVICE, why.to_string());
+        let look = |bytes: &[u8]| {
+            dlt645::decode(bytes).map(|frame: Frame| asked.judge(&frame).map_err(other))
+        };
+        let heard = LISTENING.hear(self.host, look)?;
+        self.left_over = heard.left_over;
+        Ok(heard.answer)
     }
 }
 
@@ -233,66 +223,6 @@ impl Asked {
 
 /// "No such data" in the error byte of a read (DL/T 645-2007, C.1: 无请求数据).
 const NO_SUCH_DATA: u8 = 0x02;
-
-/// Bytes that came and have not been understood yet.
-#[derive(Default)]
-struct Unread {
-    bytes: Vec<u8>,
-    /// The line has fallen quiet: nothing will complete what is not complete.
-    quiet: bool,
-    /// Bytes that were no frame; frames that answered another question, and why.
-    noise: usize,
-    stranger: Option<String>,
-}
-
-enum Next {
-    Answer(Heard),
-    Want(u32),
-}
-
-impl Unread {
-    /// Every turn takes at least one byte off, so this ends.
-    fn next(&mut self, asked: Asked) -> Next {
-        loop {
-            match dlt645::decode(&self.bytes) {
-                Decoded::Frame { frame, used } => {
-                    self.drop_bytes(used);
-                    match asked.judge(&frame) {
-                        Ok(heard) => return Next::Answer(heard),
-                        Err(why) => self.stranger = Some(why.to_string()),
-                    }
-                }
-                Decoded::Garbled { skip } => self.skip(skip),
-                Decoded::NeedMore { .. } if self.quiet && !self.bytes.is_empty() => {
-                    self.skip(dlt645::false_start(&self.bytes));
-                }
-                Decoded::NeedMore { at_least } => {
-                    let missing = at_least.saturating_sub(self.bytes.len());
-                    return Next::Want(u32::try_from(missing).unwrap_or(1));
-                }
-            }
-        }
-    }
-
-    fn skip(&mut self, count: usize) {
-        self.noise = self.noise.saturating_add(count);
-        self.drop_bytes(count);
-    }
-
-    fn drop_bytes(&mut self, count: usize) {
-        self.bytes.drain(..count.min(self.bytes.len()));
-    }
-
-    fn failure(&self) -> DriverError {
-        match &self.stranger {
-            Some(why) => DriverError::new(error::OTHER_DEVICE, why),
-            None if self.noise > 0 => {
-                DriverError::new(error::GARBLED, format!("{} bytes that are no frame", self.noise))
-            }
-            None => DriverError::new(error::NO_REPLY, "the meter did not answer"),
-        }
-    }
-}
 
 /// The meter's own error as a device code: high byte first, two digits a byte.
 pub fn device_code(error: &[u8]) -> String {

@@ -6,8 +6,9 @@ use crate::measure::{Measured, digits};
 use crate::purse::Status;
 use crate::read::count_measured;
 use crate::words;
-use polymeter_codec::Decoded;
+use polymeter_codec::capture::{self, Captured};
 use polymeter_codec::dlt645::{self, Frame, control};
+use polymeter_driver::captured::Recognised;
 use polymeter_driver::codes::{quality, register, unit};
 use polymeter_driver::{Decimal, Explanation, Measurement, Value};
 
@@ -44,7 +45,9 @@ const PURSE_ITEMS: &[(u32, &str)] = &[
 const STATUS: u32 = 0x0781_02FF;
 
 pub fn explain(bytes: &[u8]) -> Result<Explanation, String> {
-    let frame = first_frame(bytes)?;
+    let found = capture::first(bytes, dlt645::decode, dlt645::false_start)
+        .map_err(|none| none.to_string())?;
+    let frame = found.frame;
     let mut measured = Measured::default();
     note(&mut measured, "control", format!("{:02X}", frame.control));
     let function = frame.control & !(control::REPLY | control::ERROR | control::MORE);
@@ -72,30 +75,30 @@ pub fn explain(bytes: &[u8]) -> Result<Explanation, String> {
         },
         _ => keep(&mut measured, frame.data.as_slice()),
     }
-    Ok(Explanation {
-        address: frame.address.to_string(),
-        measurements: measured.measurements,
-        extras: measured.extras,
-    })
+    let Measured { measurements, extras } = measured;
+    let address = frame.address.to_string();
+    Ok(recognised(&found, function).explained(address, measurements, extras))
 }
 
-fn first_frame(mut bytes: &[u8]) -> Result<Frame, String> {
-    let mut garbled = 0_usize;
-    loop {
-        let skip = match dlt645::decode(bytes) {
-            Decoded::Frame { frame, .. } => return Ok(frame),
-            Decoded::NeedMore { .. } if bytes.is_empty() && garbled > 0 => {
-                return Err(format!("no frame in these {garbled} bytes"));
-            }
-            Decoded::NeedMore { at_least } if garbled == 0 => {
-                return Err(format!("cut short: {} bytes of at least {at_least}", bytes.len()));
-            }
-            Decoded::NeedMore { .. } => dlt645::false_start(bytes),
-            Decoded::Garbled { skip } => skip,
-        };
-        garbled = garbled.saturating_add(skip);
-        bytes = bytes.get(skip..).unwrap_or_default();
+/// Start, second start, sum and end are 32 bits. Both editions have the same frame, so its function
+/// and its item say which one it is of.
+fn recognised(found: &Captured<Frame>, function: u8) -> Recognised<'static> {
+    let item = found.frame.data_identifier().filter(|identifier| match function {
+        control::AUTHENTICATE => PURSE_ITEMS.iter().any(|(known, _)| known == identifier),
+        control::READ | control::WRITE => find(*identifier).is_some(),
+        _ => false,
+    });
+    let (mut checks, mut check_bits) = ("68H twice, length, sum, 16H".to_owned(), 32_u32);
+    if FUNCTIONS.iter().any(|(known, _)| *known == function) {
+        checks.push_str(", a function of 2007");
+        check_bits = check_bits.saturating_add(2);
     }
+    if let Some(item) = item {
+        checks = format!("{checks}, item {item:08X}");
+        check_bits = check_bits.saturating_add(16);
+    }
+    let Captured { before, after, .. } = *found;
+    Recognised { protocol: "DL/T 645-2007", checks, check_bits, before, after }
 }
 
 fn explain_refusal(measured: &mut Measured, function: u8, data: &[u8]) {

@@ -22,7 +22,7 @@ pub fn set(
 ) -> Result<SetOutcome, DriverError> {
     let settings = Settings::acting(call)?;
     let writes = parameters.iter().map(item_of).collect::<Result<Vec<_>, _>>()?;
-    let mut exchange = Exchange { host, settings };
+    let mut exchange = Exchange::new(host, settings);
     let mut done: Vec<&str> = Vec::new();
     for ((name, _), (identifier, bytes)) in parameters.iter().zip(writes) {
         match write(&mut exchange, identifier, &bytes) {
@@ -69,7 +69,7 @@ pub fn clear(host: &mut dyn Host, call: &Call) -> Result<SellOutcome, DriverErro
     let [p0, p1, p2] = settings.password;
     let mut data = vec![LEVEL_CLEAR, p0, p1, p2];
     data.extend(settings.operator_code);
-    let mut exchange = Exchange { host, settings };
+    let mut exchange = Exchange::new(host, settings);
     let lost = match exchange.ask(control::CLEAR_METER, &data) {
         Ok(Answer::Yes(..)) => None,
         Ok(Answer::No(error)) => {

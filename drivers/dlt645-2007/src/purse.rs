@@ -100,7 +100,7 @@ fn load(
         customer: reversed(digits("the customer number", customer_number)?),
     };
     let random1 = call.nonce.first_chunk().ok_or_else(|| bad("the nonce is too short"))?;
-    let mut exchange = Exchange { host, settings };
+    let mut exchange = Exchange::new(host, settings);
     let random2 = match authenticate(&mut exchange, *random1)? {
         Ok(random2) => random2,
         Err(refusal) => return Ok(SellOutcome::Refused(refusal)),

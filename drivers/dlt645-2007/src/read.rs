@@ -13,7 +13,7 @@ use polymeter_driver::codes::{error, quality, register, supply, unit};
 use polymeter_driver::{Call, Decimal, DriverError, Host, Identity, Measurement, Snapshot, Value};
 
 pub fn probe(host: &mut dyn Host, call: &Call) -> Result<Identity, DriverError> {
-    let mut exchange = Exchange { host, settings: Settings::asking(call)? };
+    let mut exchange = Exchange::new(host, Settings::asking(call)?);
     let address = match exchange.ask(control::READ_ADDRESS, &[])? {
         Answer::Yes(address, data) => own_address(address, &data)?,
         Answer::No(error) => return Err(device_error("to tell its address", &error)),
@@ -67,7 +67,7 @@ const WANTED: &[Wanted] = &[
 ];
 
 pub fn read(host: &mut dyn Host, call: &Call) -> Result<Snapshot, DriverError> {
-    let mut exchange = Exchange { host, settings: Settings::asking(call)? };
+    let mut exchange = Exchange::new(host, Settings::asking(call)?);
     let mut measured = Measured::default();
     for wanted in WANTED {
         take(&mut exchange, wanted, &mut measured)?;

@@ -16,7 +16,7 @@ pub fn check(
     call: &Call,
     count: Option<u32>,
 ) -> Result<Evidence, DriverError> {
-    let mut exchange = Exchange { host, settings: Settings::asking(call)? };
+    let mut exchange = Exchange::new(host, Settings::asking(call)?);
     let (stored, balance) = match status(&mut exchange)? {
         Some(status) => (status.count, Some(status.balance())),
         None => (last_count(&mut exchange)?, money(&mut exchange)?),

@@ -46,7 +46,7 @@ pub fn control(
     } else {
         [0x99; 6]
     });
-    let mut exchange = Exchange { host, settings };
+    let mut exchange = Exchange::new(host, settings);
     match exchange.ask(dlt645::control::RELAY, &data) {
         Ok(Answer::Yes(..)) => Ok(judged(&mut exchange, command, true)),
         Ok(Answer::No(error)) => {

@@ -13,7 +13,7 @@ use crate::read::own_address;
 use crate::settings::{Settings, bad};
 use polymeter_codec::dlt645::{Address, control};
 use polymeter_driver::codes::{error, line};
-use polymeter_driver::walk::{Heard, Walk};
+use polymeter_driver::walk::{Heard, TWELVE_DIGITS, Walk};
 use polymeter_driver::{Call, DriverError, Host, Step};
 
 pub fn search(
@@ -23,9 +23,9 @@ pub fn search(
     position: Option<&[u8]>,
     questions: u32,
 ) -> Result<Step, DriverError> {
-    let walk = Walk::new(way, position)?;
+    let walk = Walk::new(way, position, TWELVE_DIGITS)?;
     let settings = Settings::asking(&Call { address: "AA".repeat(6), ..call.clone() })?;
-    let mut exchange = Exchange { host, settings };
+    let mut exchange = Exchange::new(host, settings);
     walk.step(questions, |digits| {
         let asked = digits.parse();
         exchange.settings.address = asked.map_err(|_| bad(format!("{digits} is no address")))?;
@@ -55,10 +55,13 @@ fn ask(exchange: &mut Exchange<'_>) -> Result<Heard, DriverError> {
         Ok(address) => address,
         Err(detail) => return Ok(Heard::Several(detail)),
     };
+    if exchange.left_over > 0 {
+        return Ok(Heard::Several(format!("more came after the answer of {address}")));
+    }
     // A slower meter may answer after the first one has ended.
     match exchange.host.receive(1) {
         Ok(_) => Ok(Heard::Several(format!("more came after the answer of {address}"))),
-        Err(silent) if silent.code == line::SILENT => Ok(Heard::One(address.to_string())),
+        Err(silent) if silent.code == line::SILENT => Ok(Heard::one(address.to_string())),
         Err(failed) => Err(failed.into()),
     }
 }

@@ -5,16 +5,15 @@
 //! question is sent once; only the parts of its answer are confirmed.
 
 use crate::settings::Settings;
-use polymeter_codec::Decoded;
 use polymeter_codec::dlt698::{
     self, Apdu, Ask, Assembly, Body, Control, Fragment, Frame, Progress, Question, ServerAddress,
 };
-use polymeter_driver::codes::{error, line};
-use polymeter_driver::{DriverError, Host, Level};
+use polymeter_driver::codes::error;
+use polymeter_driver::listening::Listening;
+use polymeter_driver::{DriverError, Host};
 
-/// A frame comes in a few pieces; a late one or some noise may come before it.
-const RECEIVES_MAX: usize = 24;
-const BYTES_MAX: usize = 8192;
+const LISTENING: Listening =
+    Listening { receives_max: 24, bytes_max: 8192, false_start: dlt698::false_start };
 /// Parts of one answer.
 const PARTS_MAX: usize = 32;
 /// An answer put together.
@@ -105,81 +104,13 @@ impl<'a> Exchange<'a> {
 
     /// The next frame that is for us.
     fn frame(&mut self, piid: u8) -> Result<Came, DriverError> {
-        let mut unread = Unread::default();
-        for _ in 0..RECEIVES_MAX {
-            let want = match unread.next(&self.settings, piid) {
-                Ok(came) => {
-                    self.left_over = unread.bytes.len();
-                    return Ok(came);
-                }
-                Err(want) => want,
-            };
-            match self.host.receive(want) {
-                Ok(more) => unread.bytes.extend(more),
-                Err(silent) if silent.code == line::SILENT => break,
-                Err(other) => return Err(other.into()),
-            }
-            if unread.bytes.len() > BYTES_MAX {
-                break;
-            }
-        }
-        // What the silence has cut off may still hold a whole frame behind a false start.
-        unread.quiet = true;
-        unread.next(&self.settings, piid).map_err(|_| {
-            let failure = unread.failure();
-            self.host.log(Level::Debug, &failure.detail);
-            failure
-        })
-    }
-}
-
-/// Bytes that came and have not been understood yet.
-#[derive(Default)]
-struct Unread {
-    bytes: Vec<u8>,
-    /// The line has fallen quiet: nothing will complete what is not complete.
-    quiet: bool,
-    /// Bytes that were no frame; frames that were not for us, and why.
-    noise: usize,
-    stranger: Option<DriverError>,
-}
-
-impl Unread {
-    /// A frame for us, or how many bytes are wanted. Every turn takes at least one byte off.
-    fn next(&mut self, settings: &Settings, piid: u8) -> Result<Came, u32> {
-        loop {
-            let dropped = match dlt698::decode(&self.bytes) {
-                Decoded::Frame { frame, used } => {
-                    let came = for_us(settings, piid, &frame);
-                    self.bytes.drain(..used.min(self.bytes.len()));
-                    match came {
-                        Ok(came) => return Ok(came),
-                        Err(why) => self.stranger = Some(*why),
-                    }
-                    continue;
-                }
-                Decoded::Garbled { skip } => skip,
-                Decoded::NeedMore { .. } if self.quiet && !self.bytes.is_empty() => {
-                    dlt698::false_start(&self.bytes)
-                }
-                Decoded::NeedMore { at_least } => {
-                    let missing = at_least.saturating_sub(self.bytes.len());
-                    return Err(u32::try_from(missing).unwrap_or(1));
-                }
-            };
-            self.noise = self.noise.saturating_add(dropped);
-            self.bytes.drain(..dropped.min(self.bytes.len()));
-        }
-    }
-
-    fn failure(&self) -> DriverError {
-        match (&self.stranger, self.noise) {
-            (Some(why), _) => why.clone(),
-            (None, 0) => DriverError::new(error::NO_REPLY, "no answer"),
-            (None, noise) => {
-                DriverError::new(error::GARBLED, format!("{noise} bytes came that are no frame"))
-            }
-        }
+        let settings = &self.settings;
+        let look = |bytes: &[u8]| {
+            dlt698::decode(bytes).map(|frame| for_us(settings, piid, &frame).map_err(|why| *why))
+        };
+        let heard = LISTENING.hear(self.host, look)?;
+        self.left_over = heard.left_over;
+        Ok(heard.answer)
     }
 }
 

@@ -1,14 +1,15 @@
 //! A captured frame explained: who, what, and every value that it carries.
 
 use crate::measure::Measured;
-use polymeter_codec::Decoded;
-use polymeter_codec::dlt698::{
-    self, Apdu, Body, Change, Changed, Fragment, Frame, Get, Got, Protected,
-};
+use polymeter_codec::capture::{self, Captured};
+use polymeter_codec::dlt698::{self, Apdu, Body, Change, Changed, Fragment, Get, Got, Protected};
+use polymeter_driver::captured::Recognised;
 use polymeter_driver::{Explanation, Value};
 
 pub fn explain(bytes: &[u8]) -> Result<Explanation, String> {
-    let frame = first_frame(bytes)?;
+    let found = capture::first(bytes, dlt698::decode, dlt698::false_start)
+        .map_err(|none| none.to_string())?;
+    let frame = found.frame;
     let mut measured = Measured::default();
     note(&mut measured, "control", format!("{:02X}", frame.control.0));
     let kind = if frame.control.from_server() { "from the meter" } else { "to the meter" };
@@ -25,22 +26,13 @@ pub fn explain(bytes: &[u8]) -> Result<Explanation, String> {
         }
         body(&mut measured, &apdu.body);
     }
-    let address = frame.server.to_string();
-    Ok(Explanation { address, measurements: measured.measurements, extras: measured.extras })
-}
-
-/// The first whole frame; noise before it is passed over. At most as many turns as bytes.
-fn first_frame(bytes: &[u8]) -> Result<Frame<'_>, String> {
-    let mut rest = bytes;
-    while !rest.is_empty() {
-        let dropped = match dlt698::decode(rest) {
-            Decoded::Frame { frame, .. } => return Ok(frame),
-            Decoded::Garbled { skip } => skip,
-            Decoded::NeedMore { .. } => dlt698::false_start(rest),
-        };
-        rest = rest.get(dropped.max(1)..).unwrap_or_default();
-    }
-    Err("no whole DL/T 698.45 frame with right checks".to_owned())
+    // Start, both checks of 16 bits and end; the length lies under the first check.
+    let Captured { before, after, .. } = found;
+    let checks = "68H, length, header check, frame check, 16H".to_owned();
+    let protocol = "DL/T 698.45";
+    let recognised = Recognised { protocol, checks, check_bits: 48, before, after };
+    let Measured { measurements, extras } = measured;
+    Ok(recognised.explained(frame.server.to_string(), measurements, extras))
 }
 
 fn note(measured: &mut Measured, name: &str, text: String) {

@@ -8,7 +8,7 @@ use crate::read::own_address;
 use crate::settings::{Settings, bad};
 use polymeter_codec::dlt698::ServerAddress;
 use polymeter_driver::codes::{error, line};
-use polymeter_driver::walk::{Heard, Walk};
+use polymeter_driver::walk::{Heard, TWELVE_DIGITS, Walk};
 use polymeter_driver::{Call, DriverError, Host, Step};
 
 pub fn search(
@@ -18,7 +18,7 @@ pub fn search(
     position: Option<&[u8]>,
     questions: u32,
 ) -> Result<Step, DriverError> {
-    let walk = Walk::new(way, position)?;
+    let walk = Walk::new(way, position, TWELVE_DIGITS)?;
     let settings = Settings::asking(&Call { address: "AA".repeat(6), ..call.clone() })?;
     let mut exchange = Exchange::new(host, settings);
     walk.step(questions, |digits| {
@@ -45,7 +45,7 @@ fn ask(exchange: &mut Exchange<'_>) -> Result<Heard, DriverError> {
     // A slower meter may answer after the first one has ended.
     match exchange.host.receive(1) {
         Ok(_) => Ok(Heard::Several(more)),
-        Err(silent) if silent.code == line::SILENT => Ok(Heard::One(address)),
+        Err(silent) if silent.code == line::SILENT => Ok(Heard::one(address)),
         Err(failed) => Err(failed.into()),
     }
 }

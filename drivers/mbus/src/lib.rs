@@ -21,6 +21,7 @@
 
 mod address;
 mod exchange;
+mod explain;
 mod names;
 mod opened;
 mod read;
@@ -98,7 +99,7 @@ impl MeterDriver for Mbus {
     }
 
     fn decode(frame: &[u8]) -> Result<Explanation, String> {
-        read::explain(frame)
+        explain::explain(frame)
     }
 
     fn ways() -> Vec<Way> {

@@ -5,7 +5,7 @@
 
 use crate::exchange::Reply;
 use polymeter_codec::mbus::{
-    Data, Encryption, Fixed, Header, Item, Message, Order, Records, message,
+    Data, Encryption, Fixed, Header, Item, Message, Order, Records, SecondaryAddress, message,
 };
 use polymeter_driver::codes::{error, vault::cipher};
 use polymeter_driver::{Call, DriverError, Host, Key, Value};
@@ -27,6 +27,14 @@ impl Told {
         Records::new(&self.plain, self.order)
             .collect::<Result<_, _>>()
             .map_err(|why| why.to_string())
+    }
+}
+
+/// Who sent it, where the header tells; encrypted records do not hide whose they are.
+pub fn identity(reply: &Reply) -> Option<SecondaryAddress> {
+    match message(reply.ci, &reply.data).ok()? {
+        Message::Data(data) => data.header?.identity,
+        Message::Fixed(_) | Message::Error(_) | Message::Other => None,
     }
 }
 

@@ -1,16 +1,13 @@
-//! Reading a meter over as many telegrams as it has, and explaining a captured one.
+//! Reading a meter over as many telegrams as it has.
 
 use crate::address::Meter;
 use crate::exchange::{self, Heard, Reply};
 use crate::names;
 use crate::opened::{Told, told};
-use polymeter_codec::Decoded;
-use polymeter_codec::mbus::{
-    Header, Item, SecondaryAddress, Telegram, Value as Said, address, decode, medium_name,
-};
+use polymeter_codec::mbus::{Header, Item, SecondaryAddress, Value as Said, address, medium_name};
 use polymeter_driver::codes::{error, quality, supply, unit};
 use polymeter_driver::{
-    Call, Decimal, DriverError, Explanation, Extras, Host, Identity, Measurement, Snapshot, Value,
+    Call, Decimal, DriverError, Extras, Host, Identity, Measurement, Snapshot, Value,
 };
 
 /// A meter that always has more to say ends here.
@@ -24,6 +21,7 @@ pub fn probe(host: &mut dyn Host, call: &Call) -> Result<Identity, DriverError> 
     begin(host, meter)?;
     let reply = ask(host, meter, true)?;
     let told = told(Some((host, call)), &reply)?;
+    belongs(meter, &reply, told.header)?;
     Ok(identity(&reply, &told))
 }
 
@@ -113,7 +111,7 @@ fn belongs(meter: Meter, reply: &Reply, header: Option<Header>) -> Result<(), Dr
     }
 }
 
-fn who(primary: u8, told: &Told) -> Extras {
+pub fn who(primary: u8, told: &Told) -> Extras {
     let text = |name: &str, text: String| (name.to_owned(), Value::Text(text));
     let mut extras = vec![text("primary address", primary.to_string())];
     if let Some(header) = told.header {
@@ -136,14 +134,14 @@ fn who(primary: u8, told: &Told) -> Extras {
 
 /// What the telegrams brought so far.
 #[derive(Default)]
-struct Values {
-    measurements: Vec<Measurement>,
-    extras: Extras,
+pub struct Values {
+    pub measurements: Vec<Measurement>,
+    pub extras: Extras,
 }
 
 impl Values {
     /// Whether another telegram has more.
-    fn take(&mut self, told: &Told) -> Result<bool, String> {
+    pub fn take(&mut self, told: &Told) -> Result<bool, String> {
         if let Some(fixed) = &told.fixed {
             for counter in fixed.counters() {
                 let name = counter.meaning.quantity.name();
@@ -213,40 +211,4 @@ impl Values {
             self.extras.push(("data of the vendor".to_owned(), Value::Bytes(bytes.to_vec())));
         }
     }
-}
-
-/// A captured telegram; encrypted records are not explained, for nobody gave a key.
-pub fn explain(bytes: &[u8]) -> Result<Explanation, String> {
-    let (control, primary, ci, data) = match decode(bytes) {
-        Decoded::Frame { frame: Telegram::Long { control, address, ci, data }, .. } => {
-            (control, address, ci, data.to_vec())
-        }
-        Decoded::Frame { frame: Telegram::Short { control, address }, .. } => {
-            let kind = ("control".to_owned(), Value::Text(format!("{control:02X}")));
-            let (address, measurements) = (address.to_string(), Vec::new());
-            return Ok(Explanation { address, measurements, extras: vec![kind] });
-        }
-        Decoded::Frame { frame: Telegram::Ack, .. } => {
-            let kind = ("kind".to_owned(), Value::Text("acknowledgement".to_owned()));
-            let (address, measurements) = (String::new(), Vec::new());
-            return Ok(Explanation { address, measurements, extras: vec![kind] });
-        }
-        Decoded::NeedMore { at_least } => {
-            return Err(format!("cut short: {} bytes of at least {at_least}", bytes.len()));
-        }
-        Decoded::Garbled { .. } => return Err("no telegram at the beginning".to_owned()),
-    };
-    let reply = Reply { address: primary, ci, data };
-    let told = told(None, &reply).map_err(|why| why.detail)?;
-    let mut values = Values { extras: who(primary, &told), ..Values::default() };
-    values.extras.insert(0, ("control".to_owned(), Value::Text(format!("{control:02X}"))));
-    if values.take(&told)? {
-        values.extras.push(("more follows".to_owned(), Value::Flag(true)));
-    }
-    let known = told.header.and_then(|header| header.identity);
-    Ok(Explanation {
-        address: known.map_or_else(|| primary.to_string(), |known| known.to_string()),
-        measurements: values.measurements,
-        extras: values.extras,
-    })
 }

@@ -6,6 +6,7 @@
 //! the address that was told, which no meter but the true one has.
 
 use crate::exchange::{self, Heard};
+use crate::opened::identity;
 use crate::read::model;
 use polymeter_codec::mbus::{SecondaryAddress, address};
 use polymeter_driver::codes::error;
@@ -93,14 +94,7 @@ fn answer(host: &mut dyn Host, field: u8) -> Result<Result<Found, String>, Drive
         Heard::Noise(why) => return Ok(Err(why)),
         Heard::Silence | Heard::Ack => return Ok(Err("it says yes and then nothing".to_owned())),
     };
-    // Encrypted records do not hide whose they are.
-    let known = polymeter_codec::mbus::message(reply.ci, &reply.data).ok();
-    let known = match known {
-        Some(polymeter_codec::mbus::Message::Data(data)) => {
-            data.header.and_then(|header| header.identity)
-        }
-        _ => None,
-    };
+    let known = identity(&reply);
     Ok(Ok(Found {
         address: known.map_or_else(|| reply.address.to_string(), |known| known.to_string()),
         model: known.map(model).unwrap_or_default(),

@@ -117,20 +117,28 @@ pub fn open_package(entry: &DriverEntry, file: &Path) -> Result<Package, Package
     Sealed::read_file(file)?.open(&entry.trust)
 }
 
-/// A driver that no configuration names, with empty vault and no line. Nobody has said which vendor
-/// it is for and which limits it may have, so it is taken at its word; it serves no meter. With `cache`, its native code is kept
-/// there for when it does.
+/// A driver that no configuration names, with empty vault and no line. With `cache`, its native code
+/// is kept there for when it serves.
 pub async fn load_unconfigured(
     package: &Package,
     cache: Option<PathBuf>,
 ) -> Result<Arc<Driver>, AppError> {
+    at_its_word(&unconfigured_runtime(cache)?, package).await
+}
+
+/// An engine with an empty vault.
+pub fn unconfigured_runtime(cache: Option<PathBuf>) -> Result<Runtime, AppError> {
+    let options = Options { vault: Vault::default(), compile: Compile::Apart(worker()?), cache };
+    Runtime::new(options).map_err(engine)
+}
+
+/// Nobody has said which vendor the driver is for and which limits it may have, so it is taken at its
+/// word; it serves no meter.
+pub async fn at_its_word(runtime: &Runtime, package: &Package) -> Result<Arc<Driver>, AppError> {
     let name = package.manifest.name.clone();
     let refused = |error| AppError::Driver { name: name.clone(), source: Box::new(error) };
     let wanted = WantedLimits::of(&package.manifest)
         .map_err(|what| refused(LoadError::BadWanted { driver: name.clone(), what }))?;
-    let vault = Vault::default();
-    let options = Options { vault, compile: Compile::Apart(worker()?), cache };
-    let runtime = Runtime::new(options).map_err(engine)?;
     let config = DriverConfig {
         name: name.clone(),
         vendor: None,

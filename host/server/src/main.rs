@@ -114,6 +114,9 @@ enum Command {
         /// An argument of the way.
         #[arg(long = "set", value_name = "NAME=VALUE", value_parser = commands::scan::argument)]
         arguments: Vec<(String, String)>,
+        /// Do not try other baud rates and parities where nobody answers on a serial line.
+        #[arg(long)]
+        as_configured: bool,
     },
     /// Print the arithmetic of a sale's price, and calculate it again.
     Explain {
@@ -122,14 +125,18 @@ enum Command {
     },
     /// Settle what earlier runs left open, by the meters' own records.
     Reconcile,
-    /// Explain captured bytes; needs no configuration.
+    /// Explain captured frames, each as JSON; needs no configuration.
     Decode {
+        /// The driver whose frames they are; without it each frame is told by whoever knows it best.
         #[arg(long, value_name = "NAME")]
-        driver: String,
+        driver: Option<String>,
         /// Where the packages (*.pmdriver) are.
         #[arg(long, value_name = "DIR")]
         drivers: Option<PathBuf>,
-        #[arg(required = true, value_name = "HEX")]
+        /// A log of frames, `-` for standard input: one JSON document to a line for each.
+        #[arg(long, value_name = "FILE", conflicts_with = "bytes")]
+        file: Option<PathBuf>,
+        #[arg(required_unless_present = "file", value_name = "HEX")]
         bytes: Vec<String>,
     },
     /// Play a transcript against a driver: "identical", or the first difference.
@@ -417,14 +424,17 @@ async fn run(arguments: Arguments) -> Result<(), commands::Failure> {
         Command::Control { meter, command } => {
             commands::control::run(&config, &meter, command.into()).await
         }
-        Command::Scan { line, vendor, way, arguments } => {
-            let request = ScanRequest { line, vendor, way, arguments };
+        Command::Scan { line, vendor, way, arguments, as_configured } => {
+            let request = ScanRequest { line, vendor, way, arguments, as_configured };
             commands::scan::run(&config, &request).await
         }
         Command::Explain { sale } => commands::explain::run(&config, sale).await,
         Command::Reconcile => commands::sell::reconcile(&config).await,
-        Command::Decode { driver, drivers, bytes } => {
-            commands::decode::run(&config, drivers, &driver, &bytes).await
+        Command::Decode { driver, drivers, file, bytes } => {
+            use commands::decode::{self, Source};
+            let drivers = decode::Drivers { folder: drivers, name: driver };
+            let source = file.map_or(Source::Words(bytes), Source::File);
+            decode::run(&config, &drivers, &source).await
         }
         Command::Ledger(command) => ledger(&config, command).await,
         Command::Backup { folder } => commands::backup::back_up(&config, &folder).await,

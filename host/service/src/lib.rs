@@ -95,7 +95,7 @@ pub use recording::Conversation;
 pub use restored::settle_restored;
 pub use rules::{ApprovalRules, Rules};
 pub use sale::{LedgerEntry, SaleEvent, SaleRequest, SaleView};
-pub use scan::{ScanEvent, ScanRequest};
+pub use scan::{FoundMeter, ScanEvent, ScanRequest};
 pub use setting::{Attempt, Setting, SettingEnd};
 pub use shift::{ChannelTotals, Run, Shift, ShiftClosing};
 pub use standing::Standing;

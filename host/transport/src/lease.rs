@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use crate::error::LineError;
 use crate::line::{Shared, add};
 use crate::owner::Message;
+use crate::settings::SerialSettings;
 use crate::wire::{Wire, after};
 
 /// The sole right to a line. Dropping it gives the line back, whatever state it is in: an answer
@@ -73,6 +74,13 @@ impl LineLease {
         Ok(bytes)
     }
 
+    /// Goes on with other settings, on a serial line alone. They end with the lease: the next one
+    /// finds the line as it is configured.
+    pub fn tune(&mut self, settings: SerialSettings) -> Result<(), LineError> {
+        let wire = self.wire.as_mut().ok_or_else(|| self.call.shared.lent())?;
+        wire.tune(settings).map_err(|source| self.call.shared.down(source))
+    }
+
     /// Throws away what has arrived, without waiting; returns how many bytes that was.
     pub async fn drain(&mut self) -> Result<usize, LineError> {
         let wire = self.wire.as_mut().ok_or_else(|| self.call.shared.lent())?;
@@ -95,6 +103,12 @@ impl LineLease {
         }
     }
 
+    /// What the open port is set to, if it is one.
+    #[cfg(test)]
+    pub(crate) fn baud(&self) -> Option<u32> {
+        self.wire.as_ref().and_then(Wire::baud)
+    }
+
     /// The name of its line.
     pub fn name(&self) -> &str {
         &self.call.shared.settings.name
@@ -115,9 +129,12 @@ impl LineLease {
 
 impl Drop for LineLease {
     fn drop(&mut self) {
-        if let Some(wire) = self.wire.take()
-            && self.call.shared.come_home(wire)
-        {
+        let Some(mut wire) = self.wire.take() else { return };
+        // Opened anew, it has the line's own settings again.
+        if wire.is_tuned() {
+            wire.close();
+        }
+        if self.call.shared.come_home(wire) {
             // An error here: the runtime is going down and the owner went first.
             let _ = self.home.send(Message::Returned);
         }

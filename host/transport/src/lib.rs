@@ -24,5 +24,5 @@ pub use error::LineError;
 pub use lease::LineLease;
 pub use line::{Line, LineCounters};
 pub use queue::Priority;
-pub use settings::{Endpoint, LineSettings, Parity};
+pub use settings::{Endpoint, LineSettings, Parity, SerialSettings};
 pub use stream::{Channel, Opener};

@@ -21,6 +21,37 @@ pub enum Parity {
     Odd,
 }
 
+/// How bytes are sent on a serial line, all of 8 data bits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SerialSettings {
+    /// Bits per second.
+    pub baud: u32,
+    pub parity: Parity,
+    /// 1 or 2.
+    pub stop_bits: u8,
+}
+
+impl SerialSettings {
+    /// On the wire: the start bit, 8 data bits, parity and stop bits.
+    pub(crate) fn byte_time(&self) -> Duration {
+        let parity_bits = u32::from(self.parity != Parity::None);
+        let bits = 1 + 8 + parity_bits + u32::from(self.stop_bits);
+        Duration::from_secs(1) * bits / self.baud.max(1)
+    }
+}
+
+/// "2400 8E1".
+impl std::fmt::Display for SerialSettings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let parity = match self.parity {
+            Parity::None => 'N',
+            Parity::Even => 'E',
+            Parity::Odd => 'O',
+        };
+        write!(f, "{} 8{parity}{}", self.baud, self.stop_bits)
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LineSettings {
     /// As errors, logs and metrics name it.
@@ -37,16 +68,18 @@ pub struct LineSettings {
 }
 
 impl Endpoint {
-    /// How long one byte is on our own wire: on a serial line the start bit, 8 data bits, parity
-    /// and stop bits. A gateway's wire is not ours to time.
-    pub(crate) fn byte_time(&self) -> Duration {
-        match self {
+    /// `None`: a gateway, which has its own.
+    pub fn serial(&self) -> Option<SerialSettings> {
+        match *self {
             Endpoint::Serial { baud, parity, stop_bits, .. } => {
-                let parity_bits = u32::from(*parity != Parity::None);
-                let bits = 1 + 8 + parity_bits + u32::from(*stop_bits);
-                Duration::from_secs(1) * bits / (*baud).max(1)
+                Some(SerialSettings { baud, parity, stop_bits })
             }
-            Endpoint::Tcp { .. } => Duration::ZERO,
+            Endpoint::Tcp { .. } => None,
         }
+    }
+
+    /// How long one byte is on our own wire. A gateway's wire is not ours to time.
+    pub(crate) fn byte_time(&self) -> Duration {
+        self.serial().map_or(Duration::ZERO, |settings| settings.byte_time())
     }
 }

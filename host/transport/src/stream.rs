@@ -13,10 +13,10 @@ use std::task::{Context, Poll, Waker};
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
-use tokio_serial::SerialStream;
+use tokio_serial::{SerialPort, SerialStream};
 
 use crate::limits::CONNECT_TIMEOUT;
-use crate::settings::{Endpoint, Parity};
+use crate::settings::{Endpoint, Parity, SerialSettings};
 
 /// Bytes both ways over anything else.
 pub trait Channel: AsyncRead + AsyncWrite + fmt::Debug + Send + Sync + Unpin {}
@@ -60,10 +60,22 @@ impl Stream {
     pub(crate) async fn open(endpoint: &Endpoint) -> io::Result<Stream> {
         match endpoint {
             Endpoint::Serial { path, baud, parity, stop_bits } => {
-                open_serial(path, *baud, *parity, *stop_bits).await
+                let (baud, parity, stop_bits) = (*baud, *parity, *stop_bits);
+                open_serial(path, SerialSettings { baud, parity, stop_bits }).await
             }
             Endpoint::Tcp { address } => open_tcp(address).await,
         }
+    }
+
+    /// Other settings for an open port; nothing else has any.
+    pub(crate) fn tune(&mut self, settings: SerialSettings) -> io::Result<()> {
+        let Stream::Serial(port) = self else {
+            let what = "only a serial line has baud rate and parity";
+            return Err(io::Error::new(io::ErrorKind::Unsupported, what));
+        };
+        port.set_baud_rate(settings.baud)?;
+        port.set_parity(parity_of(settings.parity))?;
+        Ok(port.set_stop_bits(stop_bits_of(settings.stop_bits)?)?)
     }
 
     /// What is there now, without waiting; `None` when nothing is.
@@ -88,6 +100,13 @@ impl Stream {
         direct
             .peek(&mut vec![0; 1 << 16])
             .map_or(0, |bytes| if bytes == 0 { usize::MAX } else { bytes })
+    }
+
+    /// What a port is set to.
+    #[cfg(test)]
+    pub(crate) fn baud(&self) -> Option<u32> {
+        let Stream::Serial(port) = self else { return None };
+        port.baud_rate().ok()
     }
 
     /// Waits for at least one byte.
@@ -142,23 +161,32 @@ async fn open_tcp(address: &str) -> io::Result<Stream> {
     Ok(Stream::Tcp { socket, direct })
 }
 
-async fn open_serial(path: &Path, baud: u32, parity: Parity, stop_bits: u8) -> io::Result<Stream> {
-    let invalid = |text: String| io::Error::new(io::ErrorKind::InvalidInput, text);
-    let path = path.to_str().ok_or_else(|| invalid("the path is not UTF-8".to_owned()))?;
-    let parity = match parity {
+fn invalid(text: String) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, text)
+}
+
+fn parity_of(parity: Parity) -> tokio_serial::Parity {
+    match parity {
         Parity::None => tokio_serial::Parity::None,
         Parity::Even => tokio_serial::Parity::Even,
         Parity::Odd => tokio_serial::Parity::Odd,
-    };
-    let stop_bits = match stop_bits {
-        1 => tokio_serial::StopBits::One,
-        2 => tokio_serial::StopBits::Two,
-        other => return Err(invalid(format!("{other} stop bits; a port has 1 or 2"))),
-    };
-    let port = tokio_serial::new(path, baud)
+    }
+}
+
+fn stop_bits_of(stop_bits: u8) -> io::Result<tokio_serial::StopBits> {
+    match stop_bits {
+        1 => Ok(tokio_serial::StopBits::One),
+        2 => Ok(tokio_serial::StopBits::Two),
+        other => Err(invalid(format!("{other} stop bits; a port has 1 or 2"))),
+    }
+}
+
+async fn open_serial(path: &Path, settings: SerialSettings) -> io::Result<Stream> {
+    let path = path.to_str().ok_or_else(|| invalid("the path is not UTF-8".to_owned()))?;
+    let port = tokio_serial::new(path, settings.baud)
         .data_bits(tokio_serial::DataBits::Eight)
-        .parity(parity)
-        .stop_bits(stop_bits)
+        .parity(parity_of(settings.parity))
+        .stop_bits(stop_bits_of(settings.stop_bits)?)
         .flow_control(tokio_serial::FlowControl::None)
         .exclusive(true);
     // A USB adapter takes its settings by control transfers, which block.

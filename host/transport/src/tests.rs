@@ -18,7 +18,10 @@ use tokio::time::Instant;
 use crate::limits::{
     DISCARD_BYTES, DISCARD_READS_MAX, RECEIVE_BYTES_MAX, SILENT_EXCHANGES_MAX, WAITING_MAX,
 };
-use crate::{Endpoint, Line, LineCounters, LineError, LineLease, LineSettings, Parity, Priority};
+use crate::{
+    Endpoint, Line, LineCounters, LineError, LineLease, LineSettings, Parity, Priority,
+    SerialSettings,
+};
 
 const LONG: Duration = Duration::from_secs(20);
 const SHORT: Duration = Duration::from_millis(30);
@@ -396,6 +399,35 @@ async fn a_serial_answer_is_waited_for_from_when_the_last_byte_left_the_port() {
     lease.send(&[0x55; 12]).await.unwrap();
     assert!(matches!(lease.receive(1).await, Err(LineError::Silent { .. })));
     assert!(sent_at.elapsed() >= Duration::from_millis(129), "{:?}", sent_at.elapsed());
+}
+
+#[tokio::test]
+async fn other_settings_of_a_port_end_with_their_lease() {
+    let (_master, path, _slave) = terminal();
+    let endpoint = Endpoint::Serial { path, baud: 115_200, parity: Parity::None, stop_bits: 1 };
+    let line = Line::spawn(LineSettings { reply_timeout: SHORT, ..settings(endpoint) });
+    let mut lease = sale(&line).await;
+    assert_eq!(lease.baud(), Some(115_200));
+    let slow = SerialSettings { baud: 1200, parity: Parity::Even, stop_bits: 1 };
+    assert_eq!(slow.to_string(), "1200 8E1");
+    lease.tune(slow).unwrap();
+    assert_eq!(lease.baud(), Some(1200));
+    // 12 bytes of 11 bits are 110 ms on the wire, and the silence is reckoned from their end.
+    let sent_at = Instant::now();
+    lease.send(&[0x55; 12]).await.unwrap();
+    assert!(matches!(lease.receive(1).await, Err(LineError::Silent { .. })));
+    assert!(sent_at.elapsed() >= Duration::from_millis(139), "{:?}", sent_at.elapsed());
+    let odd = SerialSettings { stop_bits: 3, ..slow };
+    assert!(lease.tune(odd).unwrap_err().to_string().contains("down"));
+    // In another's hands it is the same port.
+    let taken = lease.take();
+    assert!(matches!(lease.tune(slow), Err(LineError::Lent { .. })));
+    drop((taken, lease));
+    assert_eq!(sale(&line).await.baud(), Some(115_200));
+
+    let (listener, settings) = gateway().await;
+    let (_line, mut lease, _far) = connected(settings, &listener).await;
+    assert!(down_kind(&lease.tune(slow).unwrap_err()) == Some(ErrorKind::Unsupported));
 }
 
 #[tokio::test]

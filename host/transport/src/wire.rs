@@ -14,6 +14,7 @@ use crate::error::LineError;
 use crate::lease::Call;
 use crate::limits::{DISCARD_BYTES, DISCARD_READS_MAX, RECEIVE_BYTES_MAX, RECEIVE_SLACK_BYTES};
 use crate::line::Shared;
+use crate::settings::SerialSettings;
 use crate::stream::Stream;
 
 /// The stream of a line and what is on its way there.
@@ -26,6 +27,8 @@ pub(crate) struct Wire {
     answer: Answer,
     /// Exchanges without one byte of an answer since the last byte was heard.
     silent_exchanges: u32,
+    /// Other settings than the line's own, until it is closed.
+    tuned: Option<SerialSettings>,
 }
 
 /// The answer to the last frame, as far as nobody has received it.
@@ -55,6 +58,7 @@ impl Wire {
             last_byte: Instant::now(),
             answer: Answer::Settled,
             silent_exchanges: 0,
+            tuned: None,
         }
     }
 
@@ -65,6 +69,18 @@ impl Wire {
     pub(crate) fn close(&mut self) {
         self.stream = None;
         self.silent_exchanges = 0;
+        self.tuned = None;
+    }
+
+    /// An open port goes on with other settings.
+    pub(crate) fn tune(&mut self, settings: SerialSettings) -> io::Result<()> {
+        self.stream.as_mut().ok_or_else(closed)?.tune(settings)?;
+        self.tuned = Some(settings);
+        Ok(())
+    }
+
+    pub(crate) fn is_tuned(&self) -> bool {
+        self.tuned.is_some()
     }
 
     pub(crate) fn is_open(&self) -> bool {
@@ -74,6 +90,11 @@ impl Wire {
     #[cfg(test)]
     pub(crate) fn arrived(&self) -> usize {
         self.stream.as_ref().map_or(0, Stream::arrived)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn baud(&self) -> Option<u32> {
+        self.stream.as_ref().and_then(Stream::baud)
     }
 
     pub(crate) fn silent_exchanges(&self) -> u32 {
@@ -115,7 +136,9 @@ impl Wire {
             // No await between the write and here: a dropped call cannot lose count of a byte.
             call.sent(written);
             let taken = u32::try_from(written).unwrap_or(u32::MAX);
-            let on_wire = settings.endpoint.byte_time().saturating_mul(taken);
+            let own = || settings.endpoint.byte_time();
+            let byte_time = self.tuned.as_ref().map_or_else(own, SerialSettings::byte_time);
+            let on_wire = byte_time.saturating_mul(taken);
             self.last_byte = after(self.last_byte.max(Instant::now()), on_wire);
             self.answer = Answer::Due(after(self.last_byte, settings.reply_timeout));
             left = left.get(written..).unwrap_or_default();

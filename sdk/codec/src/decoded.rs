@@ -39,6 +39,17 @@ pub enum Decoded<T> {
     },
 }
 
+impl<T> Decoded<T> {
+    /// The same with the frame turned into something else.
+    pub fn map<U>(self, turn: impl FnOnce(T) -> U) -> Decoded<U> {
+        match self {
+            Decoded::Frame { frame, used } => Decoded::Frame { frame: turn(frame), used },
+            Decoded::NeedMore { at_least } => Decoded::NeedMore { at_least },
+            Decoded::Garbled { skip } => Decoded::Garbled { skip },
+        }
+    }
+}
+
 /// The buffer given to an encoder is too short; `needed` bytes would do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NoRoom {

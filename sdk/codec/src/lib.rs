@@ -26,6 +26,7 @@ mod obis;
 
 pub mod acrel_4g;
 pub mod bcd;
+pub mod capture;
 pub mod cjt188;
 pub mod dlms;
 pub mod dlt645;

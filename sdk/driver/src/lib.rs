@@ -5,6 +5,9 @@
 //! interfaces of `wit/` and nothing else. [`Host`] has two implementations: the component's own
 //! imports, and a transcript played natively by `polymeter-replay`.
 //!
+//! What drivers of several protocols do alike with a codec's frames is here too ([`listening`],
+//! [`captured`], [`dlt645`], ADR 0035).
+//!
 //! Not here: frames and checksums (`polymeter-codec`), packaging (`polymeter-sdk`).
 
 #![deny(missing_docs)]
@@ -34,7 +37,10 @@ pub use bindings::token_issue::exports::polymeter::driver::token::{
     Draft, Issued, Order as TokenOrder,
 };
 
+pub mod captured;
 pub mod codes;
+pub mod dlt645;
+pub mod listening;
 pub mod walk;
 
 /// What a driver may ask of the host. Shapes, units and errors: `wit/1.1.0/host.wit`.

@@ -3,15 +3,13 @@
 
 use crate::exchange::{device_code, exception_name};
 use crate::value::number;
-use polymeter_codec::Decoded;
+use polymeter_codec::capture;
 use polymeter_codec::modbus::{
-    Adu, Captured, FRAME_BYTES_MAX, READ_HOLDING, READ_INPUT, Reply, Request, WRITE_MULTIPLE,
-    WRITE_SINGLE, decode_captured,
+    Captured, READ_HOLDING, READ_INPUT, Reply, Request, WRITE_MULTIPLE, WRITE_SINGLE,
+    decode_captured,
 };
+use polymeter_driver::captured::Recognised;
 use polymeter_driver::{Explanation, Extras, Value};
-
-/// A capture is one frame with little around it.
-const CAPTURE_BYTES_MAX: usize = 16 * FRAME_BYTES_MAX;
 
 /// First register, how many, name.
 pub type Name = (u16, u16, String);
@@ -19,37 +17,12 @@ pub type Name = (u16, u16, String);
 /// Explains the first frame in a capture, with the device's own names of registers; what stands around
 /// the frame is counted. The error is a sentence.
 pub fn explain(capture: &[u8], names: &[Name]) -> Result<Explanation, String> {
-    if capture.len() > CAPTURE_BYTES_MAX {
-        return Err(format!("a capture has at most {CAPTURE_BYTES_MAX} bytes"));
-    }
-    let mut rest = capture;
-    loop {
-        let drop = match decode_captured(rest) {
-            Decoded::Frame { frame, used } => {
-                let before = capture.len().saturating_sub(rest.len());
-                let after = rest.len().saturating_sub(used);
-                return Ok(explained(&frame, names, before, after));
-            }
-            // The capture is all there is: what looked like a beginning is noise.
-            Decoded::NeedMore { .. } => 1,
-            Decoded::Garbled { skip } => skip,
-        };
-        match rest.get(drop..) {
-            Some(next) if !next.is_empty() => rest = next,
-            _ => break,
-        }
-    }
-    Err("no intact Modbus RTU frame of function 03, 04, 06 or 10 and no exception".to_owned())
-}
-
-fn explained(
-    frame: &Adu<Captured<'_>>,
-    names: &[Name],
-    before: usize,
-    after: usize,
-) -> Explanation {
-    let mut extras = vec![("protocol".to_owned(), text("modbus-rtu"))];
-    match frame.pdu {
+    // The capture is all there is: what looks like a beginning and is cut short is noise.
+    let found = capture::first(capture, decode_captured, |_| 1).map_err(|_| {
+        "no intact Modbus RTU frame of function 03, 04, 06 or 10 and no exception".to_owned()
+    })?;
+    let mut extras = Vec::new();
+    match found.frame.pdu {
         Captured::Request(request) => add_request(&mut extras, names, &request),
         Captured::Reply(reply) => add_reply(&mut extras, names, &reply),
         Captured::SingleWrite { register, value } => {
@@ -58,13 +31,15 @@ fn explained(
             extras.push(("value".to_owned(), text(format!("{value:04X}"))));
         }
     }
-    for (name, count) in [("bytes-before", before), ("bytes-after", after)] {
-        if count > 0 {
-            let count = i64::try_from(count).unwrap_or(i64::MAX);
-            extras.push((name.to_owned(), number(count, 0)));
-        }
-    }
-    Explanation { address: frame.unit.to_string(), measurements: Vec::new(), extras }
+    let recognised = Recognised {
+        protocol: "modbus-rtu",
+        checks: "CRC, function, length".to_owned(),
+        // 16 of the CRC, and about 6 of the function, of which few are read here.
+        check_bits: 22,
+        before: found.before,
+        after: found.after,
+    };
+    Ok(recognised.explained(found.frame.unit.to_string(), Vec::new(), extras))
 }
 
 fn add_request(extras: &mut Extras, names: &[Name], request: &Request<'_>) {

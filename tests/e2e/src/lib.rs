@@ -5,6 +5,7 @@
 //! alone. Killing the program never touches the meters, which keep the true count of what they took.
 
 mod api;
+mod ended;
 pub mod gallery;
 pub mod halo;
 pub mod money;
@@ -14,6 +15,7 @@ mod site;
 pub mod wavering;
 
 pub use api::{Answer, Api};
+pub use ended::{Ended, check};
 pub use program::{Program, binary, developer_key, drivers, root, run};
 pub use site::{
     ASKED_BEFORE_SALE, HOARDING_LIMIT_FEN, METERS, Meter, OPERATOR, PASSWORD, PURSE_KEY, SPARE,

@@ -4,48 +4,11 @@
 
 use anyhow::{Context, Result, ensure};
 use e2e::money::{applied, meter_credit};
-use e2e::{ASKED_BEFORE_SALE, METERS, Program, Site};
+use e2e::{ASKED_BEFORE_SALE, Ended, METERS, Program, Site, check};
 use meter_sim::{Fault, FaultKind, On};
 use polymeter_package::{Parts, Role, Sealed, SecretKey};
 use serde_json::Value;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
-use std::process::Output;
-
-/// What a command came to.
-struct Ended {
-    code: Option<i32>,
-    stdout: String,
-    stderr: String,
-}
-
-impl From<Output> for Ended {
-    fn from(output: Output) -> Ended {
-        Ended {
-            code: output.status.code(),
-            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-        }
-    }
-}
-
-async fn run(config: &Path, words: &[&str]) -> Result<Ended> {
-    let config = config.to_str().context("a path that is text")?;
-    Ok(Ended::from(e2e::run(["--config", config].iter().chain(words)).await?))
-}
-
-/// The exit code, and every text in what was printed: on failure to stderr alone, else to stdout.
-fn check(words: &[&str], ended: &Ended, code: i32, texts: &[&str]) -> Result<()> {
-    let Ended { code: came, stdout, stderr } = ended;
-    let told = format!("{words:?} ended {came:?}\nstdout: {stdout}\nstderr: {stderr}");
-    ensure!(*came == Some(code), "wanted {code}: {told}");
-    ensure!(!stderr.contains("panicked") && !stderr.contains("backtrace"), "a panic: {told}");
-    let said = if code == 0 { stdout } else { stderr };
-    for text in texts {
-        ensure!(said.contains(text), "nothing of `{text}`: {told}");
-    }
-    Ok(())
-}
 
 /// A component whose one import is an instance named `import`, by hand from the component model's
 /// binary format: preamble, an empty instance type, the import of that type.
@@ -127,7 +90,7 @@ async fn a_package_is_what_its_pinned_signer_made() -> Result<()> {
         ("silent.pmdriver", &pinned, 1, &["no transcript of its package calls info.describe, "]),
     ] {
         let words = ["driver", "verify", &at(file), "--signer", signer];
-        check(&words, &run(&config, &words).await?, code, texts)?;
+        check(&words, &Ended::of(&config, &words).await?, code, texts)?;
         // The configuration's pin counts in the same way, and stops `serve` before it serves.
         std::fs::write(
             &config,
@@ -139,16 +102,21 @@ async fn a_package_is_what_its_pinned_signer_made() -> Result<()> {
             ),
         )?;
         let words = ["driver", "verify", &at(file)];
-        check(&words, &run(&config, &words).await?, code, texts)?;
+        check(&words, &Ended::of(&config, &words).await?, code, texts)?;
         let words = ["check-config"];
         let texts = if code == 0 { &["good: 1 drivers"] } else { texts };
-        check(&words, &run(&config, &words).await?, 2 * code, texts)?;
+        check(&words, &Ended::of(&config, &words).await?, 2 * code, texts)?;
         std::fs::remove_file(&config)?;
     }
     let words = ["driver", "verify", &at("good.pmdriver")];
-    check(&words, &run(&config, &words).await?, 2, &["polymeter.toml is not there", "--signer"])?;
+    check(
+        &words,
+        &Ended::of(&config, &words).await?,
+        2,
+        &["polymeter.toml is not there", "--signer"],
+    )?;
     let words = ["driver", "inspect", &at("good.pmdriver")];
-    let ended = run(&config, &words).await?;
+    let ended = Ended::of(&config, &words).await?;
     check(&words, &ended, 0, &[])?;
     let told: Value = serde_json::from_str(&ended.stdout)?;
     ensure!(told["manifest"]["proof"] == "purchase-count", "{told}");
@@ -179,7 +147,7 @@ async fn a_bad_configuration_is_explained() -> Result<()> {
         &["vault", "init", "--generate-unlock"][..],
         &["vault", "add", "DLT645", "purse", "--kind", "3des", "--generate"],
     ] {
-        check(words, &run(&config, words).await?, 0, &[])?;
+        check(words, &Ended::of(&config, words).await?, 0, &[])?;
     }
     write("open.unlock", b"a passphrase that all may read")?;
     write("wrong.unlock", b"another passphrase")?;
@@ -354,7 +322,7 @@ async fn a_bad_configuration_is_explained() -> Result<()> {
     for (what, rest, code, texts) in cases {
         std::fs::write(&config, format!("{head}{rest}"))?;
         let words = ["check-config"];
-        let ended = run(&config, &words).await?;
+        let ended = Ended::of(&config, &words).await?;
         check(&words, &ended, *code, texts).context(*what)?;
         // One line says what is wrong; the log's own line says that the package is unsigned.
         let said = ended.stderr.lines().filter(|line| !line.contains(" WARN "));
@@ -362,50 +330,12 @@ async fn a_bad_configuration_is_explained() -> Result<()> {
         // `serve` says the same, and does not start.
         if what.contains("forbidden") || what.contains("unknown") {
             let words = ["serve"];
-            check(&words, &run(&config, &words).await?, *code, texts).context(*what)?;
+            check(&words, &Ended::of(&config, &words).await?, *code, texts).context(*what)?;
         }
     }
     let words = ["check-config"];
-    let ended = run(&folder.path().join("absent.toml"), &words).await?;
+    let ended = Ended::of(&folder.path().join("absent.toml"), &words).await?;
     check(&words, &ended, 2, &["absent.toml"])?;
-    Ok(())
-}
-
-/// A total energy of 1.86 kWh, as the issue gives it.
-const PUBLISHED: &str = "FE FE 68 72 00 32 09 17 20 68 91 08 33 33 34 33 B9 34 33 33 6D 16";
-
-#[tokio::test(flavor = "multi_thread")]
-async fn captured_bytes_are_explained_or_refused() -> Result<()> {
-    let folder = tempfile::tempdir()?;
-    let none = folder.path().join("no.toml");
-    let decode = ["decode", "--driver", "dlt645-2007"];
-    let words: Vec<&str> = decode.into_iter().chain(PUBLISHED.split(' ')).collect();
-    let ended = run(&none, &words).await?;
-    check(&words, &ended, 0, &[])?;
-    let told: Value = serde_json::from_str(&ended.stdout)?;
-    ensure!(told["driver"] == "dlt645-2007" && told["address"] == "201709320072", "{told}");
-    let [total] = told["measurements"].as_array().context("no list")?.as_slice() else {
-        anyhow::bail!("{told}");
-    };
-    ensure!(total["register"] == "1.0.1.8.0.255" && total["unit"] == "kWh", "{told}");
-    ensure!(total["value"] == 1.86 && total["quality"] == "measured", "{told}");
-    ensure!(ended.stdout.contains("\"value\": 1.86,"), "not exact: {}", ended.stdout);
-
-    let flipped = PUBLISHED.replace("B9", "B8");
-    let cut = &PUBLISHED[..30];
-    for (driver, bytes, code, texts) in [
-        ("dlt645-2007", "00 11 22", 1, &["the driver could not explain it"][..]),
-        ("dlt645-2007", flipped.as_str(), 1, &["the driver could not explain it"]),
-        ("dlt645-2007", cut, 1, &["the driver could not explain it"]),
-        ("dlt645-2007", "FE FE 6", 2, &["not hexadecimal", "Odd number of digits"]),
-        ("dlt645-2007", "XY", 2, &["not hexadecimal", "'X'"]),
-        ("dlt645-2007", " ", 2, &["no bytes were given"]),
-        ("dlt645", "FE", 2, &["no driver `dlt645`", "dlt645-2007", "--drivers"]),
-        ("../dlt645-2007", "FE", 2, &["is not the name of a driver"]),
-    ] {
-        let words = ["decode", "--driver", driver, bytes];
-        check(&words, &run(&none, &words).await?, code, texts)?;
-    }
     Ok(())
 }
 
@@ -464,7 +394,7 @@ async fn commands_work_on_a_site_that_nobody_serves() -> Result<()> {
         ),
         (&["reconcile"], 0, &["every sale is settled"]),
     ] {
-        check(words, &run(&site.config, words).await?, code, texts)?;
+        check(words, &Ended::of(&site.config, words).await?, code, texts)?;
     }
     for meter in METERS.iter().filter(|meter| meter.serial_number.ends_with("-1")) {
         ensure!(applied(&site, meter)? == (1, 5000), "{:?}", applied(&site, meter)?);
@@ -475,7 +405,7 @@ async fn commands_work_on_a_site_that_nobody_serves() -> Result<()> {
         simulator.fault(meter.address, Fault::new(On::Sell, FaultKind::Refuse { word }))?;
         let words = ["sell", serial, "5"];
         let texts = ["was refused", "give the money back"];
-        check(&words, &run(&site.config, &words).await?, 3, &texts)?;
+        check(&words, &Ended::of(&site.config, &words).await?, 3, &texts)?;
 
         let silent = Fault::new(On::Check, FaultKind::NoReply);
         let silent = silent.skip(ASKED_BEFORE_SALE).times(50);
@@ -483,18 +413,23 @@ async fn commands_work_on_a_site_that_nobody_serves() -> Result<()> {
         simulator.fault(meter.address, Fault::new(On::Sell, FaultKind::LostAfterApply))?;
         simulator.fault(meter.address, silent)?;
         let texts = ["is unresolved", "do not sell again", "polymeter reconcile"];
-        check(&words, &run(&site.config, &words).await?, 4, &texts)?;
-        check(&["sell"], &run(&site.config, &words).await?, 1, &["has an unsettled sale"])?;
-        check(&["reconcile"], &run(&site.config, &["reconcile"]).await?, 4, &["is unresolved"])?;
+        check(&words, &Ended::of(&site.config, &words).await?, 4, &texts)?;
+        check(&["sell"], &Ended::of(&site.config, &words).await?, 1, &["has an unsettled sale"])?;
+        check(
+            &["reconcile"],
+            &Ended::of(&site.config, &["reconcile"]).await?,
+            4,
+            &["is unresolved"],
+        )?;
         simulator.clear_faults(meter.address)?;
-        let ended = run(&site.config, &["reconcile"]).await?;
+        let ended = Ended::of(&site.config, &["reconcile"]).await?;
         check(&["reconcile"], &ended, 0, &["every sale is settled"])?;
         ensure!(applied(&site, meter)? == (2, 5500), "{:?}", applied(&site, meter)?);
         failures_are_kept(&site, serial).await?;
 
         simulator.fault(meter.address, Fault::new(On::Any, FaultKind::NoReply).times(50))?;
         let words = ["read", serial];
-        check(&words, &run(&site.config, &words).await?, 1, &["did not answer"])?;
+        check(&words, &Ended::of(&site.config, &words).await?, 1, &["did not answer"])?;
         simulator.clear_faults(meter.address)?;
     }
     let program = Program::start(&site.config, None).await?;
@@ -520,7 +455,7 @@ async fn commands_work_on_a_site_that_nobody_serves() -> Result<()> {
 /// replays as it was; one byte changed is told with its line.
 async fn failures_are_kept(site: &Site, serial: &str) -> Result<()> {
     let words = ["driver", "trace", serial, "--last", "100"];
-    let ended = run(&site.config, &words).await?;
+    let ended = Ended::of(&site.config, &words).await?;
     check(&words, &ended, 0, &["call: sell", "result: refused code=", "result: unknown ", "] > "])?;
     let file = site.folder.path().join("call.transcript");
     let words = ["replay", file.to_str().context("a path that is text")?];
@@ -529,22 +464,22 @@ async fn failures_are_kept(site: &Site, serial: &str) -> Result<()> {
     for call in calls {
         let text = format!("source: {}", call.trim_start_matches("source: "));
         std::fs::write(&file, &text)?;
-        check(&words, &run(&site.config, &words).await?, 0, &["identical"])?;
+        check(&words, &Ended::of(&site.config, &words).await?, 0, &["identical"])?;
         let line = text.lines().position(|line| line.contains("] > ")).context("no frame")? + 1;
         std::fs::write(&file, text.replacen("] > ", "] > 00 ", 1))?;
         let place = format!("call.transcript:{line}: expected");
-        check(&words, &run(&site.config, &words).await?, 1, &[place.as_str(), "but got"])?;
+        check(&words, &Ended::of(&site.config, &words).await?, 1, &[place.as_str(), "but got"])?;
     }
     std::fs::write(&file, "source: nowhere\ncall: sing\n")?;
-    check(&words, &run(&site.config, &words).await?, 2, &["call.transcript:2: no `result:`"])
+    check(&words, &Ended::of(&site.config, &words).await?, 2, &["call.transcript:2: no `result:`"])
 }
 
 /// While `serve` runs it alone has the database; the books can be looked at.
 async fn beside_a_server(site: &Site) -> Result<()> {
     let taken = ["polymeter.db is in use", "another polymeter process", "stop that process"];
     for words in [&["read", "D-1"][..], &["sell", "D-1", "5"], &["reconcile"], &["serve"]] {
-        check(words, &run(&site.config, words).await?, 1, &taken)?;
+        check(words, &Ended::of(&site.config, words).await?, 1, &taken)?;
     }
     let words = ["ledger", "verify"];
-    check(&words, &run(&site.config, &words).await?, 0, &["the ledger is whole", ", head "])
+    check(&words, &Ended::of(&site.config, &words).await?, 0, &["the ledger is whole", ", head "])
 }

@@ -9,20 +9,23 @@ use std::io::{Read, Write};
 use jiff::civil::DateTime;
 use serde::{Deserialize, Serialize};
 
-use crate::device::{Device, Protocol, Scan, State, devices};
-use crate::plan::{Adf400lPlan, Cjt188Plan, Dlt645Plan, Meters};
+use crate::device::{Device, Protocol, Scan, State, of_one_protocol};
+use crate::plan::{Adf400lPlan, Cjt188Plan, Dlt645Plan, Editions, MbusPlan, Meters};
 
 /// Energy imported in total, 0.01 kWh.
 const ENERGY: &str = "1.0.1.8.0.255";
-/// Volume of cold water, 0.01 m3.
+/// Volume of cold water: 0.01 m3 of CJ/T 188, 0.001 m3 of M-Bus.
 const VOLUME: &str = "8.0.1.0.0.255";
 
 /// Which device stands alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Alone {
     Dlt645,
+    #[value(name = "dlt645-1997")]
+    Dlt645Of1997,
     Adf400l,
     Cjt188,
+    Mbus,
 }
 
 /// The kit's argument.
@@ -64,13 +67,18 @@ pub fn serve(alone: Alone, start: &str) -> anyhow::Result<()> {
     let start: Start = serde_json::from_str(start)?;
     let meters = match alone {
         Alone::Dlt645 => Meters::Dlt645(vec![start.dlt645()]),
+        Alone::Dlt645Of1997 => {
+            let editions = Editions::Of1997;
+            Meters::Dlt645(vec![Dlt645Plan { editions, ..start.dlt645() }])
+        }
         Alone::Adf400l => Meters::Adf400l(vec![start.adf400l()?]),
         Alone::Cjt188 => Meters::Cjt188(vec![start.cjt188()?]),
+        Alone::Mbus => Meters::Mbus(vec![start.mbus()]),
     };
-    let (protocol, devices) = devices(meters).map_err(anyhow::Error::msg)?;
+    let (protocol, devices) = of_one_protocol(meters).map_err(anyhow::Error::msg)?;
     let Some(mut device) = devices.into_iter().next() else { return Ok(()) };
     let (mut input, mut output) = (std::io::stdin().lock(), std::io::stdout().lock());
-    tell(alone, &device)?;
+    tell(alone, &device, &start)?;
     let (mut buffer, mut chunk) = (Vec::new(), [0; 1024]);
     loop {
         let length = input.read(&mut chunk)?;
@@ -86,7 +94,7 @@ pub fn serve(alone: Alone, start: &str) -> anyhow::Result<()> {
                 output.write_all(&reply)?;
                 output.flush()?;
             }
-            tell(alone, &device)?;
+            tell(alone, &device, &start)?;
         }
     }
 }
@@ -103,9 +111,20 @@ pub fn next(protocol: Protocol, buffer: &mut Vec<u8>) -> Option<Vec<u8>> {
     None
 }
 
-fn tell(alone: Alone, device: &Device) -> anyhow::Result<()> {
-    let register = if alone == Alone::Cjt188 { VOLUME } else { ENERGY };
-    let truth = Truth::new(register, device.state("alone"), device.settings_fen());
+fn tell(alone: Alone, device: &Device, start: &Start) -> anyhow::Result<()> {
+    let register = match alone {
+        Alone::Cjt188 | Alone::Mbus => VOLUME,
+        Alone::Dlt645 | Alone::Dlt645Of1997 | Alone::Adf400l => ENERGY,
+    };
+    let mut truth = Truth::new(register, device.state("alone"), device.settings_fen());
+    if alone == Alone::Mbus {
+        // It has neither purse nor valve: what the kit wants to hear again never changes.
+        truth.customer.clone_from(&start.customer);
+        (truth.count, truth.balance, truth.supply) =
+            (start.count, start.balance.into(), start.supply);
+        let last = Last { count: start.count, amount: start.last };
+        truth.last = (start.count > 0).then_some(last);
+    }
     eprintln!("{}", serde_json::to_string(&truth)?);
     Ok(())
 }
@@ -141,7 +160,7 @@ impl Start {
 
     fn dlt645(&self) -> Dlt645Plan {
         Dlt645Plan {
-            key: self.keys.values().next().cloned().unwrap_or_default(),
+            key: self.keys.values().next().cloned().unwrap_or(Dlt645Plan::default().key),
             customer: self.customer.as_ref().map(|customer| format!("{customer:0>12}")),
             money_fen: self.balance,
             last_purchase_fen: Some(self.last),
@@ -172,11 +191,21 @@ impl Start {
         })
     }
 
+    fn mbus(&self) -> MbusPlan {
+        // The rest of a secondary address is the default plan's: SIM, version 1, water.
+        let number = self.address.get(..8).unwrap_or_default().to_owned();
+        MbusPlan { number, counted: self.volume(), clock: Some(self.now), ..MbusPlan::default() }
+    }
+
+    fn volume(&self) -> u64 {
+        self.readings.get(VOLUME).copied().unwrap_or(0)
+    }
+
     fn cjt188(&self) -> anyhow::Result<Cjt188Plan> {
         let day = |name: &str| u8::try_from(self.parameter(name));
         Ok(Cjt188Plan {
             address: self.address.clone(),
-            volume: self.readings.get(VOLUME).copied().unwrap_or(0),
+            volume: self.volume(),
             money_fen: self.balance,
             last_purchase_fen: self.last,
             purchase_count: u8::try_from(self.count)?,

@@ -22,7 +22,8 @@ const BITS_PER_BYTE: u32 = 11;
 #[derive(Debug)]
 pub struct Bus {
     pub name: String,
-    pub protocol: Protocol,
+    /// Each has its own ear: all of them hear every byte.
+    pub protocols: Vec<Protocol>,
     pub reply_delay: Duration,
     pub baud: Option<u32>,
     pub devices: Mutex<Vec<Device>>,
@@ -90,6 +91,19 @@ fn allow_other_hosts(slave: &File) {
     let _ = unsafe { nix::libc::ioctl(slave.as_raw_fd(), nix::libc::TIOCNXCL) };
 }
 
+/// What the host has set a pseudo-terminal to; nothing on it is ever sent at that rate. Its parity the
+/// kernel does not keep.
+fn host_baud(slave: &File) -> Option<u32> {
+    #[expect(unsafe_code, reason = "an ioctl that fills a struct of ours, of the kernel's layout")]
+    // SAFETY: all zero is a `termios2`, and TCGETS2 writes one of that size into it.
+    let settings = unsafe {
+        let mut settings: nix::libc::termios2 = std::mem::zeroed();
+        let done = nix::libc::ioctl(slave.as_raw_fd(), nix::libc::TCGETS2, &raw mut settings);
+        (done == 0).then_some(settings)
+    };
+    settings.map(|settings| settings.c_ospeed)
+}
+
 /// One meter's share in a request.
 struct Share {
     at: usize,
@@ -101,8 +115,8 @@ impl Bus {
     pub fn serve(&self, mut port: Port) {
         let Ok(sink) = port.try_clone() else { return };
         let sink = Arc::new(Mutex::new(sink));
-        let gap = Duration::from_millis(self.protocol.gap_ms());
-        let mut buffer = Vec::new();
+        let ear = |protocol: &Protocol| (*protocol, Vec::new());
+        let mut ears: Vec<(Protocol, Vec<u8>)> = self.protocols.iter().map(ear).collect();
         let mut chunk = [0; 512];
         let mut last_byte = Instant::now();
         while !self.hub.stopping() {
@@ -112,34 +126,55 @@ impl Bus {
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
                 Err(_) => return,
             };
-            let now = Instant::now();
-            if now.duration_since(last_byte) > gap || buffer.len() > BUFFER_BYTES_MAX {
-                buffer.clear();
+            if !self.understands(&port) {
+                continue;
             }
-            buffer.extend_from_slice(chunk.get(..count).unwrap_or_default());
-            self.drain(&mut buffer, &port, &sink);
+            let now = Instant::now();
+            for (protocol, buffer) in &mut ears {
+                let gap = Duration::from_millis(protocol.gap_ms());
+                if now.duration_since(last_byte) > gap || buffer.len() > BUFFER_BYTES_MAX {
+                    buffer.clear();
+                }
+                buffer.extend_from_slice(chunk.get(..count).unwrap_or_default());
+                self.drain(*protocol, buffer, &port, &sink);
+            }
             // After the work, so that a held line does not throw away what came meanwhile.
             last_byte = Instant::now();
         }
     }
 
-    fn drain(&self, buffer: &mut Vec<u8>, port: &Port, sink: &Arc<Mutex<Port>>) {
+    /// Meters with a baud rate hear a host at another one as noise. A gateway has its own towards
+    /// them, so that only a pseudo-terminal tells what its host has set.
+    fn understands(&self, port: &Port) -> bool {
+        match (port, self.baud) {
+            (Port::Pty { slave, .. }, Some(baud)) => host_baud(slave).is_none_or(|set| set == baud),
+            _ => true,
+        }
+    }
+
+    fn drain(
+        &self,
+        protocol: Protocol,
+        buffer: &mut Vec<u8>,
+        port: &Port,
+        sink: &Arc<Mutex<Port>>,
+    ) {
         loop {
-            match self.protocol.scan(buffer) {
+            match protocol.scan(buffer) {
                 Scan::NeedMore => return,
                 Scan::Skip(0) => return,
                 Scan::Skip(count) => drop(buffer.drain(..count.min(buffer.len()))),
                 Scan::Frame { start, end } => {
                     let frame = buffer.get(start..end).unwrap_or_default().to_vec();
                     buffer.drain(..end.min(buffer.len()));
-                    self.exchange(&frame, port, sink);
+                    self.exchange(protocol, &frame, port, sink);
                 }
             }
         }
     }
 
-    fn exchange(&self, frame: &[u8], port: &Port, sink: &Arc<Mutex<Port>>) {
-        let Some(heard) = self.protocol.hear(frame) else { return };
+    fn exchange(&self, protocol: Protocol, frame: &[u8], port: &Port, sink: &Arc<Mutex<Port>>) {
+        let Some(heard) = protocol.hear(frame) else { return };
         sleep_some(self.air_time(frame.len()));
         let mut replies = Vec::new();
         for share in self.notice(frame, &heard) {
@@ -221,7 +256,7 @@ impl Bus {
                 });
                 return None;
             }
-            other => self.protocol.spoil(&mut reply, other),
+            other => heard.protocol().spoil(&mut reply, other),
         }
         Some(reply)
     }

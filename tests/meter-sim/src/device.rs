@@ -1,28 +1,17 @@
-//! A device on a bus, whatever its protocol: what it hears, its faults, its true state. The
-//! protocols meet here and nowhere else.
+//! A device on a bus, whatever its protocol: what it hears, its faults, its true state.
 
 use jiff::civil::DateTime;
 use serde::{Deserialize, Serialize};
 
 use crate::acrel1352;
-use crate::adf400l::{self, User};
+use crate::adf400l::User;
 use crate::cjt188;
-use crate::dlt645::{self, Meter, frame};
-use crate::fault::{FaultKind, Kind, Parts, Queue, spoil};
+use crate::dlt645::{self, Meter};
+use crate::fault::{Kind, Queue};
+use crate::mbus;
 use crate::plan::Meters;
+pub use crate::protocol::{Heard, Protocol, Scan};
 use crate::rdk;
-
-/// What a look for the first frame in a buffer found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Scan {
-    Frame {
-        start: usize,
-        end: usize,
-    },
-    NeedMore,
-    /// So many bytes can be no beginning of a frame.
-    Skip(usize),
-}
 
 /// Credit that a request brought.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -96,115 +85,6 @@ pub struct State {
     pub faults_waiting: usize,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Protocol {
-    Dlt645,
-    Modbus,
-    Rdk,
-    Cjt188,
-}
-
-/// A frame as its protocol understands it.
-#[derive(Debug)]
-pub enum Heard<'a> {
-    Dlt645(frame::Request),
-    Modbus(&'a [u8]),
-    Rdk(rdk::Request<'a>),
-    Cjt188(cjt188::Request<'a>),
-}
-
-impl Protocol {
-    pub fn scan(self, buffer: &[u8]) -> Scan {
-        match self {
-            Protocol::Dlt645 => frame::scan(buffer),
-            Protocol::Modbus => adf400l::scan(buffer),
-            Protocol::Rdk => rdk::scan(buffer),
-            Protocol::Cjt188 => cjt188::scan(buffer),
-        }
-    }
-
-    pub fn hear(self, frame: &[u8]) -> Option<Heard<'_>> {
-        match self {
-            Protocol::Dlt645 => frame::parse(frame).map(Heard::Dlt645),
-            Protocol::Modbus => Some(Heard::Modbus(frame)),
-            Protocol::Rdk => rdk::parse(frame).map(Heard::Rdk),
-            Protocol::Cjt188 => cjt188::parse(frame).map(Heard::Cjt188),
-        }
-    }
-
-    /// Silence in milliseconds after which a begun frame is given up.
-    pub fn gap_ms(self) -> u64 {
-        match self {
-            // DL/T 645-2007: 500 ms between bytes.
-            Protocol::Dlt645 | Protocol::Cjt188 => 500,
-            // Modbus RTU says 3.5 characters; a gateway may tear a frame more than that.
-            Protocol::Modbus | Protocol::Rdk => 50,
-        }
-    }
-
-    /// Puts a scripted fault into a reply.
-    pub fn spoil(self, reply: &mut Vec<u8>, fault: &FaultKind) {
-        let end = reply.len().saturating_sub(2);
-        match self {
-            Protocol::Dlt645 => {
-                let start = reply.iter().take_while(|&&byte| byte == 0xFE).count();
-                // Read and prepay replies repeat the identifier before the values.
-                let identifier = match reply.get(start + 8) {
-                    Some(0x91 | 0x83) => 4,
-                    _ => 0,
-                };
-                let seal = move |reply: &mut [u8]| {
-                    let sum = frame::sum(reply.get(start..end).unwrap_or_default());
-                    if let Some(check) = reply.get_mut(end) {
-                        *check = sum;
-                    }
-                };
-                let parts = Parts {
-                    start,
-                    address: start + 1,
-                    function: start + 8,
-                    data: start + frame::HEAD + identifier..end,
-                    offset: frame::OFFSET,
-                    seal: &seal,
-                };
-                spoil(reply, fault, &parts);
-            }
-            Protocol::Modbus => {
-                let data = match reply.get(1) {
-                    Some(0x03 | 0x04) => 3..end,
-                    Some(0x80..) => 2..end,
-                    _ => 4..end,
-                };
-                let seal = &adf400l::seal;
-                spoil(
-                    reply,
-                    fault,
-                    &Parts { start: 0, address: 0, function: 1, data, offset: 0, seal },
-                );
-            }
-            Protocol::Cjt188 => {
-                let start = reply.iter().take_while(|&&byte| byte == 0xFE).count();
-                let seal = move |reply: &mut [u8]| cjt188::seal(reply, start);
-                let parts = Parts {
-                    start,
-                    address: start + 2,
-                    function: start + 9,
-                    data: start + cjt188::HEAD + 3..end,
-                    offset: 0,
-                    seal: &seal,
-                };
-                spoil(reply, fault, &parts);
-            }
-            Protocol::Rdk => {
-                let data = rdk::HEAD..reply.len().saturating_sub(1);
-                let seal = &rdk::seal;
-                let parts = Parts { start: 0, address: 5, function: 6, data, offset: 0, seal };
-                spoil(reply, fault, &parts);
-            }
-        }
-    }
-}
-
 #[derive(Debug)]
 pub struct Device {
     /// The address as text, unique on its bus.
@@ -220,58 +100,65 @@ enum Model {
     Rdk(Box<rdk::Meter>),
     Cjt188(Box<cjt188::Meter>),
     Acrel1352(Box<acrel1352::Meter>),
+    Mbus(Box<mbus::Meter>),
 }
 
-/// The devices of a bus, and what they speak.
-pub fn devices(meters: Meters) -> Result<(Protocol, Vec<Device>), String> {
-    let device = |name, model| Device { name, faults: Queue::default(), model };
-    match meters {
-        Meters::Dlt645(plans) => {
-            let built = plans.into_iter().map(|plan| {
-                let name = plan.address.clone();
-                Meter::new(plan)
-                    .map(|meter| device(name.clone(), Model::Dlt645(Box::new(meter))))
-                    .map_err(|reason| format!("meter {name}: {reason}"))
-            });
-            Ok((Protocol::Dlt645, built.collect::<Result<_, _>>()?))
+/// The devices of a bus, and what is spoken on it.
+pub fn devices(meters: Meters) -> Result<(Vec<Protocol>, Vec<Device>), String> {
+    let Meters::Mixed(mixed) = meters else {
+        let (protocol, devices) = of_one_protocol(meters)?;
+        return Ok((vec![protocol], devices));
+    };
+    let (mut protocols, mut all) = (Vec::new(), Vec::new());
+    for meters in mixed {
+        let (protocol, devices) = of_one_protocol(meters)?;
+        if !protocols.contains(&protocol) {
+            protocols.push(protocol);
         }
-        Meters::Adf400l(plans) => {
-            let built = plans.into_iter().map(|plan| {
-                let name = plan.unit.to_string();
-                User::new(plan)
-                    .map(|user| device(name.clone(), Model::Adf400l(Box::new(user))))
-                    .map_err(|reason| format!("unit {name}: {reason}"))
-            });
-            Ok((Protocol::Modbus, built.collect::<Result<_, _>>()?))
-        }
-        Meters::Rdk(plans) => {
-            let built = plans.into_iter().map(|plan| {
-                let name = plan.address.clone();
-                rdk::Meter::new(plan)
-                    .map(|meter| device(name.clone(), Model::Rdk(Box::new(meter))))
-                    .map_err(|reason| format!("meter {name}: {reason}"))
-            });
-            Ok((Protocol::Rdk, built.collect::<Result<_, _>>()?))
-        }
-        Meters::Cjt188(plans) => {
-            let built = plans.into_iter().map(|plan| {
-                let name = plan.address.clone();
-                cjt188::Meter::new(plan)
-                    .map(|meter| device(name.clone(), Model::Cjt188(Box::new(meter))))
-                    .map_err(|reason| format!("meter {name}: {reason}"))
-            });
-            Ok((Protocol::Cjt188, built.collect::<Result<_, _>>()?))
-        }
-        Meters::Acrel1352(plans) => {
-            let built = plans.into_iter().map(|plan| {
-                let name = plan.unit.to_string();
-                acrel1352::Meter::new(plan)
-                    .map(|meter| device(name.clone(), Model::Acrel1352(Box::new(meter))))
-                    .map_err(|reason| format!("unit {name}: {reason}"))
-            });
-            Ok((Protocol::Modbus, built.collect::<Result<_, _>>()?))
-        }
+        all.extend(devices);
     }
+    Ok((protocols, all))
+}
+
+/// A mix is refused.
+pub fn of_one_protocol(meters: Meters) -> Result<(Protocol, Vec<Device>), String> {
+    match meters {
+        Meters::Dlt645(plans) => made(Protocol::Dlt645, plans, |plan| {
+            (plan.address.clone(), Meter::new(plan).map(|meter| Model::Dlt645(Box::new(meter))))
+        }),
+        Meters::Adf400l(plans) => made(Protocol::Modbus, plans, |plan| {
+            (plan.unit.to_string(), User::new(plan).map(|user| Model::Adf400l(Box::new(user))))
+        }),
+        Meters::Rdk(plans) => made(Protocol::Rdk, plans, |plan| {
+            (plan.address.clone(), rdk::Meter::new(plan).map(|meter| Model::Rdk(Box::new(meter))))
+        }),
+        Meters::Cjt188(plans) => made(Protocol::Cjt188, plans, |plan| {
+            let meter = |plan| cjt188::Meter::new(plan).map(|meter| Model::Cjt188(Box::new(meter)));
+            (plan.address.clone(), meter(plan))
+        }),
+        Meters::Acrel1352(plans) => made(Protocol::Modbus, plans, |plan| {
+            let meter = |plan| acrel1352::Meter::new(plan).map(|it| Model::Acrel1352(Box::new(it)));
+            (plan.unit.to_string(), meter(plan))
+        }),
+        // Only all of it together is unique: numbers collide on purpose.
+        Meters::Mbus(plans) => made(Protocol::Mbus, plans, |plan| {
+            let name = format!("{}/{}/{}/{}", plan.number, plan.maker, plan.version, plan.medium);
+            (name, mbus::Meter::new(plan).map(|meter| Model::Mbus(Box::new(meter))))
+        }),
+        Meters::Mixed(_) => Err("a mix of mixes".to_owned()),
+    }
+}
+
+fn made<P>(
+    protocol: Protocol,
+    plans: Vec<P>,
+    make: impl Fn(P) -> (String, Result<Model, String>),
+) -> Result<(Protocol, Vec<Device>), String> {
+    let device = |plan| match make(plan) {
+        (name, Ok(model)) => Ok(Device { name, faults: Queue::default(), model }),
+        (name, Err(reason)) => Err(format!("meter {name}: {reason}")),
+    };
+    Ok((protocol, plans.into_iter().map(device).collect::<Result<_, _>>()?))
 }
 
 impl Device {
@@ -308,6 +195,12 @@ impl Device {
                 }
                 (acrel1352::Meter::kind(frame), &mut meter.counters)
             }
+            (Model::Mbus(meter), Heard::Mbus(request)) => {
+                if !meter.hears(request) {
+                    return None;
+                }
+                (mbus::Meter::kind(request), &mut meter.counters)
+            }
             _ => return None,
         };
         counters.requests += 1;
@@ -323,6 +216,7 @@ impl Device {
             (Model::Rdk(meter), Heard::Rdk(request)) => meter.answer(request),
             (Model::Cjt188(meter), Heard::Cjt188(request)) => meter.answer(request),
             (Model::Acrel1352(meter), Heard::Modbus(frame)) => meter.answer(frame),
+            (Model::Mbus(meter), Heard::Mbus(request)) => meter.answer(request),
             _ => Answer::default(),
         }
     }
@@ -355,6 +249,7 @@ impl Device {
             Model::Rdk(meter) => meter.advance(seconds),
             Model::Cjt188(meter) => meter.advance(seconds),
             Model::Acrel1352(meter) => meter.advance(seconds),
+            Model::Mbus(meter) => meter.advance(seconds),
         }
     }
 
@@ -364,7 +259,7 @@ impl Device {
             Model::Adf400l(user) => user.set_load(watts),
             Model::Acrel1352(meter) => meter.set_load(watts),
             // They have no load: what they counted is as planned.
-            Model::Rdk(_) | Model::Cjt188(_) => {}
+            Model::Rdk(_) | Model::Cjt188(_) | Model::Mbus(_) => {}
         }
     }
 
@@ -381,6 +276,7 @@ impl Device {
                     .collect()
             }
             Model::Rdk(meter) => vec![("alarm", meter.alarm_fen())],
+            Model::Mbus(_) => Vec::new(),
             Model::Cjt188(meter) => {
                 ["settlement-day", "reading-day"].into_iter().zip(meter.days()).collect()
             }
@@ -410,11 +306,13 @@ impl Device {
             Model::Rdk(meter) => meter.counters,
             Model::Cjt188(meter) => meter.counters,
             Model::Acrel1352(meter) => meter.counters,
+            Model::Mbus(meter) => meter.counters,
         };
         let Counters { requests, sell_frames, open_frames, mac_failures } = counters;
         let (meter, bus, faults_waiting) = (self.name.clone(), bus.to_owned(), self.faults.len());
         match &self.model {
             Model::Cjt188(device) => device.state(meter, bus, faults_waiting),
+            Model::Mbus(device) => device.state(meter, bus, faults_waiting),
             Model::Dlt645(device) => {
                 let (purse, relay) = (device.purse(), device.relay());
                 State {

@@ -22,8 +22,10 @@ mod fault;
 mod keypad;
 mod lines;
 mod load;
+mod mbus;
 mod offline;
 mod plan;
+mod protocol;
 mod rdk;
 mod world;
 
@@ -36,8 +38,8 @@ pub use keypad::{KeyOrigin, Keypad, Shown, sample_tables};
 pub use lines::Endpoint;
 pub use offline::Offline;
 pub use plan::{
-    Acrel1352Kind, Acrel1352Plan, Adf400lPlan, BusKind, BusPlan, Cjt188Plan, Dlt645Plan, Meters,
-    Plan, RdkPlan, RelayReplies,
+    Acrel1352Kind, Acrel1352Plan, Adf400lPlan, BusKind, BusPlan, Cjt188Plan, Dlt645Plan, Editions,
+    MbusPlan, Meters, Plan, RdkPlan, RelayReplies,
 };
 pub use world::{Simulator, World};
 

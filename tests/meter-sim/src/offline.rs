@@ -5,7 +5,7 @@
 
 use crate::SimulatorError;
 use crate::alone::next;
-use crate::device::{Device, Protocol, State, devices};
+use crate::device::{Device, Protocol, State, of_one_protocol};
 use crate::fault::{FaultKind, Kind};
 use crate::plan::Meters;
 
@@ -22,7 +22,7 @@ pub struct Offline {
 
 impl Offline {
     pub fn new(meters: Meters) -> Result<Self, SimulatorError> {
-        let (protocol, devices) = devices(meters)
+        let (protocol, devices) = of_one_protocol(meters)
             .map_err(|reason| SimulatorError::Plan { bus: "offline".to_owned(), reason })?;
         Ok(Self { protocol, devices, buffer: Vec::new(), addressed: None })
     }

@@ -1,6 +1,5 @@
 //! What a simulator is made of, as plain data: buses, the meters on them and how each one starts.
-//! A plan is read from JSON or built in code; one bus speaks one protocol, so a mixed bus cannot be
-//! written down. Nothing here changes once the simulator runs: the meters keep their own state.
+//! A plan is read from JSON or built in code. Nothing here changes once the simulator runs: the meters keep their own state.
 
 use jiff::civil::DateTime;
 use serde::{Deserialize, Serialize};
@@ -42,7 +41,7 @@ pub enum BusKind {
     Pty,
 }
 
-/// The meters of one bus, all of one protocol.
+/// The meters of one bus.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Meters {
@@ -51,6 +50,9 @@ pub enum Meters {
     Rdk(Vec<RdkPlan>),
     Cjt188(Vec<Cjt188Plan>),
     Acrel1352(Vec<Acrel1352Plan>),
+    Mbus(Vec<MbusPlan>),
+    /// Meters of several protocols on the same two wires; not a mix of mixes.
+    Mixed(Vec<Meters>),
 }
 
 /// Which of Acrel's 1352 family a meter is.
@@ -95,6 +97,38 @@ impl Default for Acrel1352Plan {
             load_watts: 0,
             voltage_decivolts: 2200,
             demand_watts: 0,
+            clock: None,
+        }
+    }
+}
+
+/// One M-Bus meter.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct MbusPlan {
+    /// 0 to 250; 0 is what a factory leaves.
+    pub primary: u8,
+    /// 8 digits.
+    pub number: String,
+    /// 3 capital letters.
+    pub maker: String,
+    pub version: u8,
+    /// EN 13757-3, table of media: 2 electricity, 7 water.
+    pub medium: u8,
+    /// Wh of electricity, else 0.001 m3.
+    pub counted: u64,
+    pub clock: Option<DateTime>,
+}
+
+impl Default for MbusPlan {
+    fn default() -> Self {
+        Self {
+            primary: 0,
+            number: "00000001".into(),
+            maker: "SIM".into(),
+            version: 1,
+            medium: 7,
+            counted: 0,
             clock: None,
         }
     }
@@ -214,8 +248,19 @@ pub struct Dlt645Plan {
     pub wake_up_bytes: usize,
     /// Longer answers to reading come in several frames.
     pub answer_bytes_max: usize,
-    /// It answers requests of DL/T 645-1997 too.
-    pub edition_1997: bool,
+    pub editions: Editions,
+}
+
+/// Which editions of DL/T 645 a meter answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Editions {
+    #[serde(rename = "2007")]
+    Of2007,
+    Both,
+    /// Silent to what the standard of 1997 does not know.
+    #[serde(rename = "1997")]
+    Of1997,
 }
 
 /// How the relay command answers (protocols.md 1.5).
@@ -284,7 +329,7 @@ impl Default for Dlt645Plan {
             authentication_minutes: 5,
             wake_up_bytes: 4,
             answer_bytes_max: 196,
-            edition_1997: false,
+            editions: Editions::Of2007,
         }
     }
 }

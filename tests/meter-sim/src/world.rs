@@ -214,7 +214,7 @@ impl World {
 }
 
 fn build(plan: BusPlan, hub: Arc<Hub>) -> Result<Bus, SimulatorError> {
-    let (protocol, devices) =
+    let (protocols, devices) =
         devices(plan.meters).map_err(|reason| refused(&plan.name, &reason))?;
     let mut names = HashSet::new();
     if let Some(twice) = devices.iter().find(|device| !names.insert(&device.name)) {
@@ -222,7 +222,7 @@ fn build(plan: BusPlan, hub: Arc<Hub>) -> Result<Bus, SimulatorError> {
     }
     Ok(Bus {
         name: plan.name,
-        protocol,
+        protocols,
         reply_delay: Duration::from_millis(plan.reply_delay_ms),
         baud: plan.baud,
         devices: Mutex::new(devices),

@@ -3,8 +3,8 @@
 //! Invariant: nothing is written, neither into a device nor into the database.
 
 use super::{Failure, open};
-use polymeter_domain::VendorCode;
-use polymeter_service::{ScanEvent, ScanRequest};
+use polymeter_domain::{Value, VendorCode};
+use polymeter_service::{FoundMeter, ScanEvent, ScanRequest};
 use std::path::Path;
 
 pub async fn run(config: &Path, request: &ScanRequest) -> Result<(), Failure> {
@@ -22,14 +22,8 @@ fn tell(event: ScanEvent) {
         ScanEvent::Began { driver, vendor, way } => {
             eprintln!("{vendor}: searching with {driver}, {way}");
         }
-        ScanEvent::Found { vendor, identity, serial_number } => {
-            let model = if identity.model.is_empty() { "-" } else { &identity.model };
-            let entered = serial_number.map_or_else(
-                || "not entered".to_owned(),
-                |serial_number| format!("meter {serial_number}"),
-            );
-            println!("{vendor:<10} {:<14} {model:<10} {entered}", identity.address);
-        }
+        ScanEvent::Tuned(settings) => eprintln!("nobody answered; now with {settings}"),
+        ScanEvent::Found(found) => println!("{}", row(&found)),
         ScanEvent::Collision(collision) => {
             let then = if collision.narrowed { "told apart next" } else { "cannot be told apart" };
             eprintln!("several answer {}: {} ({then})", collision.asked, collision.detail);
@@ -38,6 +32,27 @@ fn tell(event: ScanEvent) {
         ScanEvent::Ended { vendor, found } => eprintln!("{vendor}: {found} found"),
         ScanEvent::Failed { vendor, why } => eprintln!("{vendor}: broke off: {why}"),
     }
+}
+
+/// Vendor, address and driver as they are entered for the meter, what else it told, whether it is
+/// entered.
+fn row(found: &FoundMeter) -> String {
+    let FoundMeter { driver, vendor, identity, serial_number, settings } = found;
+    let model = if identity.model.is_empty() { "-" } else { &identity.model };
+    let mut told = String::new();
+    for (name, value) in &identity.extras {
+        if let Value::Text(text) = value {
+            told += &format!(" {name}={text}");
+        }
+    }
+    if let Some(settings) = settings {
+        told += &format!(" at {settings}");
+    }
+    let entered = serial_number
+        .as_ref()
+        .map_or_else(|| "not entered".to_owned(), |serial_number| format!("meter {serial_number}"));
+    let address = &identity.address;
+    format!("{vendor:<10} {address:<16} {driver:<14} {model}{told}  {entered}")
 }
 
 /// A vendor code of the command line.

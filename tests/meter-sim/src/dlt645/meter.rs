@@ -13,7 +13,7 @@ use super::security::{encrypt, mac, session};
 use crate::device::{Answer, Counters, Credit, Purchase};
 use crate::fault::Kind;
 use crate::load::{Load, later, step, tariff_at};
-use crate::plan::Dlt645Plan;
+use crate::plan::{Dlt645Plan, Editions};
 
 const BROADCAST: [u8; 6] = [0x99; 6];
 const ANYONE: [u8; 6] = [0xAA; 6];
@@ -181,11 +181,19 @@ impl Meter {
         if address == BROADCAST {
             return matches!(control, 0x08 | 0x16 | 0x1D);
         }
+        let of_1997 = self.knows_1997() && matches!(control, 0x01 | 0x02 | 0x04);
+        if self.plan.editions == Editions::Of1997 && !of_1997 {
+            return false;
+        }
         if address == ANYONE {
-            let of_1997 = self.plan.edition_1997 && matches!(control, 0x01 | 0x02);
-            return of_1997 || matches!(control, 0x11 | 0x12 | 0x13 | 0x15);
+            let asks = of_1997 && control != 0x04;
+            return asks || matches!(control, 0x11 | 0x12 | 0x13 | 0x15);
         }
         matches(address, self.address)
+    }
+
+    fn knows_1997(&self) -> bool {
+        self.plan.editions != Editions::Of2007
     }
 
     pub fn kind(request: &Request) -> Kind {
@@ -231,7 +239,7 @@ impl Meter {
                 },
             },
             0x12 => self.follow_up(data),
-            0x01 | 0x02 | 0x04 if self.plan.edition_1997 => self.answer_1997(request.control, data),
+            0x01 | 0x02 | 0x04 if self.knows_1997() => self.answer_1997(request.control, data),
             0x13 => (0x93, self.address.to_vec()),
             0x14 => done(self.write(data)),
             0x1A => done(self.clear(data)),

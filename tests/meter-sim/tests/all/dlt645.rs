@@ -1,7 +1,7 @@
 //! Reading, addressing, writing and the relay of the DL/T 645 meter.
 
 use jiff::civil::date;
-use meter_sim::{BusKind, Dlt645Plan, RelayReplies};
+use meter_sim::{BusKind, Dlt645Plan, Editions, RelayReplies};
 
 use crate::host::{ADDRESS, Host, bytes, data, dlt645, frame, identifier};
 
@@ -332,7 +332,7 @@ fn answers_in_several_frames() {
 
 #[test]
 fn edition_of_1997() {
-    let plan = Dlt645Plan { edition_1997: true, answer_bytes_max: 12, ..plan() };
+    let plan = Dlt645Plan { editions: Editions::Both, answer_bytes_max: 12, ..plan() };
     let simulator = dlt645(BusKind::Tcp, vec![plan]);
     let mut host = Host::connect(&simulator, "line");
     let mut check = |control: u8, asked: &str, answered: u8, value: &str| {

@@ -7,4 +7,5 @@ mod control;
 mod dlt645;
 mod faults;
 mod host;
+mod mbus;
 mod prepay;

@@ -1,16 +1,20 @@
-//! The bytes of an item as measurements and extras, by its row of the codec's table.
+//! The bytes of an item of DL/T 645, of either edition, as measurements and extras, by its row of the
+//! codec's table.
 //!
 //! Invariant: a number comes out only where every nibble was a digit and the length was right. All
 //! FF is "not measured"; the rest is "invalid" and keeps its bytes.
 
+use crate::codes::quality;
+use crate::{Decimal, Extras, LocalTime, Measurement, Value};
 use polymeter_codec::dlt645::item::{Found, Item};
 use polymeter_codec::dlt645::value::{NoValue, Time, Value as Read};
-use polymeter_driver::codes::quality;
-use polymeter_driver::{Decimal, Extras, LocalTime, Measurement, Value};
 
+/// What was read so far.
 #[derive(Debug, Default, PartialEq)]
 pub struct Measured {
+    /// Values with a register.
     pub measurements: Vec<Measurement>,
+    /// Values that have a name and no register.
     pub extras: Extras,
 }
 
