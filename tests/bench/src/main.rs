@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: measures the rows of the targets that the product has reached, side by side
 //! with a named reference in one run, and writes docs/benchmarks.md. Asserts nothing about time.
 
+mod codec;
 mod far_end;
 mod figure;
 mod ledger;
@@ -36,6 +37,8 @@ enum Part {
     Runtime,
     /// Reads beside each hostile driver of the gallery.
     Neighbours,
+    /// Decoding: our codecs natively and through the WASM driver, beside packages of PyPI.
+    Codec,
     /// The books on both engines: L1 to L4, I1, the close of a day.
     Ledger,
     #[command(hide = true)]
@@ -58,6 +61,10 @@ fn main() -> Result<()> {
             let mut rows = sandbox::run(&root, rounds, wanted).await?;
             rows.extend(polling::run(&root, rounds, wanted).await?);
             finish(&root, quick || row.is_some(), report::RUNTIME, &rows)?;
+        }
+        if row.is_none() && measures(|part| matches!(part, Part::Codec)) {
+            let rows = codec::run(&root, rounds).await.context("the codecs")?;
+            finish(&root, quick, report::CODEC, &rows)?;
         }
         if row.is_none() && measures(|part| matches!(part, Part::Neighbours)) {
             let rows = neighbours::run(&root).await.context("the neighbours")?;

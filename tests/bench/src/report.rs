@@ -7,14 +7,15 @@ use crate::figure::{Figure, Row};
 use std::fmt::Write as _;
 
 pub const RUNTIME: &str = "Drivers and lines";
+pub const CODEC: &str = "Decoding";
 pub const NEIGHBOURS: &str = "Neighbours of hostile drivers";
 pub const LEDGER: &str = "Books";
-const SECTIONS: [&str; 3] = [RUNTIME, NEIGHBOURS, LEDGER];
+const SECTIONS: [&str; 4] = [RUNTIME, CODEC, NEIGHBOURS, LEDGER];
 /// What a person wrote about a section stands below this, to the next section.
 const REMARKS: &str = "### Remarks";
 
 const HEAD: &str = "# Benchmarks\n\n\
-    The tables are written by `cargo xtask bench` (`bench runtime`, `bench neighbours`, `bench ledger` for one of them); what stands under *Remarks* is written by hand.\n\
+    The tables are written by `cargo xtask bench` (`bench runtime`, `bench codec`, `bench neighbours`, `bench ledger` for one of them); what stands under *Remarks* is written by hand.\n\
     A ratio is the time of one operation of the product over that of a named reference, taken in turn in one run: the median over the rounds, with the least and the greatest.\n\
     The reference is measured twice in each round, and a row whose control (second over first) is outside 0.95 to 1.05 is discarded.\n\
     Speeds of the machine drift: only ratios of one run mean anything.\n";

@@ -87,6 +87,13 @@ pub fn bench_peers(root: &Path) {
     {
         eprintln!("pymodbus will be missing: {error:#}");
     }
+    for (name, install) in
+        [("pyMeterBus", peer_mbus as fn(&Path) -> Result<()>), ("dlt645", peer_dlt645)]
+    {
+        if let Err(error) = install(root) {
+            eprintln!("{name} will be missing: {error:#}");
+        }
+    }
 }
 
 /// What asks the API everything that its document allows, and more.

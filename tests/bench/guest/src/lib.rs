@@ -6,6 +6,8 @@
 
 use polymeter_codec::Decoded;
 use polymeter_codec::dlt645;
+use polymeter_codec::mbus::{self, Item, Message, Telegram, Value as Said};
+use polymeter_codec::modbus::{self, Captured, Reply};
 use polymeter_driver::{
     Call, ControlOutcome, Decimal, Description, DriverError, Evidence, Explanation, Extras, Host,
     Identity, LocalTime, Measurement, MeterDriver, Opening, Order, SellOutcome, SetOutcome,
@@ -16,6 +18,10 @@ use polymeter_driver::{
 pub const COMPUTE: u8 = b'C';
 /// `decode` of this and frames of DL/T 645, one behind the other.
 pub const BATCH: u8 = b'B';
+/// `decode` of this and replies of Modbus RTU, one behind the other.
+pub const BATCH_MODBUS: u8 = b'M';
+/// `decode` of this and telegrams of M-Bus, one behind the other.
+pub const BATCH_MBUS: u8 = b'T';
 /// `read` of a meter so called waits for its line for ever.
 pub const WAITING: &str = "waiting";
 /// `read` of a meter so called computes for ever.
@@ -58,18 +64,58 @@ pub fn values(mut bytes: &[u8]) -> Vec<Measurement> {
     found
 }
 
+/// The registers of every reply in `bytes`, each as a measurement.
+pub fn modbus_values(mut bytes: &[u8]) -> Vec<Measurement> {
+    let mut found = Vec::new();
+    while let Decoded::Frame { frame, used } = modbus::decode_captured(bytes) {
+        if let Captured::Reply(Reply::Read { values, .. }) = frame.pdu {
+            let registers = values.bytes().as_chunks::<2>().0.iter();
+            found.extend(registers.map(|register| {
+                number(i64::from(u16::from_be_bytes(*register)), 0, codes::unit::NONE)
+            }));
+        }
+        bytes = bytes.get(used..).unwrap_or_default();
+    }
+    found
+}
+
+/// The numbers in the records of every telegram in `bytes`.
+pub fn mbus_values(mut bytes: &[u8]) -> Vec<Measurement> {
+    let mut found = Vec::new();
+    while let Decoded::Frame { frame, used } = mbus::decode(bytes) {
+        if let Telegram::Long { ci, data, .. } = frame
+            && let Ok(Message::Data(data)) = mbus::message(ci, data)
+            && let Ok(records) = data.records()
+        {
+            for item in records.map_while(Result::ok) {
+                if let Item::Record(record) = item
+                    && let Said::Number(said) = record.value()
+                {
+                    found.push(number(said, 0, codes::unit::NONE));
+                }
+            }
+        }
+        bytes = bytes.get(used..).unwrap_or_default();
+    }
+    found
+}
+
+fn number(mantissa: i64, scale: i8, unit: u16) -> Measurement {
+    Measurement {
+        register: codes::register::ENERGY_IMPORT_TOTAL.into(),
+        value: Value::Number(Decimal { mantissa, scale }),
+        unit,
+        quality: codes::quality::MEASURED,
+    }
+}
+
 /// Eight decimal digits, low pair first, in hundredths of a kilowatt hour.
 fn measurement(value: [u8; 4]) -> Measurement {
     let mantissa = value.iter().rev().fold(0_i64, |sum, pair| {
         let (high, low) = (i64::from(pair >> 4), i64::from(pair & 0x0F));
         sum.wrapping_mul(100).wrapping_add(high * 10 + low)
     });
-    Measurement {
-        register: codes::register::ENERGY_IMPORT_TOTAL.into(),
-        value: Value::Number(Decimal { mantissa, scale: -2 }),
-        unit: codes::unit::KILOWATT_HOUR,
-        quality: codes::quality::MEASURED,
-    }
+    number(mantissa, -2, codes::unit::KILOWATT_HOUR)
 }
 
 fn exchange(host: &mut dyn Host, call: &Call) -> Result<(), DriverError> {
@@ -155,7 +201,9 @@ impl MeterDriver for Bench {
                 (vec![], computed(u32::from_le_bytes([*a, *b, *c, *d])).to_string())
             }
             [BATCH, frames @ ..] => (values(frames), String::new()),
-            _ => return Err("neither of the two that the bench asks for".to_owned()),
+            [BATCH_MODBUS, frames @ ..] => (modbus_values(frames), String::new()),
+            [BATCH_MBUS, frames @ ..] => (mbus_values(frames), String::new()),
+            _ => return Err("none of those that the bench asks for".to_owned()),
         };
         Ok(Explanation { address, measurements, extras: vec![] })
     }

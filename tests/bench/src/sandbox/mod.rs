@@ -8,6 +8,8 @@ mod memory;
 mod read;
 mod runaway;
 
+pub use decode::frame;
+
 use crate::figure::Row;
 use anyhow::{Context, Result};
 use std::path::Path;
