@@ -132,8 +132,12 @@ impl Service {
     async fn in_memory(&self, meter: MeterId, last: usize) -> Result<Vec<Arc<Recording>>> {
         match self.reach(meter, Kind::Read).await {
             Ok(reach) => Ok(recent(&reach, last)),
-            // Without its driver there is nothing in memory.
-            Err(ServiceError::NoDriver { .. } | ServiceError::NoLine { .. }) => Ok(Vec::new()),
+            // Without its driver there is nothing in memory; a meter without a line was never asked.
+            Err(
+                ServiceError::NoDriver { .. }
+                | ServiceError::NoLine { .. }
+                | ServiceError::Blocked { .. },
+            ) => Ok(Vec::new()),
             Err(error) => Err(error),
         }
     }
