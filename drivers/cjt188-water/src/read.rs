@@ -7,6 +7,7 @@ use crate::settings::Settings;
 use polymeter_codec::cjt188::{Amount, Content, Status, Valve, Water, control, identifier, kind};
 use polymeter_codec::mbus::Unit;
 use polymeter_driver::codes::{error, quality, register, supply, unit};
+use polymeter_driver::states;
 use polymeter_driver::{
     Call, Decimal, DriverError, Extras, Host, Identity, LocalTime, Measurement, Snapshot, Value,
 };
@@ -104,9 +105,12 @@ pub fn extras(status: Status) -> Extras {
         Valve::Reserved => "reserved",
     };
     let [first, second] = status.0;
-    vec![
+    let mut extras = vec![
         ("valve".to_owned(), Value::Text(valve.to_owned())),
-        ("battery-low".to_owned(), Value::Flag(status.battery_low())),
         ("status".to_owned(), Value::Text(format!("{first:02X}{second:02X}"))),
-    ]
+    ];
+    let battery = status.battery_low().then_some("low-battery");
+    let fault = (status.valve() == Valve::Faulty).then_some("valve-fault");
+    states::tell(&mut extras, battery.into_iter().chain(fault));
+    extras
 }

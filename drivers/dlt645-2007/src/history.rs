@@ -57,49 +57,8 @@ pub fn events(exchange: &mut Exchange<'_>, measured: &mut Measured) -> Result<()
     for identifier in EVENTS {
         take_item(exchange, *identifier, measured)?;
     }
-    let states: Vec<&str> = measured
-        .measurements
-        .iter()
-        .filter_map(|one| {
-            let word = one.register.strip_prefix("0.0.96.5.")?.strip_suffix(".255")?;
-            let Value::Number(bits) = &one.value else { return None };
-            Some((word.parse().ok()?, bits.mantissa))
-        })
-        .flat_map(|(word, bits): (u8, i64)| {
-            STATES
-                .iter()
-                .filter(move |(of, bit, _)| {
-                    of.contains(&word) && bits.checked_shr(*bit).is_some_and(|bits| bits & 1 == 1)
-                })
-                .map(|(_, _, name)| *name)
-        })
-        .collect();
-    for state in states {
-        let told = format!("state {state}");
-        if !measured.extras.iter().any(|(name, _)| *name == told) {
-            measured.extras.push((told, Value::Flag(true)));
-        }
-    }
     Ok(())
 }
-
-/// Status words, bit and common name (DL/T 645-2007, C.2: 1 of the meter, 4 to 6 of phases A to C,
-/// 7 of all phases).
-const STATES: &[(&[u8], u32, &str)] = &[
-    (&[1], 2, "low-battery"),
-    (&[1], 3, "low-battery"),
-    (&[4, 5, 6], 0, "voltage-lost"),
-    (&[4, 5, 6], 1, "voltage-low"),
-    (&[4, 5, 6], 2, "voltage-high"),
-    (&[4, 5, 6], 3, "current-lost"),
-    (&[4, 5, 6], 4, "current-high"),
-    (&[4, 5, 6], 5, "overload"),
-    (&[4, 5, 6], 6, "power-reversed"),
-    (&[4, 5, 6], 7, "phase-missing"),
-    (&[7], 0, "voltage-phases-reversed"),
-    (&[7], 1, "current-phases-reversed"),
-    (&[7], 5, "power-down"),
-];
 
 /// The last `count` load records before `now`, in as many frames as the meter needs for them.
 pub fn load_records(

@@ -4,12 +4,13 @@ use crate::exchange::{Answer, Exchange, device_error};
 use crate::history;
 use crate::items::{self, find};
 use crate::measure::{Measured, text};
-use crate::purse::status;
+use crate::purse;
 use crate::record::last_count;
 use crate::relay::supply_of;
 use crate::settings::Settings;
-use polymeter_codec::dlt645::{Address, control};
+use polymeter_codec::dlt645::{Address, control, status};
 use polymeter_driver::codes::{error, quality, register, supply, unit};
+use polymeter_driver::states;
 use polymeter_driver::{Call, Decimal, DriverError, Host, Identity, Measurement, Snapshot, Value};
 
 pub fn probe(host: &mut dyn Host, call: &Call) -> Result<Identity, DriverError> {
@@ -77,6 +78,7 @@ pub fn read(host: &mut dyn Host, call: &Call) -> Result<Snapshot, DriverError> {
     }
     take_purse(&mut exchange, &mut measured)?;
     take_past(&mut exchange, call, &mut measured)?;
+    tell_states(&mut measured);
     let supply = supply(&measured.measurements, exchange.settings.dialect.told_to_open);
     Ok(Snapshot { measurements: measured.measurements, supply, extras: measured.extras })
 }
@@ -113,7 +115,7 @@ pub fn take_item(
 
 /// Count and customer, from the purse or from its latest record; a meter may have neither.
 fn take_purse(exchange: &mut Exchange<'_>, measured: &mut Measured) -> Result<(), DriverError> {
-    let count = match status(exchange)? {
+    let count = match purse::status(exchange)? {
         Some(status) => {
             let customer = status.customer.map(Value::Text);
             measured.extras.extend(customer.map(|text| ("customer number".to_owned(), text)));
@@ -163,11 +165,25 @@ pub fn count_measured(count: u32) -> Measurement {
     }
 }
 
+/// What the status words say is wrong, where any was read.
+fn tell_states(measured: &mut Measured) {
+    let words: Vec<(u8, u16)> = measured.measurements.iter().filter_map(status_word).collect();
+    if !words.is_empty() {
+        let standing = words.into_iter().flat_map(|(word, bits)| status::states(word, bits));
+        states::tell(&mut measured.extras, standing);
+    }
+}
+
+/// Its number and its bits, where it is one that was read.
+fn status_word(one: &Measurement) -> Option<(u8, u16)> {
+    let word = one.register.strip_prefix("0.0.96.5.")?.strip_suffix(".255")?;
+    let Value::Number(bits) = &one.value else { return None };
+    Some((word.parse().ok()?, u16::try_from(bits.mantissa).ok()?))
+}
+
 /// From status word 3, where it was read.
 fn supply(measurements: &[Measurement], told_to_open: u16) -> u16 {
-    let word = measurements.iter().find(|m| m.register == "0.0.96.5.3.255").and_then(|m| {
-        let Value::Number(word) = &m.value else { return None };
-        u16::try_from(word.mantissa).ok()
-    });
-    word.map_or(supply::UNKNOWN, |word| supply_of(word, told_to_open))
+    let mut words = measurements.iter().filter_map(status_word);
+    let third = words.find(|(word, _)| *word == 3);
+    third.map_or(supply::UNKNOWN, |(_, bits)| supply_of(bits, told_to_open))
 }

@@ -2,8 +2,10 @@
 //!
 //! Invariant: a number comes out only of the type that the object has; anything else is "invalid".
 
+use polymeter_codec::dlt645::status;
 use polymeter_codec::dlt698::{Data, DateTime, GetResult, Oad};
 use polymeter_driver::codes::{quality, register, unit};
+use polymeter_driver::states;
 use polymeter_driver::{Decimal, Extras, LocalTime, Measurement, Value};
 
 /// Forward active energy: total and tariffs.
@@ -138,7 +140,13 @@ impl Measured {
     }
 
     fn status(&mut self, data: &Data<'_>) {
-        for (index, word) in status_words(data).into_iter().enumerate() {
+        let words = status_words(data);
+        if words.iter().any(Option::is_some) {
+            let known = (1..).zip(&words).filter_map(|(number, word)| Some((number, (*word)?)));
+            let standing = known.flat_map(|(number, bits)| status::states(number, bits));
+            states::tell(&mut self.extras, standing);
+        }
+        for (index, word) in words.into_iter().enumerate() {
             let register = format!("0.0.96.5.{}.255", index.saturating_add(1));
             let value = word.map(|word| decimal(word.into(), 0));
             self.push(register, value.ok_or(()), unit::NONE);

@@ -6,6 +6,7 @@ use crate::names;
 use crate::opened::{Told, told};
 use polymeter_codec::mbus::{Header, Item, SecondaryAddress, Value as Said, address, medium_name};
 use polymeter_driver::codes::{error, quality, supply, unit};
+use polymeter_driver::states;
 use polymeter_driver::{
     Call, Decimal, DriverError, Extras, Host, Identity, Measurement, Snapshot, Value,
 };
@@ -54,6 +55,7 @@ pub fn read(host: &mut dyn Host, call: &Call) -> Result<Snapshot, DriverError> {
         belongs(meter, &reply, told.header)?;
         if values.extras.is_empty() {
             values.extras = who(reply.address, &told);
+            tell_states(&mut values.extras, &told);
         }
         let more = values.take(&told).map_err(|why| DriverError::new(error::GARBLED, why))?;
         if !more {
@@ -119,17 +121,20 @@ pub fn who(primary: u8, told: &Told) -> Extras {
             extras.push(text("secondary address", known.to_string()));
             extras.push(text("model", model(known)));
         }
-        let status = header.status;
-        extras.push(text("status", format!("{:02X}", status.0)));
-        let flags = [
-            ("power low", status.power_low()),
-            ("permanent error", status.permanent_error()),
-            ("temporary error", status.temporary_error()),
-        ];
-        let set = flags.into_iter().filter(|(_, set)| *set);
-        extras.extend(set.map(|(name, _)| (name.to_owned(), Value::Flag(true))));
+        extras.push(text("status", format!("{:02X}", header.status.0)));
     }
     extras
+}
+
+/// What the status byte says is wrong (EN 13757-3, 5.9), where there is one.
+fn tell_states(extras: &mut Extras, told: &Told) {
+    let Some(header) = told.header else { return };
+    let flags = [
+        ("power-low", header.status.power_low()),
+        ("fault", header.status.permanent_error()),
+        ("fault-passing", header.status.temporary_error()),
+    ];
+    states::tell(extras, flags.into_iter().filter_map(|(name, set)| set.then_some(name)));
 }
 
 /// What the telegrams brought so far.

@@ -20,6 +20,7 @@ pub mod metrics;
 mod moment;
 pub mod registers;
 pub mod session;
+pub mod states;
 pub mod ui;
 pub mod vault;
 pub mod vendors;

@@ -7,6 +7,7 @@
 //! out when (transport).
 
 mod account;
+mod alarm;
 mod approvable;
 mod approval;
 mod audit;
@@ -53,6 +54,7 @@ pub use account::{
     MeterClearingState, MeterEdit, NewApplication, PlannedMeter, RatioChange, Swap, SwapRequest,
     SwapState, Takeover, TakeoverRequest, Used, Why, typed_reading,
 };
+pub use alarm::Alarm;
 pub use approvable::Approvable;
 pub use approval::{Approval, ApprovalState, Verdict};
 pub use audit::{Actor, AuditEntry};

@@ -5,6 +5,7 @@
 //! commit; a reading that the database refuses takes no other along. Not here: asking meters (reading).
 
 use crate::Service;
+use crate::alarm;
 use crate::error::Result;
 use crate::limits::{READINGS_PER_JOB, ROWS_PER_STATEMENT};
 use crate::reading::Reading;
@@ -121,7 +122,8 @@ pub(crate) async fn insert(connection: &mut Connection, readings: &[Reading]) ->
         let query = rows(MEASUREMENT, 8, some.len(), "");
         some.iter().fold(query, measurement).execute(&mut *connection).await?;
     }
-    set_supplies(connection, readings).await
+    set_supplies(connection, readings).await?;
+    alarm::follow(connection, readings).await
 }
 
 /// One row's values.

@@ -41,6 +41,7 @@ pub mod captured;
 pub mod codes;
 pub mod dlt645;
 pub mod listening;
+pub mod states;
 pub mod walk;
 
 /// What a driver may ask of the host. Shapes, units and errors: `wit/1.1.0/host.wit`.

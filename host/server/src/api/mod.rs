@@ -4,6 +4,7 @@
 //! with a live session only, and each group of it with one right. Not here: what anything means
 //! (service), what holds for the whole document (document), the page (ui).
 
+pub mod alarms;
 pub mod allocations;
 pub mod applications;
 pub mod approvals;
@@ -226,6 +227,7 @@ fn looking() -> OpenApiRouter<App> {
         .routes(routes!(counter_acts::list))
         .routes(routes!(counter_acts::get))
         .routes(routes!(counter_acts::standing))
+        .routes(routes!(alarms::list))
         .routes(routes!(discrepancies::list))
         .routes(routes!(discrepancies::get))
         .routes(routes!(discrepancies::max_credit))

@@ -20,6 +20,7 @@ struct StartPage {
     unsettled: Vec<SaleRow>,
     /// How many are open and how many wait; at most a page of each is counted.
     discrepancies: usize,
+    alarms: usize,
     approvals: usize,
 }
 
@@ -55,9 +56,10 @@ pub async fn start(State(app): State<App>, caller: Caller) -> PageResult {
     }
     let page = Page { limit: RESULTS_MAX, ..Page::default() };
     let discrepancies = app.service.discrepancies(None, true, &page).await?.len();
+    let alarms = app.service.alarms(None, true, &page).await?.len();
     let approvals = app.service.approvals(true, &page).await?.len();
     let head = Head::new(&caller, "start");
-    Ok(render(&StartPage { head, unsettled, discrepancies, approvals }))
+    Ok(render(&StartPage { head, unsettled, discrepancies, alarms, approvals }))
 }
 
 /// Enter in the search box. The one meter found is gone to straight away.

@@ -5,6 +5,7 @@
 
 mod act;
 mod acts;
+mod alarms;
 mod allocations;
 mod applications;
 mod bills;
@@ -189,6 +190,7 @@ fn looking() -> Router<App> {
         .route("/acts", get(acts::list))
         .route("/acts/{act_id}", get(acts::show))
         .route("/approvals/{approval_id}/withdrawal", post(acts::withdraw_approval))
+        .route("/alarms", get(alarms::list))
         .route("/discrepancies", get(discrepancies::list))
         .route("/shifts", get(shifts::list))
         .route("/shifts/{shift_id}", get(shifts::show))
@@ -264,6 +266,10 @@ impl Head {
     /// Whether the present entry is inside one of the menu's groups.
     fn is_in_customers(&self) -> bool {
         matches!(self.here, "customers" | "applications")
+    }
+
+    fn is_in_meters(&self) -> bool {
+        matches!(self.here, "meters" | "alarms")
     }
 
     fn is_in_billing(&self) -> bool {

@@ -2,6 +2,7 @@
 
 use crate::app::App;
 use crate::arithmetic;
+use crate::states;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use polymeter_domain::{BillingMode, Channel, Credit, Quality, Quantity, Sale, SupplyState, Value};
@@ -270,6 +271,8 @@ pub struct ReadingView {
     /// Names with commas: what the driver asked for and this meter does not measure.
     pub not_measured: String,
     pub extras: Vec<(String, String)>,
+    /// What was wrong: word and Chinese.
+    pub states: Vec<(String, &'static str)>,
 }
 
 #[derive(Debug)]
@@ -306,6 +309,7 @@ impl ReadingView {
             rows,
             not_measured: not_measured.join(", "),
             extras: reading.snapshot.extras.iter().map(extra).collect(),
+            states: reading.states().unwrap_or_default().into_iter().map(states::words).collect(),
         }
     }
 }

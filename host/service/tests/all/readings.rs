@@ -1,11 +1,11 @@
 //! Many readings at once: stored in few statements, whole or not at all, and each told the truth.
 
-use crate::field::{Field, field};
+use crate::field::{Field, METERS, field};
 use polymeter_domain::{
     Decimal, LocalTime, Measurement, MeterId, ObisCode, Quality, ReadingId, Snapshot, SupplyState,
     Unit, Value,
 };
-use polymeter_service::{Page, Reading, UnixMs};
+use polymeter_service::{Actor, Page, Reading, UnixMs};
 use uuid::Uuid;
 
 /// Above two full statements of readings and many of measurements, and full in neither.
@@ -114,4 +114,71 @@ async fn readings_that_come_at_once_are_stored_together_and_refused_alone() {
     let after = reading(field.meters[1], 10);
     field.service.keep_reading(after.clone()).await.expect("stored");
     assert_eq!(stored(&field, field.meters[1]).await, [after]);
+}
+
+/// The meter's name and whether it stands, newest first.
+async fn alarms(field: &Field) -> Vec<(String, bool)> {
+    let meter = Some(field.meters[0]);
+    let all = field.service.alarms(meter, false, &Page::default()).await.expect("a list");
+    all.into_iter().map(|it| (it.name, it.ended_at.is_none())).collect()
+}
+
+#[tokio::test]
+async fn an_alarm_stands_from_the_reading_that_tells_it_until_one_that_does_not() {
+    let field = field().await;
+    let (service, meter) = (&field.service, field.meters[0]);
+    let read = async |watts| {
+        field.later();
+        field.simulator.set_load(METERS[0], watts).expect("a meter");
+        service.read_meter(meter, &Actor::System).await.expect("a reading")
+    };
+    let overload = |stands| ("overload".to_owned(), stands);
+    let quiet = read(100).await;
+    assert_eq!((quiet.states(), alarms(&field).await), (Some(vec![]), vec![]));
+    let first = read(20_000).await;
+    assert_eq!(first.states(), Some(vec!["overload"]));
+    let second = read(20_000).await;
+    assert_eq!(alarms(&field).await, [overload(true)]);
+    let stands = service.alarms(None, true, &Page::default()).await.expect("a list");
+    assert_eq!((stands[0].reading_id, stands[0].begun_at), (first.reading_id, first.at));
+
+    // What is older than it, or tells no states, does not end it.
+    let mut late = quiet.clone();
+    late.reading_id = ReadingId::new(Uuid::now_v7());
+    let mut silent = second.clone();
+    silent.reading_id = ReadingId::new(Uuid::now_v7());
+    silent.at = UnixMs(second.at.0 + 1);
+    silent.snapshot.extras.clear();
+    service.keep_readings(vec![late, silent]).await.expect("stored");
+    assert_eq!(alarms(&field).await, [overload(true)]);
+
+    let over = read(100).await;
+    assert_eq!(alarms(&field).await, [overload(false)]);
+    let ended = service.alarms(Some(meter), false, &Page::default()).await.expect("a list");
+    assert_eq!(ended[0].ended_at, Some(over.at));
+    // Nor does what is older than its end begin it anew.
+    let mut late = second;
+    late.reading_id = ReadingId::new(Uuid::now_v7());
+    service.keep_readings(vec![late]).await.expect("stored");
+    assert_eq!(alarms(&field).await, [overload(false)]);
+    read(20_000).await;
+    assert_eq!(alarms(&field).await, [overload(true), overload(false)]);
+
+    // In one batch, in whatever order; and names that are none are left out.
+    let mut batch: Vec<Reading> = Vec::new();
+    for (nth, states) in [(3, "dry"), (1, ""), (2, "dry  Not-A-Name so_what leak")] {
+        let mut one = reading(field.meters[1], nth);
+        one.snapshot.extras = vec![("states".to_owned(), Value::Text(states.to_owned()))];
+        batch.push(one);
+    }
+    service.keep_readings(batch).await.expect("stored");
+    let of_other = service.alarms(Some(field.meters[1]), false, &Page::default()).await;
+    let mut of_other: Vec<_> = of_other.expect("a list").into_iter().collect();
+    of_other.sort_by(|one, other| one.name.cmp(&other.name));
+    let told: Vec<_> = of_other.iter().map(|it| (it.name.as_str(), it.ended_at)).collect();
+    let (second, third) = (reading(field.meters[1], 2).at, reading(field.meters[1], 3).at);
+    assert_eq!(told, [("dry", None), ("leak", Some(third))]);
+    assert_eq!(of_other[0].begun_at, second);
+    let refused = crate::bench::tamper(&field.database, "delete from alarm").await;
+    assert!(refused.is_err_and(|why| why.contains("never deleted")));
 }

@@ -40,6 +40,7 @@ pub mod items_2007;
 pub mod items_makers;
 pub mod load_record;
 pub mod request;
+pub mod status;
 pub mod value;
 
 pub use value::Value;

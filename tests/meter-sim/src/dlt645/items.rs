@@ -12,6 +12,11 @@ const PURCHASE_KINDS: std::ops::RangeInclusive<u8> = 1..=6;
 /// Line frequency, 0.01 Hz.
 const FREQUENCY_CENTIHERTZ: u64 = 5_000;
 
+/// 5(60) A at 220 V.
+const WATTS_RATED: u32 = 13_200;
+/// Bit of status words 4 to 6 (DL/T 645-2007, C.2).
+const OVERLOAD: u32 = 5;
+
 impl Meter {
     /// An item's bytes, low byte first; none: no such data.
     pub(super) fn item(&self, identifier: [u8; 4]) -> Option<Vec<u8>> {
@@ -150,8 +155,11 @@ impl Meter {
         [weekday, clock.day(), clock.month(), year].into_iter().flat_map(pair).collect()
     }
 
-    /// Status words 1 to 7; only 3 says something of a purse or a relay.
+    /// Status words 1 to 7: in 3 purse and relay, in 4 what is wrong with phase A.
     pub(super) fn status(&self, word: u8) -> u16 {
+        if word == 4 {
+            return u16::from(self.load.watts > WATTS_RATED) << OVERLOAD;
+        }
         if word != 3 {
             return 0;
         }
