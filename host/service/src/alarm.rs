@@ -8,10 +8,14 @@
 use crate::Service;
 use crate::clock::UnixMs;
 use crate::error::{Result, ServiceError, bad_column};
+use crate::limits::ROWS_PER_STATEMENT;
 use crate::page::Page;
 use crate::reading::Reading;
+use crate::reading_store::rows;
 use polymeter_domain::{MeterId, ReadingId, Value};
 use polymeter_ledger::Connection;
+use sqlx::Row as _;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The extra of a reading that names all states that stand, with spaces between them; docs/contract.md.
 const STATES: &str = "states";
@@ -78,25 +82,47 @@ pub(crate) async fn follow(connection: &mut Connection, readings: &[Reading]) ->
     let mut all: Vec<_> =
         readings.iter().filter_map(|reading| Some((reading, reading.states()?))).collect();
     all.sort_by_key(|(reading, _)| reading.at);
+    let mut standing = standing(connection, &all).await?;
     for (reading, names) in all {
-        let stands: Vec<String> = sqlx::query_scalar(
-            "select name from alarm where meter_id = $1 and ended_at_ms is null",
-        )
-        .bind(reading.meter_id.to_string())
-        .fetch_all(&mut *connection)
-        .await?;
-        for over in stands.iter().filter(|it| !names.contains(&it.as_str())) {
-            end(connection, reading, over).await?;
+        let stands = standing.entry(reading.meter_id.to_string()).or_default();
+        let over = stands.iter().filter(|it| !names.contains(&it.as_str())).cloned();
+        for name in over.collect::<Vec<_>>() {
+            if end(connection, reading, &name).await? {
+                stands.remove(&name);
+            }
         }
-        for new in names.iter().filter(|it| !stands.iter().any(|stands| stands == *it)) {
-            begin(connection, reading, new).await?;
+        for name in names {
+            if !stands.contains(name) && begin(connection, reading, name).await? {
+                stands.insert(name.to_owned());
+            }
         }
     }
     Ok(())
 }
 
-async fn begin(connection: &mut Connection, reading: &Reading, name: &str) -> Result<()> {
-    sqlx::query(
+/// What stands at the meters of these readings, by meter.
+async fn standing(
+    connection: &mut Connection,
+    readings: &[(&Reading, Vec<&str>)],
+) -> Result<BTreeMap<String, BTreeSet<String>>> {
+    let meters: BTreeSet<MeterId> = readings.iter().map(|(reading, _)| reading.meter_id).collect();
+    let meters: Vec<_> = meters.into_iter().collect();
+    let mut standing: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for some in meters.chunks(ROWS_PER_STATEMENT) {
+        let ask =
+            "select meter_id, name from alarm where ended_at_ms is null and meter_id in (values ";
+        let query = rows(ask, 1, some.len(), ")");
+        let query = some.iter().fold(query, |query, meter| query.bind(meter.to_string()));
+        for row in query.fetch_all(&mut *connection).await? {
+            standing.entry(row.try_get("meter_id")?).or_default().insert(row.try_get("name")?);
+        }
+    }
+    Ok(standing)
+}
+
+/// False where something later is known of it.
+async fn begin(connection: &mut Connection, reading: &Reading, name: &str) -> Result<bool> {
+    let begun = sqlx::query(
         "insert into alarm (meter_id, name, begun_at_ms, reading_id)
          select cast($1 as text), cast($2 as text), cast($3 as bigint), cast($4 as text)
          where not exists (select 1 from alarm where meter_id = $1 and name = $2
@@ -108,11 +134,12 @@ async fn begin(connection: &mut Connection, reading: &Reading, name: &str) -> Re
     .bind(reading.reading_id.to_string())
     .execute(connection)
     .await?;
-    Ok(())
+    Ok(begun.rows_affected() > 0)
 }
 
-async fn end(connection: &mut Connection, reading: &Reading, name: &str) -> Result<()> {
-    sqlx::query(
+/// False where it began later.
+async fn end(connection: &mut Connection, reading: &Reading, name: &str) -> Result<bool> {
+    let ended = sqlx::query(
         "update alarm set ended_at_ms = $3
          where meter_id = $1 and name = $2 and ended_at_ms is null and begun_at_ms <= $3",
     )
@@ -121,7 +148,7 @@ async fn end(connection: &mut Connection, reading: &Reading, name: &str) -> Resu
     .bind(reading.at.0)
     .execute(connection)
     .await?;
-    Ok(())
+    Ok(ended.rows_affected() > 0)
 }
 
 impl Service {

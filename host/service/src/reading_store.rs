@@ -174,7 +174,12 @@ async fn set_supplies(connection: &mut Connection, readings: &[Reading]) -> Resu
 
 /// A statement with so many rows of so many values: `head ($1, $2), ($3, $4) tail`. Full ones are all
 /// alike, so that the database keeps them prepared; one that is not full is seldom met again.
-fn rows<'q>(head: &str, columns: usize, rows: usize, tail: &str) -> Query<'q, Any, AnyArguments> {
+pub(crate) fn rows<'q>(
+    head: &str,
+    columns: usize,
+    rows: usize,
+    tail: &str,
+) -> Query<'q, Any, AnyArguments> {
     let mut text = head.to_owned();
     for row in 0..rows {
         text.push_str(if row == 0 { "(" } else { ", (" });

@@ -61,7 +61,8 @@ async fn what_is_wrong_with_a_driver_is_seen() -> Result<()> {
     program.kill().await
 }
 
-/// What a clerk sees when a meter says no, or nothing: each with the vendor's code and its meaning.
+/// What a clerk sees when a meter says no, or nothing, or that it is overloaded: the vendor's code and its
+/// meaning.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_meter_refused_is_seen() -> Result<()> {
     let folder = root().join("target/screenshots/refused");
@@ -71,6 +72,10 @@ async fn what_a_meter_refused_is_seen() -> Result<()> {
     let api = site.api(&program);
     let meter = &METERS[0];
     let meter_id = site.meter_id(&api, meter).await?;
+    site.simulator.set_load(meter.address, 20_000)?;
+    api.post(&format!("/api/v1/meters/{meter_id}/readings"), json!({})).await?;
+    let alarms = api.get(&format!("/api/v1/alarms?standing=true&meter_id={meter_id}")).await?;
+    ensure!(alarms["items"][0]["name"] == "overload", "{alarms}");
     // DL/T 645: more money than the purse may hold.
     let refuse = |on| Fault::new(on, FaultKind::Refuse { word: 0x0040 });
     site.simulator.fault(meter.address, refuse(On::Sell))?;
@@ -95,6 +100,8 @@ async fn what_a_meter_refused_is_seen() -> Result<()> {
         ("unresolved", format!("/sales/{unresolved}")),
         ("decision", format!("/sales/{unresolved}/decision")),
         ("meter", format!("/meters/{meter_id}")),
+        ("alarms", format!("/alarms?meter={meter_id}")),
+        ("start", "/".to_owned()),
         ("conversation", format!("/meters/{meter_id}/conversations/{trace}")),
     ];
     run(script, &program, "-", &folder, &pages).await?;

@@ -157,10 +157,12 @@ async fn an_alarm_stands_from_the_reading_that_tells_it_until_one_that_does_not(
     let ended = service.alarms(Some(meter), false, &Page::default()).await.expect("a list");
     assert_eq!(ended[0].ended_at, Some(over.at));
     // Nor does what is older than its end begin it anew.
-    let mut late = second;
-    late.reading_id = ReadingId::new(Uuid::now_v7());
-    service.keep_readings(vec![late]).await.expect("stored");
+    let again = |at| Reading { reading_id: ReadingId::new(Uuid::now_v7()), at, ..second.clone() };
+    service.keep_readings(vec![again(second.at)]).await.expect("stored");
     assert_eq!(alarms(&field).await, [overload(false)]);
+    let batch = vec![again(second.at), again(UnixMs(over.at.0 + 1))];
+    service.keep_readings(batch).await.expect("stored");
+    assert_eq!(alarms(&field).await, [overload(true), overload(false)]);
     read(20_000).await;
     assert_eq!(alarms(&field).await, [overload(true), overload(false)]);
 
