@@ -27,6 +27,7 @@ pub struct Alarm {
     /// They are numbered as they begin.
     pub number: i64,
     pub meter_id: MeterId,
+    pub serial_number: String,
     /// A common name of docs/contract.md, or the driver's own.
     pub name: String,
     pub begun_at: UnixMs,
@@ -40,6 +41,7 @@ pub struct Alarm {
 struct Row {
     alarm_id: i64,
     meter_id: String,
+    serial_number: String,
     name: String,
     begun_at_ms: i64,
     reading_id: String,
@@ -52,6 +54,7 @@ impl TryFrom<Row> for Alarm {
         Ok(Alarm {
             number: row.alarm_id,
             meter_id: row.meter_id.parse().map_err(|_| bad_column("meter_id", &row.meter_id))?,
+            serial_number: row.serial_number,
             name: row.name,
             begun_at: UnixMs(row.begun_at_ms),
             reading_id: row
@@ -160,8 +163,9 @@ impl Service {
         page: &Page,
     ) -> Result<Vec<Alarm>> {
         let rows: Vec<Row> = sqlx::query_as(
-            "select * from alarm
-             where ($1 is null or meter_id = $1) and ($2 = 0 or ended_at_ms is null)
+            "select alarm.*, meter.serial_number
+             from alarm join meter on meter.meter_id = alarm.meter_id
+             where ($1 is null or alarm.meter_id = $1) and ($2 = 0 or ended_at_ms is null)
                and ($3 is null or alarm_id < $3)
              order by alarm_id desc limit $4",
         )

@@ -51,26 +51,24 @@ pub async fn list(
         (of, serial_number) = (Some(meter.meter_id), meter.serial_number);
     }
     let page = Page { limit: SHOWN, ..Page::default() };
-    let standing = views(&app, &app.service.alarms(of, true, &page).await?).await?;
-    let mut last = app.service.alarms(of, false, &page).await?;
-    last.retain(|it| it.ended_at.is_some());
-    let over = views(&app, &last).await?;
+    let view = |it| AlarmView::new(it, &app);
+    let standing = app.service.alarms(of, true, &page).await?.into_iter().map(view).collect();
+    let last = app.service.alarms(of, false, &page).await?.into_iter();
+    let over = last.filter(|it| it.ended_at.is_some()).map(view).collect();
     Ok(render(&AlarmsPage { head: Head::new(&caller, "alarms"), standing, over, serial_number }))
 }
 
-async fn views(app: &App, alarms: &[Alarm]) -> Result<Vec<AlarmView>, super::PageError> {
-    let mut views = Vec::with_capacity(alarms.len());
-    for it in alarms {
+impl AlarmView {
+    fn new(it: Alarm, app: &App) -> AlarmView {
         let (word, chinese) = states::words(&it.name);
         let time = |at| view::time(at, &app.time_zone);
-        views.push(AlarmView {
+        AlarmView {
             meter_id: it.meter_id.to_string(),
-            serial_number: app.service.meter(it.meter_id).await?.serial_number,
+            serial_number: it.serial_number,
             word,
             chinese,
             begun_at: time(it.begun_at),
             ended_at: it.ended_at.map(time).unwrap_or_default(),
-        });
+        }
     }
-    Ok(views)
 }
