@@ -164,7 +164,7 @@ fn event(bytes: &[u8], snapshot: &mut Snapshot) {
 }
 
 /// Binary, the year of this century; `None` for what is no time.
-fn time([year, month, day, hour, minute, second]: [u8; 6]) -> Option<LocalTime> {
+pub fn time([year, month, day, hour, minute, second]: [u8; 6]) -> Option<LocalTime> {
     let is_leap = year.is_multiple_of(4);
     let days = match month {
         1 | 3 | 5 | 7 | 8 | 10 | 12 => 31,

@@ -19,6 +19,7 @@
     clippy::unwrap_used
 )]
 
+mod envelope;
 mod extra;
 mod plans;
 mod settings;
@@ -88,7 +89,8 @@ impl MeterDriver for Acrel1352 {
     }
 
     fn decode(frame: &[u8]) -> Result<Explanation, String> {
-        INSTRUMENT.decode(frame)
+        let modbus = |frame: &[u8]| INSTRUMENT.decode(frame);
+        envelope::explain(frame, modbus).map_or_else(|| modbus(frame), Ok)
     }
 
     fn ways() -> Vec<Way> {

@@ -15,6 +15,7 @@ pub mod config;
 pub mod control;
 pub mod demo;
 pub mod drivers;
+pub mod envelopes;
 pub mod head_key;
 pub mod metrics;
 mod moment;

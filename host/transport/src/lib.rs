@@ -7,6 +7,7 @@
 //! A [`Line`] is asked for a [`LineLease`]; the lease sends and receives by itself, with no task
 //! in between, and gives the line back when it is dropped, whatever state it is in.
 
+mod envelope;
 mod error;
 mod lease;
 mod limits;
@@ -20,6 +21,7 @@ mod wire;
 #[cfg(test)]
 mod tests;
 
+pub use envelope::{Envelope, Part, SiteClock, SiteTime};
 pub use error::LineError;
 pub use lease::LineLease;
 pub use line::{Line, LineCounters};

@@ -24,7 +24,13 @@ pub(crate) const DISCARD_READS_MAX: usize = 64;
 /// Bytes per such read.
 pub(crate) const DISCARD_BYTES: usize = 512;
 
-/// For one TCP connect, name lookup included.
+/// Longer than any frame of an envelope that was ever seen, by four times.
+pub(crate) const ENVELOPE_BYTES_MAX: usize = 2048;
+
+/// Frames that wait between a line and the task which has its enveloped connection, each way.
+pub(crate) const ENVELOPES_WAITING_MAX: usize = 32;
+
+/// For one TCP connect, name lookup included, and for one frame to a gateway that takes it slowly.
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// After a failed open every request fails at once for this long; it doubles with each failure.

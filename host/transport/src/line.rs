@@ -167,7 +167,7 @@ impl Shared {
     pub(crate) async fn open(&self) -> io::Result<Stream> {
         match &self.opener {
             Some(opener) => Stream::of(opener),
-            None => Stream::open(&self.settings.endpoint).await,
+            None => Stream::open(&self.settings.endpoint, self.settings.byte_timeout).await,
         }
     }
 

@@ -2,6 +2,7 @@
 //!
 //! Not here: limits that are the same for every line (`limits`), and any check of the config file.
 
+use crate::envelope::Envelope;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -12,6 +13,8 @@ pub enum Endpoint {
     Serial { path: PathBuf, baud: u32, parity: Parity, stop_bits: u8 },
     /// A transparent gateway: bytes in, bytes out. `host:port`.
     Tcp { address: String },
+    /// The same, but for what it puts around the bytes.
+    Enveloped { address: String, envelope: Envelope },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,7 +77,7 @@ impl Endpoint {
             Endpoint::Serial { baud, parity, stop_bits, .. } => {
                 Some(SerialSettings { baud, parity, stop_bits })
             }
-            Endpoint::Tcp { .. } => None,
+            Endpoint::Tcp { .. } | Endpoint::Enveloped { .. } => None,
         }
     }
 

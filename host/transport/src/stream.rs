@@ -10,11 +10,13 @@ use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_serial::{SerialPort, SerialStream};
 
+use crate::envelope::Enveloped;
 use crate::limits::CONNECT_TIMEOUT;
 use crate::settings::{Endpoint, Parity, SerialSettings};
 
@@ -57,13 +59,24 @@ impl Stream {
         Ok(Stream::Channel((opener.0)()?))
     }
 
-    pub(crate) async fn open(endpoint: &Endpoint) -> io::Result<Stream> {
+    /// `byte_timeout`: quiet that ends what has begun ([`crate::LineSettings`]).
+    pub(crate) async fn open(endpoint: &Endpoint, byte_timeout: Duration) -> io::Result<Stream> {
         match endpoint {
             Endpoint::Serial { path, baud, parity, stop_bits } => {
                 let (baud, parity, stop_bits) = (*baud, *parity, *stop_bits);
                 open_serial(path, SerialSettings { baud, parity, stop_bits }).await
             }
-            Endpoint::Tcp { address } => open_tcp(address).await,
+            Endpoint::Tcp { address } => {
+                let socket = connect(address).await?;
+                // The duplicate shares the socket's non-blocking mode.
+                let direct = socket.as_fd().try_clone_to_owned()?.into();
+                Ok(Stream::Tcp { socket, direct })
+            }
+            Endpoint::Enveloped { address, envelope } => {
+                let socket = connect(address).await?;
+                let inside = Enveloped::new(socket, envelope.clone(), byte_timeout);
+                Ok(Stream::Channel(Box::new(inside)))
+            }
         }
     }
 
@@ -148,7 +161,7 @@ fn poll_once(channel: &mut Box<dyn Channel>, buffer: &mut [u8]) -> io::Result<us
     }
 }
 
-async fn open_tcp(address: &str) -> io::Result<Stream> {
+async fn connect(address: &str) -> io::Result<TcpStream> {
     let connected = tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await;
     let socket = connected.map_err(|_| {
         let waited_s = CONNECT_TIMEOUT.as_secs();
@@ -156,9 +169,7 @@ async fn open_tcp(address: &str) -> io::Result<Stream> {
     })??;
     // A frame is one small write that waits for its answer: the worst case for Nagle's delay.
     socket.set_nodelay(true)?;
-    // The duplicate shares the socket's non-blocking mode.
-    let direct = socket.as_fd().try_clone_to_owned()?.into();
-    Ok(Stream::Tcp { socket, direct })
+    Ok(socket)
 }
 
 fn invalid(text: String) -> io::Error {

@@ -19,8 +19,8 @@ use crate::limits::{
     DISCARD_BYTES, DISCARD_READS_MAX, RECEIVE_BYTES_MAX, SILENT_EXCHANGES_MAX, WAITING_MAX,
 };
 use crate::{
-    Endpoint, Line, LineCounters, LineError, LineLease, LineSettings, Parity, Priority,
-    SerialSettings,
+    Endpoint, Envelope, Line, LineCounters, LineError, LineLease, LineSettings, Parity, Part,
+    Priority, SerialSettings, SiteClock, SiteTime,
 };
 
 const LONG: Duration = Duration::from_secs(20);
@@ -112,6 +112,68 @@ async fn a_round_trip_over_tcp_is_counted() {
     let expected =
         LineCounters { frames_sent: 2, bytes_sent: 7, bytes_received: 8, ..Default::default() };
     assert_eq!(line.counters(), expected);
+}
+
+/// What the gateway says of itself comes first, between and behind, and never reaches the lease.
+#[tokio::test]
+async fn an_envelope_is_taken_off_and_put_on() {
+    let clock = SiteClock::new(|| SiteTime {
+        year: 26,
+        month: 3,
+        day: 2,
+        weekday: 1,
+        hour: 10,
+        minute: 11,
+        second: 12,
+    });
+    let envelope = Envelope {
+        name: "test".to_owned(),
+        start: b"{{".to_vec(),
+        end: b"}}".to_vec(),
+        through: 0x90,
+        answers: vec![(0x84, vec![]), (0x93, vec![Part::Hour, Part::Byte(0x2A)])],
+        clock,
+    };
+    let framed = |command: u8, payload: &[u8]| envelope_frame(&envelope, command, payload);
+    let (listener, mut settings) = gateway().await;
+    let Endpoint::Tcp { address } = settings.endpoint else { panic!("a gateway") };
+    settings.endpoint = Endpoint::Enveloped { address, envelope: envelope.clone() };
+    let (line, mut lease, mut far) = connected(settings, &listener).await;
+    // A registration is answered though nobody has sent or asked for anything.
+    far.write_all(&framed(0x84, b"serial")).await.unwrap();
+    within(expect(&mut far, &framed(0x84, b""))).await;
+    lease.send(b"ask").await.unwrap();
+    within(expect(&mut far, &framed(0x90, b"ask"))).await;
+    let heartbeat = [framed(0x94, b""), framed(0x93, b"serial")].concat();
+    far.write_all(&[heartbeat.as_slice(), &framed(0x90, b"rep}}ly"), &heartbeat].concat())
+        .await
+        .unwrap();
+    assert_eq!(within(lease.receive(8)).await.unwrap(), b"rep}}ly");
+    assert_eq!((lease.bytes_sent(), lease.bytes_heard()), (3, 7));
+    let told = [framed(0x93, &[10, 0x2A]), framed(0x93, &[10, 0x2A])].concat();
+    within(expect(&mut far, &told)).await;
+
+    // A connection that ended is opened anew by the next lease.
+    drop(far);
+    let gone = within(lease.receive(1)).await.unwrap_err();
+    assert_eq!(down_kind(&gone), Some(ErrorKind::UnexpectedEof));
+    drop(lease);
+    let mut lease = sale(&line).await;
+    let mut far = accept(&listener).await;
+    lease.send(b"again").await.unwrap();
+    within(expect(&mut far, &framed(0x90, b"again"))).await;
+}
+
+/// Start, command, payload, CRC of both, end.
+fn envelope_frame(envelope: &Envelope, command: u8, payload: &[u8]) -> Vec<u8> {
+    let body = [&[command], payload].concat();
+    let crc =
+        body.iter().fold(0xFFFF_u16, |crc, byte| {
+            (0..8).fold(crc ^ u16::from(*byte), |crc, _| {
+                if crc & 1 == 1 { crc >> 1 ^ 0xA001 } else { crc >> 1 }
+            })
+        });
+    [envelope.start.as_slice(), &body, &crc.to_le_bytes(), &envelope.end].concat()
 }
 
 #[tokio::test]

@@ -6,7 +6,8 @@ use anyhow::{Context, Result, bail, ensure};
 use e2e::money::{applied, meter_credit, until_settled};
 use e2e::{Meter, PURSE_KEY, Program, Site, drivers, root, run, write_private};
 use meter_sim::{
-    Acrel1352Kind, Acrel1352Plan, BusKind, BusPlan, Endpoint, Meters, Plan, Simulator,
+    Acrel1352Kind, Acrel1352Plan, BusKind, BusPlan, Endpoint, Meters, ModemAnswers, ModemPlan,
+    Plan, Simulator,
 };
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -264,5 +265,59 @@ async fn the_1352_family_is_read_and_switched() -> Result<()> {
     let plan = json!({ "parameters": { "day-plan-1": "00:00 4, 08:00 2" } });
     let held = api.post(&settings, plan).await?;
     ensure!(held[0]["held"]["outcome"] == "confirmed", "{held}");
+    program.kill().await
+}
+
+/// Meters of that family behind modems that wrap everything (protocols.md 3.4), whichever of the three
+/// known ways a modem answers in.
+#[tokio::test(flavor = "multi_thread")]
+async fn meters_behind_4g_modems_are_read_and_switched() -> Result<()> {
+    const MODEMS: [(&str, &str, ModemAnswers); 3] = [
+        ("4g-frame", "M-1", ModemAnswers::Frame),
+        ("4g-serial-and-frame", "M-2", ModemAnswers::SerialAndFrame),
+        ("4g-serial-for-writes", "M-3", ModemAnswers::SerialForWrites),
+    ];
+    let bus = |(name, _, answers): &(&str, &str, ModemAnswers)| {
+        let meter = Acrel1352Plan { unit: 1, energy: 4_321, ..Acrel1352Plan::default() };
+        let modem = Some(ModemPlan { answers: *answers, ..ModemPlan::default() });
+        BusPlan { modem, ..BusPlan::new(name, BusKind::Tcp, Meters::Acrel1352(vec![meter])) }
+    };
+    let simulator = Simulator::start(Plan { buses: MODEMS.iter().map(bus).collect() })?;
+    let mut lines = String::new();
+    for (name, ..) in MODEMS {
+        let Endpoint::Tcp(address) = simulator.endpoint(name)? else { bail!("a TCP bus") };
+        lines += &format!(
+            "[[line]]\nname = \"{name}\"\ntcp = \"{address}\"\nenvelope = \"acrel-4g\"\n\
+             inter-frame-ms = 1\nreply-timeout-ms = 400\n"
+        );
+    }
+    let driver = ("acrel-dtsy1352", "ACREL-1352", r#"["line", "log"]"#);
+    let (site, program) = Site::with_drivers_and(&[driver], &lines).await?;
+    let api = site.api(&program);
+    for (line, serial_number, _) in MODEMS {
+        let vendor = "ACREL-1352";
+        let meter = Meter { serial_number, vendor, line, address: "1", customer: "7" };
+        let meter_id = site.enter_meter(&api, &meter).await?;
+        let readings = format!("/api/v1/meters/{meter_id}/readings");
+        let reading = api.post(&readings, json!({})).await?;
+        ensure!(value(&reading, "1.0.1.8.0.255")? == 43.21, "{line}: {reading}");
+        let supply = format!("/api/v1/meters/{meter_id}/supply-control");
+        for (command, state) in [("disconnect", "disconnected"), ("connect", "connected")] {
+            let answer =
+                api.ask(Method::POST, &supply, Some(json!({ "command": command }))).await?;
+            ensure!(answer.status.is_success(), "{line}: {answer:?}");
+            let closed = simulator.state(&format!("{line}/1"))?.relay_closed;
+            ensure!(closed == (state == "connected"), "{line}: {command} left it closed: {closed}");
+            let reading = api.post(&readings, json!({})).await?;
+            ensure!(reading["supply"] == state, "{line}: {reading}");
+        }
+        let modem = simulator.modem(line).context("a modem")?;
+        let told = modem.told_time.context("it was not told the time")?;
+        ensure!(modem.registered == 1 && modem.uploads_taken == 1, "{line}: {modem:?}");
+        ensure!((24..=99).contains(&told[0]) && (1..=12).contains(&told[1]), "{told:?}");
+        ensure!(modem.noise_bytes == 0, "{line}: {modem:?}");
+    }
+    let shown = api.get("/api/v1/lines").await?.to_string();
+    ensure!(shown.contains(" acrel-4g"), "{shown}");
     program.kill().await
 }

@@ -13,9 +13,13 @@ use std::time::{Duration, Instant};
 use crate::device::{Device, Heard, Protocol, Scan};
 use crate::event::{Event, Hub, Release, lock};
 use crate::fault::FaultKind;
+use crate::modem::{Link, Modem};
 
 /// A buffer that grew beyond this holds no frame of either protocol.
 const BUFFER_BYTES_MAX: usize = 4_096;
+/// The registers of an upload: byte count 60H (protocols.md 3.4).
+const UPLOADED: u16 = 0x0200;
+const UPLOADED_COUNT: u8 = 0x30;
 /// Start, 8 data, parity or second stop, stop.
 const BITS_PER_BYTE: u32 = 11;
 
@@ -26,6 +30,7 @@ pub struct Bus {
     pub protocols: Vec<Protocol>,
     pub reply_delay: Duration,
     pub baud: Option<u32>,
+    pub modem: Option<Arc<Modem>>,
     pub devices: Mutex<Vec<Device>>,
     pub hub: Arc<Hub>,
 }
@@ -34,6 +39,7 @@ pub struct Bus {
 #[derive(Debug)]
 pub enum Port {
     Tcp(TcpStream),
+    Modem(Link),
     /// Our side and the host's side of a pseudo-terminal.
     Pty {
         master: File,
@@ -45,6 +51,7 @@ impl Port {
     pub fn try_clone(&self) -> std::io::Result<Self> {
         Ok(match self {
             Port::Tcp(stream) => Port::Tcp(stream.try_clone()?),
+            Port::Modem(link) => Port::Modem(link.try_clone()?),
             Port::Pty { master, slave } => {
                 Port::Pty { master: master.try_clone()?, slave: slave.try_clone()? }
             }
@@ -54,6 +61,7 @@ impl Port {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
         match self {
             Port::Tcp(stream) => stream.read(buffer),
+            Port::Modem(link) => link.read(buffer),
             Port::Pty { master, slave } => {
                 let count = master.read(buffer)?;
                 allow_other_hosts(slave);
@@ -65,13 +73,18 @@ impl Port {
     fn write_all(&mut self, bytes: &[u8]) -> std::io::Result<()> {
         match self {
             Port::Tcp(stream) => stream.write_all(bytes),
+            Port::Modem(link) => link.write_all(bytes),
             Port::Pty { master, .. } => master.write_all(bytes),
         }
     }
 
     /// Whether the host still holds its end. A pseudo-terminal cannot tell: its slave is kept open.
     fn connected(&self) -> bool {
-        let Port::Tcp(stream) = self else { return true };
+        let stream = match self {
+            Port::Tcp(stream) => stream,
+            Port::Modem(link) => link.stream(),
+            Port::Pty { .. } => return true,
+        };
         let soon = stream.set_read_timeout(Some(Duration::from_millis(1)));
         let seen = stream.peek(&mut [0]);
         let _ = soon.and_then(|()| stream.set_read_timeout(None));
@@ -111,6 +124,26 @@ struct Share {
 }
 
 impl Bus {
+    /// Serves a host that has connected to it, or to its modem.
+    pub fn serve_tcp(&self, stream: TcpStream) {
+        self.serve(match &self.modem {
+            None => Port::Tcp(stream),
+            Some(modem) => Port::Modem(Link::new(stream, Arc::clone(modem), self.uploaded())),
+        });
+    }
+
+    /// What the first meter says of the registers that uploads carry, and its name.
+    fn uploaded(&self) -> Option<(String, Vec<u8>)> {
+        let mut devices = lock(&self.devices);
+        let device = devices.first_mut()?;
+        let [high, low] = UPLOADED.to_be_bytes();
+        let unit = device.name.parse().ok()?;
+        let mut request = vec![unit, 0x03, high, low, 0, UPLOADED_COUNT, 0, 0];
+        crate::adf400l::seal(&mut request);
+        let reply = device.answer(&Heard::Modbus(&request)).reply?;
+        Some((device.name.clone(), reply))
+    }
+
     /// Serves one connection until its host or the simulator ends it.
     pub fn serve(&self, mut port: Port) {
         let Ok(sink) = port.try_clone() else { return };

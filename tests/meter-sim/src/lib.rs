@@ -6,7 +6,7 @@
 //! [`World::endpoint`]. Time stands still until [`World::advance`]. Faults wait in a queue per
 //! meter ([`World::fault`]); [`World::state`] tells the truth that tests compare the ledger with.
 //!
-//! Deliberately not here: cards, modems, payment channels, noise that nobody scripted.
+//! Deliberately not here: cards, modems that dial, payment channels, noise that nobody scripted.
 
 mod acrel1352;
 mod adf400l;
@@ -23,6 +23,7 @@ mod keypad;
 mod lines;
 mod load;
 mod mbus;
+mod modem;
 mod offline;
 mod plan;
 mod protocol;
@@ -36,6 +37,7 @@ pub use event::{Event, Release};
 pub use fault::{Fault, FaultKind, Kind, On};
 pub use keypad::{KeyOrigin, Keypad, Shown, sample_tables};
 pub use lines::Endpoint;
+pub use modem::{ModemAnswers, ModemPlan, ModemState};
 pub use offline::Offline;
 pub use plan::{
     Acrel1352Kind, Acrel1352Plan, Adf400lPlan, BusKind, BusPlan, Cjt188Plan, Dlt645Plan, Editions,

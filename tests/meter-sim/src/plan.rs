@@ -5,6 +5,7 @@ use jiff::civil::DateTime;
 use serde::{Deserialize, Serialize};
 
 use crate::SimulatorError;
+use crate::modem::ModemPlan;
 
 /// All that one simulator runs.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -29,6 +30,9 @@ pub struct BusPlan {
     /// Bits per second of the imitated wire; none: bytes take no time.
     #[serde(default)]
     pub baud: Option<u32>,
+    /// The modem of a 4G meter before the bus, which has to be TCP and without a baud rate.
+    #[serde(default)]
+    pub modem: Option<ModemPlan>,
     pub meters: Meters,
 }
 
@@ -372,7 +376,15 @@ impl Adf400lPlan {
 impl BusPlan {
     /// A bus that answers at once.
     pub fn new(name: &str, kind: BusKind, meters: Meters) -> Self {
-        Self { name: name.into(), kind, port: 0, reply_delay_ms: 0, baud: None, meters }
+        Self {
+            name: name.into(),
+            kind,
+            port: 0,
+            reply_delay_ms: 0,
+            baud: None,
+            modem: None,
+            meters,
+        }
     }
 }
 

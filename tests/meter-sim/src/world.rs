@@ -10,12 +10,13 @@ use std::time::Duration;
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use crate::SimulatorError;
-use crate::bus::{Bus, Port};
+use crate::bus::Bus;
 use crate::control;
 use crate::device::{Device, State, devices};
 use crate::event::{Event, Hub, Release, lock};
 use crate::fault::{Fault, FaultKind};
 use crate::lines::{Endpoint, Line};
+use crate::modem::{Modem, ModemState};
 use crate::plan::{BusKind, BusPlan, Plan};
 
 /// A running plan. Dropping it closes every line and ends every thread.
@@ -54,7 +55,7 @@ impl Simulator {
             let serving = Arc::clone(bus);
             let line = match kind {
                 BusKind::Tcp => Line::tcp(port, Arc::clone(&hub), move |stream| {
-                    serving.serve(Port::Tcp(stream));
+                    serving.serve_tcp(stream);
                 }),
                 BusKind::Pty => Line::pty(serving),
             };
@@ -105,6 +106,12 @@ impl World {
     pub fn endpoints(&self) -> Vec<(String, Endpoint)> {
         let names = self.buses.iter().map(|bus| bus.name.clone());
         names.zip(lock(&self.endpoints).iter().cloned()).collect()
+    }
+
+    /// What the modem before a bus has had from its hosts; none: the bus has no modem.
+    pub fn modem(&self, bus: &str) -> Option<ModemState> {
+        let found = self.buses.iter().find(|known| known.name == bus)?;
+        found.modem.as_ref().map(|modem| modem.state())
     }
 
     /// Queues a fault at a meter.
@@ -220,11 +227,17 @@ fn build(plan: BusPlan, hub: Arc<Hub>) -> Result<Bus, SimulatorError> {
     if let Some(twice) = devices.iter().find(|device| !names.insert(&device.name)) {
         return Err(refused(&plan.name, &format!("address {} is taken", twice.name)));
     }
+    if plan.modem.is_some() && (plan.kind != BusKind::Tcp || plan.baud.is_some()) {
+        return Err(refused(&plan.name, "a modem's bus is TCP and has no baud rate"));
+    }
+    let modem = plan.modem.map(Modem::new).transpose();
+    let modem = modem.map_err(|reason| refused(&plan.name, &reason))?;
     Ok(Bus {
         name: plan.name,
         protocols,
         reply_delay: Duration::from_millis(plan.reply_delay_ms),
         baud: plan.baud,
+        modem: modem.map(Arc::new),
         devices: Mutex::new(devices),
         hub,
     })

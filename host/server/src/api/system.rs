@@ -126,6 +126,9 @@ impl From<&LineHandle> for Line {
             endpoint: match &settings.endpoint {
                 Endpoint::Serial { path, baud, .. } => format!("{} {baud} Bd", path.display()),
                 Endpoint::Tcp { address } => address.clone(),
+                Endpoint::Enveloped { address, envelope } => {
+                    format!("{address} {}", envelope.name)
+                }
             },
             frames_sent: counters.frames_sent,
             bytes_sent: counters.bytes_sent,

@@ -1,6 +1,7 @@
 //! From the file's shape to a [`Config`]: what a type cannot say. All problems are collected.
 
 use super::{Config, DriverEntry, Pins, Problem, Problems, VaultEntry, raw};
+use crate::envelopes;
 use jiff::tz::TimeZone;
 use polymeter_domain::{Currency, Region, VendorCode};
 use polymeter_package::problem::line_at;
@@ -25,7 +26,7 @@ pub fn check(file: &Path, text: &str, raw: raw::File) -> Result<Config, Problems
     let pins = checker.pins(&raw.vendor);
     let mut drivers = checker.drivers(&raw, &pins);
     let vendors = checker.covers(&raw.vendor, &mut drivers);
-    let lines = checker.lines(&raw.line);
+    let lines = checker.lines(&raw.line, time_zone.as_ref());
     let vault = raw.vault.as_ref().and_then(|vault| checker.vault(vault));
     let backup = raw.backup.as_ref().and_then(|backup| checker.backup(backup));
     let database = checker.database(&raw.database);
@@ -190,12 +191,12 @@ impl Checker<'_> {
         limits
     }
 
-    fn lines(&mut self, lines: &[raw::Line]) -> Vec<LineSettings> {
+    fn lines(&mut self, lines: &[raw::Line], zone: Option<&TimeZone>) -> Vec<LineSettings> {
         let mut names = HashMap::new();
         let mut found = Vec::new();
         for line in lines {
             self.unique(&mut names, "line", &line.name);
-            let Some(endpoint) = self.endpoint(line) else { continue };
+            let Some(endpoint) = self.endpoint(line, zone) else { continue };
             let times = [
                 ("reply-timeout-ms", line.reply_timeout_ms),
                 ("byte-timeout-ms", line.byte_timeout_ms),
@@ -218,7 +219,7 @@ impl Checker<'_> {
         found
     }
 
-    fn endpoint(&mut self, line: &raw::Line) -> Option<Endpoint> {
+    fn endpoint(&mut self, line: &raw::Line, zone: Option<&TimeZone>) -> Option<Endpoint> {
         let name = line.name.get_ref();
         let serial_settings =
             line.baud.is_some() || line.parity.is_some() || line.stop_bits.is_some();
@@ -230,6 +231,11 @@ impl Checker<'_> {
                 }) {
                     let what = format!("line `{name}` has {} stop bits", bits.get_ref());
                     self.problem(bits, what, "write 1 or 2".to_owned());
+                }
+                if let Some(named) = &line.envelope {
+                    let what = format!("line `{name}` is serial and has an envelope");
+                    let fix = "remove it: envelopes are what gateways on tcp put around bytes";
+                    self.problem(named, what, fix.to_owned());
                 }
                 Some(Endpoint::Serial {
                     path: self.beside(path),
@@ -257,12 +263,35 @@ impl Checker<'_> {
                     let fix = "remove baud, parity and stop-bits: the gateway has its own";
                     self.problem(address, what, fix.to_owned());
                 }
-                Some(Endpoint::Tcp { address: address.get_ref().clone() })
+                self.far_end(address.get_ref().clone(), line.envelope.as_ref(), zone)
             }
             (Some(_), Some(_)) | (None, None) => {
                 let what = format!("line `{name}` needs exactly one far end");
                 let fix = "give it either serial = \"/dev/...\" or tcp = \"host:port\"".to_owned();
                 self.problem(&line.name, what, fix);
+                None
+            }
+        }
+    }
+}
+
+impl Checker<'_> {
+    /// A gateway, transparent or with an envelope. `zone`: `None` where the site's is no zone, which
+    /// is a problem of its own.
+    fn far_end(
+        &mut self,
+        address: String,
+        named: Option<&Spanned<String>>,
+        zone: Option<&TimeZone>,
+    ) -> Option<Endpoint> {
+        let Some(named) = named else { return Some(Endpoint::Tcp { address }) };
+        match envelopes::named(named.get_ref(), zone.unwrap_or(&TimeZone::UTC)) {
+            Some(envelope) => Some(Endpoint::Enveloped { address, envelope }),
+            None => {
+                let what = format!("there is no envelope `{}`", named.get_ref());
+                let fix =
+                    format!("write one of {}, or leave it out", envelopes::names().join(", "));
+                self.problem(named, what, fix);
                 None
             }
         }

@@ -244,6 +244,7 @@ pub struct Line {
     pub parity: Option<Parity>,
     pub stop_bits: Option<Spanned<u8>>,
     pub tcp: Option<Spanned<String>>,
+    pub envelope: Option<Spanned<String>>,
     #[serde(default = "inter_frame_ms")]
     pub inter_frame_ms: u64,
     #[serde(default = "reply_timeout_ms")]

@@ -260,6 +260,15 @@ fn a_line_has_one_far_end() {
         "polymeter.toml:6: line `a` has 3 stop bits; write 1 or 2",
     );
     check(
+        "[[line]]\nname = \"a\"\nserial = \"/dev/x\"\nenvelope = \"acrel-4g\"\n",
+        "polymeter.toml:6: line `a` is serial and has an envelope; remove it: envelopes are what \
+         gateways on tcp put around bytes",
+    );
+    check(
+        "[[line]]\nname = \"a\"\ntcp = \"h:1\"\nenvelope = \"acrel\"\n",
+        "polymeter.toml:6: there is no envelope `acrel`; write one of acrel-4g, or leave it out",
+    );
+    check(
         "[[line]]\nname = \"a\"\ntcp = \"h:1\"\nreply-timeout-ms = 0\n",
         "polymeter.toml:4: line `a` has reply-timeout-ms = 0; write at least 1, or leave the key \
          out",

@@ -134,6 +134,7 @@ async fn built(mode: Option<BillingMode>, clock: TestClock, each: &Dlt645Plan) -
             port: 0,
             reply_delay_ms: 0,
             baud: None,
+            modem: None,
             meters: Meters::Dlt645(METERS.map(plan).to_vec()),
         }],
     })
