@@ -10,7 +10,9 @@ use jiff::civil::DateTime;
 use serde::{Deserialize, Serialize};
 
 use crate::device::{Device, Protocol, Scan, State, of_one_protocol};
-use crate::plan::{Adf400lPlan, Cjt188Plan, Dlt645Plan, Editions, MbusPlan, Meters};
+use crate::plan::{
+    Adf400lPlan, Cjt188Plan, DlmsPlan, DlmsSecurity, Dlt645Plan, Editions, MbusPlan, Meters,
+};
 
 /// Energy imported in total, 0.01 kWh.
 const ENERGY: &str = "1.0.1.8.0.255";
@@ -26,6 +28,8 @@ pub enum Alone {
     Adf400l,
     Cjt188,
     Mbus,
+    DlmsWrapper,
+    DlmsHdlc,
 }
 
 /// The kit's argument.
@@ -74,6 +78,8 @@ pub fn serve(alone: Alone, start: &str) -> anyhow::Result<()> {
         Alone::Adf400l => Meters::Adf400l(vec![start.adf400l()?]),
         Alone::Cjt188 => Meters::Cjt188(vec![start.cjt188()?]),
         Alone::Mbus => Meters::Mbus(vec![start.mbus()]),
+        Alone::DlmsWrapper => Meters::DlmsWrapper(vec![start.dlms()?]),
+        Alone::DlmsHdlc => Meters::DlmsHdlc(vec![start.dlms()?]),
     };
     let (protocol, devices) = of_one_protocol(meters).map_err(anyhow::Error::msg)?;
     let Some(mut device) = devices.into_iter().next() else { return Ok(()) };
@@ -114,14 +120,20 @@ pub fn next(protocol: Protocol, buffer: &mut Vec<u8>) -> Option<Vec<u8>> {
 fn tell(alone: Alone, device: &Device, start: &Start) -> anyhow::Result<()> {
     let register = match alone {
         Alone::Cjt188 | Alone::Mbus => VOLUME,
-        Alone::Dlt645 | Alone::Dlt645Of1997 | Alone::Adf400l => ENERGY,
+        Alone::Dlt645
+        | Alone::Dlt645Of1997
+        | Alone::Adf400l
+        | Alone::DlmsWrapper
+        | Alone::DlmsHdlc => ENERGY,
     };
     let mut truth = Truth::new(register, device.state("alone"), device.settings_fen());
-    if alone == Alone::Mbus {
-        // It has neither purse nor valve: what the kit wants to hear again never changes.
+    if matches!(alone, Alone::Mbus | Alone::DlmsWrapper | Alone::DlmsHdlc) {
+        // It has no purse that counts: what the kit wants to hear again never changes.
         truth.customer.clone_from(&start.customer);
-        (truth.count, truth.balance, truth.supply) =
-            (start.count, start.balance.into(), start.supply);
+        truth.count = start.count;
+        if alone == Alone::Mbus {
+            (truth.balance, truth.supply) = (start.balance.into(), start.supply);
+        }
         let last = Last { count: start.count, amount: start.last };
         truth.last = (start.count > 0).then_some(last);
     }
@@ -195,6 +207,30 @@ impl Start {
         // The rest of a secondary address is the default plan's: SIM, version 1, water.
         let number = self.address.get(..8).unwrap_or_default().to_owned();
         MbusPlan { number, counted: self.volume(), clock: Some(self.now), ..MbusPlan::default() }
+    }
+
+    /// The address is `logical/physical`, the key the encryption and the authentication key.
+    fn dlms(&self) -> anyhow::Result<DlmsPlan> {
+        let (logical, physical) = self.address.split_once('/').unwrap_or((&self.address, "0"));
+        let security = match self.keys.values().next().and_then(|keys| keys.split_at_checked(32)) {
+            Some((encryption, authentication)) => DlmsSecurity::Gmac {
+                encryption_key: encryption.to_owned(),
+                authentication_key: authentication.to_owned(),
+            },
+            None => DlmsSecurity::None,
+        };
+        Ok(DlmsPlan {
+            serial: self.address.replace('/', "-"),
+            logical_device: logical.parse()?,
+            physical_device: physical.parse()?,
+            security,
+            // All in one tariff, so that the total is as asked.
+            tariff_energies: [0, 0, self.energy(), 0],
+            balance_fen: i32::try_from(self.balance)?,
+            disconnected: self.supply == 1,
+            clock: Some(self.now),
+            ..DlmsPlan::default()
+        })
     }
 
     fn volume(&self) -> u64 {

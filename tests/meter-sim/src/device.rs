@@ -6,10 +6,11 @@ use serde::{Deserialize, Serialize};
 use crate::acrel1352;
 use crate::adf400l::User;
 use crate::cjt188;
+use crate::dlms;
 use crate::dlt645::{self, Meter};
 use crate::fault::{Kind, Queue};
 use crate::mbus;
-use crate::plan::Meters;
+use crate::plan::{DlmsPlan, Meters};
 pub use crate::protocol::{Heard, Protocol, Scan};
 use crate::rdk;
 
@@ -101,6 +102,7 @@ enum Model {
     Cjt188(Box<cjt188::Meter>),
     Acrel1352(Box<acrel1352::Meter>),
     Mbus(Box<mbus::Meter>),
+    Dlms(Box<dlms::Meter>),
 }
 
 /// The devices of a bus, and what is spoken on it.
@@ -145,8 +147,14 @@ pub fn of_one_protocol(meters: Meters) -> Result<(Protocol, Vec<Device>), String
             let name = format!("{}/{}/{}/{}", plan.number, plan.maker, plan.version, plan.medium);
             (name, mbus::Meter::new(plan).map(|meter| Model::Mbus(Box::new(meter))))
         }),
+        Meters::DlmsWrapper(plans) => made(Protocol::DlmsWrapper, plans, dlms),
+        Meters::DlmsHdlc(plans) => made(Protocol::DlmsHdlc, plans, dlms),
         Meters::Mixed(_) => Err("a mix of mixes".to_owned()),
     }
+}
+
+fn dlms(plan: DlmsPlan) -> (String, Result<Model, String>) {
+    (plan.serial.clone(), dlms::Meter::new(plan).map(|meter| Model::Dlms(Box::new(meter))))
 }
 
 fn made<P>(
@@ -201,6 +209,12 @@ impl Device {
                 }
                 (mbus::Meter::kind(request), &mut meter.counters)
             }
+            (Model::Dlms(meter), Heard::Dlms(_, request)) => {
+                if !meter.hears(request) {
+                    return None;
+                }
+                (dlms::Meter::kind(request), &mut meter.counters)
+            }
             _ => return None,
         };
         counters.requests += 1;
@@ -217,6 +231,7 @@ impl Device {
             (Model::Cjt188(meter), Heard::Cjt188(request)) => meter.answer(request),
             (Model::Acrel1352(meter), Heard::Modbus(frame)) => meter.answer(frame),
             (Model::Mbus(meter), Heard::Mbus(request)) => meter.answer(request),
+            (Model::Dlms(meter), Heard::Dlms(_, request)) => meter.answer(request),
             _ => Answer::default(),
         }
     }
@@ -250,6 +265,7 @@ impl Device {
             Model::Cjt188(meter) => meter.advance(seconds),
             Model::Acrel1352(meter) => meter.advance(seconds),
             Model::Mbus(meter) => meter.advance(seconds),
+            Model::Dlms(meter) => meter.advance(seconds),
         }
     }
 
@@ -258,6 +274,7 @@ impl Device {
             Model::Dlt645(meter) => meter.set_load(watts),
             Model::Adf400l(user) => user.set_load(watts),
             Model::Acrel1352(meter) => meter.set_load(watts),
+            Model::Dlms(meter) => meter.set_load(watts),
             // They have no load: what they counted is as planned.
             Model::Rdk(_) | Model::Cjt188(_) | Model::Mbus(_) => {}
         }
@@ -276,7 +293,7 @@ impl Device {
                     .collect()
             }
             Model::Rdk(meter) => vec![("alarm", meter.alarm_fen())],
-            Model::Mbus(_) => Vec::new(),
+            Model::Mbus(_) | Model::Dlms(_) => Vec::new(),
             Model::Cjt188(meter) => {
                 ["settlement-day", "reading-day"].into_iter().zip(meter.days()).collect()
             }
@@ -294,8 +311,10 @@ impl Device {
 
     /// The button on the meter; an ADF400L has none.
     pub fn press(&mut self) {
-        if let Model::Dlt645(meter) = &mut self.model {
-            meter.press();
+        match &mut self.model {
+            Model::Dlt645(meter) => meter.press(),
+            Model::Dlms(meter) => meter.press(),
+            _ => {}
         }
     }
 
@@ -307,12 +326,14 @@ impl Device {
             Model::Cjt188(meter) => meter.counters,
             Model::Acrel1352(meter) => meter.counters,
             Model::Mbus(meter) => meter.counters,
+            Model::Dlms(meter) => meter.counters,
         };
         let Counters { requests, sell_frames, open_frames, mac_failures } = counters;
         let (meter, bus, faults_waiting) = (self.name.clone(), bus.to_owned(), self.faults.len());
         match &self.model {
             Model::Cjt188(device) => device.state(meter, bus, faults_waiting),
             Model::Mbus(device) => device.state(meter, bus, faults_waiting),
+            Model::Dlms(device) => device.state(meter, bus, faults_waiting),
             Model::Dlt645(device) => {
                 let (purse, relay) = (device.purse(), device.relay());
                 State {

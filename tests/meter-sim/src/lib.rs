@@ -16,6 +16,7 @@ mod cjt188;
 mod client;
 mod control;
 mod device;
+mod dlms;
 mod dlt645;
 mod event;
 mod fault;
@@ -40,8 +41,8 @@ pub use lines::Endpoint;
 pub use modem::{ModemAnswers, ModemPlan, ModemState};
 pub use offline::Offline;
 pub use plan::{
-    Acrel1352Kind, Acrel1352Plan, Adf400lPlan, BusKind, BusPlan, Cjt188Plan, Dlt645Plan, Editions,
-    MbusPlan, Meters, Plan, RdkPlan, RelayReplies,
+    Acrel1352Kind, Acrel1352Plan, Adf400lPlan, BusKind, BusPlan, Cjt188Plan, DlmsPlan,
+    DlmsSecurity, Dlt645Plan, Editions, MbusPlan, Meters, Plan, RdkPlan, RelayReplies,
 };
 pub use world::{Simulator, World};
 

@@ -55,6 +55,10 @@ pub enum Meters {
     Cjt188(Vec<Cjt188Plan>),
     Acrel1352(Vec<Acrel1352Plan>),
     Mbus(Vec<MbusPlan>),
+    /// Behind the TCP wrapper.
+    DlmsWrapper(Vec<DlmsPlan>),
+    /// In HDLC frames.
+    DlmsHdlc(Vec<DlmsPlan>),
     /// Meters of several protocols on the same two wires; not a mix of mixes.
     Mixed(Vec<Meters>),
 }
@@ -134,6 +138,83 @@ impl Default for MbusPlan {
             medium: 7,
             counted: 0,
             clock: None,
+        }
+    }
+}
+
+/// What a DLMS meter wants of a client that is to see all of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DlmsSecurity {
+    None,
+    /// A password in the clear.
+    Low {
+        password: String,
+    },
+    /// High security with GMAC, every APDU ciphered: keys of 16 bytes in hex.
+    Gmac {
+        encryption_key: String,
+        authentication_key: String,
+    },
+}
+
+/// One DLMS/COSEM meter. Money in fen, energy in 0.01 kWh.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DlmsPlan {
+    /// Its name on the bus, too.
+    pub serial: String,
+    /// Port of the wrapper, upper address of HDLC.
+    pub logical_device: u16,
+    /// Lower address of HDLC.
+    pub physical_device: u16,
+    pub device_name: String,
+    pub security: DlmsSecurity,
+    /// The highest counter that a client has used with the key.
+    pub counter: u32,
+    /// Longer answers come in blocks; 0 for no limit.
+    pub apdu_bytes_max: u16,
+    /// Information of one HDLC frame.
+    pub information_bytes_max: u16,
+    /// Several attributes in one question.
+    pub several: bool,
+    pub tariff_energies: [u64; 4],
+    pub load_watts: u32,
+    pub voltage_decivolts: u16,
+    pub clock: Option<DateTime>,
+    /// 0 to 6 (IEC 62056-6-2, class 70).
+    pub control_mode: u8,
+    pub disconnected: bool,
+    /// The switch takes commands and does not move.
+    pub stuck: bool,
+    pub balance_fen: i32,
+    pub low_credit_fen: i32,
+    /// For a kWh; 0: nothing is charged.
+    pub price_fen: u32,
+}
+
+impl Default for DlmsPlan {
+    fn default() -> Self {
+        Self {
+            serial: "00000001".into(),
+            logical_device: 1,
+            physical_device: 17,
+            device_name: "SIM0000000000001".into(),
+            security: DlmsSecurity::None,
+            counter: 0,
+            apdu_bytes_max: 512,
+            information_bytes_max: 128,
+            several: true,
+            tariff_energies: [0; 4],
+            load_watts: 0,
+            voltage_decivolts: 2300,
+            clock: None,
+            control_mode: 4,
+            disconnected: false,
+            stuck: false,
+            balance_fen: 10_000,
+            low_credit_fen: 1_000,
+            price_fen: 0,
         }
     }
 }

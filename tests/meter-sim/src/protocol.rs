@@ -3,6 +3,7 @@
 
 use crate::adf400l;
 use crate::cjt188;
+use crate::dlms;
 use crate::dlt645::frame;
 use crate::fault::{FaultKind, Parts, spoil};
 use crate::mbus;
@@ -27,6 +28,8 @@ pub enum Protocol {
     Rdk,
     Cjt188,
     Mbus,
+    DlmsWrapper,
+    DlmsHdlc,
 }
 
 /// A frame as its protocol understands it.
@@ -37,6 +40,7 @@ pub enum Heard<'a> {
     Rdk(rdk::Request<'a>),
     Cjt188(cjt188::Request<'a>),
     Mbus(mbus::Request<'a>),
+    Dlms(Protocol, dlms::Request<'a>),
 }
 
 impl Heard<'_> {
@@ -47,6 +51,7 @@ impl Heard<'_> {
             Heard::Rdk(_) => Protocol::Rdk,
             Heard::Cjt188(_) => Protocol::Cjt188,
             Heard::Mbus(_) => Protocol::Mbus,
+            Heard::Dlms(protocol, _) => *protocol,
         }
     }
 }
@@ -59,6 +64,8 @@ impl Protocol {
             Protocol::Rdk => rdk::scan(buffer),
             Protocol::Cjt188 => cjt188::scan(buffer),
             Protocol::Mbus => mbus::scan(buffer),
+            Protocol::DlmsWrapper => dlms::scan_wrapped(buffer),
+            Protocol::DlmsHdlc => dlms::scan_hdlc(buffer),
         }
     }
 
@@ -69,6 +76,10 @@ impl Protocol {
             Protocol::Rdk => rdk::parse(frame).map(Heard::Rdk),
             Protocol::Cjt188 => cjt188::parse(frame).map(Heard::Cjt188),
             Protocol::Mbus => mbus::parse(frame).map(Heard::Mbus),
+            Protocol::DlmsWrapper => {
+                dlms::parse_wrapped(frame).map(|request| Heard::Dlms(self, request))
+            }
+            Protocol::DlmsHdlc => dlms::parse_hdlc(frame).map(|request| Heard::Dlms(self, request)),
         }
     }
 
@@ -77,6 +88,8 @@ impl Protocol {
         match self {
             // DL/T 645-2007: 500 ms between bytes.
             Protocol::Dlt645 | Protocol::Cjt188 => 500,
+            // IEC 62056-46 says 20 ms at least; TCP has no such thing.
+            Protocol::DlmsHdlc | Protocol::DlmsWrapper => 500,
             // Modbus RTU says 3.5 characters; a gateway may tear a frame more than that.
             Protocol::Modbus | Protocol::Rdk => 50,
             // EN 13757-2 says 22 bits in the middle of a telegram; a level converter may tear more.
@@ -144,6 +157,17 @@ impl Protocol {
                     Parts { start: 0, address: 5, function: 4, data: 7..end, offset: 0, seal };
                 spoil(reply, fault, &parts);
             }
+            Protocol::DlmsWrapper => {
+                // Version, source, destination, length, then the APDU.
+                let seal = &|_: &mut [u8]| {};
+                let data = 11..reply.len();
+                spoil(
+                    reply,
+                    fault,
+                    &Parts { start: 0, address: 3, function: 8, data, offset: 0, seal },
+                );
+            }
+            Protocol::DlmsHdlc => dlms::spoil_hdlc(reply, fault),
             Protocol::Rdk => {
                 let data = rdk::HEAD..reply.len().saturating_sub(1);
                 let seal = &rdk::seal;

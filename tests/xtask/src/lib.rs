@@ -52,6 +52,7 @@ pub fn test(arguments: &[String]) -> Result<()> {
     set_up::softhsm()?;
     set_up::minisign()?;
     set_up::schemathesis(&root)?;
+    set_up::peer_dlms(&root)?;
     set_up::peer_dlt645(&root)?;
     set_up::peer_mbus(&root)?;
     set_up::peer_modbus(&root)?;

@@ -117,6 +117,13 @@ pub fn peer_modbus(root: &Path) -> Result<()> {
     if there { Ok(()) } else { pip_install(root, environment, "pymodbus==3.16.1") }
 }
 
+/// Somebody else's DLMS client and server, which the tests set against our meter and our driver.
+pub fn peer_dlms(root: &Path) -> Result<()> {
+    let environment = "target/peer-dlms";
+    let there = root.join(environment).join("bin/python").is_file();
+    if there { Ok(()) } else { pip_install(root, environment, "gurux_dlms==1.0.203") }
+}
+
 /// Somebody else's DL/T 645, which the tests compare ours with.
 pub fn peer_dlt645(root: &Path) -> Result<()> {
     let environment = "target/peer-dlt645";

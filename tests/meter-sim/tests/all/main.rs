@@ -4,6 +4,7 @@
 
 mod adf400l;
 mod control;
+mod dlms;
 mod dlt645;
 mod faults;
 mod host;
