@@ -94,6 +94,11 @@ impl<'a> Exchange<'a> {
         }
     }
 
+    /// Says something that nobody answers.
+    pub fn tell(&mut self, to: Address, control: u8, data: Data) -> Result<(), DriverError> {
+        self.send(&Frame { address: to, control, data })
+    }
+
     fn exchange(&mut self, question: Question<'_>) -> Result<Answer, DriverError> {
         let identifier = question.identifier.map_or(Identifier::None, Identifier::Long);
         let judge = Judge { address: self.settings.address, control: question.control, identifier };
@@ -171,15 +176,18 @@ impl<'a> Exchange<'a> {
         let data = Data::new(data)
             .map_err(|_| DriverError::new(error::BAD_PARAMETER, "more data than a frame holds"))?;
         let Judge { address, control, .. } = asked.judge;
-        let frame = Frame { address, control, data };
+        self.send(&Frame { address, control, data })?;
+        self.answer(asked)
+    }
+
+    fn send(&mut self, frame: &Frame) -> Result<(), DriverError> {
         let mut encoded = [0; FRAME_BYTES_MAX];
         let length = frame
             .encode(&mut encoded)
             .map_err(|reason| DriverError::new(error::BAD_PARAMETER, reason.to_string()))?;
         let mut bytes = vec![0xFE; self.settings.wake_up];
         bytes.extend(encoded.iter().take(length));
-        self.host.send(&bytes)?;
-        self.answer(asked)
+        Ok(self.host.send(&bytes)?)
     }
 
     fn answer(&mut self, asked: Asked) -> Result<Heard, DriverError> {

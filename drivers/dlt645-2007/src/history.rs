@@ -12,11 +12,10 @@ use polymeter_codec::dlt645::load_record;
 use polymeter_codec::dlt645::request::read_records;
 use polymeter_codec::dlt645::value::Time;
 use polymeter_driver::codes::quality;
-use polymeter_driver::{DriverError, LocalTime, Value};
+use polymeter_driver::{DriverError, LocalTime, Value, time};
 
 /// Where a meter does not tell how far its load records are apart (DL/T 614-2007: 1 to 60 minutes).
 const INTERVAL_MINUTES: u32 = 15;
-const MINUTES_A_DAY: i64 = 24 * 60;
 
 /// The last `count` daily freezes, the latest first, until one is missing.
 pub fn freezes(
@@ -108,47 +107,16 @@ fn take_record(record: &load_record::LoadRecord<'_>, measured: &mut Measured) {
 
 /// `minutes` before `time`, to the minute.
 fn before(time: LocalTime, minutes: u32) -> Time {
-    let of_day = i64::from(time.hour).saturating_mul(60).saturating_add(time.minute.into());
-    let all = days_since_0(time).saturating_mul(MINUTES_A_DAY).saturating_add(of_day);
-    let all = all.saturating_sub(minutes.into());
-    let of_day = all.rem_euclid(MINUTES_A_DAY);
-    let (year, month, day) = date_of(all.div_euclid(MINUTES_A_DAY));
-    let byte = |number: i64| u8::try_from(number).ok();
+    let seconds = time::seconds(time).saturating_sub(i64::from(minutes).saturating_mul(60));
+    let LocalTime { year, month, day, hour, minute, .. } = time::at(seconds);
     Time {
-        year: u16::try_from(year).ok(),
-        month: byte(month),
-        day: byte(day),
-        hour: byte(of_day.div_euclid(60)),
-        minute: byte(of_day.rem_euclid(60)),
+        year: Some(year),
+        month: Some(month),
+        day: Some(day),
+        hour: Some(hour),
+        minute: Some(minute),
         second: None,
     }
-}
-
-/// Days by a year that begins in March, so that the leap day is its last one.
-#[expect(clippy::arithmetic_side_effects, reason = "a year has 16 bits: nothing overflows 64")]
-fn days_since_0(time: LocalTime) -> i64 {
-    let (year, month) = (i64::from(time.year), i64::from(time.month));
-    let year = if month <= 2 { year - 1 } else { year };
-    let months = (month + 9) % 12;
-    365 * year + year.div_euclid(4) - year.div_euclid(100)
-        + year.div_euclid(400)
-        + (153 * months + 2) / 5
-        + i64::from(time.day)
-        - 1
-}
-
-/// The other way round.
-#[expect(clippy::arithmetic_side_effects, reason = "days of a year of 16 bits")]
-fn date_of(days: i64) -> (i64, i64, i64) {
-    let era = days.div_euclid(146_097);
-    let of_era = days.rem_euclid(146_097);
-    let year = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year + year / 4 - year / 100);
-    let months = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * months + 2) / 5 + 1;
-    let month = if months < 10 { months + 3 } else { months - 9 };
-    let year = year + era * 400 + i64::from(month <= 2);
-    (year, month, day)
 }
 
 #[cfg(test)]

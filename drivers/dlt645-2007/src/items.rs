@@ -20,6 +20,9 @@ pub const CURRENT: u32 = 0x0202_0100;
 pub const CURRENT_BLOCK: u32 = 0x0202_FF00;
 pub const POWER_TOTAL: u32 = 0x0203_0000;
 pub const CLOCK: u32 = 0x0400_010C;
+/// Date with the day of the week, and time of day, where the clock is not one item.
+pub const DATE: u32 = 0x0400_0101;
+pub const TIME: u32 = 0x0400_0102;
 /// The communication address.
 pub const ADDRESS: u32 = 0x0400_0401;
 pub const MODEL: u32 = 0x0400_040B;

@@ -17,6 +17,7 @@
     clippy::unwrap_used
 )]
 
+mod clock;
 mod describe;
 mod dialect;
 mod exchange;
@@ -35,8 +36,9 @@ mod words;
 mod writes;
 
 use polymeter_driver::{
-    Call, ControlOutcome, Description, DriverError, Evidence, Explanation, Extras, Host, Identity,
-    LocalTime, MeterDriver, Opening, Order, SellOutcome, SetOutcome, Snapshot, Step, Way,
+    Call, ClockOutcome, ControlOutcome, Description, DriverError, Evidence, Explanation, Extras,
+    Host, Identity, LocalTime, MeterDriver, Opening, Order, SellOutcome, SetOutcome, Snapshot,
+    Step, Way,
 };
 
 #[derive(Debug)]
@@ -90,6 +92,9 @@ impl MeterDriver for Dlt645 {
     ) -> Result<SetOutcome, DriverError> {
         parameters::set(host, call, parameters)
     }
+    fn set_clock(host: &mut dyn Host, call: &Call, way: u16) -> Result<ClockOutcome, DriverError> {
+        clock::set(host, call, way)
+    }
     fn decode(frame: &[u8]) -> Result<Explanation, String> {
         explain::explain(frame)
     }
@@ -107,4 +112,4 @@ impl MeterDriver for Dlt645 {
     }
 }
 
-polymeter_driver::export!(Dlt645, with bus, with refund);
+polymeter_driver::export!(Dlt645, with bus, with refund, with clock);

@@ -12,7 +12,7 @@ use polymeter_driver::codes::quantity;
 use polymeter_driver::{Call, Credit, DriverError, Extras, Host, Receipt, SellOutcome, SetOutcome};
 
 /// Password levels: 04 is the usual one for programming, 02 for the plain commands of high right.
-const LEVEL_WRITE: u8 = 0x04;
+pub const LEVEL_WRITE: u8 = 0x04;
 const LEVEL_CLEAR: u8 = 0x02;
 
 pub fn set(
@@ -47,11 +47,7 @@ fn told(name: &str, detail: &str, done: &[&str]) -> String {
 }
 
 fn write(exchange: &mut Exchange<'_>, identifier: u32, bytes: &[u8]) -> SetOutcome {
-    let [p0, p1, p2] = exchange.settings.password;
-    let mut data = identifier.to_le_bytes().to_vec();
-    data.extend([LEVEL_WRITE, p0, p1, p2]);
-    data.extend(exchange.settings.operator_code);
-    data.extend(bytes);
+    let data = exchange.settings.written(LEVEL_WRITE, identifier, bytes);
     let lost = match exchange.ask(control::WRITE, &data) {
         Ok(Answer::Yes(..)) => None,
         Ok(Answer::No(error)) => return SetOutcome::Refused(words::plain_refusal(&error)),

@@ -103,6 +103,13 @@ impl Settings {
         })
     }
 
+    /// The data of C=14H: an identifier, who writes, the value.
+    pub fn written(&self, level: u8, identifier: u32, value: &[u8]) -> Vec<u8> {
+        let [p0, p1, p2] = self.password;
+        let who = [level, p0, p1, p2];
+        [&identifier.to_le_bytes()[..], &who, &self.operator_code, value].concat()
+    }
+
     /// For calls that change a meter: the address must name one.
     pub fn acting(call: &Call) -> Result<Settings, DriverError> {
         let settings = Settings::asking(call)?;

@@ -18,6 +18,7 @@
     clippy::unwrap_used
 )]
 
+mod clock;
 mod exchange;
 mod explain;
 mod measure;
@@ -28,9 +29,9 @@ mod settings;
 
 use polymeter_driver::codes::{error, proof, quantity, unit};
 use polymeter_driver::{
-    Call, ControlOutcome, Decimal, Description, DriverError, Evidence, Explanation, Extras, Host,
-    Identity, LocalTime, MeterDriver, Opening, Order, Parameter, SellOutcome, SetOutcome, Snapshot,
-    Step, Value, Way,
+    Call, ClockOutcome, ControlOutcome, Decimal, Description, DriverError, Evidence, Explanation,
+    Extras, Host, Identity, LocalTime, MeterDriver, Opening, Order, Parameter, SellOutcome,
+    SetOutcome, Snapshot, Step, Value, Way,
 };
 
 #[derive(Debug)]
@@ -92,6 +93,9 @@ impl MeterDriver for Dlt698 {
     fn set_parameters(_: &mut dyn Host, _: &Call, _: &Extras) -> Result<SetOutcome, DriverError> {
         Err(DriverError::new(error::BAD_PARAMETER, "this driver writes no parameter"))
     }
+    fn set_clock(host: &mut dyn Host, call: &Call, way: u16) -> Result<ClockOutcome, DriverError> {
+        clock::set(host, call, way)
+    }
     fn decode(frame: &[u8]) -> Result<Explanation, String> {
         explain::explain(frame)
     }
@@ -116,4 +120,4 @@ fn no_sale() -> DriverError {
     )
 }
 
-polymeter_driver::export!(Dlt698, without vault, with bus);
+polymeter_driver::export!(Dlt698, without vault, with bus, with clock);

@@ -125,11 +125,11 @@ pub fn supply_of(data: &Data<'_>) -> u16 {
 
 /// DAR (DL/T 698.45-2017, 7.3.5.1): 3 denied, 4 and 6 no such method, 7 wrong type, 15 not
 /// authorised.
-fn refused(why: u8) -> Refusal {
+pub fn refused(why: u8) -> Refusal {
     let (code, detail) = match why {
         3 => (refusal::NOT_AUTHENTICATED, "denied: most meters want the security module's wrap"),
         4 | 6 => (refusal::NO_SUCH_FUNCTION, "no such object"),
-        7 => (refusal::BAD_VALUE, "not the type that the method takes"),
+        7 => (refusal::BAD_VALUE, "not the type that is wanted"),
         15 => (refusal::WRONG_PASSWORD, "not authorised"),
         _ => (refusal::OTHER, "refused"),
     };

@@ -91,4 +91,5 @@ id! {
     AllocationRunId,
     /// Of a credit token it is the sale's; of others made by the client.
     TokenOrderId,
+    ClockSettingId,
 }

@@ -5,6 +5,7 @@
 //! Not here: how any of it is stored (ledger, service), sent (runtime) or shown (server).
 
 pub mod channel;
+pub mod clock;
 pub mod counter_act;
 pub mod credit;
 pub mod deduction;
@@ -22,6 +23,7 @@ pub mod tariff;
 pub mod token;
 
 pub use channel::Channel;
+pub use clock::ClockDrift;
 pub use counter_act::{ActEvent, ActState, Proof, Taken, Taking};
 pub use credit::{Credit, Evidence, Purchase, PurchaseCount, Quantity, Receipt, Refusal};
 pub use deduction::{Deductions, Dues};
@@ -29,10 +31,10 @@ pub use device::{CustomerNumber, LocalTime, MeterAddress, Region, VendorCode};
 pub use discrepancy::Story;
 pub use id::{
     AccountId, AllocationId, AllocationRunId, ApplicationId, ApprovalId, BillId, BillPaymentId,
-    BillingPeriodId, ChargeAssignmentId, ChargeId, ChargeItemId, ClaimId, ClosingId, CounterActId,
-    CustomerId, DiscrepancyId, HoldId, InstallationId, MeterClearingId, MeterId, OperatorId,
-    PursePaymentId, ReadingCaseId, ReadingId, SaleId, ShiftId, SwapId, TakeoverId, TariffPlanId,
-    TariffVersionId, TokenOrderId, TransferId, derived_id,
+    BillingPeriodId, ChargeAssignmentId, ChargeId, ChargeItemId, ClaimId, ClockSettingId,
+    ClosingId, CounterActId, CustomerId, DiscrepancyId, HoldId, InstallationId, MeterClearingId,
+    MeterId, OperatorId, PursePaymentId, ReadingCaseId, ReadingId, SaleId, ShiftId, SwapId,
+    TakeoverId, TariffPlanId, TariffVersionId, TokenOrderId, TransferId, derived_id,
 };
 pub use mode::BillingMode;
 pub use money::{Currency, Money};

@@ -100,6 +100,7 @@ fn code_of(function: Function) -> u8 {
         | Function::Decode
         | Function::Search
         | Function::Refund
+        | Function::SetClock
         | Function::Plan
         | Function::Issue => command::DESCRIBE,
         Function::Probe => command::PROBE,
@@ -127,6 +128,7 @@ fn done(function: Function, items: &Items<'_>) -> Read<Outcome> {
         | Function::Decode
         | Function::Search
         | Function::Refund
+        | Function::SetClock
         | Function::Plan
         | Function::Issue => {
             return Err(ItemsError::Missing(identifier::VENDOR));

@@ -58,6 +58,7 @@ pub fn asked(request: &Request) -> Result<Frame, Unaskable> {
         Request::Decode(_)
         | Request::Search { .. }
         | Request::Refund(..)
+        | Request::SetClock(..)
         | Request::Plan(..)
         | Request::Issue(..) => return Err(Unaskable),
     };

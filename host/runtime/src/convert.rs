@@ -4,7 +4,7 @@
 //! have added (a code) is mapped to the cautious side; what can only be a mistake is an error that
 //! says what was returned. Not here: whether to believe it (outcome).
 
-use crate::bindings::exports::polymeter::driver::{frames, meter, purse, settings, supply};
+use crate::bindings::exports::polymeter::driver::{clock, frames, meter, purse, settings, supply};
 use crate::bindings::polymeter::driver::types;
 use crate::driver::{Explanation, Identity};
 use crate::limits::{BYTES, DETAIL_BYTES, EXTRAS, MEASUREMENTS, NAME_BYTES, TEXT_BYTES};
@@ -204,6 +204,17 @@ pub(crate) fn set(outcome: settings::SetOutcome) -> Checked<Claim<()>> {
         settings::SetOutcome::Confirmed => Claim::Confirmed(()),
         settings::SetOutcome::Refused(no) => Claim::Refused(refusal(no)),
         settings::SetOutcome::Unknown(text) => Claim::Unknown(detail(&text)),
+    })
+}
+
+/// A clock that shows no time is a mistake of the driver's, who was to say unknown.
+pub(crate) fn clock(outcome: clock::ClockOutcome) -> Checked<Claim<LocalTime>> {
+    Ok(match outcome {
+        clock::ClockOutcome::Confirmed(shown) => Claim::Confirmed(
+            local_time(shown).map_err(|shown| format!("{shown} as what a clock shows"))?,
+        ),
+        clock::ClockOutcome::Refused(no) => Claim::Refused(refusal(no)),
+        clock::ClockOutcome::Unknown(text) => Claim::Unknown(detail(&text)),
     })
 }
 

@@ -52,6 +52,8 @@ pub struct Abilities {
     pub refund: bool,
     /// It makes tokens for devices without a line.
     pub token: bool,
+    /// It puts the device's clock right.
+    pub clock: bool,
 }
 
 impl Abilities {
@@ -65,6 +67,7 @@ impl Abilities {
             "bus" => self.bus,
             "refund" => self.refund,
             "token" => self.token,
+            "clock" => self.clock,
             _ => true,
         }
     }

@@ -5,7 +5,7 @@
 //! (driver, replay, search), what the driver says of itself (description).
 
 use crate::bindings::exports::polymeter::driver::{
-    bus, frames, info, meter, purse, refund, settings, supply, token,
+    bus, clock, frames, info, meter, purse, refund, settings, supply, token,
 };
 use crate::bindings::polymeter::driver::types;
 use crate::carried::Carried;
@@ -247,6 +247,21 @@ impl Functions {
     }
 
     /// Of a driver that has the ability, which a library has not.
+    pub(crate) async fn set_clock(
+        &self,
+        session: &mut Session,
+        call: &types::Call,
+        way: u16,
+    ) -> Answer<clock::ClockOutcome> {
+        let (Functions::Component(exports), Guest::Instance(at)) = (self, &mut session.guest)
+        else {
+            return Err(of_another());
+        };
+        let clock = interface!(exports, at, clock);
+        clock.call_set_clock(&mut at.store, call, way).await
+    }
+
+    /// Of a driver that has the ability, which a library has not.
     pub(crate) async fn search(
         &self,
         session: &mut Session,
@@ -294,6 +309,7 @@ pub(crate) struct Exports {
     pub(crate) bus: Option<bus::GuestIndices>,
     pub(crate) refund: Option<refund::GuestIndices>,
     pub(crate) token: Option<token::GuestIndices>,
+    pub(crate) clock: Option<clock::GuestIndices>,
 }
 
 impl Exports {
@@ -307,6 +323,7 @@ impl Exports {
             bus: self.bus.is_some(),
             refund: self.refund.is_some(),
             token: self.token.is_some(),
+            clock: self.clock.is_some(),
         }
     }
 
@@ -348,6 +365,7 @@ impl Exports {
             bus: optional!(bus),
             refund: optional!(refund),
             token: optional!(token),
+            clock: optional!(clock),
         })
     }
 
@@ -364,6 +382,7 @@ impl Exports {
         self.bus.as_ref().map(|found| found.load(&mut *store, instance)).transpose()?;
         self.refund.as_ref().map(|found| found.load(&mut *store, instance)).transpose()?;
         self.token.as_ref().map(|found| found.load(&mut *store, instance)).transpose()?;
+        self.clock.as_ref().map(|found| found.load(&mut *store, instance)).transpose()?;
         Ok(())
     }
 }

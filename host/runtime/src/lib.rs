@@ -11,6 +11,7 @@ mod bindings;
 mod breakage;
 mod cache;
 mod carried;
+mod clock;
 mod compile;
 mod compile_worker;
 mod contract;
@@ -44,6 +45,7 @@ mod watch;
 #[cfg(test)]
 mod tests;
 
+pub use clock::ClockWay;
 pub use compile::{Compile, Worker};
 pub use compile_worker::compile_worker;
 pub use description::{Abilities, Description};
@@ -55,7 +57,7 @@ pub use journal::LogLine;
 pub use limits::{Knob, Limits, OutOfRange};
 pub use load::{Capability, Cover, DriverConfig};
 pub use manifest::imports;
-pub use outcome::{Acted, SetOutcome};
+pub use outcome::{Acted, ClockOutcome, SetOutcome};
 pub use polymeter_native::native_worker;
 pub use polymeter_package::{Meaning, Parameter, ParameterKind, Proof};
 pub use polymeter_transcript as transcript;

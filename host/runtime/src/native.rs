@@ -96,6 +96,7 @@ impl Called {
                     bus: false,
                     refund: false,
                     token: false,
+                    clock: false,
                 };
                 Ok((said.description.carried(), abilities))
             }

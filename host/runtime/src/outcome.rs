@@ -4,13 +4,23 @@
 //! happened, whatever the driver claims. A byte left and no clear answer came: nobody knows.
 
 use crate::error::CallError;
-use polymeter_domain::{ControlOutcome, Delivery, Receipt, Refusal, SupplyState};
+use polymeter_domain::{ControlOutcome, Delivery, LocalTime, Receipt, Refusal, SupplyState};
 
 /// How a parameter write ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SetOutcome {
     NotSent(String),
     Confirmed,
+    Refused(Refusal),
+    Unknown(String),
+}
+
+/// How the setting of a clock ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ClockOutcome {
+    NotSent(String),
+    /// What the clock showed when it was read back, right or wrong.
+    Shows(LocalTime),
     Refused(Refusal),
     Unknown(String),
 }
@@ -126,6 +136,17 @@ impl From<Verdict<SupplyState>> for ControlOutcome {
             Verdict::Confirmed(state) => ControlOutcome::Confirmed(state),
             Verdict::Refused(refusal) => ControlOutcome::Refused(refusal),
             Verdict::Unknown(detail) => ControlOutcome::Unknown(detail),
+        }
+    }
+}
+
+impl From<Verdict<LocalTime>> for ClockOutcome {
+    fn from(verdict: Verdict<LocalTime>) -> Self {
+        match verdict {
+            Verdict::NotSent(reason) => ClockOutcome::NotSent(reason),
+            Verdict::Confirmed(shown) => ClockOutcome::Shows(shown),
+            Verdict::Refused(refusal) => ClockOutcome::Refused(refusal),
+            Verdict::Unknown(detail) => ClockOutcome::Unknown(detail),
         }
     }
 }

@@ -77,7 +77,7 @@ impl Recording {
     }
 
     pub fn end(&self) -> RecordingEnd {
-        use polymeter_transcript::{ControlOutcome, SellOutcome, SetOutcome};
+        use polymeter_transcript::{ClockOutcome, ControlOutcome, SellOutcome, SetOutcome};
         match (self.function().is_act(), &self.error, &self.outcome) {
             (true, _, _) if !self.sent => RecordingEnd::NotSent,
             (true, Some(_), _) => RecordingEnd::Unknown,
@@ -87,14 +87,16 @@ impl Recording {
                 None,
                 Outcome::Sell(SellOutcome::Refused(_))
                 | Outcome::Control(ControlOutcome::Refused(_))
-                | Outcome::Set(SetOutcome::Refused(_)),
+                | Outcome::Set(SetOutcome::Refused(_))
+                | Outcome::Clock(ClockOutcome::Refused(_)),
             ) => RecordingEnd::Refused,
             (
                 _,
                 None,
                 Outcome::Sell(SellOutcome::Unknown(_))
                 | Outcome::Control(ControlOutcome::Unknown(_))
-                | Outcome::Set(SetOutcome::Unknown(_)),
+                | Outcome::Set(SetOutcome::Unknown(_))
+                | Outcome::Clock(ClockOutcome::Unknown(_)),
             ) => RecordingEnd::Unknown,
             (_, None, _) => RecordingEnd::Answered,
         }

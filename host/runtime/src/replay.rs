@@ -128,6 +128,9 @@ async fn perform(
             let said = functions.set_parameters(session, &told.carried(), &parameters).await?;
             performed(said, convert::set)
         }
+        Request::SetClock(told, way) => {
+            performed(functions.set_clock(session, &told.carried(), way).await?, convert::clock)
+        }
         Request::Search { told, way, position, questions } => {
             let (told, position) = (told.carried(), position.as_deref());
             let said = functions.search(session, &told, &way, position, questions).await?;

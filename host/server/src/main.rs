@@ -4,6 +4,7 @@
 
 use clap::{Parser, Subcommand, ValueEnum};
 use polymeter_domain::{Channel, SaleId, SupplyCommand, TokenKind, TokenOrderId, VendorCode};
+use polymeter_runtime::ClockWay;
 use polymeter_server::{app, commands, demo};
 use polymeter_service::ScanRequest;
 use std::net::SocketAddr;
@@ -100,6 +101,18 @@ enum Command {
         #[arg(value_name = "METER", help = "Serial number")]
         meter: String,
         command: Supply,
+    },
+    /// How far a meter's clock is off, and putting it right.
+    Clock {
+        #[arg(value_name = "METER", help = "Serial number")]
+        meter: String,
+        /// adjust: within the protocol's rules, as anybody on the line may; set: with authority, by any
+        /// amount. Left out: it is only read.
+        #[arg(value_name = "WAY", value_parser = commands::clock::way, requires = "reason")]
+        way: Option<ClockWay>,
+        /// For the audit trail.
+        #[arg(long)]
+        reason: Option<String>,
     },
     /// Search a line for meters; changes nothing in any of them.
     Scan {
@@ -423,6 +436,9 @@ async fn run(arguments: Arguments) -> Result<(), commands::Failure> {
         Command::Charge { meter } => commands::charge::run(&config, &meter).await,
         Command::Control { meter, command } => {
             commands::control::run(&config, &meter, command.into()).await
+        }
+        Command::Clock { meter, way, reason } => {
+            commands::clock::run(&config, &meter, way, &reason.unwrap_or_default()).await
         }
         Command::Scan { line, vendor, way, arguments, as_configured } => {
             let request = ScanRequest { line, vendor, way, arguments, as_configured };

@@ -7,8 +7,10 @@
 
 use crate::clock::UnixMs;
 use crate::error::{Result, ServiceError, chain};
-use crate::{Service, account, counter_act, purse, token};
-use polymeter_domain::{ClosingId, CounterActId, MeterClearingId, PursePaymentId, TokenOrderId};
+use crate::{Service, account, clock_setting, counter_act, purse, token};
+use polymeter_domain::{
+    ClockSettingId, ClosingId, CounterActId, MeterClearingId, PursePaymentId, TokenOrderId,
+};
 use polymeter_ledger::Transaction;
 use std::fmt;
 
@@ -22,6 +24,8 @@ pub enum Approvable {
     PurseRefund(PursePaymentId),
     /// A token that a meter obeys and nobody can take back.
     Token(TokenOrderId),
+    /// A clock that is moved far.
+    Clock(ClockSettingId),
 }
 
 impl fmt::Display for Approvable {
@@ -33,6 +37,7 @@ impl fmt::Display for Approvable {
             Approvable::Clearing(id) => write!(f, "meter-clearing/{id}"),
             Approvable::PurseRefund(id) => write!(f, "purse-payment/{id}"),
             Approvable::Token(id) => write!(f, "token-order/{id}"),
+            Approvable::Clock(id) => write!(f, "clock-setting/{id}"),
         }
     }
 }
@@ -46,6 +51,7 @@ impl Approvable {
             "meter-clearing" => id.parse().ok().map(Approvable::Clearing),
             "purse-payment" => id.parse().ok().map(Approvable::PurseRefund),
             "token-order" => id.parse().ok().map(Approvable::Token),
+            "clock-setting" => id.parse().ok().map(Approvable::Clock),
             _ => None,
         }
     }
@@ -76,6 +82,10 @@ impl Approvable {
                 token::approved(tx, id).await?;
                 Ok(Some(self))
             }
+            Approvable::Clock(id) => {
+                clock_setting::approved(tx, id).await?;
+                Ok(Some(self))
+            }
         }
     }
 
@@ -87,6 +97,7 @@ impl Approvable {
             Approvable::Clearing(id) => account::clearing_withdrawn(tx, id, at).await,
             Approvable::PurseRefund(id) => purse::refund_withdrawn(tx, id, at).await,
             Approvable::Token(id) => token::withdrawn(tx, id, at).await,
+            Approvable::Clock(id) => clock_setting::withdrawn(tx, id, why, at).await,
         }
     }
 
@@ -99,6 +110,7 @@ impl Approvable {
             Approvable::Clearing(id) => account::follow_clearing(service, id).await,
             Approvable::PurseRefund(_) => Ok(()),
             Approvable::Token(id) => service.follow_token(id).await,
+            Approvable::Clock(id) => service.follow_clock(id).await,
         };
         match followed {
             Err(error @ ServiceError::Storage(_)) => Err(error),
@@ -126,6 +138,7 @@ mod tests {
             Approvable::Clearing(MeterClearingId::new(id)),
             Approvable::PurseRefund(PursePaymentId::new(id)),
             Approvable::Token(TokenOrderId::new(id)),
+            Approvable::Clock(ClockSettingId::new(id)),
         ] {
             assert_eq!(Approvable::parse(&object.to_string()), Some(object));
         }

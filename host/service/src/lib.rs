@@ -15,6 +15,7 @@ mod billing;
 mod booking;
 mod charge;
 mod clock;
+mod clock_setting;
 mod counter_act;
 mod crash_point;
 mod customer;
@@ -71,6 +72,7 @@ pub use charge::{
     NamedPart, ReadingCase,
 };
 pub use clock::{Clock, UnixMs};
+pub use clock_setting::{ClockSetting, ClockState};
 pub use counter_act::{ActKind, ActNote, ActPreview, ActRequest, CounterAct, Subject};
 pub use crash_point::{
     ACCOUNT_CRASH_POINTS, CRASH_POINTS, ORDER_CRASH_POINTS, PURSE_CRASH_POINTS,

@@ -42,6 +42,10 @@ pub const SESSION_LENGTH: Duration = Duration::from_hours(12);
 /// many steps it is carried on at once.
 pub(crate) const TOKEN_ATTEMPTS: usize = 8;
 
+/// How far off a clock may be that was just set: the line's and the driver's own time before the frame
+/// leaves, and no more.
+pub(crate) const CLOCK_TOLERANCE_SECONDS: i64 = 5;
+
 /// Wrong passwords for one name before every further try has to wait: 1 s, 2 s, 4 s ..
 pub(crate) const FREE_GUESSES: u32 = 5;
 /// .. and at most this, so that an owner who knows his password is never shut out for long.

@@ -11,8 +11,8 @@ use crate::page::Page;
 use crate::stored;
 use crate::to_the_end;
 use polymeter_domain::{
-    Decimal, Measurement, MeterId, ObisCode, PurchaseCount, Quality, ReadingId, Snapshot,
-    SupplyState, Unit, Value,
+    ClockDrift, Decimal, LocalTime, Measurement, MeterId, ObisCode, PurchaseCount, Quality,
+    ReadingId, Snapshot, SupplyState, Unit, Value,
 };
 use polymeter_ledger::Connection;
 use polymeter_transport::Priority;
@@ -22,6 +22,8 @@ pub struct Reading {
     pub reading_id: ReadingId,
     pub meter_id: MeterId,
     pub at: UnixMs,
+    /// How far off the device's clock was; `None`: it told none, or nobody measured it.
+    pub drift: Option<ClockDrift>,
     pub snapshot: Snapshot,
 }
 
@@ -29,6 +31,8 @@ pub struct Reading {
 struct Row {
     reading_id: String,
     at_ms: i64,
+    clock_drift_s: Option<i64>,
+    clock_within_s: Option<i64>,
     supply: String,
     extras: String,
 }
@@ -75,11 +79,14 @@ impl Service {
         to_the_end(async move {
             let lease =
                 reach.line.lease(Priority::RoutineRead).await.map_err(ServiceError::Line)?;
+            let began = service.clock().at();
             let snapshot = service.read_device(&reach, lease).await?;
+            let (at, now) = (service.clock().now)();
             let reading = Reading {
                 reading_id: ReadingId::new(service.clock().id()),
                 meter_id: meter,
-                at: service.clock().at(),
+                at,
+                drift: drift(&snapshot, now, at.0.saturating_sub(began.0)),
                 snapshot,
             };
             tracing::debug!(meter_id = %meter, ?actor, "meter read");
@@ -100,7 +107,7 @@ impl Service {
 
     pub(crate) async fn reading(&self, meter: MeterId, id: ReadingId) -> Result<Reading> {
         let row: Option<Row> = sqlx::query_as(
-            "select reading_id, at_ms, supply, extras from reading
+            "select reading_id, at_ms, clock_drift_s, clock_within_s, supply, extras from reading
              where reading_id = $1 and meter_id = $2",
         )
         .bind(id.to_string())
@@ -119,7 +126,7 @@ impl Service {
     async fn newest_readings(&self, meter: MeterId, page: &Page) -> Result<Vec<Reading>> {
         let bound = page.bound()?;
         let rows: Vec<Row> = sqlx::query_as(
-            "select reading_id, at_ms, supply, extras from reading
+            "select reading_id, at_ms, clock_drift_s, clock_within_s, supply, extras from reading
              where meter_id = $1
                and ($2 is null or (at_ms, reading_id) <
                     (select at_ms, reading_id from reading where reading_id = $2))
@@ -152,6 +159,10 @@ impl Service {
                 .map_err(|_| bad_column("reading_id", &row.reading_id))?,
             meter_id,
             at: UnixMs(row.at_ms),
+            drift: row
+                .clock_drift_s
+                .zip(row.clock_within_s)
+                .map(|(seconds, within_seconds)| ClockDrift { seconds, within_seconds }),
             snapshot: Snapshot {
                 measurements: measurements
                     .into_iter()
@@ -177,6 +188,28 @@ fn purchase_count(snapshot: &Snapshot) -> Option<PurchaseCount> {
             u32::try_from(mantissa).ok().map(PurchaseCount::new)
         }
         _ => None,
+    }
+}
+
+/// Date and time of the device itself (IEC 62056-61: 1.0.0, the clock object, without a medium).
+const CLOCK_REGISTER: &str = "0.0.1.0.0.255";
+
+fn clock(snapshot: &Snapshot) -> Option<&Measurement> {
+    snapshot.measurements.iter().find(|it| it.register.as_str() == CLOCK_REGISTER)
+}
+
+fn drift(snapshot: &Snapshot, now: LocalTime, took_ms: i64) -> Option<ClockDrift> {
+    let told = clock(snapshot).filter(|it| it.quality == Quality::Measured)?;
+    match told.value {
+        Value::Time(shown) => ClockDrift::of(shown, now, took_ms),
+        _ => None,
+    }
+}
+
+impl Reading {
+    /// What the device said of its own clock.
+    pub fn clock(&self) -> Option<&Measurement> {
+        clock(&self.snapshot)
     }
 }
 

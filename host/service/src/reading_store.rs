@@ -94,19 +94,22 @@ impl Service {
     }
 }
 
-const READING: &str = "insert into reading (reading_id, meter_id, at_ms, supply, extras) values ";
+const READING: &str = "insert into reading
+    (reading_id, meter_id, at_ms, clock_drift_s, clock_within_s, supply, extras) values ";
 
 const MEASUREMENT: &str = "insert into measurement
     (reading_id, position, register, mantissa, scale, other, unit, quality) values ";
 
 pub(crate) async fn insert(connection: &mut Connection, readings: &[Reading]) -> Result<()> {
     for some in readings.chunks(ROWS_PER_STATEMENT) {
-        let mut query = rows(READING, 5, some.len(), "");
+        let mut query = rows(READING, 7, some.len(), "");
         for reading in some {
             query = query
                 .bind(reading.reading_id.to_string())
                 .bind(reading.meter_id.to_string())
                 .bind(reading.at.0)
+                .bind(reading.drift.map(|drift| drift.seconds))
+                .bind(reading.drift.map(|drift| drift.within_seconds))
                 .bind(stored::supply_name(reading.snapshot.supply))
                 .bind(stored::named_values_text(&reading.snapshot.extras));
         }

@@ -27,6 +27,8 @@ pub struct ApprovalRules {
     pub write_off: Option<Money>,
     /// Of what a closing pays out, and of what a free meter holds that is cleared.
     pub clear: Option<Money>,
+    /// Of the seconds by which a clock is moved with authority.
+    pub clock_s: Option<u32>,
     /// What waits longer comes to nothing.
     pub expires_ms: i64,
 }
@@ -36,8 +38,8 @@ const EXPIRES_MS: i64 = 24 * 3_600_000;
 
 impl Default for ApprovalRules {
     fn default() -> Self {
-        let (refund, reversal, write_off, clear) = (None, None, None, None);
-        ApprovalRules { refund, reversal, write_off, clear, expires_ms: EXPIRES_MS }
+        let (refund, reversal, write_off, clear, clock_s) = (None, None, None, None, None);
+        ApprovalRules { refund, reversal, write_off, clear, clock_s, expires_ms: EXPIRES_MS }
     }
 }
 
@@ -60,6 +62,12 @@ impl ApprovalRules {
     /// Of what a free meter holds. `None`: it does not say it in money, which is above any limit.
     pub(crate) fn is_needed_to_clear(&self, held: Option<Money>) -> bool {
         held.map_or(self.clear.is_some(), |held| is_above(self.clear, held))
+    }
+
+    /// `None`: the clock showed no time, and how far it moves is above any limit.
+    pub(crate) fn is_needed_to_set_a_clock(&self, drift_s: Option<i64>) -> bool {
+        let is_above = |limit| drift_s.is_none_or(|off| off.unsigned_abs() > u64::from(limit));
+        self.clock_s.is_some_and(is_above)
     }
 
     /// Of money given back out of a purse.

@@ -4,12 +4,12 @@
 //! has bindings invokes [`conversions`](crate::conversions) once, in a module of its own. A trait of
 //! that module carries the conversions, because neither side's types are its own.
 
-/// `conversions!(path::to::bindings, path::to::bus, path::to::token)`, the others being interfaces that
-/// may be generated from worlds of their own, writes a trait `Carried<T>` with `carried(self) -> T` and its
+/// `conversions!(path::to::bindings, path::to::bus, path::to::token, path::to::clock)`, the others being
+/// interfaces that may be generated from worlds of their own, writes a trait `Carried<T>` with `carried(self) -> T` and its
 /// implementations for every value that a transcript holds.
 #[macro_export]
 macro_rules! conversions {
-    ($($root:ident)::+, $($bus:ident)::+, $($token:ident)::+) => {
+    ($($root:ident)::+, $($bus:ident)::+, $($token:ident)::+, $($clock:ident)::+) => {
         use $($root)::+::exports::polymeter::driver::{
             frames as theirs_frames, info as theirs_info, meter as theirs_meter,
             purse as theirs_purse, settings as theirs_settings, supply as theirs_supply,
@@ -20,6 +20,7 @@ macro_rules! conversions {
 
         use $($bus)::+ as theirs_bus;
         use $($token)::+ as theirs_token;
+        use $($clock)::+ as theirs_clock;
 
         /// A value of one side as the other's.
         pub trait Carried<T> {
@@ -95,6 +96,8 @@ macro_rules! conversions {
             (proof) => proof.carried());
         $crate::conversions!(@ending $crate::ControlOutcome, theirs_supply::ControlOutcome, Control,
             (state) => state);
+        $crate::conversions!(@ending $crate::ClockOutcome, theirs_clock::ClockOutcome, Clock,
+            (shown) => shown.carried());
         $crate::conversions!(@ending $crate::SetOutcome, theirs_settings::SetOutcome, Set);
 
         $crate::conversions!(@outcome theirs_info::Description, Description);

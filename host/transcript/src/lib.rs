@@ -24,10 +24,10 @@ pub use step::{Fault, Level, Step, VaultAct};
 pub use text::{ReadError, value_text};
 pub use transcript::{Entry, ParseError, Transcript};
 pub use value::{
-    Collision, ControlOutcome, Credit, Decimal, Description, Diversification, DriverError,
-    Evidence, Explanation, Extras, Found, Identity, Key, LocalTime, Measurement, Opening, Order,
-    Parameter, Purchase, Receipt, Refusal, SearchStep, SellOutcome, SetOutcome, Snapshot,
-    TokenOrder, TokenPlan, TokensIssued, Told, Value,
+    ClockOutcome, Collision, ControlOutcome, Credit, Decimal, Description, Diversification,
+    DriverError, Evidence, Explanation, Extras, Found, Identity, Key, LocalTime, Measurement,
+    Opening, Order, Parameter, Purchase, Receipt, Refusal, SearchStep, SellOutcome, SetOutcome,
+    Snapshot, TokenOrder, TokenPlan, TokensIssued, Told, Value,
 };
 
 /// The extension of a transcript's file.

@@ -3,11 +3,11 @@
 //! Invariant: the first line begins with a word and every further one with a blank, whatever texts
 //! a driver returned.
 
-use crate::text::{credit_text, piece, value_text};
+use crate::text::{credit_text, piece, time_text, value_text};
 use crate::value::{
-    Collision, ControlOutcome, Description, DriverError, Evidence, Explanation, Extras, Found,
-    Identity, Measurement, Parameter, Refusal, SearchStep, SellOutcome, SetOutcome, Snapshot,
-    TokenPlan, TokensIssued, Value,
+    ClockOutcome, Collision, ControlOutcome, Description, DriverError, Evidence, Explanation,
+    Extras, Found, Identity, Measurement, Parameter, Refusal, SearchStep, SellOutcome, SetOutcome,
+    Snapshot, TokenPlan, TokensIssued, Value,
 };
 
 /// What any call of the contract may answer, and how it may break off.
@@ -19,6 +19,7 @@ pub enum Outcome {
     Sell(SellOutcome),
     Control(ControlOutcome),
     Set(SetOutcome),
+    Clock(ClockOutcome),
     Evidence(Evidence),
     Explanation(Result<Explanation, String>),
     Search(SearchStep),
@@ -74,12 +75,17 @@ fn lines(outcome: &Outcome) -> Vec<String> {
         }
         Outcome::Sell(SellOutcome::Refused(refusal))
         | Outcome::Control(ControlOutcome::Refused(refusal))
-        | Outcome::Set(SetOutcome::Refused(refusal)) => vec![refusal_text(refusal)],
+        | Outcome::Set(SetOutcome::Refused(refusal))
+        | Outcome::Clock(ClockOutcome::Refused(refusal)) => vec![refusal_text(refusal)],
         Outcome::Sell(SellOutcome::Unknown(why))
         | Outcome::Control(ControlOutcome::Unknown(why))
-        | Outcome::Set(SetOutcome::Unknown(why)) => vec![format!("unknown {}", piece(why))],
+        | Outcome::Set(SetOutcome::Unknown(why))
+        | Outcome::Clock(ClockOutcome::Unknown(why)) => vec![format!("unknown {}", piece(why))],
         Outcome::Control(ControlOutcome::Confirmed(supply)) => {
             vec![format!("confirmed supply={supply}")]
+        }
+        Outcome::Clock(ClockOutcome::Confirmed(shown)) => {
+            vec![format!("confirmed shows={}", time_text(*shown))]
         }
         Outcome::Set(SetOutcome::Confirmed) => vec!["confirmed".to_owned()],
         Outcome::Evidence(evidence) => vec![evidence_text(evidence)],

@@ -31,6 +31,8 @@ pub enum Request {
     },
     /// The purchase is what is taken back.
     Refund(Told, Order),
+    /// The number is the way.
+    SetClock(Told, u16),
     /// The number is the last identifier that was given.
     Plan(Told, TokenOrder, Option<u32>),
     /// The number is the identifier.
@@ -54,10 +56,11 @@ pub enum Function {
     Refund,
     Plan,
     Issue,
+    SetClock,
 }
 
 impl Function {
-    pub const ALL: [Function; 14] = [
+    pub const ALL: [Function; 15] = [
         Function::Describe,
         Function::Probe,
         Function::Read,
@@ -72,6 +75,7 @@ impl Function {
         Function::Refund,
         Function::Plan,
         Function::Issue,
+        Function::SetClock,
     ];
 
     /// As a transcript's `call:` names it.
@@ -91,6 +95,7 @@ impl Function {
             Function::Refund => "refund",
             Function::Plan => "plan",
             Function::Issue => "issue",
+            Function::SetClock => "set-clock",
         }
     }
 
@@ -106,6 +111,7 @@ impl Function {
             Function::Search => "bus",
             Function::Refund => "refund",
             Function::Plan | Function::Issue => "token",
+            Function::SetClock => "clock",
         }
     }
 
@@ -117,7 +123,8 @@ impl Function {
             | Function::Clear
             | Function::Control
             | Function::SetParameters
-            | Function::Refund => true,
+            | Function::Refund
+            | Function::SetClock => true,
             Function::Describe
             | Function::Probe
             | Function::Read
@@ -158,6 +165,7 @@ impl Request {
             Request::Refund(..) => Function::Refund,
             Request::Plan(..) => Function::Plan,
             Request::Issue(..) => Function::Issue,
+            Request::SetClock(..) => Function::SetClock,
         }
     }
 
@@ -176,6 +184,7 @@ impl Request {
             | Request::Refund(told, _)
             | Request::Plan(told, ..)
             | Request::Issue(told, ..)
+            | Request::SetClock(told, _)
             | Request::Search { told, .. } => Some(told),
         }
     }
@@ -225,6 +234,7 @@ impl std::fmt::Display for Request {
                     write!(f, " valid-until={}", time_text(*until))?;
                 }
             }
+            Request::SetClock(_, way) => write!(f, " way={way}")?,
             Request::SetParameters(_, parameters) => typed(f, "set.", parameters)?,
             Request::Search { way, position, questions, .. } => {
                 write!(f, " way={} questions={questions}", word(way))?;
@@ -315,6 +325,7 @@ impl Arguments {
                 command: number(&self.required("command")?)?,
                 valid_until: self.taken("valid-until").map(|text| text::time(&text)).transpose()?,
             },
+            Function::SetClock => Request::SetClock(self.told()?, number(&self.required("way")?)?),
             Function::SetParameters => Request::SetParameters(self.told()?, self.typed("set.")?),
             Function::Search => Request::Search {
                 way: unescaped(&self.required("way")?)?,

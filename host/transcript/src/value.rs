@@ -93,6 +93,14 @@ pub enum ControlOutcome {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ClockOutcome {
+    /// What the clock showed afterwards.
+    Confirmed(LocalTime),
+    Refused(Refusal),
+    Unknown(String),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SetOutcome {
     Confirmed,
     Refused(Refusal),

@@ -101,6 +101,7 @@ fn request() -> impl Strategy<Value = Request> {
             Request::Control { told, command, valid_until }
         }),
         (told(), extras()).prop_map(|(told, extras)| Request::SetParameters(told, extras)),
+        (told(), any::<u16>()).prop_map(|(told, way)| Request::SetClock(told, way)),
         blob().prop_map(Request::Decode),
         (told(), text(), option::of(blob()), any::<u32>()).prop_map(
             |(told, way, position, questions)| {

@@ -10,7 +10,8 @@ use std::path::Path;
 /// The folders of a project's transcripts.
 const ENDINGS: [&str; 3] = ["ok", "refused", "broken"];
 /// Functions that a device can refuse.
-const ACTS: [&str; 6] = ["open", "sell", "refund", "clear", "control", "set-parameters"];
+const ACTS: [&str; 7] =
+    ["open", "sell", "refund", "clear", "control", "set-parameters", "set-clock"];
 
 fn case(name: &str, complaints: Vec<String>) -> Case {
     Case {
@@ -143,8 +144,9 @@ pub fn transcripts(folder: &Path, found: &crate::suite::Found, abilities: Abilit
     let decode = abilities.frames.then_some("decode");
     let search = abilities.bus.then_some("search");
     let refund = abilities.refund.then_some("refund");
+    let clock = abilities.clock.then_some("set-clock");
     let token = abilities.token.then_some(["plan", "issue"]).into_iter().flatten();
-    let probed = decode.into_iter().chain(search).chain(refund).chain(token);
+    let probed = decode.into_iter().chain(search).chain(refund).chain(clock).chain(token);
     for function in found.supported.iter().copied().chain(probed) {
         for ending in ENDINGS {
             let needed = ending != "refused" || ACTS.contains(&function);

@@ -38,6 +38,20 @@ pub mod purse_refund {
     });
 }
 
+/// The ability `clock`, for the same reason.
+pub mod clock_setting {
+    wit_bindgen::generate!({
+        path: "../../wit/1.1.0",
+        world: "clock-setting",
+        with: {
+            "polymeter:driver/types@1.1.0": crate::bindings::polymeter::driver::types,
+        },
+        pub_export_macro: true,
+        export_macro_name: "export_clock_setting",
+        additional_derives: [PartialEq],
+    });
+}
+
 /// The ability `token`, for the same reason.
 pub mod token_issue {
     wit_bindgen::generate!({

@@ -1,6 +1,14 @@
 //! Names for the `u16` codes of the contract. The tables themselves, with their meaning and source,
 //! stand in `wit/1.1.0`; a code that is missing here is still legal on the wire.
 
+/// `clock.set-clock`'s way.
+pub mod clock {
+    /// As the protocol lets anybody on the line, within its rules.
+    pub const ADJUST: u16 = 1;
+    /// With the driver's authority, by any amount.
+    pub const SET: u16 = 2;
+}
+
 /// `driver-error.code`.
 pub mod error {
     /// Nothing came in time.

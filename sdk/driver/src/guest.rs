@@ -3,14 +3,15 @@
 //! "unreachable".
 
 use crate::bindings::bus_search::exports::polymeter::driver::bus;
+use crate::bindings::clock_setting::exports::polymeter::driver::clock;
 use crate::bindings::exports::polymeter::driver::{frames, info, meter, purse, settings, supply};
 use crate::bindings::polymeter::driver::{line, log, vault};
 use crate::bindings::purse_refund::exports::polymeter::driver::refund;
 use crate::bindings::token_issue::exports::polymeter::driver::token;
 use crate::{
-    Call, ControlOutcome, Description, Draft, DriverError, Evidence, Explanation, Extras, Host,
-    Identity, Issued, Key, Level, LineError, LocalTime, MeterDriver, Opening, Order, Purchase,
-    SellOutcome, SetOutcome, Snapshot, Step, TokenOrder, VaultError, Way,
+    Call, ClockOutcome, ControlOutcome, Description, Draft, DriverError, Evidence, Explanation,
+    Extras, Host, Identity, Issued, Key, Level, LineError, LocalTime, MeterDriver, Opening, Order,
+    Purchase, SellOutcome, SetOutcome, Snapshot, Step, TokenOrder, VaultError, Way,
 };
 use std::marker::PhantomData;
 use std::sync::Once;
@@ -147,6 +148,12 @@ impl<D: MeterDriver, const VAULT: bool> refund::Guest for Exported<D, VAULT> {
     ) -> Result<SellOutcome, DriverError> {
         let order = Order { customer_number, purchase: taken };
         D::refund(&mut imports::<VAULT>(), &call, &order)
+    }
+}
+
+impl<D: MeterDriver, const VAULT: bool> clock::Guest for Exported<D, VAULT> {
+    fn set_clock(call: Call, way: u16) -> Result<ClockOutcome, DriverError> {
+        D::set_clock(&mut imports::<VAULT>(), &call, way)
     }
 }
 

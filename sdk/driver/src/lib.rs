@@ -20,6 +20,7 @@ pub mod guest;
 pub use bindings::bus_search::exports::polymeter::driver::bus::{
     Argument, Collision, Found, Step, Way,
 };
+pub use bindings::clock_setting::exports::polymeter::driver::clock::ClockOutcome;
 pub use bindings::exports::polymeter::driver::frames::Explanation;
 pub use bindings::exports::polymeter::driver::info::{Description, Parameter};
 pub use bindings::exports::polymeter::driver::meter::{Identity, Snapshot};
@@ -42,6 +43,7 @@ pub mod codes;
 pub mod dlt645;
 pub mod listening;
 pub mod states;
+pub mod time;
 pub mod walk;
 
 /// What a driver may ask of the host. Shapes, units and errors: `wit/1.1.0/host.wit`.
@@ -147,6 +149,16 @@ pub trait MeterDriver {
         Err(DriverError::new(codes::error::UNSUPPORTED, "this driver takes no credit back"))
     }
 
+    /// Puts the device's clock right by `call.now`, by a way of [`codes::clock`], and tells what it shows
+    /// afterwards. Asked only of a driver that is exported `with clock` (`wit/1.1.0/clock.wit`).
+    fn set_clock(
+        _host: &mut dyn Host,
+        _call: &Call,
+        _way: u16,
+    ) -> Result<ClockOutcome, DriverError> {
+        Err(DriverError::new(codes::error::UNSUPPORTED, "this driver sets no clock"))
+    }
+
     /// What a token of this order would be: its identifier, greater than `last`, and what it carries.
     /// Asked only of a driver that is exported `with token` (`wit/1.1.0/token.wit`).
     fn plan(_call: &Call, _order: &TokenOrder, _last: Option<u32>) -> Result<Draft, DriverError> {
@@ -185,8 +197,8 @@ pub trait MeterDriver {
 ///
 /// `without vault` leaves the interface `vault` out of the component's imports, so that nobody has to
 /// grant it; such a driver's requests to the vault fail. `with bus` also exports the ability to search
-/// a line, `with refund` that to take credit back, `with token` that to make tokens. All may stand
-/// there: `export!(Driver, without vault, with bus, with refund)`.
+/// a line, `with refund` that to take credit back, `with token` that to make tokens, `with clock` that to
+/// set the device's clock. All may stand there: `export!(Driver, without vault, with bus, with refund)`.
 #[macro_export]
 macro_rules! export {
     ($driver:ident, without vault $(, with $ability:ident)*) => {
@@ -210,6 +222,15 @@ macro_rules! export {
             type Exported = $crate::guest::Exported<super::$driver, $vault>;
             $crate::bindings::purse_refund::export_purse_refund!(
                 Exported with_types_in $crate::bindings::purse_refund
+            );
+        }
+    };
+    (@clock $driver:ident, $vault:literal) => {
+        #[cfg(target_arch = "wasm32")]
+        mod polymeter_clock_exports {
+            type Exported = $crate::guest::Exported<super::$driver, $vault>;
+            $crate::bindings::clock_setting::export_clock_setting!(
+                Exported with_types_in $crate::bindings::clock_setting
             );
         }
     };

@@ -106,6 +106,7 @@ pub fn perform<D: MeterDriver>(host: &mut dyn Host, request: &Request) -> Outcom
         Request::SetParameters(told, parameters) => {
             D::set_parameters(host, &told.carried(), &parameters.carried()).carried()
         }
+        Request::SetClock(told, way) => D::set_clock(host, &told.carried(), way).carried(),
         Request::Decode(frame) => D::decode(&frame).carried(),
         Request::Plan(told, order, last) => {
             D::plan(&told.carried(), &order.carried(), last).carried()

@@ -26,6 +26,38 @@ fn has(body: &Value, pointer: &str, expected: &Value) -> Result<()> {
     Ok(())
 }
 
+/// The oracle is the simulator's clock, which stands still.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clock_is_put_right_and_its_drift_told() -> Result<()> {
+    let (site, program) = Site::new().await?;
+    let (api, meter) = (site.api(&program), &METERS[0]);
+    let meter_id = site.meter_id(&api, meter).await?;
+    let of_meter = |what: &str| format!("/api/v1/meters/{meter_id}/{what}");
+    let before = site.simulator.state(meter.address)?.clock;
+    let new = json!({ "way": "set", "reason": "the battery was changed" });
+    let set = api.ask(Method::POST, &of_meter("clock-settings"), Some(new)).await?;
+    ensure!(set.status == StatusCode::CREATED, "{}", set.body);
+    has(&set.body, "/state", &json!("right"))?;
+    has(&set.body, "/way", &json!("set"))?;
+    has(&set.body, "/drift_after_seconds", &json!(0))?;
+    ensure!(site.simulator.state(meter.address)?.clock != before, "the meter's clock stands");
+    let listed = api.get(&of_meter("clock-settings")).await?;
+    has(&listed, "/items/0", &set.body)?;
+    let read = api.ask(Method::POST, &of_meter("readings"), Some(json!({}))).await?;
+    ensure!(read.body["clock_drift"]["seconds"].is_i64(), "{}", read.body);
+    has(&api.get(&of_meter("readings")).await?, "/items/0/clock_drift", &read.body["clock_drift"])?;
+    let trail = api.get("/api/v1/audit?query=clock-setting").await?;
+    has(&trail, "/items/0/act", &json!("clock-setting-ended"))?;
+    has(&trail, "/items/1/act", &json!("clock-setting-asked"))?;
+
+    let unable = site.meter_id(&api, &METERS[1]).await?;
+    let new = json!({ "way": "adjust", "reason": "x" });
+    let path = format!("/api/v1/meters/{unable}/clock-settings");
+    let answer = api.ask(Method::POST, &path, Some(new)).await?;
+    ensure!(answer.status == StatusCode::CONFLICT, "{}", answer.body);
+    program.kill().await
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn parameters_are_held_to_the_manifest() -> Result<()> {
     let (site, program) = Site::new().await?;

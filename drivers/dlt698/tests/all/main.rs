@@ -5,9 +5,10 @@ mod meter;
 
 use driver_dlt698::Dlt698;
 use meter::{Line, Meter};
-use polymeter_driver::codes::{command, error, quality, refusal, supply};
+use polymeter_driver::codes::{clock, command, error, quality, refusal, supply};
 use polymeter_driver::{
-    Call, Collision, ControlOutcome, Decimal, DriverError, LocalTime, MeterDriver, Snapshot, Value,
+    Call, ClockOutcome, Collision, ControlOutcome, Decimal, DriverError, LocalTime, MeterDriver,
+    Snapshot, Value,
 };
 use polymeter_replay::check_folder;
 use proptest::prelude::*;
@@ -108,6 +109,25 @@ fn a_lost_answer_to_a_command_is_settled_by_the_status_word() {
     let mut line = Line { spoil: lost, ..Line::of(vec![meter]) };
     let outcome = control(&mut line, command::DISCONNECT);
     assert!(matches!(outcome, ControlOutcome::Unknown(_)), "{outcome:?}");
+}
+
+#[test]
+fn the_clock_is_written_and_read_back() {
+    let now = LocalTime { year: 2026, month: 3, day: 2, hour: 10, minute: 15, second: 7 };
+    let set = |line: &mut Line, address: &str, way| {
+        Dlt698::set_clock(line, &Call { now, ..call(address) }, way)
+    };
+    let mut line = Line::of(vec![Meter::new(METER)]);
+    assert_eq!(set(&mut line, METER, clock::SET), Ok(ClockOutcome::Confirmed(now)));
+    assert_eq!(line.meters[0].clock, [0x07, 0xEA, 3, 2, 10, 15, 7]);
+    line.meters[0].refuses = 3;
+    let refused = set(&mut line, METER, clock::SET);
+    assert!(matches!(refused, Ok(ClockOutcome::Refused(_))), "{refused:?}");
+    let sent = line.sent;
+    for (address, way) in [(METER, clock::ADJUST), (METER, 3), ("AAAAAAAAAAAA", clock::SET)] {
+        assert!(set(&mut line, address, way).is_err(), "{address} {way}");
+    }
+    assert_eq!(line.sent, sent, "nothing was asked");
 }
 
 #[test]

@@ -48,6 +48,8 @@ pub struct Meter {
     pub protected: bool,
     /// What it says to commands: 0 does them, anything else is its reason.
     pub refuses: u8,
+    /// `date_time_s`, without its type.
+    pub clock: Vec<u8>,
     /// Answers longer than this come in parts.
     pub part_bytes: usize,
 }
@@ -62,6 +64,7 @@ impl Meter {
             told_to_open: false,
             protected: false,
             refuses: 0,
+            clock: vec![0x07, 0xEA, 11, 26, 2, 15, 0],
             part_bytes: 1_000,
         }
     }
@@ -98,7 +101,7 @@ impl Meter {
                 let (money, count) = (self.money_fen.to_be_bytes(), self.count.to_be_bytes());
                 [&[0x02, 2, 0x06][..], &money, &[0x06], &count].concat()
             }
-            0x4000_0200 => vec![0x1C, 0x07, 0xEA, 11, 26, 2, 15, 0],
+            0x4000_0200 => [&[0x1C][..], &self.clock].concat(),
             0x4001_0200 => [&[0x09, 6][..], &hex::decode(&self.address).unwrap()].concat(),
             _ => return None,
         })
@@ -122,6 +125,20 @@ impl Meter {
             [0x05, 0x02] => {
                 let results = rest.get(1..)?.chunks(4).flat_map(|oad| self.result(oad));
                 [vec![0x85, 0x02, piid, rest[0]], results.collect()].concat()
+            }
+            // SET: attribute, then the value with its type.
+            [0x06, 0x01] => {
+                let (attribute, value) = rest.split_at_checked(4)?;
+                let refusal = match (self.refuses, attribute, value) {
+                    (0, [0x40, 0x00, 0x02, 0x00], [0x1C, time @ ..]) if time.len() == 7 => {
+                        self.clock = time.to_vec();
+                        0
+                    }
+                    (0, [0x40, 0x00, 0x02, 0x00], _) => 7,
+                    (0, ..) => 4,
+                    (refuses, ..) => refuses,
+                };
+                [&[0x86, 0x01, piid][..], attribute, &[refusal]].concat()
             }
             [0x07, 0x01] => {
                 let method = rest.get(..4)?;

@@ -53,6 +53,7 @@ async fn a_good_driver_describes_itself() {
         bus: false,
         refund: false,
         token: false,
+        clock: false,
     };
     assert_eq!(driver.abilities(), all);
     let mut imports = driver.imports().to_vec();

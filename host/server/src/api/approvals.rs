@@ -17,10 +17,11 @@ use utoipa::{IntoParams, ToSchema};
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Approval {
     pub approval_id: String,
-    /// `refund`, `reversal`, `deposit-refund`, `write-off`, `closing`, `clearing`, `purse-refund`.
+    /// `refund`, `reversal`, `deposit-refund`, `write-off`, `closing`, `clearing`, `purse-refund`,
+    /// `clock-setting`, or the kind of a token order.
     pub act: String,
     /// To what: `counter-act/<id>`, `closing/<id>`, `meter-clearing/<id>`,
-    /// `purse-payment/<id>` or `token-order/<id>`.
+    /// `purse-payment/<id>`, `token-order/<id>` or `clock-setting/<id>`.
     pub object: String,
     /// What is given up: of a closing, what it pays out and writes off; of a meter, what it holds.
     pub amount: String,

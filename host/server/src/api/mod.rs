@@ -12,6 +12,7 @@ pub mod audit;
 pub mod auth;
 pub mod bills;
 pub mod charges;
+pub mod clock_settings;
 pub mod closings;
 pub mod conversations;
 pub mod counter_acts;
@@ -131,6 +132,7 @@ fn guarded() -> Vec<(Option<Right>, OpenApiRouter<App>)> {
             none()
                 .routes(routes!(meters::keep_parameters))
                 .routes(routes!(settings::set))
+                .routes(routes!(clock_settings::add))
                 .routes(routes!(token_orders::put))
                 .routes(routes!(token_orders::cancel)),
         ),
@@ -198,6 +200,7 @@ fn looking() -> OpenApiRouter<App> {
         .routes(routes!(meters::get))
         .routes(routes!(settings::list))
         .routes(routes!(readings::list))
+        .routes(routes!(clock_settings::of_meter))
         .routes(routes!(files::of_customer))
         .routes(routes!(files::customer_installations))
         .routes(routes!(files::of_meter))

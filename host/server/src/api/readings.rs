@@ -18,8 +18,25 @@ pub struct Reading {
     pub reading_id: String,
     pub meter_id: String,
     pub at: String,
+    /// How far off the meter's own clock was; `null`: it told none.
+    pub clock_drift: Option<ClockDrift>,
     #[serde(flatten)]
     pub snapshot: SnapshotJson,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ClockDrift {
+    /// At least so many seconds ahead; below zero: behind.
+    pub seconds: i64,
+    /// How long the reading took, so that it may be so much more.
+    pub within_seconds: i64,
+}
+
+impl From<polymeter_domain::ClockDrift> for ClockDrift {
+    fn from(drift: polymeter_domain::ClockDrift) -> Self {
+        let polymeter_domain::ClockDrift { seconds, within_seconds } = drift;
+        ClockDrift { seconds, within_seconds }
+    }
 }
 
 impl From<&service::Reading> for Reading {
@@ -28,6 +45,7 @@ impl From<&service::Reading> for Reading {
             reading_id: reading.reading_id.to_string(),
             meter_id: reading.meter_id.to_string(),
             at: time(reading.at),
+            clock_drift: reading.drift.map(ClockDrift::from),
             snapshot: SnapshotJson::from(&reading.snapshot),
         }
     }

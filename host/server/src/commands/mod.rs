@@ -8,6 +8,7 @@
 pub mod backup;
 pub mod charge;
 pub mod check_config;
+pub mod clock;
 pub mod control;
 pub mod day_close;
 pub mod decode;
@@ -59,6 +60,10 @@ pub enum Failure {
     Service(#[from] ServiceError),
     #[error("the driver could not explain it")]
     Call(#[from] CallError),
+    #[error("the clock was not set: {0}")]
+    ClockRefused(String),
+    #[error("nobody knows what the clock shows now: {0}; read it again")]
+    ClockUnknown(String),
     #[error("sale {sale_id} was refused: {detail}; give the money back")]
     Refused { sale_id: SaleId, detail: String },
     #[error("sale {sale_id} is {state}: do not sell again; {way_out}")]
@@ -73,8 +78,12 @@ impl Failure {
             Failure::Usage(_)
             | Failure::Config(_)
             | Failure::App(AppError::Drivers(_) | AppError::Vault(_)) => 2,
-            Failure::Refused { .. } | Failure::Service(ServiceError::Refused { .. }) => 3,
-            Failure::Unresolved { .. } | Failure::Service(ServiceError::Unknown(_)) => 4,
+            Failure::Refused { .. }
+            | Failure::ClockRefused(_)
+            | Failure::Service(ServiceError::Refused { .. }) => 3,
+            Failure::Unresolved { .. }
+            | Failure::ClockUnknown(_)
+            | Failure::Service(ServiceError::Unknown(_)) => 4,
             Failure::Service(
                 ServiceError::BadAmount { .. }
                 | ServiceError::Invalid { .. }

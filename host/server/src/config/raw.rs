@@ -130,6 +130,7 @@ pub struct Approval {
     pub reversal: Option<Spanned<String>>,
     pub write_off: Option<Spanned<String>>,
     pub clear: Option<Spanned<String>>,
+    pub clock_minutes: Option<u32>,
     pub expires_hours: Option<Spanned<u32>>,
 }
 

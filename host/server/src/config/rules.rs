@@ -21,6 +21,7 @@ impl Checker<'_> {
         let (clear, gift_max) = (amount(&raw.approval.clear), amount(&raw.sale.gift_max));
         let mut approval =
             ApprovalRules { refund, reversal, write_off, clear, ..ApprovalRules::default() };
+        approval.clock_s = raw.approval.clock_minutes.map(|minutes| minutes.saturating_mul(60));
         if let Some(hours) = &raw.approval.expires_hours {
             if (1..=EXPIRES_HOURS_MAX).contains(hours.get_ref()) {
                 approval.expires_ms = i64::from(*hours.get_ref()) * 3_600_000;

@@ -255,6 +255,9 @@ async fn address(app: &App, object: &str) -> Result<String, PageError> {
         Some(Approvable::Token(id)) => {
             format!("/meters/{}", app.service.token_order(id).await?.meter_id)
         }
+        Some(Approvable::Clock(id)) => {
+            format!("/meters/{}", app.service.clock_setting(id).await?.meter_id)
+        }
         None => "/acts".to_owned(),
     })
 }

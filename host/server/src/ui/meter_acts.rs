@@ -8,9 +8,10 @@ use crate::session::Caller;
 use axum::extract::{self, Path, State};
 use axum::response::{IntoResponse, Redirect};
 use polymeter_domain::MeterAddress;
+use polymeter_runtime::ClockWay;
 use polymeter_service::{
-    AccountState, ApplicationKind, Clearing, Hold, HoldKind, Meter, MeterEdit, RatioChange,
-    ServiceError,
+    AccountState, ApplicationKind, Clearing, ClockState, Hold, HoldKind, Meter, MeterEdit,
+    RatioChange, ServiceError,
 };
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,6 +23,7 @@ enum Kind {
     Bypass,
     EndBypass,
     Clear,
+    Clock,
 }
 
 impl Kind {
@@ -34,6 +36,7 @@ impl Kind {
             "bypass" => Kind::Bypass,
             "bypass-end" => Kind::EndBypass,
             "clearing" => Kind::Clear,
+            "clock" => Kind::Clock,
             _ => {
                 return Err(ServiceError::NotFound { what: "act", id: name.to_owned() }.into());
             }
@@ -82,6 +85,14 @@ impl Kind {
                 "Record",
                 "The switch works again and may be commanded.",
             ),
+            Kind::Clock => (
+                "Put the clock right",
+                "校时",
+                "Set",
+                "The meter is read first and its clock is read back afterwards. An adjustment goes to \
+                 every meter of the line, each of which takes it under its own rules; setting takes \
+                 the meter's password and, far off, may wait for a second person.",
+            ),
             Kind::Clear => (
                 "Clear the purse",
                 "清零",
@@ -97,10 +108,16 @@ impl Kind {
             Kind::Ratio => &[ApplicationKind::Change],
             Kind::Suspend => &[ApplicationKind::Suspension],
             Kind::Resume => &[ApplicationKind::Resumption, ApplicationKind::Suspension],
-            Kind::Edit | Kind::Bypass | Kind::EndBypass | Kind::Clear => &[],
+            Kind::Edit | Kind::Bypass | Kind::EndBypass | Kind::Clear | Kind::Clock => &[],
         }
     }
 }
+
+/// What a form offers, the safer one first.
+const CLOCK_WAYS: [(ClockWay, &str); 2] = [
+    (ClockWay::Adjust, "adjust, within the protocol's rules 广播校时"),
+    (ClockWay::Set, "set, with the meter's password 设置时间"),
+];
 
 /// Whether it is done, or waits for a second person.
 enum After {
@@ -109,7 +126,11 @@ enum After {
 }
 
 /// What can be done with this meter now: name in the address, label, Chinese.
-pub fn offered(meter: &Meter, holds: &[Hold]) -> Vec<(&'static str, &'static str, &'static str)> {
+pub fn offered(
+    meter: &Meter,
+    holds: &[Hold],
+    sets_clock: bool,
+) -> Vec<(&'static str, &'static str, &'static str)> {
     let lasts = |kind| holds.iter().any(|it| it.kind == kind && it.to.is_none());
     let mut acts = vec![("edit", "Change the file", "修改")];
     if meter.account == AccountState::Open {
@@ -122,6 +143,9 @@ pub fn offered(meter: &Meter, holds: &[Hold]) -> Vec<(&'static str, &'static str
     }
     if meter.account == AccountState::None && meter.mode.quantity().is_some() {
         acts.push(("clearing", "Clear", "清零"));
+    }
+    if sets_clock {
+        acts.push(("clock", "Set the clock", "校时"));
     }
     acts.push(if lasts(HoldKind::Bypassed) {
         ("bypass-end", "Switch is back", "投入")
@@ -162,6 +186,12 @@ async fn form(app: &App, meter: &Meter, name: &str) -> Result<Form, PageError> {
                 Field::new("decimal", "reading", ("Reading", "止码"), left_out),
             ]
         }
+        Kind::Clock => vec![
+            Field::new("choice", "way", ("Way", "方式"), "").of(CLOCK_WAYS
+                .iter()
+                .map(|(way, label)| (way.name().to_owned(), (*label).to_owned()))
+                .collect()),
+        ],
         Kind::Suspend | Kind::Resume | Kind::Bypass | Kind::EndBypass | Kind::Clear => Vec::new(),
     };
     let customer = meter.customer.as_ref().map(|it| it.customer_id);
@@ -174,7 +204,7 @@ async fn form(app: &App, meter: &Meter, name: &str) -> Result<Form, PageError> {
         action: format!("/meters/{}/acts/{name}", meter.meter_id),
         back: format!("/meters/{}", meter.meter_id),
         button,
-        is_risky: matches!(kind, Kind::Suspend | Kind::Clear),
+        is_risky: matches!(kind, Kind::Suspend | Kind::Clear | Kind::Clock),
         fields,
         key: act::new_key(),
         error: String::new(),
@@ -246,6 +276,19 @@ async fn done(
         }
         Kind::Bypass => drop(app.service.bypass(id, why, &actor).await?),
         Kind::EndBypass => drop(app.service.end_bypass(id, why, &actor).await?),
+        Kind::Clock => {
+            let way = ClockWay::from_name(act::text(typed, "way"));
+            let way = way.ok_or_else(|| PageError::unusable("Way", "choose one"))?;
+            let it = app.service.set_meter_clock(id, way, &why.reason, &actor).await?;
+            match it.state {
+                ClockState::Right => {}
+                ClockState::Waiting => return Ok(After::Waits),
+                state => {
+                    let detail = format!("The clock is {}: {}", state.name(), it.detail);
+                    return Err(PageError::unusable("Clock", detail));
+                }
+            }
+        }
         Kind::Clear => {
             if let Clearing::Waits(_) = app.service.clear_meter(id, why, &actor).await? {
                 return Ok(After::Waits);

@@ -4,7 +4,7 @@ use super::conversations::ConversationRow;
 use super::customer::{ChangeView, InstallationView};
 use super::parameters::{self, Again, ByName, Field, SettingRow};
 use super::tariffs::{PlanChoice, plan_choices};
-use super::view::{MeterView, ReadingView, SaleRow, sentence};
+use super::view::{ClockRow, MeterView, ReadingView, SaleRow, sentence};
 use super::{Head, PageError, PageResult, is_fragment, meter_acts, render, view};
 use crate::app::App;
 use crate::session::Caller;
@@ -20,6 +20,7 @@ use serde::Deserialize;
 /// What a clerk asks about: the last few.
 const RECENT_SALES: u32 = 10;
 const RECENT_CONVERSATIONS: usize = 8;
+const RECENT_CLOCKS: u32 = 3;
 
 #[derive(Template)]
 #[template(path = "meter.html")]
@@ -41,6 +42,8 @@ struct MeterPage {
     holds: Vec<String>,
     installations: Vec<InstallationView>,
     changes: Vec<ChangeView>,
+    /// What was last done about its clock.
+    clock: Vec<ClockRow>,
     /// A field of `parameters` has a problem, so that they are shown unfolded.
     is_unfolded: bool,
 }
@@ -155,6 +158,8 @@ pub async fn page(app: &App, caller: &Caller, meter: &Meter, again: Again) -> Pa
     let recent = Page { query: None, after: None, limit: RECENT_SALES };
     let sales = app.service.sales(meter.meter_id, &recent).await?;
     let conversations = app.service.conversations(meter.meter_id, RECENT_CONVERSATIONS).await?;
+    let last = Page { query: None, after: None, limit: RECENT_CLOCKS };
+    let clock = app.service.clock_settings(meter.meter_id, &last).await?;
     let parameters = parameters::kept(app, meter, &again);
     let holds: Vec<Hold> = app.service.holds(meter.meter_id).await?;
     let (mut installations, mut changes) = (Vec::new(), Vec::new());
@@ -171,10 +176,11 @@ pub async fn page(app: &App, caller: &Caller, meter: &Meter, again: Again) -> Pa
         sales: sales.iter().map(|sale| SaleRow::new(sale, None, app)).collect(),
         conversations: conversations.iter().map(ConversationRow::from).collect(),
         commands: COMMANDS,
-        acts: meter_acts::offered(meter, &holds),
+        acts: meter_acts::offered(meter, &holds, app.service.sets_clock(&meter.vendor)),
         holds: holds.iter().filter(|it| it.to.is_none()).map(|it| view::hold(it, app)).collect(),
         installations,
         changes,
+        clock: clock.iter().map(|it| ClockRow::new(it, app)).collect(),
         is_unfolded: parameters.iter().any(|field| !field.problem.is_empty()),
         parameters,
         settings: parameters::in_device(app, meter, &again).await?,

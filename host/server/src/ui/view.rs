@@ -8,7 +8,8 @@ use jiff::tz::TimeZone;
 use polymeter_domain::{BillingMode, Channel, Credit, Quality, Quantity, Sale, SupplyState, Value};
 use polymeter_runtime::{Explanation, RecordingEnd};
 use polymeter_service::{
-    AccountState, Customer, Hold, HoldKind, Meter, Reading, SaleView, SettingEnd, UnixMs,
+    AccountState, ClockSetting, Customer, Hold, HoldKind, Meter, Reading, SaleView, SettingEnd,
+    UnixMs,
 };
 
 /// A word with a colour and a sign, so that colour is never the only bearer of meaning.
@@ -273,6 +274,8 @@ pub struct ReadingView {
     pub extras: Vec<(String, String)>,
     /// What was wrong: word and Chinese.
     pub states: Vec<(String, &'static str)>,
+    /// How far off its clock was; empty where it told none.
+    pub drift: String,
 }
 
 #[derive(Debug)]
@@ -309,7 +312,29 @@ impl ReadingView {
             rows,
             not_measured: not_measured.join(", "),
             extras: reading.snapshot.extras.iter().map(extra).collect(),
+            drift: reading.drift.map(|drift| drift.to_string()).unwrap_or_default(),
             states: reading.states().unwrap_or_default().into_iter().map(states::words).collect(),
+        }
+    }
+}
+
+/// One line of what was done about a meter's clock.
+#[derive(Debug)]
+pub struct ClockRow {
+    pub at: String,
+    pub way: &'static str,
+    pub state: &'static str,
+    /// Empty where it ended well.
+    pub detail: String,
+}
+
+impl ClockRow {
+    pub fn new(it: &ClockSetting, app: &App) -> ClockRow {
+        ClockRow {
+            at: time(it.created_at, &app.time_zone),
+            way: it.way.name(),
+            state: it.state.name(),
+            detail: it.detail.clone(),
         }
     }
 }

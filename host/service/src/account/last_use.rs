@@ -70,6 +70,7 @@ async fn typed(service: &Service, meter: &MeterRecord, stands: u64) -> Result<Re
                     reading_id: ReadingId::new(service_of.clock().id()),
                     meter_id: id,
                     at: service_of.clock().at(),
+                    drift: None,
                     snapshot: Snapshot {
                         measurements: vec![register(commodity, stands)?],
                         supply: SupplyState::Unknown,

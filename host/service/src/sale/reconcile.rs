@@ -42,6 +42,7 @@ impl Service {
         self.resume_closings().await?;
         self.resume_clearings().await?;
         self.resume_tokens().await?;
+        self.resume_clocks().await?;
         let mut views = Vec::with_capacity(left.len());
         for sale in left {
             views.push(self.sale(sale.sale_id).await?);

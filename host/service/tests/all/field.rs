@@ -125,6 +125,12 @@ pub async fn post_paid_field() -> Field {
     built(Some(BillingMode::PostPaid), TestClock::running(), &plan).await
 }
 
+/// Two meters whose clocks show `shown` while it is 18:00 at the site, and goes on.
+pub async fn clock_field(shown: &str) -> Field {
+    let each = Dlt645Plan { clock: shown.parse().ok(), ..Dlt645Plan::default() };
+    built(None, TestClock::running(), &each).await
+}
+
 async fn built(mode: Option<BillingMode>, clock: TestClock, each: &Dlt645Plan) -> Field {
     let plan = |address: &str| Dlt645Plan { address: address.to_owned(), ..each.clone() };
     let simulator = Simulator::start(Plan {

@@ -6,6 +6,7 @@ mod account;
 mod acts;
 mod bench;
 mod billing;
+mod clocks;
 mod counter;
 mod deductions;
 mod field;

@@ -101,13 +101,15 @@ impl Field {
         self.database
             .write(move |tx| {
                 Box::pin(async move {
-                    sqlx::query("insert into reading values ($1, $2, $3, 'unknown', '[]')")
-                        .bind(id.to_string())
-                        .bind(meter.to_string())
-                        .bind(at.0)
-                        .execute(tx.connection())
-                        .await
-                        .expect("a reading");
+                    sqlx::query(
+                        "insert into reading values ($1, $2, $3, 'unknown', '[]', null, null)",
+                    )
+                    .bind(id.to_string())
+                    .bind(meter.to_string())
+                    .bind(at.0)
+                    .execute(tx.connection())
+                    .await
+                    .expect("a reading");
                     sqlx::query(
                         "insert into measurement values
                          ($1, 0, '1.0.1.8.0.255', $2, -2, null, 256, $3)",

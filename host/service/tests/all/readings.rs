@@ -2,8 +2,8 @@
 
 use crate::field::{Field, METERS, field};
 use polymeter_domain::{
-    Decimal, LocalTime, Measurement, MeterId, ObisCode, Quality, ReadingId, Snapshot, SupplyState,
-    Unit, Value,
+    ClockDrift, Decimal, LocalTime, Measurement, MeterId, ObisCode, Quality, ReadingId, Snapshot,
+    SupplyState, Unit, Value,
 };
 use polymeter_service::{Actor, Page, Reading, UnixMs};
 use uuid::Uuid;
@@ -39,6 +39,9 @@ fn reading(meter_id: MeterId, nth: u32) -> Reading {
         reading_id: ReadingId::new(Uuid::now_v7()),
         meter_id,
         at: UnixMs(1_772_445_600_000 + i64::from(nth)),
+        drift: nth
+            .is_multiple_of(2)
+            .then(|| ClockDrift { seconds: -i64::from(nth), within_seconds: 3 }),
         snapshot: Snapshot {
             measurements: values.into_iter().take(some).collect(),
             supply: supplies[nth as usize % supplies.len()],

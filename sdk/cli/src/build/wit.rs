@@ -42,6 +42,7 @@ const RELEASES: &[Release] = &[
         files: files!(
             "1.1.0",
             "bus.wit",
+            "clock.wit",
             "host.wit",
             "meter-driver.wit",
             "refund.wit",
@@ -49,7 +50,7 @@ const RELEASES: &[Release] = &[
             "types.wit"
         ),
         imports: &["line", "vault", "log"],
-        abilities: &["purse", "supply", "settings", "frames", "bus", "refund", "token"],
+        abilities: &["purse", "supply", "settings", "frames", "bus", "refund", "token", "clock"],
         usual: 4,
     },
 ];

@@ -9,8 +9,8 @@ use crate::figure::Row;
 use crate::ratio::{Comparison, compare};
 use anyhow::{Context, Result};
 use polymeter_domain::{
-    Currency, Decimal, LocalTime, Measurement, MeterId, ObisCode, Quality, ReadingId, Snapshot,
-    SupplyState, Unit, Value,
+    ClockDrift, Currency, Decimal, LocalTime, Measurement, MeterId, ObisCode, Quality, ReadingId,
+    Snapshot, SupplyState, Unit, Value,
 };
 use polymeter_ledger::{Database, LedgerError};
 use polymeter_service::{Clock, Parts, Reading, Rules, Service, UnixMs};
@@ -125,6 +125,7 @@ fn readings(meters: &[MeterId], rounds: u32) -> Vec<Vec<Reading>> {
         reading_id: ReadingId::new(Uuid::now_v7()),
         meter_id,
         at: UnixMs(1_772_445_600_000 + i64::from(round) * 900_000),
+        drift: Some(ClockDrift { seconds: 0, within_seconds: 1 }),
         snapshot: Snapshot {
             measurements: (1..).zip(REGISTERS).map(|(nth, name)| measured(nth, name)).collect(),
             supply: SupplyState::Connected,
@@ -174,7 +175,7 @@ async fn by_inserts(
     meters: &[MeterId],
     scale: Scale,
 ) -> Result<Duration> {
-    let mut one = String::from("insert into reading values ($1, $2, $3, 'connected', '[]');");
+    let mut one = String::from("insert into reading values ($1, $2, $3, 'connected', '[]', 0, 1);");
     for value in 0..VALUES {
         let (register, mantissa) = (4 + 2 * value, 5 + 2 * value);
         one.push_str(&format!(

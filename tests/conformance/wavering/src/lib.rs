@@ -7,6 +7,8 @@
 //! Not here: any rule of the protocol; all of that is the driver's.
 #![allow(dead_code, reason = "the modules are another crate's, which uses all of them")]
 
+#[path = "../../../../drivers/dlt645-2007/src/clock.rs"]
+mod clock;
 #[path = "../../../../drivers/dlt645-2007/src/describe.rs"]
 mod describe;
 #[path = "../../../../drivers/dlt645-2007/src/dialect.rs"]
@@ -39,8 +41,9 @@ mod words;
 mod writes;
 
 use polymeter_driver::{
-    Call, ControlOutcome, Description, DriverError, Evidence, Explanation, Extras, Host, Identity,
-    LocalTime, MeterDriver, Opening, Order, SellOutcome, SetOutcome, Snapshot, codes,
+    Call, ClockOutcome, ControlOutcome, Description, DriverError, Evidence, Explanation, Extras,
+    Host, Identity, LocalTime, MeterDriver, Opening, Order, SellOutcome, SetOutcome, Snapshot,
+    codes,
 };
 
 /// Its last byte is the digit of the version that says how it goes wrong.
@@ -124,6 +127,9 @@ impl MeterDriver for Wavering {
     fn refund(host: &mut dyn Host, call: &Call, order: &Order) -> Result<SellOutcome, DriverError> {
         purse::refund(host, call, order)
     }
+    fn set_clock(host: &mut dyn Host, call: &Call, way: u16) -> Result<ClockOutcome, DriverError> {
+        clock::set(host, call, way)
+    }
     fn clear(host: &mut dyn Host, call: &Call) -> Result<SellOutcome, DriverError> {
         parameters::clear(host, call)
     }
@@ -154,4 +160,4 @@ impl MeterDriver for Wavering {
     }
 }
 
-polymeter_driver::export!(Wavering, with refund);
+polymeter_driver::export!(Wavering, with refund, with clock);

@@ -3,6 +3,7 @@
 
 use super::frame::{bcd, digits, from_bcd, reversed};
 use super::meter::Meter;
+use super::relay::moment;
 use crate::device::Purchase;
 
 /// No current, no voltage there: phases B and C of a single-phase meter.
@@ -181,7 +182,7 @@ impl Meter {
         .fold(0, |status, (bit, set)| status | u16::from(set) << bit)
     }
 
-    /// C=14H with PA 04: sums of money and the trip delay. The error byte, if refused.
+    /// C=14H with PA 04: the clock, sums of money and the trip delay. The error byte, if refused.
     pub(super) fn write(&mut self, data: &[u8]) -> Result<(), u8> {
         let (Some((identifier, rest)), Some(value)) =
             (data.split_first_chunk::<4>(), data.get(12..))
@@ -192,6 +193,9 @@ impl Meter {
             return Err(0x04);
         }
         let [d0, d1, d2, d3] = *identifier;
+        if [d3, d2, d1] == [0x04, 0x00, 0x01] {
+            return self.write_clock(d0, value);
+        }
         let length = if [d3, d2, d1] == [0x04, 0x00, 0x14] { 2 } else { 4 };
         let number = from_bcd(value).and_then(|number| u32::try_from(number).ok());
         let number = number.filter(|_| value.len() == length);
@@ -206,6 +210,30 @@ impl Meter {
             _ => return Err(0x02),
         };
         *setting = number.ok_or(0x01)?;
+        Ok(())
+    }
+
+    /// Date and time of day apart, or both in one item: pairs of digits, the day of the week too.
+    fn write_clock(&mut self, item: u8, value: &[u8]) -> Result<(), u8> {
+        let week = |day: u8| if day <= 6 { Ok(()) } else { Err(0x01) };
+        let date_and_time = match (item, value) {
+            (0x01, &[ww, dd, mm, yy]) => {
+                week(ww)?;
+                [self.time(), vec![dd, mm, yy]].concat()
+            }
+            (0x02, &[ss, mm, hh]) => {
+                let date = self.date().split_off(1);
+                [vec![ss, mm, hh], date].concat()
+            }
+            (0x0C, &[ss, mm, hh, ww, dd, mo, yy]) => {
+                week(ww)?;
+                vec![ss, mm, hh, dd, mo, yy]
+            }
+            (0x01 | 0x02 | 0x0C, _) => return Err(0x01),
+            _ => return Err(0x02),
+        };
+        let to = <[u8; 6]>::try_from(date_and_time).ok().and_then(moment).ok_or(0x01)?;
+        self.set_clock(to);
         Ok(())
     }
 

@@ -165,6 +165,27 @@ fn time_broadcast() {
 }
 
 #[test]
+fn time_written_with_authority() {
+    let meter = Dlt645Plan { clock: Some(date(2026, 3, 4).at(12, 0, 0, 0)), ..plan() };
+    let simulator = dlt645(BusKind::Tcp, vec![meter]);
+    let mut host = Host::connect(&simulator, "line");
+    let mut check = |item: &str, password: &str, value: &str, control: u8, shown: &str| {
+        let who = bytes(&format!("04 {password} 00000000"));
+        let data = [identifier(item), who, bytes(value)].concat();
+        let (said, _) = self::data(&host.ask(&frame(ADDRESS, 0x14, &data)));
+        let clock = simulator.state(ADDRESS).unwrap().clock.to_string();
+        assert_eq!((said, clock.as_str()), (control, shown), "{item} {value}");
+    };
+    let noon = "2026-03-04T12:00:00";
+    check("0400010C", "111111", "00 10 09 01 02 03 26", 0xD4, noon);
+    check("0400010C", "000000", "00 10 09 01 30 02 26", 0xD4, noon); // 30 February
+    check("0400010C", "000000", "00 10 09 07 02 03 26", 0xD4, noon); // no such day of the week
+    check("04000101", "000000", "01 02 03 26", 0x94, "2026-03-02T12:00:00");
+    check("04000102", "000000", "05 04 03", 0x94, "2026-03-02T03:04:05");
+    check("0400010C", "000000", "00 59 23 04 31 12 26", 0x94, "2026-12-31T23:59:00");
+}
+
+#[test]
 fn a_stream_of_bytes() {
     let simulator = dlt645(BusKind::Tcp, vec![plan()]);
     let mut host = Host::connect(&simulator, "line");
