@@ -54,3 +54,23 @@ fn acrel_adf400l() {
 fn cjt188_water() {
     passes("cjt188-water");
 }
+
+#[test]
+fn acrel_dtsy1352() {
+    passes_more_than("acrel-dtsy1352", 200);
+}
+
+#[test]
+fn acrel_adf300() {
+    passes_more_than("acrel-adf300", 150);
+}
+
+#[test]
+fn modbus_generic() {
+    passes_more_than("modbus-generic", 150);
+}
+
+#[test]
+fn dlt698() {
+    passes_more_than("dlt698", 200);
+}

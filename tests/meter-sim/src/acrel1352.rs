@@ -51,7 +51,7 @@ impl Meter {
             clock: plan.clock.unwrap_or_else(|| jiff::Zoned::now().datetime()),
             load: Load::new(plan.load_watts),
             energies: [0, 0, plan.energy, 0],
-            forced_open: None,
+            forced_open: plan.relay_open.then_some(true),
             plans: [(first, vec![0; 21]), (second, vec![0; 21]), (dates, vec![0; 6])],
             counters: Counters::default(),
             plan,

@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::device::{Device, Protocol, Scan, State, of_one_protocol};
 use crate::plan::{
-    Adf400lPlan, Cjt188Plan, DlmsPlan, DlmsSecurity, Dlt645Plan, Editions, MbusPlan, Meters,
+    Acrel1352Kind, Acrel1352Plan, Adf400lPlan, Cjt188Plan, DlmsPlan, DlmsSecurity, Dlt645Plan,
+    Dlt698Plan, Editions, MbusPlan, Meters, SferePlan,
 };
 
 /// Energy imported in total, 0.01 kWh.
@@ -30,6 +31,13 @@ pub enum Alone {
     Mbus,
     DlmsWrapper,
     DlmsHdlc,
+    Ddsy1352,
+    Dtsy1352,
+    Adf300,
+    #[value(name = "adf300-three-phase")]
+    Adf300ThreePhase,
+    Sfere,
+    Dlt698,
 }
 
 /// The kit's argument.
@@ -80,6 +88,12 @@ pub fn serve(alone: Alone, start: &str) -> anyhow::Result<()> {
         Alone::Mbus => Meters::Mbus(vec![start.mbus()]),
         Alone::DlmsWrapper => Meters::DlmsWrapper(vec![start.dlms()?]),
         Alone::DlmsHdlc => Meters::DlmsHdlc(vec![start.dlms()?]),
+        Alone::Ddsy1352 => start.acrel1352(Acrel1352Kind::Ddsy)?,
+        Alone::Dtsy1352 => start.acrel1352(Acrel1352Kind::Dtsy)?,
+        Alone::Adf300 => start.acrel1352(Acrel1352Kind::Adf300)?,
+        Alone::Adf300ThreePhase => start.acrel1352(Acrel1352Kind::Adf300ThreePhase)?,
+        Alone::Sfere => Meters::Sfere(vec![start.sfere()?]),
+        Alone::Dlt698 => Meters::Dlt698(vec![start.dlt698()]),
     };
     let (protocol, devices) = of_one_protocol(meters).map_err(anyhow::Error::msg)?;
     let Some(mut device) = devices.into_iter().next() else { return Ok(()) };
@@ -120,25 +134,44 @@ pub fn next(protocol: Protocol, buffer: &mut Vec<u8>) -> Option<Vec<u8>> {
 fn tell(alone: Alone, device: &Device, start: &Start) -> anyhow::Result<()> {
     let register = match alone {
         Alone::Cjt188 | Alone::Mbus => VOLUME,
-        Alone::Dlt645
-        | Alone::Dlt645Of1997
-        | Alone::Adf400l
-        | Alone::DlmsWrapper
-        | Alone::DlmsHdlc => ENERGY,
+        _ => ENERGY,
     };
     let mut truth = Truth::new(register, device.state("alone"), device.settings_fen());
-    if matches!(alone, Alone::Mbus | Alone::DlmsWrapper | Alone::DlmsHdlc) {
-        // It has no purse that counts: what the kit wants to hear again never changes.
+    if !alone.is_sold_to() {
+        // What the kit wants to hear again never changes.
         truth.customer.clone_from(&start.customer);
         truth.count = start.count;
+        // A DLMS meter has a purse of its own that is read.
+        if !matches!(alone, Alone::DlmsWrapper | Alone::DlmsHdlc) {
+            truth.balance = start.balance.into();
+        }
         if alone == Alone::Mbus {
-            (truth.balance, truth.supply) = (start.balance.into(), start.supply);
+            // It has no valve either.
+            truth.supply = start.supply;
         }
         let last = Last { count: start.count, amount: start.last };
         truth.last = (start.count > 0).then_some(last);
     }
     eprintln!("{}", serde_json::to_string(&truth)?);
     Ok(())
+}
+
+impl Alone {
+    /// It takes credit over its line.
+    fn is_sold_to(self) -> bool {
+        match self {
+            Alone::Dlt645 | Alone::Dlt645Of1997 | Alone::Adf400l | Alone::Cjt188 => true,
+            Alone::Mbus
+            | Alone::Ddsy1352
+            | Alone::Dtsy1352
+            | Alone::Adf300
+            | Alone::Adf300ThreePhase
+            | Alone::Sfere
+            | Alone::Dlt698
+            | Alone::DlmsWrapper
+            | Alone::DlmsHdlc => false,
+        }
+    }
 }
 
 impl Truth {
@@ -201,6 +234,41 @@ impl Start {
             clock: Some(self.now),
             ..Adf400lPlan::new(self.address.parse()?)
         })
+    }
+
+    fn acrel1352(&self, kind: Acrel1352Kind) -> anyhow::Result<Meters> {
+        Ok(Meters::Acrel1352(vec![Acrel1352Plan {
+            unit: self.address.parse()?,
+            kind,
+            energy: self.energy(),
+            relay_open: self.supply == 1,
+            clock: Some(self.now),
+            ..Acrel1352Plan::default()
+        }]))
+    }
+
+    fn sfere(&self) -> anyhow::Result<SferePlan> {
+        Ok(SferePlan {
+            unit: self.address.parse()?,
+            tariff_energies: [0, 0, self.energy(), 0, 0],
+            relay_open: self.supply == 1,
+            clock: Some(self.now),
+            ..SferePlan::default()
+        })
+    }
+
+    fn dlt698(&self) -> Dlt698Plan {
+        Dlt698Plan {
+            address: self.address.clone(),
+            tariff_energies: [0, 0, self.energy(), 0],
+            money_fen: self.balance,
+            purchase_count: self.count,
+            relay_open: self.supply == 1,
+            clock: Some(self.now),
+            // Its answer to a reading comes in parts.
+            answer_bytes_max: 96,
+            ..Dlt698Plan::default()
+        }
     }
 
     fn mbus(&self) -> MbusPlan {

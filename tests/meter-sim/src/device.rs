@@ -8,11 +8,13 @@ use crate::adf400l::User;
 use crate::cjt188;
 use crate::dlms;
 use crate::dlt645::{self, Meter};
+use crate::dlt698;
 use crate::fault::{Kind, Queue};
 use crate::mbus;
 use crate::plan::{DlmsPlan, Meters};
 pub use crate::protocol::{Heard, Protocol, Scan};
 use crate::rdk;
+use crate::sfere;
 
 /// Credit that a request brought.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -103,6 +105,8 @@ enum Model {
     Acrel1352(Box<acrel1352::Meter>),
     Mbus(Box<mbus::Meter>),
     Dlms(Box<dlms::Meter>),
+    Sfere(Box<sfere::Meter>),
+    Dlt698(Box<dlt698::Meter>),
 }
 
 /// The devices of a bus, and what is spoken on it.
@@ -141,6 +145,14 @@ pub fn of_one_protocol(meters: Meters) -> Result<(Protocol, Vec<Device>), String
         Meters::Acrel1352(plans) => made(Protocol::Modbus, plans, |plan| {
             let meter = |plan| acrel1352::Meter::new(plan).map(|it| Model::Acrel1352(Box::new(it)));
             (plan.unit.to_string(), meter(plan))
+        }),
+        Meters::Sfere(plans) => made(Protocol::Modbus, plans, |plan| {
+            let meter = |plan| sfere::Meter::new(plan).map(|it| Model::Sfere(Box::new(it)));
+            (plan.unit.to_string(), meter(plan))
+        }),
+        Meters::Dlt698(plans) => made(Protocol::Dlt698, plans, |plan| {
+            let meter = |plan| dlt698::Meter::new(plan).map(|it| Model::Dlt698(Box::new(it)));
+            (plan.address.clone(), meter(plan))
         }),
         // Only all of it together is unique: numbers collide on purpose.
         Meters::Mbus(plans) => made(Protocol::Mbus, plans, |plan| {
@@ -215,6 +227,18 @@ impl Device {
                 }
                 (dlms::Meter::kind(request), &mut meter.counters)
             }
+            (Model::Sfere(meter), Heard::Modbus(frame)) => {
+                if frame.first() != Some(&meter.unit()) {
+                    return None;
+                }
+                (sfere::Meter::kind(frame), &mut meter.counters)
+            }
+            (Model::Dlt698(meter), Heard::Dlt698(request)) => {
+                if !meter.hears(request) {
+                    return None;
+                }
+                (dlt698::Meter::kind(request), &mut meter.counters)
+            }
             _ => return None,
         };
         counters.requests += 1;
@@ -232,6 +256,8 @@ impl Device {
             (Model::Acrel1352(meter), Heard::Modbus(frame)) => meter.answer(frame),
             (Model::Mbus(meter), Heard::Mbus(request)) => meter.answer(request),
             (Model::Dlms(meter), Heard::Dlms(_, request)) => meter.answer(request),
+            (Model::Sfere(meter), Heard::Modbus(frame)) => meter.answer(frame),
+            (Model::Dlt698(meter), Heard::Dlt698(request)) => meter.answer(request),
             _ => Answer::default(),
         }
     }
@@ -253,6 +279,11 @@ impl Device {
                 let [exception, _] = word.to_le_bytes();
                 Some(meter.refuse(frame, exception))
             }
+            (Model::Sfere(meter), Heard::Modbus(frame)) => {
+                let [exception, _] = word.to_le_bytes();
+                Some(meter.refuse(frame, exception))
+            }
+            (Model::Dlt698(meter), Heard::Dlt698(request)) => meter.refuse(request, word),
             _ => None,
         }
     }
@@ -266,6 +297,8 @@ impl Device {
             Model::Acrel1352(meter) => meter.advance(seconds),
             Model::Mbus(meter) => meter.advance(seconds),
             Model::Dlms(meter) => meter.advance(seconds),
+            Model::Sfere(meter) => meter.advance(seconds),
+            Model::Dlt698(meter) => meter.advance(seconds),
         }
     }
 
@@ -275,6 +308,8 @@ impl Device {
             Model::Adf400l(user) => user.set_load(watts),
             Model::Acrel1352(meter) => meter.set_load(watts),
             Model::Dlms(meter) => meter.set_load(watts),
+            Model::Sfere(meter) => meter.set_load(watts),
+            Model::Dlt698(meter) => meter.set_load(watts),
             // They have no load: what they counted is as planned.
             Model::Rdk(_) | Model::Cjt188(_) | Model::Mbus(_) => {}
         }
@@ -293,7 +328,7 @@ impl Device {
                     .collect()
             }
             Model::Rdk(meter) => vec![("alarm", meter.alarm_fen())],
-            Model::Mbus(_) | Model::Dlms(_) => Vec::new(),
+            Model::Mbus(_) | Model::Dlms(_) | Model::Sfere(_) | Model::Dlt698(_) => Vec::new(),
             Model::Cjt188(meter) => {
                 ["settlement-day", "reading-day"].into_iter().zip(meter.days()).collect()
             }
@@ -327,6 +362,8 @@ impl Device {
             Model::Acrel1352(meter) => meter.counters,
             Model::Mbus(meter) => meter.counters,
             Model::Dlms(meter) => meter.counters,
+            Model::Sfere(meter) => meter.counters,
+            Model::Dlt698(meter) => meter.counters,
         };
         let Counters { requests, sell_frames, open_frames, mac_failures } = counters;
         let (meter, bus, faults_waiting) = (self.name.clone(), bus.to_owned(), self.faults.len());
@@ -334,6 +371,8 @@ impl Device {
             Model::Cjt188(device) => device.state(meter, bus, faults_waiting),
             Model::Mbus(device) => device.state(meter, bus, faults_waiting),
             Model::Dlms(device) => device.state(meter, bus, faults_waiting),
+            Model::Sfere(device) => device.state(meter, bus, faults_waiting),
+            Model::Dlt698(device) => device.state(meter, bus, faults_waiting),
             Model::Dlt645(device) => {
                 let (purse, relay) = (device.purse(), device.relay());
                 State {

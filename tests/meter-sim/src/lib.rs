@@ -18,6 +18,7 @@ mod control;
 mod device;
 mod dlms;
 mod dlt645;
+mod dlt698;
 mod event;
 mod fault;
 mod keypad;
@@ -29,6 +30,7 @@ mod offline;
 mod plan;
 mod protocol;
 mod rdk;
+mod sfere;
 mod world;
 
 pub use alone::{Alone, serve as serve_alone};
@@ -42,7 +44,8 @@ pub use modem::{ModemAnswers, ModemPlan, ModemState};
 pub use offline::Offline;
 pub use plan::{
     Acrel1352Kind, Acrel1352Plan, Adf400lPlan, BusKind, BusPlan, Cjt188Plan, DlmsPlan,
-    DlmsSecurity, Dlt645Plan, Editions, MbusPlan, Meters, Plan, RdkPlan, RelayReplies,
+    DlmsSecurity, Dlt645Plan, Dlt698Plan, Editions, MbusPlan, Meters, Plan, RdkPlan, RelayReplies,
+    SferePlan,
 };
 pub use world::{Simulator, World};
 

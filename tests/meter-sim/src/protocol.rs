@@ -5,6 +5,7 @@ use crate::adf400l;
 use crate::cjt188;
 use crate::dlms;
 use crate::dlt645::frame;
+use crate::dlt698;
 use crate::fault::{FaultKind, Parts, spoil};
 use crate::mbus;
 use crate::rdk;
@@ -30,6 +31,7 @@ pub enum Protocol {
     Mbus,
     DlmsWrapper,
     DlmsHdlc,
+    Dlt698,
 }
 
 /// A frame as its protocol understands it.
@@ -41,6 +43,7 @@ pub enum Heard<'a> {
     Cjt188(cjt188::Request<'a>),
     Mbus(mbus::Request<'a>),
     Dlms(Protocol, dlms::Request<'a>),
+    Dlt698(dlt698::Request<'a>),
 }
 
 impl Heard<'_> {
@@ -52,6 +55,7 @@ impl Heard<'_> {
             Heard::Cjt188(_) => Protocol::Cjt188,
             Heard::Mbus(_) => Protocol::Mbus,
             Heard::Dlms(protocol, _) => *protocol,
+            Heard::Dlt698(_) => Protocol::Dlt698,
         }
     }
 }
@@ -66,6 +70,7 @@ impl Protocol {
             Protocol::Mbus => mbus::scan(buffer),
             Protocol::DlmsWrapper => dlms::scan_wrapped(buffer),
             Protocol::DlmsHdlc => dlms::scan_hdlc(buffer),
+            Protocol::Dlt698 => dlt698::scan(buffer),
         }
     }
 
@@ -80,14 +85,15 @@ impl Protocol {
                 dlms::parse_wrapped(frame).map(|request| Heard::Dlms(self, request))
             }
             Protocol::DlmsHdlc => dlms::parse_hdlc(frame).map(|request| Heard::Dlms(self, request)),
+            Protocol::Dlt698 => dlt698::parse(frame).map(Heard::Dlt698),
         }
     }
 
     /// Silence in milliseconds after which a begun frame is given up.
     pub fn gap_ms(self) -> u64 {
         match self {
-            // DL/T 645-2007: 500 ms between bytes.
-            Protocol::Dlt645 | Protocol::Cjt188 => 500,
+            // DL/T 645-2007 and DL/T 698.45: 500 ms between bytes.
+            Protocol::Dlt645 | Protocol::Cjt188 | Protocol::Dlt698 => 500,
             // IEC 62056-46 says 20 ms at least; TCP has no such thing.
             Protocol::DlmsHdlc | Protocol::DlmsWrapper => 500,
             // Modbus RTU says 3.5 characters; a gateway may tear a frame more than that.
@@ -168,6 +174,18 @@ impl Protocol {
                 );
             }
             Protocol::DlmsHdlc => dlms::spoil_hdlc(reply, fault),
+            Protocol::Dlt698 => {
+                let start = reply.iter().take_while(|&&byte| byte == 0xFE).count();
+                let (apdu, address, function) = dlt698::places(reply, start);
+                // Behind the service, its number and the attribute that is answered.
+                let data = apdu.start + 7..apdu.end;
+                let seal = move |reply: &mut [u8]| dlt698::seal(reply, start);
+                spoil(
+                    reply,
+                    fault,
+                    &Parts { start, address, function, data, offset: 0, seal: &seal },
+                );
+            }
             Protocol::Rdk => {
                 let data = rdk::HEAD..reply.len().saturating_sub(1);
                 let seal = &rdk::seal;

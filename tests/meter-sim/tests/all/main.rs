@@ -6,6 +6,7 @@ mod adf400l;
 mod control;
 mod dlms;
 mod dlt645;
+mod dlt698;
 mod faults;
 mod host;
 mod mbus;

@@ -1,67 +1,8 @@
-//! What a simulator is made of, as plain data: buses, the meters on them and how each one starts.
-//! A plan is read from JSON or built in code. Nothing here changes once the simulator runs: the meters keep their own state.
+//! How each kind of meter starts: plain data, with defaults that make a new meter with nothing in it.
+//! Not here: what the meters do with it.
 
 use jiff::civil::DateTime;
 use serde::{Deserialize, Serialize};
-
-use crate::SimulatorError;
-use crate::modem::ModemPlan;
-
-/// All that one simulator runs.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Plan {
-    pub buses: Vec<BusPlan>,
-}
-
-/// One line with its meters.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct BusPlan {
-    /// Unique in the plan; `Simulator::endpoint` asks by it.
-    pub name: String,
-    pub kind: BusKind,
-    /// Port of a TCP bus on the loopback; 0 lets the system choose.
-    #[serde(default)]
-    pub port: u16,
-    /// Quiet time between a request's last byte and the reply's first one, milliseconds.
-    #[serde(default)]
-    pub reply_delay_ms: u64,
-    /// Bits per second of the imitated wire; none: bytes take no time.
-    #[serde(default)]
-    pub baud: Option<u32>,
-    /// The modem of a 4G meter before the bus, which has to be TCP and without a baud rate.
-    #[serde(default)]
-    pub modem: Option<ModemPlan>,
-    pub meters: Meters,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum BusKind {
-    /// A transparent gateway on the loopback.
-    Tcp,
-    /// A pseudo-terminal that a host opens as a serial port.
-    Pty,
-}
-
-/// The meters of one bus.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Meters {
-    Dlt645(Vec<Dlt645Plan>),
-    Adf400l(Vec<Adf400lPlan>),
-    Rdk(Vec<RdkPlan>),
-    Cjt188(Vec<Cjt188Plan>),
-    Acrel1352(Vec<Acrel1352Plan>),
-    Mbus(Vec<MbusPlan>),
-    /// Behind the TCP wrapper.
-    DlmsWrapper(Vec<DlmsPlan>),
-    /// In HDLC frames.
-    DlmsHdlc(Vec<DlmsPlan>),
-    /// Meters of several protocols on the same two wires; not a mix of mixes.
-    Mixed(Vec<Meters>),
-}
 
 /// Which of Acrel's 1352 family a meter is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -87,6 +28,8 @@ pub struct Acrel1352Plan {
     pub energy: u64,
     pub balance_fen: i32,
     pub purchase_count: u16,
+    /// Forced open.
+    pub relay_open: bool,
     pub load_watts: u32,
     /// 0.1 V.
     pub voltage_decivolts: u32,
@@ -102,10 +45,84 @@ impl Default for Acrel1352Plan {
             energy: 0,
             balance_fen: 0,
             purchase_count: 0,
+            relay_open: false,
             load_watts: 0,
             voltage_decivolts: 2200,
             demand_watts: 0,
             clock: None,
+        }
+    }
+}
+
+/// One meter of Sfere. Energy in 0.01 kWh.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SferePlan {
+    /// Modbus address, 1 to 247.
+    pub unit: u8,
+    /// Sharp, peak, flat, valley and deep valley.
+    pub tariff_energies: [u64; 5],
+    pub current_ratio: u16,
+    pub relay_open: bool,
+    pub load_watts: u32,
+    pub clock: Option<DateTime>,
+}
+
+impl Default for SferePlan {
+    fn default() -> Self {
+        Self {
+            unit: 1,
+            tariff_energies: [0; 5],
+            current_ratio: 1,
+            relay_open: false,
+            load_watts: 0,
+            clock: None,
+        }
+    }
+}
+
+/// One DL/T 698.45 meter. Money in fen, energy in 0.01 kWh.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Dlt698Plan {
+    /// 12 digits as on the plate.
+    pub address: String,
+    pub three_phase: bool,
+    /// Sharp, peak, flat and valley.
+    pub tariff_energies: [u64; 4],
+    pub energy_reverse: u64,
+    pub money_fen: u32,
+    pub purchase_count: u32,
+    /// Told to open, and open.
+    pub relay_open: bool,
+    /// Denies the relay to whoever comes without the security module's wrap.
+    pub secured: bool,
+    pub load_watts: u32,
+    /// 0.1 V.
+    pub voltage_decivolts: u32,
+    pub clock: Option<DateTime>,
+    /// FE bytes before each answer.
+    pub wake_up_bytes: usize,
+    /// Longer answers come in parts.
+    pub answer_bytes_max: usize,
+}
+
+impl Default for Dlt698Plan {
+    fn default() -> Self {
+        Self {
+            address: "000000000001".into(),
+            three_phase: false,
+            tariff_energies: [0; 4],
+            energy_reverse: 0,
+            money_fen: 0,
+            purchase_count: 0,
+            relay_open: false,
+            secured: false,
+            load_watts: 0,
+            voltage_decivolts: 2200,
+            clock: None,
+            wake_up_bytes: 4,
+            answer_bytes_max: 512,
         }
     }
 }
@@ -451,80 +468,5 @@ impl Adf400lPlan {
     /// A prepaid single-phase user with nothing in its purse.
     pub fn new(unit: u8) -> Self {
         Self { unit, ..Self::default() }
-    }
-}
-
-impl BusPlan {
-    /// A bus that answers at once.
-    pub fn new(name: &str, kind: BusKind, meters: Meters) -> Self {
-        Self {
-            name: name.into(),
-            kind,
-            port: 0,
-            reply_delay_ms: 0,
-            baud: None,
-            modem: None,
-            meters,
-        }
-    }
-}
-
-impl Plan {
-    /// A plan from its JSON text.
-    pub fn from_json(text: &str) -> Result<Self, SimulatorError> {
-        serde_json::from_str(text).map_err(|source| SimulatorError::PlanSyntax { source })
-    }
-
-    /// The demonstration: `bus-tcp` with ADF400L users 1 to 4, `bus-serial` (a pseudo-terminal)
-    /// with DL/T 645 meters 000000000001 to 4. Of each four the first two are in use, with energy
-    /// and some factory-set credit; the others are new and their relays open for lack of money. No
-    /// account is opened and every purchase count is 0, so that a demonstration may open them all.
-    pub fn demo() -> Self {
-        let users = (1..=4u8).map(demo_user).collect();
-        let meters = (1..=4u32).map(demo_meter).collect();
-        // The standard's shortest reply delay (protocols.md 1.1).
-        let delayed = |bus: BusPlan| BusPlan { reply_delay_ms: 20, ..bus };
-        Self {
-            buses: vec![
-                delayed(BusPlan::new("bus-tcp", BusKind::Tcp, Meters::Adf400l(users))),
-                delayed(BusPlan::new("bus-serial", BusKind::Pty, Meters::Dlt645(meters))),
-            ],
-        }
-    }
-
-    /// The same plan with every reply sent at once: for tests and measurements.
-    pub fn without_delays(mut self) -> Self {
-        for bus in &mut self.buses {
-            bus.reply_delay_ms = 0;
-            bus.baud = None;
-        }
-        self
-    }
-}
-
-fn demo_user(unit: u8) -> Adf400lPlan {
-    let user = Adf400lPlan::new(unit);
-    if unit > 2 {
-        return user;
-    }
-    Adf400lPlan {
-        balance_fen: 3_500 * i32::from(unit),
-        energy: 61_234 * u64::from(unit),
-        load_watts: 420 * u32::from(unit),
-        ..user
-    }
-}
-
-fn demo_meter(number: u32) -> Dlt645Plan {
-    let meter = Dlt645Plan::new(&format!("{number:012}"));
-    if number > 2 {
-        return Dlt645Plan { relay_open: true, ..meter };
-    }
-    let energy = u64::from(number) * 10_000;
-    Dlt645Plan {
-        money_fen: 2_000 * number,
-        tariff_energies: [energy + 186, 3 * energy + 52, 7 * energy + 340, 4 * energy + 8],
-        load_watts: 650 * number,
-        ..meter
     }
 }
