@@ -48,6 +48,8 @@ impl fmt::Display for Decimal {
         let digits = self.mantissa.unsigned_abs().to_string();
         match self.scale {
             0 => write!(f, "{sign}{digits}"),
+            // Tens of nothing are nothing: "00" is no number in JSON.
+            1.. if self.mantissa == 0 => f.write_str("0"),
             1..=9 => {
                 write!(f, "{sign}{digits}{}", "0".repeat(usize::from(self.scale.unsigned_abs())))
             }
@@ -162,6 +164,8 @@ mod tests {
             (5, -2, "0.05"),
             (-5, -2, "-0.05"),
             (12, 2, "1200"),
+            (0, 1, "0"),
+            (0, 100, "0"),
             (0, -3, "0.000"),
             (7, 0, "7"),
             (1, -60, "1e-60"),
