@@ -74,3 +74,8 @@ fn modbus_generic() {
 fn dlt698() {
     passes_more_than("dlt698", 200);
 }
+
+#[test]
+fn dlms() {
+    passes("dlms");
+}

@@ -209,6 +209,7 @@ async fn shipped_drivers_do_what_their_transcripts_say() {
         ("drivers/dlt645-2007", "DLT645"),
         ("drivers/dlt645-1997", "DLT645-97"),
         ("drivers/dlt698", "DLT698"),
+        ("drivers/dlms", "DLMS"),
         ("drivers/mbus", "MBUS"),
         ("drivers/cjt188-water", "CJT188"),
         ("drivers/acrel-adf400l", "ACREL"),

@@ -10,7 +10,7 @@ const PUBLISHED: &str = "FE FE 68 72 00 32 09 17 20 68 91 08 33 33 34 33 B9 34 3
 
 /// One frame of each protocol, from the transcripts of its driver: who knows it, what for, and a text
 /// of what it says.
-const FRAMES: [(&str, &str, &str, &str); 6] = [
+const FRAMES: [(&str, &str, &str, &str); 7] = [
     ("dlt645-2007", "DL/T 645-2007", PUBLISHED, "201709320072"),
     ("dlt645-1997", "DL/T 645-1997", "68010000000000 68 81 06 43C3B9343333 B1 16", "9010"),
     (
@@ -27,6 +27,12 @@ const FRAMES: [(&str, &str, &str, &str); 6] = [
     ),
     ("mbus", "M-Bus", "68151568080572214365877704020701000000041331D400007016", "54.321"),
     ("acrel-adf400l", "modbus-rtu", "0510050D000306000005DC0008A8C2", "write registers"),
+    (
+        "dlms",
+        "DLMS/COSEM",
+        "7EA01C022321B450A8E6E600C301C10046000060030AFF01010F0068A67E",
+        "70:0.0.96.3.10.255 1",
+    ),
 ];
 
 /// A folder with these packages alone: other tests build others beside them.
@@ -93,10 +99,10 @@ async fn a_log_is_explained_without_naming_a_driver() -> Result<()> {
     let ended = Ended::of(&none, &words).await?;
     check(&words, &ended, 0, &[])?;
     let told = documents(&ended.stdout)?;
-    ensure!(told.len() == 12, "{} frames: {}", told.len(), ended.stdout);
+    ensure!(told.len() == 14, "{} frames: {}", told.len(), ended.stdout);
     for (at, document) in told.iter().enumerate() {
-        let (driver, protocol, _, text) = FRAMES[at % 6];
-        let line = if at < 6 { at + 2 } else { 9 };
+        let (driver, protocol, _, text) = FRAMES[at % 7];
+        let line = if at < 7 { at + 2 } else { 10 };
         ensure!(document["line"] == line && document["driver"] == driver, "{document}");
         ensure!(document["protocol"] == protocol && document["sure"] == true, "{document}");
         ensure!(
@@ -106,10 +112,10 @@ async fn a_log_is_explained_without_naming_a_driver() -> Result<()> {
             "{document}"
         );
         ensure!(document.to_string().contains(text), "no {text}: {document}");
-        ensure!((at < 6) == (document["note"] == "2026-11-26 04:15:13.123 RX"), "{document}");
+        ensure!((at < 7) == (document["note"] == "2026-11-26 04:15:13.123 RX"), "{document}");
     }
     ensure!(
-        ended.stderr.contains("9 lines, 12 frames, 0 of them unsure, 0 bad"),
+        ended.stderr.contains("10 lines, 14 frames, 0 of them unsure, 0 bad"),
         "{}",
         ended.stderr
     );
