@@ -1,6 +1,7 @@
 //! A captured frame explained: who, what, and every value that the table of items knows.
 
 use crate::exchange::device_code;
+use crate::held::HELD;
 use crate::items::find;
 use crate::measure::{Measured, digits};
 use crate::purse::Status;
@@ -9,7 +10,7 @@ use crate::words;
 use polymeter_codec::capture::{self, Captured};
 use polymeter_codec::dlt645::{self, Frame, control};
 use polymeter_driver::captured::Recognised;
-use polymeter_driver::codes::{quality, register, unit};
+use polymeter_driver::codes::{quality, register};
 use polymeter_driver::{Decimal, Explanation, Measurement, Value};
 
 /// Functions of the control code's low five bits (DL/T 645-2007, 5.2.4).
@@ -145,7 +146,7 @@ fn purse(measured: &mut Measured, status: Status) {
     measured.measurements.push(Measurement {
         register: register::CREDIT_REMAINING.to_owned(),
         value: Value::Number(Decimal { mantissa: status.balance.into(), scale: -2 }),
-        unit: unit::CURRENCY,
+        unit: HELD.unit,
         quality: quality::MEASURED,
     });
     measured.measurements.push(count_measured(status.count));

@@ -12,8 +12,6 @@ pub fn find(identifier: u32) -> Option<Found> {
 pub const ENERGY_TOTAL: u32 = 0x0001_0000;
 pub const ENERGY_BLOCK: u32 = 0x0001_FF00;
 pub const ENERGY_COMBINED: u32 = 0x0000_0000;
-pub const MONEY_REMAINING: u32 = 0x0090_0200;
-pub const MONEY_OVERDRAWN: u32 = 0x0090_0201;
 pub const VOLTAGE: u32 = 0x0201_0100;
 pub const VOLTAGE_BLOCK: u32 = 0x0201_FF00;
 pub const CURRENT: u32 = 0x0202_0100;
@@ -34,10 +32,6 @@ pub const SWITCH_TIME_PRICES: u32 = 0x0400_0108;
 pub const SWITCH_TIME_LADDER: u32 = 0x0400_0109;
 /// Minutes between two load records of class 1; the other classes follow.
 pub const LOAD_INTERVAL: u32 = 0x0400_0A02;
-pub const ALARM_1: u32 = 0x0400_1001;
-pub const ALARM_2: u32 = 0x0400_1002;
-pub const OVERDRAFT_LIMIT: u32 = 0x0400_1003;
-pub const HOARDING_LIMIT: u32 = 0x0400_1004;
 pub const RECONNECTION_MINIMUM: u32 = 0x0400_1005;
 pub const TRIP_DELAY: u32 = 0x0400_1401;
 pub const OVERLOAD_POWER: u32 = 0x0409_0B01;

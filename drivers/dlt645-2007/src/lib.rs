@@ -1,4 +1,5 @@
-//! Driver for prepaid electricity meters after DL/T 645-2007 with the 2013 prepayment extension.
+//! Driver for prepaid electricity meters after DL/T 645-2007 with the 2013 prepayment extension, whose
+//! purse holds money, or energy where it is built as `drivers/dlt645-2007-energy`.
 //!
 //! Invariant: a call sends at most one frame that adds credit, and none after the meter has refused
 //! a MAC. What it cannot prove it calls unknown. What is known of these meters, what was chosen and
@@ -22,6 +23,7 @@ mod describe;
 mod dialect;
 mod exchange;
 mod explain;
+mod held;
 mod history;
 mod items;
 mod measure;
@@ -112,4 +114,8 @@ impl MeterDriver for Dlt645 {
     }
 }
 
+#[cfg(not(feature = "energy"))]
 polymeter_driver::export!(Dlt645, with bus, with refund, with clock);
+// Found by the other one: who searches a line cannot see what a purse holds.
+#[cfg(feature = "energy")]
+polymeter_driver::export!(Dlt645, with refund, with clock);

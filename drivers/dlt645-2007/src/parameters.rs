@@ -2,14 +2,13 @@
 //! is proof enough, even where the answer was lost.
 
 use crate::exchange::{Answer, Exchange};
-use crate::items::MONEY_REMAINING;
+use crate::held::HELD;
 use crate::purse::status;
 use crate::settings::Settings;
 use crate::words;
 use crate::writes::item_of;
 use polymeter_codec::dlt645::control;
-use polymeter_driver::codes::quantity;
-use polymeter_driver::{Call, Credit, DriverError, Extras, Host, Receipt, SellOutcome, SetOutcome};
+use polymeter_driver::{Call, DriverError, Extras, Host, Receipt, SellOutcome, SetOutcome};
 
 /// Password levels: 04 is the usual one for programming, 02 for the plain commands of high right.
 pub const LEVEL_WRITE: u8 = 0x04;
@@ -77,20 +76,20 @@ pub fn clear(host: &mut dyn Host, call: &Call) -> Result<SellOutcome, DriverErro
     Ok(match found {
         Ok(true) => SellOutcome::Confirmed(Receipt {
             count: 0,
-            balance: Some(Credit { quantity: quantity::MONEY, amount: 0 }),
+            balance: Some(HELD.credit(0)),
             extras: Vec::new(),
         }),
         Ok(false) => SellOutcome::Unknown(lost.unwrap_or_else(|| {
-            "the meter accepted, but its count and money do not both read 0".to_owned()
+            "the meter accepted, but its count and purse do not both read 0".to_owned()
         })),
         Err(unread) => SellOutcome::Unknown(lost.unwrap_or(unread.detail)),
     })
 }
 
-/// Count and money both read, and both 0.
+/// Count and purse both read, and both 0.
 fn empty(exchange: &mut Exchange<'_>) -> Result<bool, DriverError> {
     let Some(status) = status(exchange)? else { return Ok(false) };
-    let money = exchange.read(MONEY_REMAINING)?;
-    let no_money = money.is_some_and(|bytes| bytes == [0; 4]);
-    Ok(status.count == 0 && status.balance == 0 && no_money)
+    let left = exchange.read(HELD.remaining)?;
+    let is_empty = left.is_some_and(|bytes| bytes == [0; 4]);
+    Ok(status.count == 0 && status.balance == 0 && is_empty)
 }

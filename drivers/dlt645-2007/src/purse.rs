@@ -5,11 +5,12 @@
 //! happened. The maths is that of a public DDSY666 firmware; see the README.
 
 use crate::exchange::{Answer, Exchange};
+use crate::held::HELD;
 use crate::measure::digits as printed;
 use crate::settings::{Settings, bad, digits, reversed};
 use crate::words;
 use polymeter_codec::dlt645::control::AUTHENTICATE;
-use polymeter_driver::codes::{error, quantity, refusal, vault};
+use polymeter_driver::codes::{error, refusal, vault};
 use polymeter_driver::{
     Call, Credit, Diversification, DriverError, Host, Key, Level, Opening, Order, Purchase,
     Receipt, Refusal, SellOutcome,
@@ -88,10 +89,8 @@ fn load(
         let detail = format!("meters of the dialect {} are not sold to", settings.dialect.name);
         return Err(DriverError::new(error::UNSUPPORTED, detail));
     }
-    if purchase.credit.quantity != quantity::MONEY {
-        return Err(bad("this meter's purse holds money"));
-    }
-    let amount = u32::try_from(purchase.credit.amount)
+    let counted = HELD.counted(purchase.credit).map_err(bad)?;
+    let amount = u32::try_from(counted)
         .map_err(|_| bad("the amount does not fit the meter's four bytes"))?;
     let load = Load {
         header: command.header,
@@ -234,7 +233,7 @@ fn refused(exchange: &mut Exchange<'_>, purchase: Purchase, refusal: Refusal) ->
 /// What 078102FF tells without authentication.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Status {
-    /// Fen.
+    /// As the meter counts: 0.01 yuan or 0.01 kWh.
     pub balance: u32,
     pub count: u32,
     pub customer: Option<String>,
@@ -242,7 +241,7 @@ pub struct Status {
 
 impl Status {
     pub fn balance(&self) -> Credit {
-        Credit { quantity: quantity::MONEY, amount: self.balance.into() }
+        HELD.credit(self.balance.into())
     }
 
     /// The reply after its identifier: balance, MAC, count, MAC, customer (6), key information (4).

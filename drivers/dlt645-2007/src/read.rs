@@ -1,6 +1,7 @@
 //! Who is there, and what it reads.
 
 use crate::exchange::{Answer, Exchange, device_error};
+use crate::held::HELD;
 use crate::history;
 use crate::items::{self, find};
 use crate::measure::{Measured, text};
@@ -58,8 +59,8 @@ const fn single(first: u32) -> Wanted {
 
 const WANTED: &[Wanted] = &[
     Wanted { block: Some(items::ENERGY_BLOCK), first: items::ENERGY_TOTAL, step: 0x100, count: 5 },
-    single(items::MONEY_REMAINING),
-    single(items::MONEY_OVERDRAWN),
+    single(HELD.remaining),
+    single(HELD.overdrawn),
     Wanted { block: Some(items::VOLTAGE_BLOCK), first: items::VOLTAGE, step: 0x100, count: 3 },
     Wanted { block: Some(items::CURRENT_BLOCK), first: items::CURRENT, step: 0x100, count: 3 },
     single(items::POWER_TOTAL),

@@ -1,11 +1,11 @@
 //! Evidence about a purchase: the meter's own count and its records of the last ten.
 
 use crate::exchange::Exchange;
-use crate::items::MONEY_REMAINING;
+use crate::held::HELD;
 use crate::purse::status;
 use crate::settings::Settings;
 use polymeter_codec::bcd::{self, Sign};
-use polymeter_driver::codes::{error, quantity};
+use polymeter_driver::codes::error;
 use polymeter_driver::{Call, Credit, DriverError, Evidence, Host, Purchase};
 
 /// Records that a meter keeps (2013 extension, 0333nn0k: k = 1 to 10).
@@ -19,7 +19,7 @@ pub fn check(
     let mut exchange = Exchange::new(host, Settings::asking(call)?);
     let (stored, balance) = match status(&mut exchange)? {
         Some(status) => (status.count, Some(status.balance())),
-        None => (last_count(&mut exchange)?, money(&mut exchange)?),
+        None => (last_count(&mut exchange)?, remaining(&mut exchange)?),
     };
     let asked = count.unwrap_or(stored);
     // The k-th last: 1 for the stored count itself.
@@ -48,14 +48,14 @@ fn record(exchange: &mut Exchange<'_>, back: u32) -> Result<Option<Purchase>, Dr
         return Ok(None);
     };
     let count = u32::try_from(count).map_err(|_| not_decimal())?;
-    Ok(Some(Purchase { count, credit: Credit { quantity: quantity::MONEY, amount } }))
+    Ok(Some(Purchase { count, credit: HELD.credit(amount) }))
 }
 
-/// `None`: the meter has no such money, or does not measure it.
-fn money(exchange: &mut Exchange<'_>) -> Result<Option<Credit>, DriverError> {
-    let Some(bytes) = exchange.read(MONEY_REMAINING)? else { return Ok(None) };
+/// `None`: the meter tells no such thing, or does not measure it.
+fn remaining(exchange: &mut Exchange<'_>) -> Result<Option<Credit>, DriverError> {
+    let Some(bytes) = exchange.read(HELD.remaining)? else { return Ok(None) };
     let amount = decimal(&bytes)?;
-    Ok(amount.map(|amount| Credit { quantity: quantity::MONEY, amount }))
+    Ok(amount.map(|amount| HELD.credit(amount)))
 }
 
 /// A number of the k-th last record; two bytes or four, by vendor.

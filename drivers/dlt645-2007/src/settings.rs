@@ -1,6 +1,7 @@
 //! What a call's address and parameters mean to this driver, checked before a byte is sent.
 
 use crate::dialect::{self, Dialect};
+use crate::held::HELD;
 use polymeter_codec::dlt645::Address;
 use polymeter_driver::codes::error;
 use polymeter_driver::{Call, Decimal, DriverError, Value};
@@ -40,8 +41,6 @@ pub mod default {
     pub const OPERATOR_CODE: &str = "00000000";
     /// The standard asks for up to four (DL/T 645-2007, 5.2.1: 帧前导); more do no harm.
     pub const WAKE_UP: i64 = 4;
-    pub const LAST_COUNT: &str = "03330201";
-    pub const LAST_AMOUNT: &str = "03330301";
 }
 
 pub const WAKE_UP_MAX: i64 = 16;
@@ -94,8 +93,8 @@ impl Settings {
             operator_code: digits(name::OPERATOR_CODE, operator_code)?,
             clock: flag(call, name::CLOCK)?.unwrap_or(true),
             wake_up: whole(call, name::WAKE_UP, default::WAKE_UP, WAKE_UP_MAX)?,
-            last_count: identifier(call, name::LAST_COUNT, default::LAST_COUNT)?,
-            last_amount: identifier(call, name::LAST_AMOUNT, default::LAST_AMOUNT)?,
+            last_count: identifier(call, name::LAST_COUNT, HELD.last_count)?,
+            last_amount: identifier(call, name::LAST_AMOUNT, HELD.last_amount)?,
             dialect: dialect_of(call)?,
             daily_freezes: whole(call, name::DAILY_FREEZES, 0, DAILY_FREEZES_MAX)?,
             load_records: whole(call, name::LOAD_RECORDS, 0, LOAD_RECORDS_MAX)?,

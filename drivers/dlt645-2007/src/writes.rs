@@ -3,20 +3,29 @@
 //!
 //! Invariant: what does not fit its digits is refused before a byte is sent.
 
+use crate::held::HELD;
 use crate::items;
 use crate::settings::{bad, name};
 use polymeter_codec::bcd;
 use polymeter_codec::dlt645::value::{MINUTE, Time};
 use polymeter_driver::{Decimal, DriverError, LocalTime, Value};
 
-/// XXXXXX.XX
-pub const FEN_MAX: i64 = 99_999_999;
 /// Tariffs that prices are given for; steps of a ladder, and one price more (DL/T 645-2007, 2013
 /// extension: 040502FF, 040604FF, 040605FF).
 const PRICES_MAX: usize = 12;
 /// Decimals of a price in yuan, of a step in kWh.
 const PRICE_DECIMALS: usize = 4;
 const STEP_DECIMALS: usize = 2;
+
+/// Of meters that know prices.
+pub const PRICED: &[&str] = &[
+    name::RECONNECTION_MINIMUM,
+    name::TARIFF_PRICES,
+    name::TARIFF_SWITCH_TIME,
+    name::LADDER_STEPS,
+    name::LADDER_PRICES,
+    name::LADDER_SWITCH_TIME,
+];
 
 /// How a parameter's value goes into bytes.
 enum Shape {
@@ -30,13 +39,15 @@ enum Shape {
 
 /// Identifier and bytes of a parameter that lives in the meter.
 pub fn item_of((name, value): &(String, Value)) -> Result<(u32, Vec<u8>), DriverError> {
-    let fen = Shape::Whole { bytes: 4, times: 1, unit: "fen" };
+    let limit = Shape::Whole { bytes: 4, times: HELD.limit_times, unit: HELD.limit_name };
+    let is_known = HELD.has_prices || !PRICED.contains(&name.as_str());
     let (identifier, shape) = match name.as_str() {
-        name::ALARM_1 => (items::ALARM_1, fen),
-        name::ALARM_2 => (items::ALARM_2, fen),
-        name::OVERDRAFT_LIMIT => (items::OVERDRAFT_LIMIT, fen),
-        name::HOARDING_LIMIT => (items::HOARDING_LIMIT, fen),
-        name::RECONNECTION_MINIMUM => (items::RECONNECTION_MINIMUM, fen),
+        _ if !is_known => return Err(unknown(name)),
+        name::ALARM_1 => (HELD.alarm_1, limit),
+        name::ALARM_2 => (HELD.alarm_2, limit),
+        name::OVERDRAFT_LIMIT => (HELD.overdraft_limit, limit),
+        name::HOARDING_LIMIT => (HELD.hoarding_limit, limit),
+        name::RECONNECTION_MINIMUM => (items::RECONNECTION_MINIMUM, limit),
         name::TRIP_DELAY => {
             (items::TRIP_DELAY, Shape::Whole { bytes: 2, times: 1, unit: "minutes" })
         }
@@ -49,29 +60,27 @@ pub fn item_of((name, value): &(String, Value)) -> Result<(u32, Vec<u8>), Driver
         name::LADDER_PRICES => (items::LADDER_PRICES, Shape::Decimals { decimals: PRICE_DECIMALS }),
         name::TARIFF_SWITCH_TIME => (items::SWITCH_TIME_PRICES, Shape::Moment),
         name::LADDER_SWITCH_TIME => (items::SWITCH_TIME_LADDER, Shape::Moment),
-        other => return Err(bad(format!("`{other}` is no parameter that lives in the meter"))),
+        other => return Err(unknown(other)),
     };
     let bytes = match shape {
-        Shape::Whole { bytes, times, unit } => whole(name, value, bytes, times, unit)?,
+        Shape::Whole { bytes, times, unit } => {
+            encoded(name, number(name, value, unit)?.checked_mul(times), bytes)?
+        }
         Shape::Decimals { decimals } => list(name, value, decimals)?,
         Shape::Moment => moment(name, value)?,
     };
     Ok((identifier, bytes))
 }
 
-fn whole(
-    name: &str,
-    value: &Value,
-    bytes: usize,
-    times: u64,
-    unit: &str,
-) -> Result<Vec<u8>, DriverError> {
+fn unknown(name: &str) -> DriverError {
+    bad(format!("`{name}` is no parameter that lives in the meter"))
+}
+
+fn number(name: &str, value: &Value, unit: &str) -> Result<u64, DriverError> {
     let Value::Number(Decimal { mantissa, scale: 0 }) = value else {
         return Err(bad(format!("{name} must be a whole number of {unit}")));
     };
-    let number =
-        u64::try_from(*mantissa).map_err(|_| bad(format!("{name} must not be negative")))?;
-    encoded(name, number.checked_mul(times), bytes)
+    u64::try_from(*mantissa).map_err(|_| bad(format!("{name} must not be negative")))
 }
 
 fn encoded(name: &str, number: Option<u64>, bytes: usize) -> Result<Vec<u8>, DriverError> {

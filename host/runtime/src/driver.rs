@@ -165,6 +165,11 @@ impl Driver {
         self.manifest.get()
     }
 
+    /// What its purse counts in: a credit is a multiple of so many minor units, Wh or litres.
+    pub fn purse_step(&self) -> u64 {
+        self.manifest.get().map_or(1, |manifest| manifest.purse_step)
+    }
+
     /// What a device's own code means in an answer of `interface` of the contract, by `driver.toml`.
     pub fn meaning_of(&self, interface: &str, device_code: &str) -> Option<Meaning> {
         self.manifest.get()?.meaning_of(interface, device_code)

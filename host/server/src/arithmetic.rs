@@ -2,7 +2,7 @@
 //! command, the API and the page. Nothing is decided here.
 
 use polymeter_domain::tariff::{
-    Bought, Commodity, Cost, Explanation, Period, Rates, Share, Tariff, Tax, Terms,
+    Bought, Commodity, Cost, Explanation, Origin, Period, Rates, Share, Tariff, Tax, Terms,
 };
 use polymeter_domain::{Currency, Deductions, Money};
 use polymeter_service::{Rerun, SaleExplanation};
@@ -127,12 +127,19 @@ pub fn of_purchase(bought: &Bought, on: polymeter_domain::tariff::Date) -> Vec<A
     if !matches!(tariff.tax(), Tax::None) {
         lines.push(line("Tax", "税", tax_text(tariff.tax(), &bought.tax.to_string(), code)));
     }
-    lines.push(line("Costs", "费用", format!("{} {code}, rounded up", bought.price)));
-    let least = if bought.is_least { "at least " } else { "" };
-    let text = format!("{least}{}, rounded down", amount(bought.billed, commodity));
-    lines.push(match commodity {
-        Commodity::Energy => line("Buys", "电量", text),
-        Commodity::Water => line("Buys", "水量", text),
+    let whole = amount(bought.billed, commodity);
+    let (costs, text) = match bought.origin {
+        Origin::Bought { .. } => {
+            let least = if bought.is_least { "at least " } else { "" };
+            ("Costs", format!("{least}{whole}, rounded down"))
+        }
+        Origin::Carried { .. } => ("Would cost", format!("{whole}, as it was in the old meter")),
+    };
+    lines.push(line(costs, "费用", format!("{} {code}, rounded up", bought.price)));
+    lines.push(match (bought.origin, commodity) {
+        (Origin::Carried { .. }, _) => line("Carried over", "结转", text),
+        (_, Commodity::Energy) => line("Buys", "电量", text),
+        (_, Commodity::Water) => line("Buys", "水量", text),
     });
     if bought.metered != bought.billed {
         let text = amount(bought.metered, commodity);
@@ -281,7 +288,7 @@ mod tests {
         let tariff = parse(text, Currency::CNY).expect("a tariff");
         let paid = Money::new(10_000, Currency::CNY);
         let terms = Terms { ct: 2, ..Terms::default() };
-        let bought = buy(&tariff, &terms, 2_700_000, paid).expect("a purchase");
+        let bought = buy(&tariff, &terms, 2_700_000, paid, 1).expect("a purchase");
         let on = "2026-07-01".parse().expect("a day");
         let told: Vec<String> = of_purchase(&bought, on)
             .iter()

@@ -62,13 +62,22 @@ pub(crate) fn check_sold_to(meter: &MeterRecord) -> Result<()> {
     ))
 }
 
-/// What a sale at this meter is counted in.
-pub(crate) fn sold_in(meter: &MeterRecord, driver: &Driver) -> Result<Quantity> {
-    let quantity = match meter.mode {
-        BillingMode::Token => meter.mode.quantity(),
-        _ => driver.description().purse,
+/// What a sale at a meter is counted in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Purse {
+    pub quantity: Quantity,
+    /// A credit is a multiple of so many minor units, Wh or litres.
+    pub step: u64,
+}
+
+pub(crate) fn purse_of(meter: &MeterRecord, driver: &Driver) -> Result<Purse> {
+    let (quantity, step) = match meter.mode {
+        // What a token carries is for its driver to say.
+        BillingMode::Token => (meter.mode.quantity(), 1),
+        _ => (driver.description().purse, driver.purse_step()),
     };
-    quantity.ok_or_else(|| invalid("meter_id", "this meter's driver has no purse to sell into"))
+    let none = || invalid("meter_id", "this meter's driver has no purse to sell into");
+    Ok(Purse { quantity: quantity.ok_or_else(none)?, step })
 }
 
 impl Service {

@@ -10,6 +10,7 @@ use polymeter_domain::{
 };
 use polymeter_runtime::{Acted, CallError, Device, Driver, Identity, Moment, Opening, SetOutcome};
 use polymeter_transport::LineLease;
+use std::ops::RangeInclusive;
 
 /// One call, arguments included.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -157,6 +158,8 @@ pub struct Author<'a> {
     pub seed: u64,
     pub settings: &'a Settings,
     pub quantity: Quantity,
+    /// What every amount is a multiple of.
+    pub step: u64,
     /// The writable parameters of the driver with the range of their values.
     pub writable: Vec<(String, i64, i64)>,
     pub parameters: Vec<(String, Value)>,
@@ -169,8 +172,9 @@ impl Author<'_> {
         let settings = self.settings;
         let [least, most] = settings.amounts;
         // The purchase fits into the balance, as if nothing else had been bought.
-        let last = chance.number(least..=most.min(settings.balance));
+        let last = self.amount(chance, least..=most.min(settings.balance));
         let before = chance.number(0..=settings.balance.saturating_sub(last));
+        let before = before - before % self.step;
         let writable = self.writable.iter();
         let parameters =
             writable.map(|(name, from, to)| (name.clone(), ranged(chance, *from, *to)));
@@ -230,10 +234,15 @@ impl Author<'_> {
         }
     }
 
+    /// An amount that the purse can count, and at least one of its steps.
+    pub fn amount(&self, chance: &mut Chance, range: RangeInclusive<u64>) -> u64 {
+        (chance.number(range) / self.step).max(1) * self.step
+    }
+
     /// A purchase under this count.
     pub fn purchase(&self, chance: &mut Chance, count: u32) -> Purchase {
         let [least, most] = self.settings.amounts;
-        let credit = Credit { quantity: self.quantity, amount: chance.number(least..=most) };
+        let credit = Credit { quantity: self.quantity, amount: self.amount(chance, least..=most) };
         Purchase { count: PurchaseCount::new(count), credit }
     }
 

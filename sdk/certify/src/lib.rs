@@ -120,6 +120,7 @@ async fn certified(project: &Project, seed: u64, choice: &Choice) -> Result<Repo
         seed,
         settings: &settings,
         quantity: driver.description().purse.unwrap_or(polymeter_domain::Quantity::Money),
+        step: manifest.purse_step,
         writable: writable(&driver, &settings)?,
         parameters: settings.parameters()?,
         keys,

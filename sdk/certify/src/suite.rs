@@ -107,7 +107,7 @@ fn scenes(kit: &Kit, author: &Author<'_>) -> Vec<Scene> {
         }
         if abilities.refund {
             scenes.push(author.scene(&name("refund"), true, |chance, start| {
-                let amount = chance.number(1..=start.balance.max(1));
+                let amount = author.amount(chance, 1..=start.balance.max(1));
                 start.balance = start.balance.max(amount);
                 refund(author, start, 1, amount)
             }));
@@ -213,15 +213,15 @@ fn wrong_orders(kit: &Kit, author: &Author<'_>) -> Vec<Scene> {
     }
     if abilities.refund {
         scenes.push(author.scene("refund: more than there is", true, |_, start| {
-            refund(author, start, 1, start.balance + 1)
+            refund(author, start, 1, start.balance + author.step)
         }));
         scenes.push(author.scene(
             "refund: the count of the last purchase again",
             true,
-            |_, start| refund(author, start, 0, 1),
+            |_, start| refund(author, start, 0, author.step),
         ));
         scenes.push(author.scene("refund: a count that is not the next", true, |_, start| {
-            refund(author, start, 2, 1)
+            refund(author, start, 2, author.step)
         }));
     }
     if abilities.supply {

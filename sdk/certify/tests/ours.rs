@@ -79,3 +79,8 @@ fn dlt698() {
 fn dlms() {
     passes("dlms");
 }
+
+#[test]
+fn dlt645_2007_energy() {
+    passes("dlt645-2007-energy");
+}

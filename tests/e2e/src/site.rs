@@ -306,6 +306,7 @@ async fn make_vault(config: &Path, folder: &Path, regional: &[(&str, &str)]) -> 
     let mut all = vec![
         vec!["init", "--generate-unlock"],
         vec!["add", "DLT645", "purse", "--kind", "3des", "--from", &key_shown],
+        vec!["add", "DLT645E", "purse", "--kind", "3des", "--from", &key_shown],
         vec!["add", "RDK", "password", "--kind", "hmac", "--from", &key_shown],
     ];
     for (vendor, region) in regional {

@@ -12,18 +12,20 @@ use serde::{Deserialize, Serialize};
 use crate::device::{Device, Protocol, Scan, State, of_one_protocol};
 use crate::plan::{
     Acrel1352Kind, Acrel1352Plan, Adf400lPlan, Cjt188Plan, DlmsPlan, DlmsSecurity, Dlt645Plan,
-    Dlt698Plan, Editions, MbusPlan, Meters, SferePlan,
+    Dlt698Plan, Editions, MbusPlan, Meters, PurseKind, SferePlan,
 };
 
 /// Energy imported in total, 0.01 kWh.
 const ENERGY: &str = "1.0.1.8.0.255";
 /// Volume of cold water: 0.01 m3 of CJ/T 188, 0.001 m3 of M-Bus.
 const VOLUME: &str = "8.0.1.0.0.255";
+const WH_PER_CENTI_KWH: u32 = 10;
 
 /// Which device stands alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Alone {
     Dlt645,
+    Dlt645Energy,
     #[value(name = "dlt645-1997")]
     Dlt645Of1997,
     Adf400l,
@@ -79,6 +81,7 @@ pub fn serve(alone: Alone, start: &str) -> anyhow::Result<()> {
     let start: Start = serde_json::from_str(start)?;
     let meters = match alone {
         Alone::Dlt645 => Meters::Dlt645(vec![start.dlt645()]),
+        Alone::Dlt645Energy => Meters::Dlt645(vec![start.dlt645_energy()?]),
         Alone::Dlt645Of1997 => {
             let editions = Editions::Of1997;
             Meters::Dlt645(vec![Dlt645Plan { editions, ..start.dlt645() }])
@@ -137,6 +140,11 @@ fn tell(alone: Alone, device: &Device, start: &Start) -> anyhow::Result<()> {
         _ => ENERGY,
     };
     let mut truth = Truth::new(register, device.state("alone"), device.settings_fen());
+    if alone == Alone::Dlt645Energy {
+        truth.balance *= i64::from(WH_PER_CENTI_KWH);
+        truth.last.iter_mut().for_each(|last| last.amount *= WH_PER_CENTI_KWH);
+        truth.parameters.values_mut().for_each(|limit| *limit /= 100);
+    }
     if !alone.is_sold_to() {
         // What the kit wants to hear again never changes.
         truth.customer.clone_from(&start.customer);
@@ -160,7 +168,11 @@ impl Alone {
     /// It takes credit over its line.
     fn is_sold_to(self) -> bool {
         match self {
-            Alone::Dlt645 | Alone::Dlt645Of1997 | Alone::Adf400l | Alone::Cjt188 => true,
+            Alone::Dlt645
+            | Alone::Dlt645Energy
+            | Alone::Dlt645Of1997
+            | Alone::Adf400l
+            | Alone::Cjt188 => true,
             Alone::Mbus
             | Alone::Ddsy1352
             | Alone::Dtsy1352
@@ -195,6 +207,24 @@ impl Truth {
 }
 
 impl Start {
+    /// The kit counts in Wh, and limits in kWh; the meter in 0.01 kWh.
+    fn dlt645_energy(&self) -> anyhow::Result<Dlt645Plan> {
+        let counted = |watt_hours: u32| {
+            let is_whole = watt_hours.is_multiple_of(WH_PER_CENTI_KWH);
+            anyhow::ensure!(is_whole, "{watt_hours} Wh in this meter");
+            Ok(watt_hours / WH_PER_CENTI_KWH)
+        };
+        let plan = self.dlt645();
+        Ok(Dlt645Plan {
+            purse: PurseKind::Energy,
+            money_fen: counted(self.balance)?,
+            last_purchase_fen: Some(counted(self.last)?),
+            alarm_1_fen: plan.alarm_1_fen.saturating_mul(100),
+            alarm_2_fen: plan.alarm_2_fen.saturating_mul(100),
+            ..plan
+        })
+    }
+
     fn parameter(&self, name: &str) -> u32 {
         self.parameters.get(name).copied().unwrap_or(0)
     }

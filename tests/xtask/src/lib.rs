@@ -77,6 +77,7 @@ const OF_DATABASES: &[(&str, &str)] = &[
     ("e2e", "api"),
     ("e2e", "books"),
     ("e2e", "counter"),
+    ("e2e", "energy"),
     ("e2e", "postgres"),
     ("e2e", "purse"),
 ];

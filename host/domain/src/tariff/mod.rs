@@ -37,7 +37,7 @@ pub use date::{Date, NotADate};
 pub use limits::{QUANTITY_MAX, RATE_MAX};
 pub use notation::parse;
 pub use period::{Amounts, Period};
-pub use purchase::{Bought, NotSold, buy, check_sellable, monthly_fee, price_of};
+pub use purchase::{Bought, NotSold, Origin, buy, carry, check_sellable, monthly_fee, price_of};
 pub use rate::{NotARate, Rate, Rounding, scaled, unscaled};
 pub use schedule::{Calendar, DayKind, DayPlan, MonthDay, Schedule, Season, Slot};
 pub use span::{Counted, Moment, Registers, Stretch, charge_between};

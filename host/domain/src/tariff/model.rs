@@ -257,7 +257,7 @@ fn purchase(draw: &mut Draw, words: &Words) {
     let before = draw.spread(3_000_000);
     let paid = i64::try_from(draw.spread(100_000_000)).expect("small");
     let money = Money::new(paid, words.tariff.currency());
-    let made = buy(&words.tariff, &terms, before, money).expect("a purchase");
+    let made = buy(&words.tariff, &terms, before, money, 1).expect("a purchase");
     let before = if words.steps.len() > 1 { before } else { 0 };
     // Rounded up, as at every purchase.
     let cost = |metered: u64| {

@@ -138,7 +138,7 @@ proptest! {
         payments in prop::collection::vec(0..100_000_i64, 1..8),
     ) {
         let whole: i64 = payments.iter().sum();
-        let whole = buy(&tariff, &terms, before, Money::new(whole, CNY)).expect("countable");
+        let whole = buy(&tariff, &terms, before, Money::new(whole, CNY), 1).expect("countable");
         prop_assert!(whole.price.minor() <= whole.paid.minor());
         prop_assert_eq!(whole.rerun().expect("again"), whole.clone());
         let next = price_of(&tariff, &terms, before, whole.metered + 1).expect("countable");
@@ -148,7 +148,7 @@ proptest! {
 
         let (mut at, mut metered) = (before, 0);
         for minor in &payments {
-            let part = buy(&tariff, &terms, at, Money::new(*minor, CNY)).expect("countable");
+            let part = buy(&tariff, &terms, at, Money::new(*minor, CNY), 1).expect("countable");
             prop_assert!(part.price.minor() <= part.paid.minor());
             at += part.billed;
             metered += part.metered;

@@ -1,14 +1,17 @@
 //! From money to what it buys, for meters that are paid before. The same costs as a charge's, asked
 //! the other way round: the most that costs no more than was paid.
 //!
-//! Rounded down to the Wh or litre at every purchase, so that buying in parts gives at most what
+//! Rounded down to what the purse counts in at every purchase, so that buying in parts gives at most what
 //! buying at once gives, and no part gives more than was paid for.
+//!
+//! What moves from one purse of energy or volume into another is no purchase: it stays the same amount,
+//! whatever it would cost now.
 
 use super::cost::PARTS_PER_MINOR;
 use super::{Commodity, Cost, NotCharged, QUANTITY_MAX, Rounding, Tariff, Tax, Terms};
 use crate::{Money, Quantity};
 
-/// A purchase and its arithmetic. The first four fields are what it was made from.
+/// A purchase and its arithmetic. The first five fields are what it was made from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Bought {
     pub tariff: Tariff,
@@ -17,13 +20,14 @@ pub struct Bought {
     /// the steps. 0 where there are none.
     pub before: u64,
     pub paid: Money,
+    pub origin: Origin,
     /// What the meter counts of it, which is what a purse of energy or volume is given.
     pub metered: u64,
     /// That with ratios and losses.
     pub billed: u64,
     pub cost_before: Cost,
     pub cost_after: Cost,
-    /// What it costs, rounded up: at most what was paid.
+    /// What it costs, rounded up: at most what was paid, unless it was carried.
     pub price: Money,
     /// Of it, tax.
     pub tax: Money,
@@ -34,8 +38,21 @@ pub struct Bought {
 
 impl Bought {
     pub fn rerun(&self) -> Result<Bought, NotSold> {
-        buy(&self.tariff, &self.terms, self.before, self.paid)
+        let Bought { tariff, terms, before, paid, .. } = self;
+        match self.origin {
+            Origin::Bought { step } => buy(tariff, terms, *before, *paid, step),
+            Origin::Carried { metered } => carry(tariff, terms, *before, *paid, metered),
+        }
     }
+}
+
+/// How the amount came about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// For what was paid, rounded down to a multiple of `step`: what the purse counts in, Wh or litres.
+    Bought { step: u64 },
+    /// So much was left in another purse, and was paid for before.
+    Carried { metered: u64 },
 }
 
 /// Why nothing can be sold, in a sentence.
@@ -74,8 +91,15 @@ pub fn check_sellable(tariff: &Tariff, terms: &Terms, quantity: Quantity) -> Res
     }
 }
 
-/// The most that `paid` buys after `before` was bought in the same accumulation.
-pub fn buy(tariff: &Tariff, terms: &Terms, before: u64, paid: Money) -> Result<Bought, NotSold> {
+/// The most that `paid` buys after `before` was bought in the same accumulation, in whole steps of the
+/// purse.
+pub fn buy(
+    tariff: &Tariff,
+    terms: &Terms,
+    before: u64,
+    paid: Money,
+    step: u64,
+) -> Result<Bought, NotSold> {
     if paid.currency() != tariff.currency {
         return Err(NotSold(format!("the price is in {}", tariff.currency.code())));
     }
@@ -92,11 +116,37 @@ pub fn buy(tariff: &Tariff, terms: &Terms, before: u64, paid: Money) -> Result<B
     if after(tariff, terms, before, metered.saturating_add(1)).is_none() {
         return Err(NotSold("it buys more than can be counted".to_owned()));
     }
+    let metered = metered - metered.checked_rem(step).unwrap_or_default();
+    reckoned(tariff, terms, before, paid, metered, Origin::Bought { step })
+}
+
+/// `metered` of a purse that holds energy or volume, for which `paid` was paid before.
+pub fn carry(
+    tariff: &Tariff,
+    terms: &Terms,
+    before: u64,
+    paid: Money,
+    metered: u64,
+) -> Result<Bought, NotSold> {
+    let before = if tariff.has_steps() { before } else { 0 };
+    reckoned(tariff, terms, before, paid, metered, Origin::Carried { metered })
+}
+
+fn reckoned(
+    tariff: &Tariff,
+    terms: &Terms,
+    before: u64,
+    paid: Money,
+    metered: u64,
+    origin: Origin,
+) -> Result<Bought, NotSold> {
+    let cost_before = tariff.cost_at_most(before, terms.people)?;
     let cost_after = after(tariff, terms, before, metered)
         .ok_or_else(|| NotSold("more was bought already than can be counted".to_owned()))?;
     let billed = cost_after.total - before;
     let (price, tax) = price(tariff, &cost_before, &cost_after)?;
     Ok(Bought {
+        origin,
         tariff: tariff.clone(),
         terms: *terms,
         before,

@@ -72,13 +72,13 @@ fn examples_are_canonical() {
 fn a_flat_price_buys_what_it_always_bought() {
     let tariff = good(FLAT);
     for (paid, wh) in [(0, 0), (1, 19), (52, 1_000), (5_000, 96_153)] {
-        let bought = buy(&tariff, &Terms::default(), 0, fen(paid)).expect("countable");
+        let bought = buy(&tariff, &Terms::default(), 0, fen(paid), 1).expect("countable");
         assert_eq!((bought.metered, bought.billed), (wh, wh), "{paid}");
     }
     for (paid, why) in
         [(i64::MAX, "it buys more than can be counted"), (-1, "the amount is below zero")]
     {
-        let error = buy(&tariff, &Terms::default(), 0, fen(paid)).expect_err("no");
+        let error = buy(&tariff, &Terms::default(), 0, fen(paid), 1).expect_err("no");
         assert_eq!(error.to_string(), why);
     }
 }
@@ -88,7 +88,7 @@ fn a_purchase_goes_on_from_its_place_in_the_steps() {
     let tariff = good(STEPS);
     let check = |people, before, paid, wh, price| {
         let terms = Terms { people, ..Terms::default() };
-        let bought = buy(&tariff, &terms, before, fen(paid)).expect("countable");
+        let bought = buy(&tariff, &terms, before, fen(paid), 1).expect("countable");
         assert_eq!((bought.metered, bought.price.minor()), (wh, price), "{people} {before}");
         assert!(!bought.is_least);
     };
@@ -104,7 +104,7 @@ fn a_purchase_goes_on_from_its_place_in_the_steps() {
 fn ratios_and_losses_are_paid_for() {
     let tariff = good(FLAT);
     let terms = Terms { ct: 20, line_loss_ppm: 25_000, ..Terms::default() };
-    let bought = buy(&tariff, &terms, 0, fen(100_000)).expect("countable");
+    let bought = buy(&tariff, &terms, 0, fen(100_000), 1).expect("countable");
     // 1923.076 kWh with loss; 93 808 Wh on the meter are 1876.160 kWh, and 46.904 kWh are lost.
     assert_eq!((bought.metered, bought.billed), (93_808, 1_923_064));
     let usage = use_of([0, 0, 93_808, 0, 0], "2026-07-02");
@@ -158,7 +158,7 @@ fn steps_and_periods_share_a_step_by_their_part_of_the_whole() {
 #[test]
 fn water_has_steps_too() {
     let tariff = good(WATER);
-    let bought = buy(&tariff, &Terms::default(), 219_000, fen(5_000)).expect("countable");
+    let bought = buy(&tariff, &Terms::default(), 219_000, fen(5_000), 1).expect("countable");
     // 1 m³ for 3.45, and 46.55 / 4.83 in the second step.
     assert_eq!(bought.metered, 1_000 + 9_637);
     assert!(check_sellable(&tariff, &Terms::default(), Quantity::Volume).is_ok());
@@ -223,7 +223,7 @@ fn fees_minimum_and_tax() {
     let charged = charge(&included, &Terms::default(), &start, &usage).expect("within");
     assert_eq!((charged.tax.minor(), charged.total.minor()), (575, 5_000));
     let added = good("unit kWh\nprice 0.50\ntax added 13%\n");
-    let bought = buy(&added, &Terms::default(), 0, fen(5_650)).expect("countable");
+    let bought = buy(&added, &Terms::default(), 0, fen(5_650), 1).expect("countable");
     assert_eq!((bought.metered, bought.price, bought.tax), (100_000, fen(5_650), fen(650)));
 }
 
@@ -253,7 +253,7 @@ fn what_cannot_be_charged_is_said() {
     assert_eq!(no.to_string(), "it has a monthly minimum, which a bill charges and a sale cannot");
     let no = check_sellable(&good(PERIODS), &Terms::default(), Quantity::Energy).expect_err("no");
     assert_eq!(no.to_string(), "the meter holds energy, and what a kWh costs changes over the day");
-    let least = buy(&good(PERIODS), &Terms::default(), 0, fen(12_064)).expect("countable");
+    let least = buy(&good(PERIODS), &Terms::default(), 0, fen(12_064), 1).expect("countable");
     assert_eq!((least.metered, least.is_least), (100_000, true));
 }
 
@@ -372,7 +372,7 @@ fn play(tariff: &Tariff, example: &str) {
     }
     let came = if act == "buy" {
         let paid = fen(i64::try_from(paid).expect("small"));
-        unscaled(buy(tariff, &terms, before, paid).expect(example).metered, 3, 3)
+        unscaled(buy(tariff, &terms, before, paid, 1).expect(example).metered, 3, 3)
     } else {
         let mut position = Position::start(date("2026-07-01"));
         position.since = tariff.accumulation().start(position.at);
@@ -399,4 +399,24 @@ fn the_documentation_is_right() {
         }
     }
     assert_eq!(examples, 14, "of docs/tariffs.md");
+}
+
+#[test]
+fn a_purse_is_sold_to_in_whole_steps_and_the_purchase_comes_out_again() {
+    let tariff = good("unit kWh\nprice 0.52\n");
+    for (step, metered) in [(1, 96_153), (10, 96_150), (1000, 96_000), (100_000, 0)] {
+        let bought = buy(&tariff, &Terms::default(), 0, fen(5_000), step).expect("countable");
+        assert_eq!(bought.metered, metered, "{step}");
+        assert!(bought.price.minor() <= bought.paid.minor(), "{step}");
+        assert_eq!(bought.rerun(), Ok(bought));
+    }
+}
+
+#[test]
+fn what_is_carried_over_stays_whatever_it_costs_now() {
+    let tariff = good("unit kWh\nprice 1.04\n");
+    let carried = carry(&tariff, &Terms::default(), 0, fen(5_000), 96_150).expect("countable");
+    assert_eq!((carried.metered, carried.billed), (96_150, 96_150));
+    assert_eq!((carried.paid, carried.price), (fen(5_000), fen(10_000)));
+    assert_eq!(carried.rerun(), Ok(carried));
 }

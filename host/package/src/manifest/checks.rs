@@ -4,7 +4,7 @@ use super::{
     DeviceError, Manifest, PURSES, Parameter, ParameterKind, Proof, TEXT_BYTES, UNITS, Vendor, raw,
 };
 use crate::problem::{Problem, Problems, line_at};
-use polymeter_domain::{Decimal, Unit, Value, VendorCode};
+use polymeter_domain::{Decimal, Quantity, Unit, Value, VendorCode};
 use semver::Version;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -13,6 +13,8 @@ use toml::Spanned;
 /// Names, titles, versions; as the runtime bounds what `describe` returns.
 const NAME_BYTES: usize = 128;
 const ENTRIES: usize = 256;
+/// A kWh, or a m³.
+const PURSE_STEP_MAX: u64 = 1000;
 /// Interfaces of the contract in whose answers a device's own error may stand.
 const ANSWERING: &[&str] = &["meter", "purse", "supply", "settings", "bus"];
 
@@ -34,6 +36,7 @@ pub fn check(file: &Path, text: &str, raw: raw::File) -> Result<Manifest, Proble
     let limits = checker.limits(raw.limits);
     let proof = checker.proof(&raw.proof);
     let purse = checker.one_of("purse", &raw.purse, PURSES);
+    let purse_step = checker.purse_step(raw.purse_step.as_ref(), purse);
     let parameters = checker.parameters(raw.parameters);
     let errors = checker.errors(raw.errors);
     match (version, contract, proof, purse) {
@@ -51,6 +54,7 @@ pub fn check(file: &Path, text: &str, raw: raw::File) -> Result<Manifest, Proble
                 limits,
                 proof,
                 purse,
+                purse_step,
                 parameters,
                 errors,
                 maps: raw.map,
@@ -154,6 +158,23 @@ impl Checker<'_> {
 
     fn proof(&mut self, proof: &Spanned<String>) -> Option<Proof> {
         self.one_of("proof", proof, &Proof::ALL.map(|proof| (proof.name(), proof)))
+    }
+
+    fn purse_step(&mut self, step: Option<&Spanned<i64>>, purse: Option<Option<Quantity>>) -> u64 {
+        let Some(step) = step else { return 1 };
+        let counts = matches!(purse.flatten(), Some(Quantity::Energy | Quantity::Volume));
+        match u64::try_from(*step.get_ref()) {
+            Ok(value) if counts && (1..=PURSE_STEP_MAX).contains(&value) => return value,
+            _ if counts => {
+                let what = format!("a purse cannot count in steps of {}", step.get_ref());
+                self.problem(step, what, format!("write 1 to {PURSE_STEP_MAX} Wh or litres"));
+            }
+            _ => {
+                let what = "purse-step is of a purse that holds energy or volume".to_owned();
+                self.problem(step, what, "remove it");
+            }
+        }
+        1
     }
 
     fn one_of<T: Copy>(

@@ -23,6 +23,7 @@ impl Manifest {
             "limits": self.limits,
             "proof": self.proof.name(),
             "purse": purse.map_or("none", |(name, _)| *name),
+            "purse_step": self.purse_step,
             "parameters": self.parameters_schema(),
             "maps": self.maps.iter().map(|map| json!({
                 "model": map.get("model").and_then(toml::Value::as_str),

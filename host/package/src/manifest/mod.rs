@@ -38,6 +38,8 @@ pub struct Manifest {
     pub proof: Proof,
     /// What the purse in the device holds; `None`: it has none.
     pub purse: Option<Quantity>,
+    /// What the purse counts in: a credit is a multiple of so many minor units, Wh or litres. At least 1.
+    pub purse_step: u64,
     /// In the order of the file.
     pub parameters: Vec<Parameter>,
     pub errors: Vec<DeviceError>,

@@ -17,6 +17,7 @@ pub struct File {
     pub keys: Vec<Spanned<String>>,
     pub proof: Spanned<String>,
     pub purse: Spanned<String>,
+    pub purse_step: Option<Spanned<i64>>,
     #[serde(default)]
     pub limits: BTreeMap<String, Spanned<i64>>,
     #[serde(default)]

@@ -236,3 +236,31 @@ fn problems_name_line_and_fix() {
         "driver.toml:5: import `line` stands twice; remove one",
     );
 }
+
+#[test]
+fn a_purse_of_energy_may_count_in_steps() {
+    assert_eq!(good().purse_step, 1);
+    let with = |purse: &str| {
+        let text = GOOD.replacen("purse = \"money\"", purse, 1);
+        Manifest::parse(Path::new("driver.toml"), &text)
+    };
+    let manifest = with("purse = \"energy\"\npurse-step = 10").expect("good");
+    assert_eq!((manifest.purse_step, &manifest.to_json()["purse_step"]), (10, &10.into()));
+    for (purse, problem) in [
+        (
+            "purse = \"energy\"\npurse-step = 0",
+            "a purse cannot count in steps of 0; write 1 to 1000 Wh or litres",
+        ),
+        (
+            "purse = \"volume\"\npurse-step = 1001",
+            "a purse cannot count in steps of 1001; write 1 to 1000 Wh or litres",
+        ),
+        (
+            "purse = \"money\"\npurse-step = 10",
+            "purse-step is of a purse that holds energy or volume; remove it",
+        ),
+    ] {
+        let found = with(purse).expect_err(purse).to_string();
+        assert!(found.ends_with(problem), "{purse}: {found}");
+    }
+}

@@ -6,7 +6,7 @@ use super::extract::{Body, Id, money};
 use super::files::{amount, operator, reading, why};
 use super::holds::Because;
 use super::idempotency::IdempotencyKey;
-use super::sales::Sale;
+use super::sales::{CreditJson, Sale};
 use super::values::time;
 use crate::app::App;
 use crate::session::Caller;
@@ -73,8 +73,10 @@ pub struct Swap {
     pub application_id: Option<String>,
     /// The old meter's register, in kWh or m³.
     pub old_reading: String,
-    /// What its purse held.
+    /// What its purse held in money; of energy or water, what was paid for it.
     pub remaining: String,
+    /// What of energy (Wh) or water (litres) that was; `null`: it held money, or nobody knows.
+    pub left: Option<CreditJson>,
     /// `device`, or `operator` where it was dead.
     pub told_by: String,
     pub new_reading: Option<String>,
@@ -106,6 +108,7 @@ impl From<&service::Swap> for Swap {
             application_id: it.why.application.map(|id| id.to_string()),
             old_reading: amount(it.old_reading),
             remaining: it.remaining.to_string(),
+            left: it.left.map(CreditJson::from),
             told_by: it.told_by.clone(),
             new_reading: it.new_reading.map(amount),
             consumed: it.consumed.map(|it| it.to_string()),

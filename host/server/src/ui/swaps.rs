@@ -2,7 +2,7 @@
 
 use super::act::{self, Field, Form, Typed};
 use super::meters::id;
-use super::view::{Badge, badge};
+use super::view::{Badge, badge, credit};
 use super::{Head, PageError, PageResult, render};
 use crate::api::files::amount;
 use crate::app::App;
@@ -139,6 +139,12 @@ fn swap_state(swap: &Swap) -> Badge {
     }
 }
 
+/// "82.50, said the device", "137.500 kWh, paid with 82.50, said the device".
+fn left_in_it(swap: &Swap, app: &App) -> String {
+    let left = swap.left.map_or(String::new(), |it| format!("{}, paid with ", credit(it, app)));
+    format!("{left}{}, said the {}", swap.remaining, swap.told_by)
+}
+
 async fn swap_page(app: &App, caller: &Caller, swap: &Swap, problem: String) -> PageResult {
     let old = app.service.meter(swap.old_meter_id).await?;
     let new = app.service.meter(swap.new_meter_id).await?;
@@ -153,7 +159,7 @@ async fn swap_page(app: &App, caller: &Caller, swap: &Swap, problem: String) -> 
             format!("/customers/{}", customer.customer_id),
         ),
         ("Last reading of the old meter", amount(swap.old_reading), String::new()),
-        ("Left in it", format!("{}, said the {}", swap.remaining, swap.told_by), String::new()),
+        ("Left in it", left_in_it(swap, app), String::new()),
     ];
     let amounts = [("Used of what was sold", swap.consumed), ("Brought in", swap.excess)];
     for (label, money) in amounts {

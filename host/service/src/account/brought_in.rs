@@ -30,7 +30,8 @@ impl Service {
         let (service, actor) = (self.clone(), actor.clone());
         to_the_end(async move {
             let inside = service.clone();
-            let carried = Carried { sale_id, meter_id, amount, from: BROUGHT_IN.to_owned() };
+            let carried =
+                Carried { sale_id, meter_id, amount, left: None, from: BROUGHT_IN.to_owned() };
             let claim = service
                 .database()
                 .write(move |tx| {

@@ -32,7 +32,7 @@ named! {
 pub struct MeterClearing {
     pub clearing_id: MeterClearingId,
     pub meter_id: MeterId,
-    /// What the device held when it was asked for; 0 where it holds energy or volume.
+    /// What the device held when it was asked for; 0 where nobody knows what that is worth.
     pub held: Money,
     pub reason: String,
     pub operator: Actor,
@@ -152,7 +152,7 @@ async fn clear_or_ask(
     Ok(Clearing::Done)
 }
 
-/// What a free meter says that it holds; `None`: not in money, and not nothing.
+/// What a free meter says that it holds, in money; `None`: not nothing, and nobody knows its worth.
 async fn held(service: &Service, meter: MeterId) -> Result<Option<Money>> {
     let reach = service.reach(meter, Kind::Read).await?;
     not_bound(service, meter).await?;
@@ -162,7 +162,7 @@ async fn held(service: &Service, meter: MeterId) -> Result<Option<Money>> {
     drop(lease);
     Ok(match evidence?.balance {
         Some(credit) if credit.amount == 0 => Some(Money::new(0, service.currency())),
-        balance => money(balance, service),
+        balance => money(service, meter, balance).await?,
     })
 }
 
@@ -312,9 +312,8 @@ pub(super) async fn clear(
     service.keep_failure(&reach).await;
     let (detail, result) = match delivery {
         Delivery::Confirmed(receipt) => {
-            let left = money(receipt.balance, service);
-            if left.is_some_and(|left| left.minor() > 0) {
-                let why = "the device says that it is cleared and still holds money".to_owned();
+            if receipt.balance.is_some_and(|left| left.amount > 0) {
+                let why = "the device says that it is cleared and still holds credit".to_owned();
                 (why.clone(), Err(ServiceError::Unknown(why)))
             } else {
                 ("confirmed".to_owned(), Ok(()))

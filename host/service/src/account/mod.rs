@@ -45,6 +45,7 @@ mod prepared;
 mod ratio;
 mod swap;
 mod takeover;
+mod worth;
 
 pub use application::{
     Applicant, Application, ApplicationKind, ApplicationState, NewApplication, PlannedMeter,

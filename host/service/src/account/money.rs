@@ -1,15 +1,17 @@
 //! What the acts on an account book, and what a meter shows at its end.
 //!
 //! Invariant: all that one act books is booked in its job under the act's id; a device that answers is
-//! believed before a person. Not here: which act books what.
+//! believed before a person. Not here: which act books what, what a kWh in a purse is worth (worth).
 
 use super::installation::total;
+use super::worth::worth;
 use crate::Service;
 use crate::audit::Actor;
 use crate::booking::receivable_account;
 use crate::driver::Kind;
 use crate::error::{Result, ServiceError, chain, invalid};
 use crate::meter::{self, MeterRecord};
+use crate::sale::in_words;
 use polymeter_domain::{BillingMode, Credit, Currency, CustomerId, MeterId, Money, Quantity};
 use polymeter_ledger::Connection;
 use polymeter_transport::Priority;
@@ -45,6 +47,8 @@ pub(super) struct Figures {
     pub reading: u64,
     /// Zero where the money is not in the device.
     pub remaining: Money,
+    /// What that is in the device, where it is no money.
+    pub left: Option<Credit>,
     pub told_by: ToldBy,
     pub mode: BillingMode,
 }
@@ -68,8 +72,9 @@ impl ToldBy {
 /// What the device itself says, where it answers.
 struct Told {
     reading: Option<u64>,
-    /// `None`: its purse holds no money, or it does not say what it holds.
+    /// `None`: it does not say what its purse holds, or nobody knows what that is worth.
     credit: Option<Money>,
+    left: Option<Credit>,
 }
 
 /// Asks the meter for its purse and its register. What a person typed counts only where the meter does
@@ -91,7 +96,7 @@ pub(super) async fn figures(
             (Some(reading), Some(remaining)) => {
                 let why = chain(&error);
                 tracing::warn!(%meter_id, why, "figures of a dead meter are an operator's");
-                Ok(Figures { reading, remaining, told_by: ToldBy::Operator, mode })
+                Ok(Figures { reading, remaining, left: None, told_by: ToldBy::Operator, mode })
             }
             _ => Err(error),
         },
@@ -105,9 +110,11 @@ async fn ask(service: &Service, meter: &MeterRecord, actor: &Actor) -> Result<To
     let evidence = service.check_device(&reach.pick, device, &mut lease, None).await;
     service.keep_failure(&reach).await;
     drop(lease);
-    let credit = money(evidence?.balance, service);
+    let balance = evidence?.balance;
+    let credit = money(service, meter.meter_id, balance).await?;
+    let left = balance.filter(|balance| balance.quantity != Quantity::Money);
     let reading = service.read_meter(meter.meter_id, actor).await?;
-    Ok(Told { reading: total(&reading.snapshot), credit })
+    Ok(Told { reading: total(&reading.snapshot), credit, left })
 }
 
 /// Of a meter whose customer pays here or by bill: whatever its device holds is nobody's money.
@@ -123,23 +130,27 @@ async fn register_alone(
         return Err(invalid("credit", why));
     }
     match (service.register_now(meter, actor).await, keyed.reading) {
-        (Ok(reading), _) => Ok(Figures { reading, remaining, told_by: ToldBy::Device, mode }),
+        (Ok(reading), _) => {
+            Ok(Figures { reading, remaining, left: None, told_by: ToldBy::Device, mode })
+        }
         (Err(error), Some(reading)) => {
             let (why, meter_id) = (chain(&error), meter.meter_id);
             tracing::warn!(%meter_id, why, "the reading of a dead meter is an operator's");
-            Ok(Figures { reading, remaining, told_by: ToldBy::Operator, mode })
+            Ok(Figures { reading, remaining, left: None, told_by: ToldBy::Operator, mode })
         }
         (Err(error), None) => Err(error),
     }
 }
 
-/// A purse of energy has no price of its own: what it is worth is for a person to say.
-pub(super) fn money(balance: Option<Credit>, service: &Service) -> Option<Money> {
-    match balance? {
-        Credit { quantity: Quantity::Money, amount } => {
-            i64::try_from(amount).ok().map(|minor| Money::new(minor, service.currency()))
-        }
-        Credit { quantity: Quantity::Energy | Quantity::Volume, .. } => None,
+/// What a device told, as money; `None` where only a person can say it.
+pub(super) async fn money(
+    service: &Service,
+    meter: MeterId,
+    balance: Option<Credit>,
+) -> Result<Option<Money>> {
+    match balance {
+        Some(left) => worth(service, meter, left).await,
+        None => Ok(None),
     }
 }
 
@@ -163,11 +174,17 @@ fn told_by_device(
         invalid("reading", format!("meter {serial} shows no total; type what its display says"))
     })?;
     let remaining = told.credit.or(keyed.credit).ok_or_else(|| {
-        let why = format!("meter {serial} does not say it in money; type what is left is worth");
+        let why = match told.left {
+            Some(left) => format!(
+                "meter {serial} holds {}, more than was sold into it; type what it is worth",
+                in_words(left, service.currency())
+            ),
+            None => format!("meter {serial} does not say what it holds; type what it is worth"),
+        };
         invalid("credit", why)
     })?;
     let mode = meter.mode;
-    Ok(Figures { reading, remaining, told_by: ToldBy::Device, mode })
+    Ok(Figures { reading, remaining, left: told.left, told_by: ToldBy::Device, mode })
 }
 
 pub(super) fn check_keyed(keyed: Keyed, service: &Service) -> Result<()> {

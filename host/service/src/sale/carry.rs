@@ -7,7 +7,7 @@ use super::{SaleRequest, store};
 use crate::Service;
 use crate::audit::Actor;
 use crate::error::Result;
-use polymeter_domain::{MeterId, Money, Sale, SaleId};
+use polymeter_domain::{Credit, MeterId, Money, Sale, SaleId};
 use polymeter_ledger::{Connection, Transaction};
 use sqlx::AnyExecutor;
 
@@ -16,6 +16,8 @@ pub(crate) struct Carried {
     pub sale_id: SaleId,
     pub meter_id: MeterId,
     pub amount: Money,
+    /// What it was in the purse that it comes from, where that held no money.
+    pub left: Option<Credit>,
     pub from: String,
 }
 
@@ -27,9 +29,9 @@ pub(crate) async fn carry(
     carried: Carried,
     actor: &Actor,
 ) -> Result<Option<Claim>> {
-    let Carried { sale_id, meter_id, amount, from } = carried;
+    let Carried { sale_id, meter_id, amount, left, from } = carried;
     let request = SaleRequest::new(meter_id, amount);
-    let way = Way { carried_from: Some(from), on_token: None };
+    let way = Way { carried_from: Some(from), left, on_token: None };
     quote::reserve_in(service, tx, sale_id, &request, way, actor.clone()).await
 }
 

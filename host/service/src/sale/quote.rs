@@ -19,11 +19,12 @@ use crate::booking::{
 use crate::error::{Result, ServiceError, invalid};
 use crate::limits::MAX_SALE_MINOR;
 use crate::meter::{self, AccountState, MeterRecord};
+use crate::mode;
 use crate::shift;
 use crate::standing::{self, Difference};
 use crate::tariff::{self, Buyer, Priced};
 use polymeter_domain::sale::OutOfOrder;
-use polymeter_domain::tariff::Commodity;
+use polymeter_domain::tariff::{Commodity, Origin};
 use polymeter_domain::{
     BillingMode, Credit, CustomerId, Deductions, Money, Quantity, Sale, SaleId, TransferId,
 };
@@ -51,7 +52,7 @@ pub(super) async fn reserve(
 ) -> Result<Option<Claim>> {
     let on_token = token::on_token(service, id, &request).await?;
     let inside = service.clone();
-    let way = Way { carried_from: None, on_token };
+    let way = Way { on_token, ..Way::default() };
     service
         .database()
         .write(move |tx| {
@@ -65,6 +66,8 @@ pub(super) async fn reserve(
 pub(super) struct Way {
     /// The account that pays for it, where nobody pays over a counter.
     pub carried_from: Option<String>,
+    /// What it was in the purse that it comes from, where that held no money.
+    pub left: Option<Credit>,
     /// Of a meter that takes tokens.
     pub on_token: Option<OnToken>,
 }
@@ -106,11 +109,11 @@ async fn quote(
     request: &SaleRequest,
     way: Way,
 ) -> Result<Quote> {
-    let Way { carried_from, on_token } = way;
+    let Way { carried_from, left, on_token } = way;
     let (paid, gift) = (request.paid, request.gift);
     check_amount(paid, service)?;
     service.check_gift(gift)?;
-    crate::mode::check_sold_to(meter)?;
+    mode::check_sold_to(meter)?;
     let driver = service.driver(&meter.vendor)?;
     if meter.mode != BillingMode::Token {
         service.line(&meter.line)?;
@@ -118,11 +121,12 @@ async fn quote(
     let (AccountState::Open, Some(customer_id)) = (meter.account, meter.customer_id) else {
         return Err(ServiceError::NotOpened { serial_number: meter.serial_number.clone() });
     };
-    let quantity = crate::mode::sold_in(meter, &driver)?;
     let customer = Some(customer_id);
     let arrears_share_percent = service.rules().arrears_share_percent;
     let is_carried = carried_from.is_some();
-    let buyer = Buyer { meter, customer, purse: quantity, arrears_share_percent, gift, is_carried };
+    let purse = mode::purse_of(meter, &driver)?;
+    let quantity = purse.quantity;
+    let buyer = Buyer { meter, customer, purse, arrears_share_percent, gift, is_carried, left };
     let priced = tariff::price(&mut tx.connection(), buyer, service.today()?, paid).await?;
     let credit = match on_token {
         None if meter.mode == BillingMode::Token => return Err(not_carried(meter)),
@@ -264,7 +268,13 @@ fn in_words(priced: &Priced) -> String {
     let amount = amount(bought.billed, bought.tariff.commodity());
     let least = if bought.is_least { "at least " } else { "" };
     let plan = &priced.in_force.plan_name;
-    format!("{paid} {code} by {plan}, version {}: {least}{amount}, rounded down", version.number)
+    match bought.origin {
+        Origin::Bought { .. } => format!(
+            "{paid} {code} by {plan}, version {}: {least}{amount}, rounded down",
+            version.number
+        ),
+        Origin::Carried { .. } => format!("{amount} of the old meter, paid with {paid} {code}"),
+    }
 }
 
 /// "96.153 kWh", "10.637 m³": to the Wh and to the litre.

@@ -37,8 +37,8 @@ pub(super) async fn on_token(
         return Ok(None);
     }
     let priced = service.quote_sale(request).await?;
-    let quantity = crate::mode::sold_in(&meter, &*service.driver(&meter.vendor)?)?;
-    let asked = super::quote::credit_of(&priced, quantity)?;
+    let purse = crate::mode::purse_of(&meter, &*service.driver(&meter.vendor)?)?;
+    let asked = super::quote::credit_of(&priced, purse.quantity)?;
     let paid = request.paid;
     let carries = token::credit_carried(service, &meter, id.uuid(), asked, paid).await?;
     Ok(Some(OnToken { asked, carries }))

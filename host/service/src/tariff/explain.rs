@@ -5,7 +5,7 @@ use crate::Service;
 use crate::error::{Result, bad_column};
 use crate::sale::SaleView;
 use crate::stored;
-use polymeter_domain::tariff::{Bought, Cost, Date, Period, Rate, Share, Tariff, Terms};
+use polymeter_domain::tariff::{Bought, Cost, Date, Origin, Period, Rate, Share, Tariff, Terms};
 use polymeter_domain::{Money, SaleId, TariffPlanId};
 use serde_json::{Value as Json, json};
 
@@ -80,6 +80,10 @@ fn compare(kept: &Bought, sold: u64) -> Rerun {
 /// The inputs and each result; the tariff is in the version, what was paid in the sale.
 pub(crate) fn kept(bought: &Bought) -> String {
     let terms = &bought.terms;
+    let step = match bought.origin {
+        Origin::Bought { step } => Some(step),
+        Origin::Carried { .. } => None,
+    };
     json!({
         "before": bought.before,
         "people": terms.people,
@@ -88,6 +92,8 @@ pub(crate) fn kept(bought: &Bought) -> String {
         "line_loss_ppm": terms.line_loss_ppm,
         "copper_loss_ppm": terms.copper_loss_ppm,
         "iron_loss_wh_per_day": terms.iron_loss_wh_per_day,
+        "step": step,
+        "is_carried": step.is_none(),
         "metered": bought.metered,
         "billed": bought.billed,
         "price_minor": bought.price.minor(),
@@ -150,12 +156,19 @@ pub(crate) fn read_kept(text: &str, tariff: &Tariff, paid: Money) -> Result<Boug
     let read = || -> Option<Bought> {
         let json: Json = serde_json::from_str(text).ok()?;
         let money = |key: &str| Some(Money::new(json[key].as_i64()?, paid.currency()));
+        let metered = json["metered"].as_u64()?;
+        // Purchases of before there were steps have neither.
+        let origin = match json["is_carried"].as_bool() {
+            Some(true) => Origin::Carried { metered },
+            _ => Origin::Bought { step: json["step"].as_u64().unwrap_or(1) },
+        };
         Some(Bought {
+            origin,
             tariff: tariff.clone(),
             terms: terms(&json)?,
             before: json["before"].as_u64()?,
             paid,
-            metered: json["metered"].as_u64()?,
+            metered,
             billed: json["billed"].as_u64()?,
             cost_before: cost(&json["cost_before"])?,
             cost_after: cost(&json["cost_after"])?,

@@ -51,7 +51,7 @@ pub(crate) fn preview(tariff: Tariff, on: Date, sample: &Sample) -> Result<Previ
     let bought = match sample.paid {
         None => None,
         Some(paid) => {
-            let bought = buy(&tariff, &sample.terms, sample.before, paid);
+            let bought = buy(&tariff, &sample.terms, sample.before, paid, 1);
             Some(bought.map_err(|why| invalid("sample", why.to_string()))?)
         }
     };

@@ -6,10 +6,13 @@ use super::{InForce, in_force};
 use crate::Service;
 use crate::error::{Result, ServiceError, bad_column, invalid};
 use crate::meter::MeterRecord;
+use crate::mode::{Purse, purse_of};
 use crate::sale::SaleRequest;
 use crate::standing;
-use polymeter_domain::tariff::{Bought, Commodity, Date, Tariff, buy, check_sellable, monthly_fee};
-use polymeter_domain::{CustomerId, Deductions, Dues, MeterId, Money, Quantity};
+use polymeter_domain::tariff::{
+    Bought, Commodity, Date, Tariff, buy, carry, check_sellable, monthly_fee,
+};
+use polymeter_domain::{Credit, CustomerId, Deductions, Dues, MeterId, Money};
 
 /// A price with its arithmetic. Nothing is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,13 +32,23 @@ pub struct Priced {
 pub(crate) struct Buyer<'a> {
     pub meter: &'a MeterRecord,
     pub customer: Option<CustomerId>,
-    /// What the meter's purse holds.
-    pub purse: Quantity,
+    pub purse: Purse,
     /// Percent of the payment for arrears.
     pub arrears_share_percent: u32,
     pub gift: Option<Money>,
     /// Money that moves from one account of the books into a meter: nothing is kept back of it.
     pub is_carried: bool,
+    /// What that money was in the purse that it comes from, where that held energy or water.
+    pub left: Option<Credit>,
+}
+
+impl Buyer<'_> {
+    /// What goes as it was from one purse into another of the same kind, as far as this one can count.
+    fn as_it_was(&self) -> Option<u64> {
+        let Purse { quantity, step } = self.purse;
+        let left = self.left.filter(|left| left.quantity == quantity)?;
+        Some(left.amount - left.amount.checked_rem(step).unwrap_or_default())
+    }
 }
 
 pub(crate) fn commodity_name(commodity: Commodity) -> &'static str {
@@ -67,7 +80,7 @@ pub(crate) async fn price(
     })?;
     let (tariff, terms) = (&in_force.version.tariff, &in_force.terms);
     let by = |why: &dyn std::fmt::Display| refused(format!("by {}: {why}", in_force.plan_name));
-    check_sellable(tariff, terms, buyer.purse).map_err(|why| by(&why))?;
+    check_sellable(tariff, terms, buyer.purse.quantity).map_err(|why| by(&why))?;
     let before = match buyer.customer {
         Some(customer) if tariff.has_steps() => {
             let since = tariff.accumulation().start(on);
@@ -79,7 +92,11 @@ pub(crate) async fn price(
     let dues = dues(asked, &buyer, paid, fee_month.as_ref().map(|_| monthly_fee(tariff))).await?;
     let deductions = Deductions::of(paid, &dues).map_err(|why| by(&why))?;
     let left = deductions.bought_for(paid).ok_or_else(|| by(&"beyond what money holds"))?;
-    let bought = buy(tariff, terms, before, left).map_err(|why| by(&why))?;
+    let bought = match buyer.as_it_was() {
+        Some(metered) => carry(tariff, terms, before, left, metered),
+        None => buy(tariff, terms, before, left, buyer.purse.step),
+    };
+    let bought = bought.map_err(|why| by(&why))?;
     Ok(Priced { on, paid, deductions, fee_month, bought, in_force })
 }
 
@@ -137,7 +154,8 @@ async fn due_fee(
     Ok(charged.is_none().then_some(month))
 }
 
-/// What was sold to a customer at a meter since a day and was not taken back.
+/// What was sold to a customer since a day and was not taken back: at a meter, and at those that it
+/// replaced. What a swap carried over was sold before it.
 async fn bought_since(
     asked: &mut impl Asked,
     meter: MeterId,
@@ -146,9 +164,17 @@ async fn bought_since(
     since: Date,
 ) -> Result<u64> {
     let bought: i64 = sqlx::query_scalar(
-        "select cast(coalesce(sum(bought), 0) as bigint) from sale
-         where meter_id = $1 and customer_id = $2 and commodity = $3 and priced_on >= $4
+        "with recursive place (meter_id) as (
+             select meter_id from meter where meter_id = $1
+             union
+             select old_meter_id from swap
+             join place on new_meter_id = place.meter_id
+             where state = 'switched' and customer_id = $2)
+         select cast(coalesce(sum(bought), 0) as bigint) from sale
+         where meter_id in (select meter_id from place)
+           and customer_id = $2 and commodity = $3 and priced_on >= $4
            and state not in ('refused', 'cancelled')
+           and not exists (select 1 from swap where swap.sale_id = sale.sale_id)
            and not exists (select 1 from counter_act
                            where counter_act.sale_id = sale.sale_id
                              and counter_act.state = 'confirmed')",
@@ -173,13 +199,13 @@ impl Service {
         let SaleRequest { meter_id, paid, gift, .. } = *request;
         let meter = crate::meter::record(self.reader(), meter_id).await?;
         crate::mode::check_sold_to(&meter)?;
-        let purse = crate::mode::sold_in(&meter, &*self.driver(&meter.vendor)?)?;
+        let purse = purse_of(&meter, &*self.driver(&meter.vendor)?)?;
         self.check_gift(gift)?;
         let customer = meter.customer_id;
         let arrears_share_percent = self.rules().arrears_share_percent;
-        let is_carried = false;
-        let buyer =
-            Buyer { customer, meter: &meter, purse, arrears_share_percent, gift, is_carried };
+        let (is_carried, left) = (false, None);
+        let meter = &meter;
+        let buyer = Buyer { customer, meter, purse, arrears_share_percent, gift, is_carried, left };
         price(&mut self.reader(), buyer, self.today()?, paid).await
     }
 

@@ -404,3 +404,26 @@ async fn closing_at_a_silent_meter_waits_and_pays_nothing() {
     assert_eq!((done.state, done.refunded), (ClosingState::Settled, Some(cny(5000))));
     assert_eq!((balance(&field, "cash").await, field.truth(0).money_fen), (0, 0));
 }
+
+/// A new meter is no new household: the steps go on where the old meter was, and what was carried over is
+/// not counted twice.
+#[tokio::test]
+async fn the_steps_of_a_tariff_go_on_over_a_swap() {
+    let field = unopened_field().await;
+    let (service, actor) = (&field.service, Actor::System);
+    let definition = "unit kWh\nsteps monthly\nprice to 100: 0.50\nprice beyond: 1.00\n";
+    let steps = crate::bench::by(&crate::bench::plan(service, "Steps", definition).await);
+    for meter in &field.meters {
+        service.assign_plan(*meter, steps, &actor).await.expect("assigned");
+    }
+    let owner = customer(service, "11").await.customer_id;
+    service.open_account(field.meters[0], owner, &actor).await.expect("the meter opens");
+    // 80 kWh of the first step.
+    assert_eq!(field.sell(sale_id(1), 0, 4000).await.state.name(), "confirmed");
+    service.put_swap(swap_id(1), swap(&field), &actor).await.expect("swapped");
+    assert!(settled(&field, swap_id(1)).await.is_done());
+    // 20 kWh more of it, and 10 of the second.
+    field.sell(sale_id(2), 1, 2000).await;
+    let explained = service.explain_sale(sale_id(2)).await.expect("kept");
+    assert_eq!((explained.bought.before, explained.bought.billed), (80_000, 30_000));
+}

@@ -17,6 +17,8 @@ mod dialect;
 mod exchange;
 #[path = "../../../../drivers/dlt645-2007/src/explain.rs"]
 mod explain;
+#[path = "../../../../drivers/dlt645-2007/src/held.rs"]
+mod held;
 #[path = "../../../../drivers/dlt645-2007/src/history.rs"]
 mod history;
 #[path = "../../../../drivers/dlt645-2007/src/items.rs"]

@@ -5,6 +5,7 @@ use super::frame::{bcd, digits, from_bcd, reversed};
 use super::meter::Meter;
 use super::relay::moment;
 use crate::device::Purchase;
+use crate::plan::PurseKind;
 
 /// No current, no voltage there: phases B and C of a single-phase meter.
 const NOT_MEASURED: u8 = 0xFF;
@@ -23,16 +24,23 @@ impl Meter {
     pub(super) fn item(&self, identifier: [u8; 4]) -> Option<Vec<u8>> {
         // On the wire the lowest byte comes first.
         let [d0, d1, d2, d3] = identifier;
+        let (left, records) = match self.plan().purse {
+            PurseKind::Energy => (0x01, 0x32),
+            PurseKind::Money => (0x02, 0x33),
+        };
+        let knows_prices = self.plan().purse == PurseKind::Money;
         match [d3, d2, d1, d0] {
-            [0x00, 0x90, 0x02, 0x00] => Some(money(self.purse.money_fen)),
-            [0x00, 0x90, 0x02, 0x01] => Some(money(self.purse.overdraft_fen)),
+            [0x00, 0x90, kind, 0x00] if kind == left => Some(money(self.purse.money_fen)),
+            [0x00, 0x90, kind, 0x01] if kind == left => Some(money(self.purse.overdraft_fen)),
             [0x00, kind @ 0x00..=0x02, tariff, 0x00] => self.energy(kind, tariff),
             [0x02, 0x80, 0x00, item] => self.instant(item),
             [0x02, kind @ 0x01..=0x06, phase, 0x00] => self.electrical(kind, phase),
-            [0x03, 0x33, 0x02, 0x00] => Some(bcd(u64::from(self.purse.count), 2)),
-            [0x03, 0x33, kind, record] => self.purchases(kind, record),
+            [0x03, block, 0x02, 0x00] if block == records => {
+                Some(bcd(u64::from(self.purse.count), 2))
+            }
+            [0x03, block, kind, record] if block == records => self.purchases(kind, record),
             [0x04, 0x00, group, item] => self.parameter(group, item),
-            [0x04, 0x05, set @ 0x01..=0x02, item] => self.prices(set, item),
+            [0x04, 0x05, set @ 0x01..=0x02, item] if knows_prices => self.prices(set, item),
             _ => None,
         }
     }
@@ -81,7 +89,7 @@ impl Meter {
         match item {
             0x01 => Some(bcd(0, 3)),
             0x02 => Some(bcd(FREQUENCY_CENTIHERTZ, 2)),
-            0x20 => Some(price(self.price_now_fen())),
+            0x20 if self.plan().purse == PurseKind::Money => Some(price(self.price_now_fen())),
             0x22 => Some(bcd(self.authenticated_minutes(), 2)),
             0x23 => Some(bcd(0, 2)),
             _ => None,
@@ -113,6 +121,7 @@ impl Meter {
 
     fn parameter(&self, group: u8, item: u8) -> Option<Vec<u8>> {
         let plan = self.plan();
+        let (group, item) = limit_of_money(plan.purse, group, item)?;
         Some(match (group, item) {
             (0x01, 0x01) => self.date(),
             (0x01, 0x02) => self.time(),
@@ -171,8 +180,9 @@ impl Meter {
             (4, self.relay.open.is_some()),
             (6, self.relay.command_open),
             (7, trip_ahead),
-            // 10 in bits 9 and 8: a money purse.
-            (9, true),
+            // 10 in bits 9 and 8: a money purse; 01: one of energy.
+            (8, self.plan().purse == PurseKind::Energy),
+            (9, self.plan().purse == PurseKind::Money),
             (12, self.relay.keep),
             (13, self.authenticated_minutes() > 0),
             (14, unopened),
@@ -197,6 +207,7 @@ impl Meter {
             return self.write_clock(d0, value);
         }
         let length = if [d3, d2, d1] == [0x04, 0x00, 0x14] { 2 } else { 4 };
+        let (d1, d0) = limit_of_money(self.plan().purse, d1, d0).ok_or(0x02)?;
         let number = from_bcd(value).and_then(|number| u32::try_from(number).ok());
         let number = number.filter(|_| value.len() == length);
         let plan = self.plan_mut();
@@ -245,6 +256,18 @@ impl Meter {
         self.purse.clear();
         self.energies = [0; 4];
         Ok(())
+    }
+}
+
+/// Limits of a purse of energy stand in 04000Fnn, in an order of their own; as those of money in
+/// 040010nn. `None`: a meter of this kind has no such item.
+fn limit_of_money(purse: PurseKind, group: u8, item: u8) -> Option<(u8, u8)> {
+    match (purse, group, item) {
+        (PurseKind::Energy, 0x0F, 0x01 | 0x02) => Some((0x10, item)),
+        (PurseKind::Energy, 0x0F, 0x03) => Some((0x10, 0x04)),
+        (PurseKind::Energy, 0x0F, 0x04) => Some((0x10, 0x03)),
+        (PurseKind::Energy, 0x0F | 0x10, _) | (PurseKind::Money, 0x0F, _) => None,
+        _ => Some((group, item)),
     }
 }
 

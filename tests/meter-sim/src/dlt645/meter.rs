@@ -13,7 +13,7 @@ use super::security::{encrypt, mac, session};
 use crate::device::{Answer, Counters, Credit, Purchase};
 use crate::fault::Kind;
 use crate::load::{Load, later, step, tariff_at};
-use crate::plan::{Dlt645Plan, Editions};
+use crate::plan::{Dlt645Plan, Editions, PurseKind};
 
 const BROADCAST: [u8; 6] = [0x99; 6];
 const ANYONE: [u8; 6] = [0xAA; 6];
@@ -442,7 +442,10 @@ impl Meter {
                 if let Some(energy) = self.energies.get_mut(used.tariff) {
                     *energy += used.energy;
                 }
-                self.purse.spend(used.cost_fen);
+                self.purse.spend(match self.plan.purse {
+                    PurseKind::Money => used.cost_fen,
+                    PurseKind::Energy => u32::try_from(used.energy).unwrap_or(u32::MAX),
+                });
             }
             let day = self.clock.date();
             self.clock = later(self.clock, step);

@@ -316,6 +316,8 @@ pub struct Dlt645Plan {
     pub customer: Option<String>,
     /// False: the public test key is still inside, so nothing can be opened or sold.
     pub private_key: bool,
+    /// What all that is called fen below is.
+    pub purse: PurseKind,
     pub money_fen: u32,
     /// Amount of the purchase that the count stands for; none: all the money.
     pub last_purchase_fen: Option<u32>,
@@ -351,6 +353,15 @@ pub struct Dlt645Plan {
     /// Longer answers to reading come in several frames.
     pub answer_bytes_max: usize,
     pub editions: Editions,
+}
+
+/// What a purse holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PurseKind {
+    Money,
+    /// 0.01 kWh where money is fen, and no prices.
+    Energy,
 }
 
 /// Which editions of DL/T 645 a meter answers.
@@ -408,6 +419,7 @@ impl Default for Dlt645Plan {
             password: "000000".into(),
             customer: None,
             private_key: true,
+            purse: PurseKind::Money,
             money_fen: 0,
             last_purchase_fen: None,
             overdraft_fen: 0,

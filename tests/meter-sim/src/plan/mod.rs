@@ -10,7 +10,7 @@ use crate::modem::ModemPlan;
 
 pub use meters::{
     Acrel1352Kind, Acrel1352Plan, Adf400lPlan, Cjt188Plan, DlmsPlan, DlmsSecurity, Dlt645Plan,
-    Dlt698Plan, Editions, MbusPlan, RdkPlan, RelayReplies, SferePlan,
+    Dlt698Plan, Editions, MbusPlan, PurseKind, RdkPlan, RelayReplies, SferePlan,
 };
 
 /// All that one simulator runs.

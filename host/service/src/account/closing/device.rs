@@ -18,7 +18,7 @@ pub(super) async fn empty(service: &Service, closing: ClosingId, it: &ClosingMet
     let device = &reach.meter.device;
     if it.state == ClearingState::Measured {
         let evidence = service.check_device(&reach.pick, device, &mut lease, None).await?;
-        let now = money(evidence.balance, service).unwrap_or(it.remaining);
+        let now = money(service, it.meter_id, evidence.balance).await?.unwrap_or(it.remaining);
         mark(service, closing, it.meter_id, ClearingState::Clearing, Some(now)).await?;
     }
     crash_point("before-closing-cleared");

@@ -25,7 +25,7 @@ use crate::meter::{self, AccountState, MeterRecord};
 use crate::sale;
 use crate::stored;
 use crate::{Service, to_the_end};
-use polymeter_domain::{CustomerId, MeterId, Money, Sale, SaleId, SwapId};
+use polymeter_domain::{Credit, CustomerId, MeterId, Money, Sale, SaleId, SwapId};
 use polymeter_ledger::Connection;
 use sqlx::AnyExecutor;
 use store::{Row, existing, find_in, insert};
@@ -60,6 +60,8 @@ pub struct Swap {
     pub why: Why,
     pub old_reading: u64,
     pub remaining: Money,
+    /// What of energy or water that is: it goes as it is into a purse that holds the same.
+    pub left: Option<Credit>,
     /// `device` or `operator`.
     pub told_by: String,
     pub new_reading: Option<u64>,

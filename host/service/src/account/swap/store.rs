@@ -8,7 +8,7 @@ use crate::audit::{self, Act, Actor};
 use crate::clock::UnixMs;
 use crate::error::{Result, ServiceError, bad_column, invalid};
 use crate::{sale, stored};
-use polymeter_domain::{ApplicationId, CustomerId, Money, Sale, SaleId, SwapId};
+use polymeter_domain::{ApplicationId, Credit, CustomerId, Money, Sale, SaleId, SwapId};
 use polymeter_ledger::{Connection, Transaction};
 
 #[derive(sqlx::FromRow)]
@@ -26,6 +26,8 @@ pub(super) struct Row {
     is_excess_accepted: i64,
     old_reading: i64,
     remaining_minor: i64,
+    left_quantity: Option<String>,
+    left_amount: Option<i64>,
     currency: String,
     told_by: String,
     new_reading: Option<i64>,
@@ -50,6 +52,13 @@ impl Row {
         let application = self.application_id.as_deref();
         let application: Option<ApplicationId> =
             application.map(|text| stored::parsed("application_id", text)).transpose()?;
+        let left = match (self.left_quantity.as_deref(), self.left_amount) {
+            (Some(name), Some(amount)) => Some(Credit {
+                quantity: stored::quantity(name)?,
+                amount: self::whole("left_amount", amount)?,
+            }),
+            _ => None,
+        };
         Ok(Swap {
             swap_id: stored::parsed("swap_id", &self.swap_id)?,
             old_meter_id: stored::parsed("old_meter_id", &self.old_meter_id)?,
@@ -59,6 +68,7 @@ impl Row {
             why: Why { reason: self.reason, application },
             old_reading: whole("old_reading", Some(self.old_reading))?.unwrap_or_default(),
             remaining: Money::new(self.remaining_minor, currency),
+            left,
             told_by: self.told_by,
             new_reading: whole("new_reading", self.new_reading)?,
             consumed: amount(self.consumed_minor),
@@ -115,9 +125,9 @@ pub(super) async fn insert(
         "insert into swap (swap_id, old_meter_id, new_meter_id, customer_id, state, reason,
                            application_id, keyed_reading, keyed_minor, keyed_new_reading,
                            is_excess_accepted, old_reading, remaining_minor, currency, told_by,
-                           old_purse, operator_id, created_at_ms)
+                           old_purse, operator_id, created_at_ms, left_quantity, left_amount)
          values ($1, $2, $3, $4, 'begun', $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, 'full',
-                 $15, $16)",
+                 $15, $16, $17, $18)",
     )
     .bind(swap_id.to_string())
     .bind(request.old.to_string())
@@ -135,6 +145,8 @@ pub(super) async fn insert(
     .bind(figures.told_by.name())
     .bind(actor.stored())
     .bind(at.0)
+    .bind(figures.left.map(|left| crate::stored::quantity_name(left.quantity)))
+    .bind(figures.left.map(|left| stored(left.amount)).transpose()?)
     .execute(tx.connection())
     .await?;
     let detail = format!(

@@ -176,6 +176,7 @@ async fn carry(
         sale_id,
         meter_id: swap.new_meter_id,
         amount: swap.remaining,
+        left: swap.left,
         from: meter_credit_account(swap.old_meter_id),
     };
     let claim = sale::carry(tx, service, carried, actor).await?;

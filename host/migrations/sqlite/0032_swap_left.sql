@@ -1,0 +1,12 @@
+-- What of energy or water was left in the purse of a swapped meter: it is carried over as it is, and
+-- `remaining_minor` says what was paid for it. Null: a purse of money, or nobody knows.
+
+alter table swap add column left_quantity text
+    constraint swap_left_quantity_known check (left_quantity in ('energy', 'volume'));
+-- Wh or litres.
+alter table swap add column left_amount integer
+    constraint swap_left_is_whole check ((left_amount is null) = (left_quantity is null));
+
+create trigger swap_left_is_fixed before update on swap
+    when new.left_quantity is not old.left_quantity or new.left_amount is not old.left_amount
+    begin select raise(abort, 'the figures of a swap never change'); end;
