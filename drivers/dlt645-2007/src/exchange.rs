@@ -28,6 +28,10 @@ pub struct Exchange<'a> {
     pub settings: Settings,
     /// Bytes that came behind the last answer, in the same piece: somebody else's.
     pub left_over: usize,
+    /// Further frames that one answer may have.
+    pub parts_most: u8,
+    /// Frames that left.
+    pub sent: u32,
 }
 
 /// A meter's answer.
@@ -50,7 +54,7 @@ struct Question<'a> {
 
 impl<'a> Exchange<'a> {
     pub fn new(host: &'a mut dyn Host, settings: Settings) -> Exchange<'a> {
-        Exchange { host, settings, left_over: 0 }
+        Exchange { host, settings, left_over: 0, parts_most: PARTS_MAX, sent: 0 }
     }
 
     /// Reads an item. `None`: the meter says that it has no such data.
@@ -132,7 +136,7 @@ impl<'a> Exchange<'a> {
             identifier: Identifier::Long(identifier),
         };
         let mut ended = Err(DriverError::new(error::GARBLED, "an answer without an end"));
-        for part in 1..=PARTS_MAX {
+        for part in 1..=self.parts_most {
             match self.part(judge, identifier, part) {
                 Ok(Heard::Yes { data, more, .. }) => {
                     whole.extend(data);
@@ -187,6 +191,7 @@ impl<'a> Exchange<'a> {
             .map_err(|reason| DriverError::new(error::BAD_PARAMETER, reason.to_string()))?;
         let mut bytes = vec![0xFE; self.settings.wake_up];
         bytes.extend(encoded.iter().take(length));
+        self.sent = self.sent.saturating_add(1);
         Ok(self.host.send(&bytes)?)
     }
 

@@ -44,3 +44,4 @@ pub const LOAD_RECORDS: u32 = 0x0600_0001;
 /// The time and the forward energies of the last daily freeze; earlier ones follow.
 pub const DAILY_FREEZE_TIME: u32 = 0x0506_0001;
 pub const DAILY_FREEZE_ENERGY: u32 = 0x0506_0101;
+pub const DAILY_FREEZE_REVERSE: u32 = 0x0506_0201;

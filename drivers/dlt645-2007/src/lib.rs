@@ -31,6 +31,7 @@ mod parameters;
 mod purse;
 mod read;
 mod record;
+mod records;
 mod relay;
 mod search;
 mod settings;
@@ -39,8 +40,8 @@ mod writes;
 
 use polymeter_driver::{
     Call, ClockOutcome, ControlOutcome, Description, DriverError, Evidence, Explanation, Extras,
-    Host, Identity, LocalTime, MeterDriver, Opening, Order, SellOutcome, SetOutcome, Snapshot,
-    Step, Way,
+    Host, Identity, LocalTime, MeterDriver, Opening, Order, RecordEntries, RecordKind,
+    RecordsAsked, SellOutcome, SetOutcome, Snapshot, Step, Way,
 };
 
 #[derive(Debug)]
@@ -97,6 +98,16 @@ impl MeterDriver for Dlt645 {
     fn set_clock(host: &mut dyn Host, call: &Call, way: u16) -> Result<ClockOutcome, DriverError> {
         clock::set(host, call, way)
     }
+    fn record_kinds() -> Vec<RecordKind> {
+        records::kinds()
+    }
+    fn read_records(
+        host: &mut dyn Host,
+        call: &Call,
+        asked: RecordsAsked<'_>,
+    ) -> Result<RecordEntries, DriverError> {
+        records::read(host, call, asked)
+    }
     fn decode(frame: &[u8]) -> Result<Explanation, String> {
         explain::explain(frame)
     }
@@ -115,7 +126,7 @@ impl MeterDriver for Dlt645 {
 }
 
 #[cfg(not(feature = "energy"))]
-polymeter_driver::export!(Dlt645, with bus, with refund, with clock);
+polymeter_driver::export!(Dlt645, with bus, with refund, with clock, with records);
 // Found by the other one: who searches a line cannot see what a purse holds.
 #[cfg(feature = "energy")]
-polymeter_driver::export!(Dlt645, with refund, with clock);
+polymeter_driver::export!(Dlt645, with refund, with clock, with records);

@@ -101,6 +101,7 @@ fn code_of(function: Function) -> u8 {
         | Function::Search
         | Function::Refund
         | Function::SetClock
+        | Function::ReadRecords
         | Function::Plan
         | Function::Issue => command::DESCRIBE,
         Function::Probe => command::PROBE,
@@ -129,6 +130,7 @@ fn done(function: Function, items: &Items<'_>) -> Read<Outcome> {
         | Function::Search
         | Function::Refund
         | Function::SetClock
+        | Function::ReadRecords
         | Function::Plan
         | Function::Issue => {
             return Err(ItemsError::Missing(identifier::VENDOR));

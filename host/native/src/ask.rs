@@ -59,6 +59,7 @@ pub fn asked(request: &Request) -> Result<Frame, Unaskable> {
         | Request::Search { .. }
         | Request::Refund(..)
         | Request::SetClock(..)
+        | Request::ReadRecords { .. }
         | Request::Plan(..)
         | Request::Issue(..) => return Err(Unaskable),
     };

@@ -4,5 +4,6 @@ polymeter_transcript::conversions!(
     crate::bindings,
     crate::bindings::exports::polymeter::driver::bus,
     crate::bindings::exports::polymeter::driver::token,
-    crate::bindings::exports::polymeter::driver::clock
+    crate::bindings::exports::polymeter::driver::clock,
+    crate::bindings::exports::polymeter::driver::records
 );

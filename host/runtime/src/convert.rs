@@ -59,7 +59,7 @@ pub(crate) fn value(value: types::Value) -> Checked<Value> {
 }
 
 /// The error is the time as it stands.
-fn local_time(time: types::LocalTime) -> Result<LocalTime, String> {
+pub(crate) fn local_time(time: types::LocalTime) -> Result<LocalTime, String> {
     let types::LocalTime { year, month, day, hour, minute, second } = time;
     let fits = (1..=12).contains(&month)
         && (1..=31).contains(&day)
@@ -95,7 +95,7 @@ fn measurement(measurement: types::Measurement) -> Checked<Measurement> {
     Ok(Measurement { register, value, unit: Unit(measurement.unit), quality })
 }
 
-fn measurements(measurements: Vec<types::Measurement>) -> Checked<Vec<Measurement>> {
+pub(crate) fn measurements(measurements: Vec<types::Measurement>) -> Checked<Vec<Measurement>> {
     list("measurements", measurements, MEASUREMENTS, measurement)
 }
 

@@ -54,6 +54,8 @@ pub struct Abilities {
     pub token: bool,
     /// It puts the device's clock right.
     pub clock: bool,
+    /// It reads what the device keeps of the past.
+    pub records: bool,
 }
 
 impl Abilities {
@@ -68,6 +70,7 @@ impl Abilities {
             "refund" => self.refund,
             "token" => self.token,
             "clock" => self.clock,
+            "records" => self.records,
             _ => true,
         }
     }

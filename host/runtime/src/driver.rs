@@ -16,6 +16,7 @@ use crate::limits::Limits;
 use crate::load::{Capability, DriverConfig, Face};
 use crate::native::Native;
 use crate::outcome::{Acted, Claim, Ended, SetOutcome};
+use crate::records::{self, RecordKind};
 use crate::search::{self, Way};
 use crate::session::{Act, Callee, Session, Source};
 use crate::state::State;
@@ -79,6 +80,7 @@ pub struct Driver {
     /// Of the package that it came in, once it was held to it.
     manifest: OnceLock<Manifest>,
     pub(crate) ways: Vec<Way>,
+    pub(crate) record_kinds: Vec<RecordKind>,
 }
 
 impl Driver {
@@ -120,7 +122,9 @@ impl Driver {
         let label = format!("{} {}", callee.name(), description.version);
         let _ = callee.label.set(label.into());
         let ways = search::told(&callee, &functions).await?;
-        Ok(Driver { callee, face, functions, description, manifest: OnceLock::new(), ways })
+        let record_kinds = records::told(&callee, &functions).await?;
+        let manifest = OnceLock::new();
+        Ok(Driver { callee, face, functions, description, manifest, ways, record_kinds })
     }
 
     pub(crate) fn callee(&self) -> &Arc<Callee> {

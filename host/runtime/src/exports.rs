@@ -5,7 +5,7 @@
 //! (driver, replay, search), what the driver says of itself (description).
 
 use crate::bindings::exports::polymeter::driver::{
-    bus, clock, frames, info, meter, purse, refund, settings, supply, token,
+    bus, clock, frames, info, meter, purse, records, refund, settings, supply, token,
 };
 use crate::bindings::polymeter::driver::types;
 use crate::carried::Carried;
@@ -74,6 +74,13 @@ impl Functions {
     pub(crate) fn bus(&self) -> Option<&bus::GuestIndices> {
         match self {
             Functions::Component(exports) => exports.bus.as_ref(),
+            Functions::Library(_) => None,
+        }
+    }
+
+    pub(crate) fn records(&self) -> Option<&records::GuestIndices> {
+        match self {
+            Functions::Component(exports) => exports.records.as_ref(),
             Functions::Library(_) => None,
         }
     }
@@ -262,6 +269,24 @@ impl Functions {
     }
 
     /// Of a driver that has the ability, which a library has not.
+    pub(crate) async fn read_records(
+        &self,
+        session: &mut Session,
+        call: &types::Call,
+        kind: &str,
+        since: types::LocalTime,
+        position: Option<&[u8]>,
+        questions: u32,
+    ) -> Answer<records::Entries> {
+        let (Functions::Component(exports), Guest::Instance(at)) = (self, &mut session.guest)
+        else {
+            return Err(of_another());
+        };
+        let records = interface!(exports, at, records);
+        records.call_read_records(&mut at.store, call, kind, since, position, questions).await
+    }
+
+    /// Of a driver that has the ability, which a library has not.
     pub(crate) async fn search(
         &self,
         session: &mut Session,
@@ -310,6 +335,7 @@ pub(crate) struct Exports {
     pub(crate) refund: Option<refund::GuestIndices>,
     pub(crate) token: Option<token::GuestIndices>,
     pub(crate) clock: Option<clock::GuestIndices>,
+    pub(crate) records: Option<records::GuestIndices>,
 }
 
 impl Exports {
@@ -324,6 +350,7 @@ impl Exports {
             refund: self.refund.is_some(),
             token: self.token.is_some(),
             clock: self.clock.is_some(),
+            records: self.records.is_some(),
         }
     }
 
@@ -366,6 +393,7 @@ impl Exports {
             refund: optional!(refund),
             token: optional!(token),
             clock: optional!(clock),
+            records: optional!(records),
         })
     }
 
@@ -383,6 +411,7 @@ impl Exports {
         self.refund.as_ref().map(|found| found.load(&mut *store, instance)).transpose()?;
         self.token.as_ref().map(|found| found.load(&mut *store, instance)).transpose()?;
         self.clock.as_ref().map(|found| found.load(&mut *store, instance)).transpose()?;
+        self.records.as_ref().map(|found| found.load(&mut *store, instance)).transpose()?;
         Ok(())
     }
 }

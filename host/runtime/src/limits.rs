@@ -193,6 +193,18 @@ pub(crate) struct SearchLimits {
     pub(crate) position_bytes: usize,
 }
 
+/// Of one page of records, and of the kinds that a driver names.
+#[derive(Debug)]
+pub(crate) struct RecordsLimits {
+    pub kinds: usize,
+    pub entries: usize,
+    pub name_bytes: usize,
+    pub position_bytes: usize,
+}
+
+pub(crate) const RECORDS: RecordsLimits =
+    RecordsLimits { kinds: 16, entries: 256, name_bytes: 40, position_bytes: 4 << 10 };
+
 pub(crate) const SEARCH: SearchLimits = SearchLimits { ways: 16, position_bytes: 4 << 10 };
 
 macro_rules! knobs {

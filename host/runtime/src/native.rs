@@ -97,6 +97,7 @@ impl Called {
                     refund: false,
                     token: false,
                     clock: false,
+                    records: false,
                 };
                 Ok((said.description.carried(), abilities))
             }

@@ -13,6 +13,7 @@ use crate::driver::Driver;
 use crate::error::CallError;
 use crate::exports::Functions;
 use crate::recording::{broken_off, verdict};
+use crate::records;
 use crate::search;
 use crate::session::{Act, Session};
 use crate::watch::Stage;
@@ -127,6 +128,12 @@ async fn perform(
             let parameters: types::Extras = parameters.carried();
             let said = functions.set_parameters(session, &told.carried(), &parameters).await?;
             performed(said, convert::set)
+        }
+        Request::ReadRecords { told, kind, since, position, questions } => {
+            let (told, since, from) = (told.carried(), since.carried(), position.as_deref());
+            let said =
+                functions.read_records(session, &told, &kind, since, from, questions).await?;
+            performed(said, |said| records::page(said, from))
         }
         Request::SetClock(told, way) => {
             performed(functions.set_clock(session, &told.carried(), way).await?, convert::clock)

@@ -102,6 +102,16 @@ enum Command {
         meter: String,
         command: Supply,
     },
+    /// What a meter keeps of the past (profiles, events): read it out and print it as JSON.
+    Records {
+        #[arg(value_name = "METER", help = "Serial number")]
+        meter: String,
+        #[arg(value_name = "KIND", help = "Left out: which kinds there are")]
+        kind: Option<String>,
+        /// From this day or minute of the meter's clock on; left out: since the last that is stored.
+        #[arg(long, value_name = "TIME", requires = "kind")]
+        since: Option<String>,
+    },
     /// How far a meter's clock is off, and putting it right.
     Clock {
         #[arg(value_name = "METER", help = "Serial number")]
@@ -436,6 +446,9 @@ async fn run(arguments: Arguments) -> Result<(), commands::Failure> {
         Command::Charge { meter } => commands::charge::run(&config, &meter).await,
         Command::Control { meter, command } => {
             commands::control::run(&config, &meter, command.into()).await
+        }
+        Command::Records { meter, kind, since } => {
+            commands::records::run(&config, &meter, kind.as_deref(), since.as_deref()).await
         }
         Command::Clock { meter, way, reason } => {
             commands::clock::run(&config, &meter, way, &reason.unwrap_or_default()).await

@@ -5,6 +5,7 @@
 use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
+use polymeter_domain::LocalTime;
 use polymeter_ledger::Moment;
 
 pub const FORMS: &str = "write the number of a transfer (128), a time (2026-03-02T18:00:00+08:00, or \
@@ -32,6 +33,26 @@ pub fn begin(text: &str, zone: &TimeZone) -> Result<Moment, String> {
         Some(at_ms) => Ok(Moment::Time(at_ms)),
         None => parse(text, zone),
     }
+}
+
+/// A day, which is its beginning, or a minute of it, by whatever clock.
+pub fn civil(text: &str) -> Result<LocalTime, String> {
+    let text = text.trim().replace(' ', "T");
+    let day = || Some(text.parse::<Date>().ok()?.at(0, 0, 0, 0));
+    let time = if text.len() == "2026-03-02".len() { day() } else { text.parse().ok() };
+    let local = |time: DateTime| {
+        let byte = |number: i8| u8::try_from(number).ok();
+        Some(LocalTime {
+            year: u16::try_from(time.year()).ok()?,
+            month: byte(time.month())?,
+            day: byte(time.day())?,
+            hour: byte(time.hour())?,
+            minute: byte(time.minute())?,
+            second: byte(time.second())?,
+        })
+    };
+    time.and_then(local)
+        .ok_or_else(|| format!("`{text}` is no time: write 2026-03-02 or 2026-03-02T10:15"))
 }
 
 /// A civil time at the site, or the last millisecond of a day there.
@@ -66,6 +87,17 @@ mod tests {
         assert_eq!(at("2026-03-02"), Ok(Moment::Time(1_772_380_800_000)));
         assert_eq!(at("2026-03-02T18:00"), Ok(Moment::Time(1_772_445_600_000)));
         assert!(at("2026-02-30").is_err());
+    }
+
+    #[test]
+    fn a_civil_time_is_a_day_or_a_minute() {
+        let at = |hour, minute| LocalTime { year: 2026, month: 3, day: 2, hour, minute, second: 0 };
+        assert_eq!(civil("2026-03-02"), Ok(at(0, 0)));
+        assert_eq!(civil(" 2026-03-02 10:15 "), Ok(at(10, 15)));
+        assert_eq!(civil("2026-03-02T10:15:00"), Ok(at(10, 15)));
+        for bad in ["", "2026-02-30", "2026-03-02T25:00", "-001-03-02", "soon"] {
+            assert!(civil(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

@@ -1,9 +1,9 @@
 //! What a state of a device is called in front of people: shared name (docs/contract.md) to English and
 //! Chinese trade term.
 
-/// A state that no driver shares with others is shown by its own name.
+/// A state, or an event of a record; one that no driver shares with others is shown by its own name.
 pub fn words(name: &str) -> (String, &'static str) {
-    match WORDS.iter().find(|(known, _, _)| *known == name) {
+    match WORDS.iter().chain(EVENTS).find(|(known, _, _)| *known == name) {
         Some((_, english, chinese)) => ((*english).to_owned(), chinese),
         None => (name.to_owned(), ""),
     }
@@ -38,14 +38,31 @@ const WORDS: &[(&str, &str, &str)] = &[
     ("dry", "Dry", "空管"),
 ];
 
+/// What happens and does not last.
+const EVENTS: &[(&str, &str, &str)] = &[
+    ("relay-opened", "Relay opened", "跳闸"),
+    ("relay-closed", "Relay closed", "合闸"),
+    ("programmed", "Programmed", "编程"),
+    ("events-cleared", "Events cleared", "事件清零"),
+    ("clock-set", "Clock set", "校时"),
+];
+
 #[cfg(test)]
 mod tests {
-    use super::WORDS;
+    use super::{EVENTS, WORDS};
 
     #[test]
     fn the_contract_and_the_words_have_the_same_names() {
         let page = include_str!("../../../docs/contract.md");
-        let (_, section) = page.split_once("## States of a device").expect("the section");
+        for (heading, words) in
+            [("## States of a device", WORDS), ("## Events of a device", EVENTS)]
+        {
+            check(page, heading, words);
+        }
+    }
+
+    fn check(page: &str, heading: &str, words: &[(&str, &str, &str)]) {
+        let (_, section) = page.split_once(heading).expect("the section");
         let section = section.split_once("\n## ").map_or(section, |(section, _)| section);
         let rows = section.lines().filter(|line| line.starts_with("| `"));
         let mut told: Vec<&str> = rows
@@ -53,7 +70,7 @@ mod tests {
                 line.split('|').nth(1).unwrap_or_default().split('`').skip(1).step_by(2)
             })
             .collect();
-        let mut known: Vec<&str> = WORDS.iter().map(|(name, ..)| *name).collect();
+        let mut known: Vec<&str> = words.iter().map(|(name, ..)| *name).collect();
         told.sort_unstable();
         known.sort_unstable();
         assert_eq!(told, known);

@@ -33,6 +33,7 @@ mod parameter;
 mod purse;
 mod reading;
 mod reading_store;
+mod record;
 mod recording;
 mod restored;
 mod rules;
@@ -95,6 +96,7 @@ pub use purse::{
     Round, SupplyCut,
 };
 pub use reading::Reading;
+pub use record::{RecordsRead, StoredRecord};
 pub use recording::Conversation;
 pub use restored::settle_restored;
 pub use rules::{ApprovalRules, Rules};

@@ -46,6 +46,11 @@ pub(crate) const TOKEN_ATTEMPTS: usize = 8;
 /// leaves, and no more.
 pub(crate) const CLOCK_TOLERANCE_SECONDS: i64 = 5;
 
+/// Records are read since so many days where none are stored; a page's questions, and pages at once.
+pub(crate) const RECORD_DAYS: i64 = 7;
+pub(crate) const RECORD_QUESTIONS: u32 = 32;
+pub(crate) const RECORD_PAGES_MAX: usize = 200;
+
 /// Wrong passwords for one name before every further try has to wait: 1 s, 2 s, 4 s ..
 pub(crate) const FREE_GUESSES: u32 = 5;
 /// .. and at most this, so that an owner who knows his password is never shut out for long.

@@ -37,8 +37,9 @@ struct Row {
     extras: String,
 }
 
+/// A value as a row has it, of a reading or of a record.
 #[derive(Debug, sqlx::FromRow)]
-struct MeasurementRow {
+pub(crate) struct MeasurementRow {
     register: String,
     mantissa: Option<i64>,
     scale: Option<i64>,

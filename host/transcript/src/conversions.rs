@@ -4,12 +4,14 @@
 //! has bindings invokes [`conversions`](crate::conversions) once, in a module of its own. A trait of
 //! that module carries the conversions, because neither side's types are its own.
 
-/// `conversions!(path::to::bindings, path::to::bus, path::to::token, path::to::clock)`, the others being
+/// `conversions!(path::to::bindings, path::to::bus, path::to::token, path::to::clock,
+/// path::to::records)`, the others being
 /// interfaces that may be generated from worlds of their own, writes a trait `Carried<T>` with `carried(self) -> T` and its
 /// implementations for every value that a transcript holds.
 #[macro_export]
 macro_rules! conversions {
-    ($($root:ident)::+, $($bus:ident)::+, $($token:ident)::+, $($clock:ident)::+) => {
+    ($($root:ident)::+, $($bus:ident)::+, $($token:ident)::+, $($clock:ident)::+,
+     $($records:ident)::+) => {
         use $($root)::+::exports::polymeter::driver::{
             frames as theirs_frames, info as theirs_info, meter as theirs_meter,
             purse as theirs_purse, settings as theirs_settings, supply as theirs_supply,
@@ -21,6 +23,7 @@ macro_rules! conversions {
         use $($bus)::+ as theirs_bus;
         use $($token)::+ as theirs_token;
         use $($clock)::+ as theirs_clock;
+        use $($records)::+ as theirs_records;
 
         /// A value of one side as the other's.
         pub trait Carried<T> {
@@ -80,6 +83,10 @@ macro_rules! conversions {
             { asked, detail, narrowed } {});
         $crate::conversions!(@record $crate::SearchStep, theirs_bus::Step,
             { done, total, next } { found, collisions });
+        $crate::conversions!(@record $crate::RecordEntry, theirs_records::Entry,
+            { event, device_code } { at, measurements, extras });
+        $crate::conversions!(@record $crate::RecordEntries, theirs_records::Entries,
+            { damaged, next } { entries });
         $crate::conversions!(@record $crate::TokenOrder, theirs_token::Order,
             { kind, value } { credit, change });
         $crate::conversions!(@record $crate::TokenPlan, theirs_token::Draft,
@@ -105,6 +112,7 @@ macro_rules! conversions {
         $crate::conversions!(@outcome theirs_meter::Snapshot, Snapshot);
         $crate::conversions!(@outcome theirs_purse::Evidence, Evidence);
         $crate::conversions!(@outcome theirs_bus::Step, Search);
+        $crate::conversions!(@outcome theirs_records::Entries, Records);
         $crate::conversions!(@outcome theirs_token::Draft, Plan);
         $crate::conversions!(@outcome theirs_token::Issued, Issued);
         $crate::conversions!(@outcome theirs::DriverError, Error);

@@ -26,8 +26,8 @@ pub use transcript::{Entry, ParseError, Transcript};
 pub use value::{
     ClockOutcome, Collision, ControlOutcome, Credit, Decimal, Description, Diversification,
     DriverError, Evidence, Explanation, Extras, Found, Identity, Key, LocalTime, Measurement,
-    Opening, Order, Parameter, Purchase, Receipt, Refusal, SearchStep, SellOutcome, SetOutcome,
-    Snapshot, TokenOrder, TokenPlan, TokensIssued, Told, Value,
+    Opening, Order, Parameter, Purchase, Receipt, RecordEntries, RecordEntry, Refusal, SearchStep,
+    SellOutcome, SetOutcome, Snapshot, TokenOrder, TokenPlan, TokensIssued, Told, Value,
 };
 
 /// The extension of a transcript's file.

@@ -6,8 +6,8 @@
 use crate::text::{credit_text, piece, time_text, value_text};
 use crate::value::{
     ClockOutcome, Collision, ControlOutcome, Description, DriverError, Evidence, Explanation,
-    Extras, Found, Identity, Measurement, Parameter, Refusal, SearchStep, SellOutcome, SetOutcome,
-    Snapshot, TokenPlan, TokensIssued, Value,
+    Extras, Found, Identity, Measurement, Parameter, RecordEntries, RecordEntry, Refusal,
+    SearchStep, SellOutcome, SetOutcome, Snapshot, TokenPlan, TokensIssued, Value,
 };
 
 /// What any call of the contract may answer, and how it may break off.
@@ -23,6 +23,7 @@ pub enum Outcome {
     Evidence(Evidence),
     Explanation(Result<Explanation, String>),
     Search(SearchStep),
+    Records(RecordEntries),
     Plan(TokenPlan),
     Issued(TokensIssued),
     Error(DriverError),
@@ -93,6 +94,7 @@ fn lines(outcome: &Outcome) -> Vec<String> {
             listed(format!("explanation address={}", piece(address)), measurements, extras)
         }
         Outcome::Search(step) => step_lines(step),
+        Outcome::Records(page) => record_lines(page),
         Outcome::Plan(TokenPlan { identifier, credit, begins_anew }) => {
             let number = identifier.map(|number| format!(" identifier={number}"));
             let anew = if *begins_anew { " anew" } else { "" };
@@ -139,6 +141,20 @@ fn step_lines(step: &SearchStep) -> Vec<String> {
         let (asked, detail) = (piece(asked), piece(detail));
         lines.push(format!("  collision asked={asked} narrowed={narrowed} {detail}"));
     }
+    lines
+}
+
+fn record_lines(page: &RecordEntries) -> Vec<String> {
+    let next = page.next.as_ref().map(|next| format!(" next={}", hex::encode(next)));
+    let mut lines = vec![format!("records{}", next.unwrap_or_default())];
+    for RecordEntry { at, event, device_code, measurements, extras } in &page.entries {
+        let at = at.map_or_else(|| "none".to_owned(), time_text);
+        let code = device_code.as_ref().map(|code| format!(" device={}", piece(code)));
+        let event = if event.is_empty() { String::new() } else { format!(" {}", piece(event)) };
+        let first = format!("  record at={at}{}{event}", code.unwrap_or_default());
+        lines.extend(listed(first, measurements, extras));
+    }
+    lines.extend(page.damaged.iter().map(|why| format!("  damaged {}", piece(why))));
     lines
 }
 

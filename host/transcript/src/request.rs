@@ -33,6 +33,13 @@ pub enum Request {
     Refund(Told, Order),
     /// The number is the way.
     SetClock(Told, u16),
+    ReadRecords {
+        told: Told,
+        kind: String,
+        since: LocalTime,
+        position: Option<Vec<u8>>,
+        questions: u32,
+    },
     /// The number is the last identifier that was given.
     Plan(Told, TokenOrder, Option<u32>),
     /// The number is the identifier.
@@ -57,10 +64,11 @@ pub enum Function {
     Plan,
     Issue,
     SetClock,
+    ReadRecords,
 }
 
 impl Function {
-    pub const ALL: [Function; 15] = [
+    pub const ALL: [Function; 16] = [
         Function::Describe,
         Function::Probe,
         Function::Read,
@@ -76,6 +84,7 @@ impl Function {
         Function::Plan,
         Function::Issue,
         Function::SetClock,
+        Function::ReadRecords,
     ];
 
     /// As a transcript's `call:` names it.
@@ -96,6 +105,7 @@ impl Function {
             Function::Plan => "plan",
             Function::Issue => "issue",
             Function::SetClock => "set-clock",
+            Function::ReadRecords => "read-records",
         }
     }
 
@@ -112,6 +122,7 @@ impl Function {
             Function::Refund => "refund",
             Function::Plan | Function::Issue => "token",
             Function::SetClock => "clock",
+            Function::ReadRecords => "records",
         }
     }
 
@@ -132,7 +143,8 @@ impl Function {
             | Function::Decode
             | Function::Search
             | Function::Plan
-            | Function::Issue => false,
+            | Function::Issue
+            | Function::ReadRecords => false,
         }
     }
 
@@ -166,6 +178,7 @@ impl Request {
             Request::Plan(..) => Function::Plan,
             Request::Issue(..) => Function::Issue,
             Request::SetClock(..) => Function::SetClock,
+            Request::ReadRecords { .. } => Function::ReadRecords,
         }
     }
 
@@ -185,7 +198,8 @@ impl Request {
             | Request::Plan(told, ..)
             | Request::Issue(told, ..)
             | Request::SetClock(told, _)
-            | Request::Search { told, .. } => Some(told),
+            | Request::Search { told, .. }
+            | Request::ReadRecords { told, .. } => Some(told),
         }
     }
 
@@ -232,6 +246,13 @@ impl std::fmt::Display for Request {
                 write!(f, " command={command}")?;
                 if let Some(until) = valid_until {
                     write!(f, " valid-until={}", time_text(*until))?;
+                }
+            }
+            Request::ReadRecords { kind, since, position, questions, .. } => {
+                write!(f, " kind={} since={}", word(kind), time_text(*since))?;
+                write!(f, " questions={questions}")?;
+                if let Some(position) = position {
+                    write!(f, " position={}", hex::encode(position))?;
                 }
             }
             Request::SetClock(_, way) => write!(f, " way={way}")?,
@@ -324,6 +345,13 @@ impl Arguments {
                 told: self.told()?,
                 command: number(&self.required("command")?)?,
                 valid_until: self.taken("valid-until").map(|text| text::time(&text)).transpose()?,
+            },
+            Function::ReadRecords => Request::ReadRecords {
+                told: self.told()?,
+                kind: unescaped(&self.required("kind")?)?,
+                since: text::time(&self.required("since")?)?,
+                questions: number(&self.required("questions")?)?,
+                position: self.taken("position").map(|text| text::bytes(&text)).transpose()?,
             },
             Function::SetClock => Request::SetClock(self.told()?, number(&self.required("way")?)?),
             Function::SetParameters => Request::SetParameters(self.told()?, self.typed("set.")?),

@@ -184,6 +184,24 @@ pub struct Order {
     pub purchase: Purchase,
 }
 
+/// One record that a device keeps of the past.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecordEntry {
+    pub at: Option<LocalTime>,
+    pub event: String,
+    pub device_code: Option<String>,
+    pub measurements: Vec<Measurement>,
+    pub extras: Extras,
+}
+
+/// One page of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecordEntries {
+    pub entries: Vec<RecordEntry>,
+    pub damaged: Vec<String>,
+    pub next: Option<Vec<u8>>,
+}
+
 /// What a token shall say.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TokenOrder {

@@ -102,6 +102,11 @@ fn request() -> impl Strategy<Value = Request> {
         }),
         (told(), extras()).prop_map(|(told, extras)| Request::SetParameters(told, extras)),
         (told(), any::<u16>()).prop_map(|(told, way)| Request::SetClock(told, way)),
+        (told(), text(), time(), option::of(blob()), any::<u32>()).prop_map(
+            |(told, kind, since, position, questions)| {
+                Request::ReadRecords { told, kind, since, position, questions }
+            }
+        ),
         blob().prop_map(Request::Decode),
         (told(), text(), option::of(blob()), any::<u32>()).prop_map(
             |(told, way, position, questions)| {

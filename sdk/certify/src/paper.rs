@@ -144,9 +144,11 @@ pub fn transcripts(folder: &Path, found: &crate::suite::Found, abilities: Abilit
     let decode = abilities.frames.then_some("decode");
     let search = abilities.bus.then_some("search");
     let refund = abilities.refund.then_some("refund");
+    let records = abilities.records.then_some("read-records");
     let clock = abilities.clock.then_some("set-clock");
     let token = abilities.token.then_some(["plan", "issue"]).into_iter().flatten();
-    let probed = decode.into_iter().chain(search).chain(refund).chain(clock).chain(token);
+    let probed =
+        decode.into_iter().chain(search).chain(refund).chain(clock).chain(records).chain(token);
     for function in found.supported.iter().copied().chain(probed) {
         for ending in ENDINGS {
             let needed = ending != "refused" || ACTS.contains(&function);

@@ -52,6 +52,20 @@ pub mod clock_setting {
     });
 }
 
+/// The ability `records`, for the same reason.
+pub mod record_reading {
+    wit_bindgen::generate!({
+        path: "../../wit/1.1.0",
+        world: "record-reading",
+        with: {
+            "polymeter:driver/types@1.1.0": crate::bindings::polymeter::driver::types,
+        },
+        pub_export_macro: true,
+        export_macro_name: "export_record_reading",
+        additional_derives: [PartialEq],
+    });
+}
+
 /// The ability `token`, for the same reason.
 pub mod token_issue {
     wit_bindgen::generate!({

@@ -9,6 +9,14 @@ pub mod clock {
     pub const SET: u16 = 2;
 }
 
+/// `records.kind.sort`.
+pub mod records {
+    /// Values at fixed times.
+    pub const PROFILE: u16 = 1;
+    /// What happened.
+    pub const EVENTS: u16 = 2;
+}
+
 /// `driver-error.code`.
 pub mod error {
     /// Nothing came in time.

@@ -7,11 +7,13 @@ use crate::bindings::clock_setting::exports::polymeter::driver::clock;
 use crate::bindings::exports::polymeter::driver::{frames, info, meter, purse, settings, supply};
 use crate::bindings::polymeter::driver::{line, log, vault};
 use crate::bindings::purse_refund::exports::polymeter::driver::refund;
+use crate::bindings::record_reading::exports::polymeter::driver::records;
 use crate::bindings::token_issue::exports::polymeter::driver::token;
 use crate::{
     Call, ClockOutcome, ControlOutcome, Description, Draft, DriverError, Evidence, Explanation,
     Extras, Host, Identity, Issued, Key, Level, LineError, LocalTime, MeterDriver, Opening, Order,
-    Purchase, SellOutcome, SetOutcome, Snapshot, Step, TokenOrder, VaultError, Way,
+    Purchase, RecordEntries, RecordKind, RecordsAsked, SellOutcome, SetOutcome, Snapshot, Step,
+    TokenOrder, VaultError, Way,
 };
 use std::marker::PhantomData;
 use std::sync::Once;
@@ -154,6 +156,23 @@ impl<D: MeterDriver, const VAULT: bool> refund::Guest for Exported<D, VAULT> {
 impl<D: MeterDriver, const VAULT: bool> clock::Guest for Exported<D, VAULT> {
     fn set_clock(call: Call, way: u16) -> Result<ClockOutcome, DriverError> {
         D::set_clock(&mut imports::<VAULT>(), &call, way)
+    }
+}
+
+impl<D: MeterDriver, const VAULT: bool> records::Guest for Exported<D, VAULT> {
+    fn kinds() -> Vec<RecordKind> {
+        let _ = imports::<VAULT>();
+        D::record_kinds()
+    }
+    fn read_records(
+        call: Call,
+        kind: String,
+        since: LocalTime,
+        position: Option<Vec<u8>>,
+        questions: u32,
+    ) -> Result<RecordEntries, DriverError> {
+        let asked = RecordsAsked { kind: &kind, since, position: position.as_deref(), questions };
+        D::read_records(&mut imports::<VAULT>(), &call, asked)
     }
 }
 

@@ -34,6 +34,9 @@ pub use bindings::polymeter::driver::types::{
     SellOutcome, Value,
 };
 pub use bindings::polymeter::driver::vault::{Diversification, Key, VaultError};
+pub use bindings::record_reading::exports::polymeter::driver::records::{
+    Entries as RecordEntries, Entry as RecordEntry, Kind as RecordKind,
+};
 pub use bindings::token_issue::exports::polymeter::driver::token::{
     Draft, Issued, Order as TokenOrder,
 };
@@ -159,6 +162,21 @@ pub trait MeterDriver {
         Err(DriverError::new(codes::error::UNSUPPORTED, "this driver sets no clock"))
     }
 
+    /// The lists of records that this driver reads. Asked only of a driver that is exported `with
+    /// records` (`wit/1.1.0/records.wit`).
+    fn record_kinds() -> Vec<RecordKind> {
+        Vec::new()
+    }
+    /// One page of what the device kept, of at most so many questions. A time at which it kept nothing
+    /// has no record.
+    fn read_records(
+        _host: &mut dyn Host,
+        _call: &Call,
+        _asked: RecordsAsked<'_>,
+    ) -> Result<RecordEntries, DriverError> {
+        Err(DriverError::new(codes::error::UNSUPPORTED, "this driver reads no records"))
+    }
+
     /// What a token of this order would be: its identifier, greater than `last`, and what it carries.
     /// Asked only of a driver that is exported `with token` (`wit/1.1.0/token.wit`).
     fn plan(_call: &Call, _order: &TokenOrder, _last: Option<u32>) -> Result<Draft, DriverError> {
@@ -193,12 +211,25 @@ pub trait MeterDriver {
     }
 }
 
+/// Which page of records is asked for; `wit/1.1.0/records.wit`.
+#[derive(Debug, Clone, Copy)]
+pub struct RecordsAsked<'a> {
+    /// The name of one of the driver's kinds.
+    pub kind: &'a str,
+    /// The earliest time wanted, by the device's clock.
+    pub since: LocalTime,
+    /// `next` of the page before; none begins.
+    pub position: Option<&'a [u8]>,
+    /// At most so many frames are sent.
+    pub questions: u32,
+}
+
 /// Turns a type that implements [`MeterDriver`] into the component's exports. Once per crate.
 ///
 /// `without vault` leaves the interface `vault` out of the component's imports, so that nobody has to
 /// grant it; such a driver's requests to the vault fail. `with bus` also exports the ability to search
 /// a line, `with refund` that to take credit back, `with token` that to make tokens, `with clock` that to
-/// set the device's clock. All may stand there: `export!(Driver, without vault, with bus, with refund)`.
+/// set the device's clock, `with records` that to read what it keeps of the past. All may stand there: `export!(Driver, without vault, with bus, with refund)`.
 #[macro_export]
 macro_rules! export {
     ($driver:ident, without vault $(, with $ability:ident)*) => {
@@ -231,6 +262,15 @@ macro_rules! export {
             type Exported = $crate::guest::Exported<super::$driver, $vault>;
             $crate::bindings::clock_setting::export_clock_setting!(
                 Exported with_types_in $crate::bindings::clock_setting
+            );
+        }
+    };
+    (@records $driver:ident, $vault:literal) => {
+        #[cfg(target_arch = "wasm32")]
+        mod polymeter_records_exports {
+            type Exported = $crate::guest::Exported<super::$driver, $vault>;
+            $crate::bindings::record_reading::export_record_reading!(
+                Exported with_types_in $crate::bindings::record_reading
             );
         }
     };

@@ -4,7 +4,8 @@ polymeter_transcript::conversions!(
     polymeter_driver::bindings,
     polymeter_driver::bindings::bus_search::exports::polymeter::driver::bus,
     polymeter_driver::bindings::token_issue::exports::polymeter::driver::token,
-    polymeter_driver::bindings::clock_setting::exports::polymeter::driver::clock
+    polymeter_driver::bindings::clock_setting::exports::polymeter::driver::clock,
+    polymeter_driver::bindings::record_reading::exports::polymeter::driver::records
 );
 
 /// A value in its typed form, e.g. `number:186e-2`.

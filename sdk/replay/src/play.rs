@@ -1,7 +1,7 @@
 //! A driver's own type, held against a transcript.
 
 use crate::carried::Carried;
-use polymeter_driver::{Host, Key, Level, LineError, MeterDriver, VaultError, codes};
+use polymeter_driver::{Host, Key, Level, LineError, MeterDriver, RecordsAsked, VaultError, codes};
 use polymeter_transcript::{
     Content, Difference, EXTENSION, Fault, Outcome, ParseError, Request, Transcript, VaultAct,
 };
@@ -107,6 +107,11 @@ pub fn perform<D: MeterDriver>(host: &mut dyn Host, request: &Request) -> Outcom
             D::set_parameters(host, &told.carried(), &parameters.carried()).carried()
         }
         Request::SetClock(told, way) => D::set_clock(host, &told.carried(), way).carried(),
+        Request::ReadRecords { told, kind, since, position, questions } => {
+            let (since, position) = (since.carried(), position.as_deref());
+            let asked = RecordsAsked { kind: &kind, since, position, questions };
+            D::read_records(host, &told.carried(), asked).carried()
+        }
         Request::Decode(frame) => D::decode(&frame).carried(),
         Request::Plan(told, order, last) => {
             D::plan(&told.carried(), &order.carried(), last).carried()

@@ -371,6 +371,15 @@ async fn commands_work_on_a_site_that_nobody_serves() -> Result<()> {
         (&["control", "D-1", "connect"], 0, &["meter D-1 reports: "]),
         (&["control", "A-1", "connect"], 0, &["meter A-1 reports: connected"]),
         (&["control", "D-1", "explode"], 2, &["explode", "disconnect"]),
+        (&["records", "D-1"], 0, &["load: Load profile", "events: Events"]),
+        (
+            &["records", "D-1", "events", "--since", "2020-01-01"],
+            0,
+            &["\"stored\": ", "relay-opened"],
+        ),
+        (&["records", "D-1", "load", "--since", "soon"], 2, &["--since: `soon` is no time"]),
+        (&["records", "D-1", "weekly"], 2, &["load, daily, events"]),
+        (&["records", "A-1"], 0, &["the driver of meter A-1 reads no records"]),
         (&["clock", "D-1"], 0, &["the clock of meter D-1 is ", "seen within "]),
         (
             &["clock", "D-1", "set", "--reason", "moved house"],

@@ -344,6 +344,20 @@ impl Device {
         }
     }
 
+    /// Somebody's hand at the case; only a DL/T 645 meter notes it.
+    pub fn open_cover(&mut self) {
+        if let Model::Dlt645(meter) = &mut self.model {
+            meter.open_cover();
+        }
+    }
+
+    /// No power for so long; only a DL/T 645 meter notes it.
+    pub fn black_out(&mut self, seconds: u32) {
+        if let Model::Dlt645(meter) = &mut self.model {
+            meter.black_out(seconds);
+        }
+    }
+
     /// The button on the meter; an ADF400L has none.
     pub fn press(&mut self) {
         match &mut self.model {

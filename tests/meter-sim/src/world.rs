@@ -184,6 +184,16 @@ impl World {
         self.with(meter, |device, _| device.become_another(count, last_fen))
     }
 
+    /// Somebody opens the meter's case and closes it again.
+    pub fn open_cover(&self, meter: &str) -> Result<(), SimulatorError> {
+        self.with(meter, |device, _| device.open_cover())
+    }
+
+    /// The meter is without power for so long.
+    pub fn black_out(&self, meter: &str, seconds: u32) -> Result<(), SimulatorError> {
+        self.with(meter, |device, _| device.black_out(seconds))
+    }
+
     /// The customer's hand at the meter's button.
     pub fn press(&self, meter: &str) -> Result<(), SimulatorError> {
         self.with(meter, |device, _| device.press())

@@ -54,6 +54,7 @@ async fn a_good_driver_describes_itself() {
         refund: false,
         token: false,
         clock: false,
+        records: false,
     };
     assert_eq!(driver.abilities(), all);
     let mut imports = driver.imports().to_vec();

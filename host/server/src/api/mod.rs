@@ -36,6 +36,7 @@ pub mod operators;
 pub mod purse;
 pub mod readings;
 pub mod receipts;
+pub mod records;
 pub mod sales;
 pub mod settings;
 pub mod shifts;
@@ -75,6 +76,7 @@ fn guarded() -> Vec<(Option<Right>, OpenApiRouter<App>)> {
             Some(Right::Sell),
             none()
                 .routes(routes!(readings::read))
+                .routes(routes!(records::read))
                 .routes(routes!(sales::put))
                 .routes(routes!(purse::pay))
                 .routes(routes!(bills::pay))
@@ -200,6 +202,8 @@ fn looking() -> OpenApiRouter<App> {
         .routes(routes!(meters::get))
         .routes(routes!(settings::list))
         .routes(routes!(readings::list))
+        .routes(routes!(records::kinds))
+        .routes(routes!(records::list))
         .routes(routes!(clock_settings::of_meter))
         .routes(routes!(files::of_customer))
         .routes(routes!(files::customer_installations))

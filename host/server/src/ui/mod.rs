@@ -25,6 +25,7 @@ mod operators;
 mod parameters;
 mod purses;
 mod receipts;
+mod records;
 mod sales;
 mod session;
 mod shifts;
@@ -191,6 +192,7 @@ fn looking() -> Router<App> {
         .route("/acts/{act_id}", get(acts::show))
         .route("/approvals/{approval_id}/withdrawal", post(acts::withdraw_approval))
         .route("/alarms", get(alarms::list))
+        .route("/meters/{meter_id}/records", get(records::show))
         .route("/discrepancies", get(discrepancies::list))
         .route("/shifts", get(shifts::list))
         .route("/shifts/{shift_id}", get(shifts::show))
@@ -216,6 +218,7 @@ fn selling() -> Router<App> {
         .route("/customers/{customer_id}/purse/payment", get(purses::confirm).post(purses::pay))
         .route("/bills/{bill_id}/payment", post(bills::pay))
         .route("/meters/{meter_id}/readings", post(meters::read))
+        .route("/meters/{meter_id}/records", post(records::read))
         .route("/meters/{meter_id}/sale", get(sales::confirm))
         .route("/meters/{meter_id}/sale/preview", get(sales::preview))
         .route("/sales/{sale_id}", post(sales::sell))

@@ -260,7 +260,7 @@ impl MeterView {
 }
 
 /// A value in front of people: a time as they write it, all else as in the API.
-fn text(value: &Value) -> String {
+pub fn text(value: &Value) -> String {
     let text = crate::api::values::text(value);
     if matches!(value, Value::Time(_)) { text.replace('T', " ") } else { text }
 }

@@ -16,6 +16,7 @@ mod modes;
 mod operators;
 mod purse;
 mod readings;
+mod records;
 mod refunds;
 mod register;
 mod sales;

@@ -45,12 +45,15 @@ const RELEASES: &[Release] = &[
             "clock.wit",
             "host.wit",
             "meter-driver.wit",
+            "records.wit",
             "refund.wit",
             "token.wit",
             "types.wit"
         ),
         imports: &["line", "vault", "log"],
-        abilities: &["purse", "supply", "settings", "frames", "bus", "refund", "token", "clock"],
+        abilities: &[
+            "purse", "supply", "settings", "frames", "bus", "refund", "token", "clock", "records",
+        ],
         usual: 4,
     },
 ];

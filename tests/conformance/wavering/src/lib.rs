@@ -33,6 +33,8 @@ mod purse;
 mod read;
 #[path = "../../../../drivers/dlt645-2007/src/record.rs"]
 mod record;
+#[path = "../../../../drivers/dlt645-2007/src/records.rs"]
+mod records;
 #[path = "../../../../drivers/dlt645-2007/src/relay.rs"]
 mod relay;
 #[path = "../../../../drivers/dlt645-2007/src/settings.rs"]
@@ -44,8 +46,8 @@ mod writes;
 
 use polymeter_driver::{
     Call, ClockOutcome, ControlOutcome, Description, DriverError, Evidence, Explanation, Extras,
-    Host, Identity, LocalTime, MeterDriver, Opening, Order, SellOutcome, SetOutcome, Snapshot,
-    codes,
+    Host, Identity, LocalTime, MeterDriver, Opening, Order, RecordEntries, RecordKind,
+    RecordsAsked, SellOutcome, SetOutcome, Snapshot, codes,
 };
 
 /// Its last byte is the digit of the version that says how it goes wrong.
@@ -129,6 +131,16 @@ impl MeterDriver for Wavering {
     fn refund(host: &mut dyn Host, call: &Call, order: &Order) -> Result<SellOutcome, DriverError> {
         purse::refund(host, call, order)
     }
+    fn record_kinds() -> Vec<RecordKind> {
+        records::kinds()
+    }
+    fn read_records(
+        host: &mut dyn Host,
+        call: &Call,
+        asked: RecordsAsked<'_>,
+    ) -> Result<RecordEntries, DriverError> {
+        records::read(host, call, asked)
+    }
     fn set_clock(host: &mut dyn Host, call: &Call, way: u16) -> Result<ClockOutcome, DriverError> {
         clock::set(host, call, way)
     }
@@ -162,4 +174,4 @@ impl MeterDriver for Wavering {
     }
 }
 
-polymeter_driver::export!(Wavering, with refund, with clock);
+polymeter_driver::export!(Wavering, with refund, with clock, with records);

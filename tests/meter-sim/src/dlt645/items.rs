@@ -20,6 +20,17 @@ const WATTS_RATED: u32 = 13_200;
 const OVERLOAD: u32 = 5;
 
 impl Meter {
+    /// What a read asks for: an item, or so many load records from a minute on.
+    pub(super) fn asked_for(&self, identifier: [u8; 4], rest: &[u8]) -> Option<Vec<u8>> {
+        let past = || self.past(u32::from_le_bytes(identifier));
+        match (identifier, rest) {
+            ([0x01, 0x00, 0x00, 0x06], rest) => self.load_records(rest),
+            ([0x02, 0x0A, 0x00, 0x04], []) => Some(bcd(15, 2)),
+            (_, []) => self.item(identifier).or_else(past),
+            _ => None,
+        }
+    }
+
     /// An item's bytes, low byte first; none: no such data.
     pub(super) fn item(&self, identifier: [u8; 4]) -> Option<Vec<u8>> {
         // On the wire the lowest byte comes first.

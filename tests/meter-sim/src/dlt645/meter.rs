@@ -5,6 +5,7 @@ use jiff::civil::DateTime;
 
 use super::edition_1997;
 use super::frame::{Request, build, from_bcd, matches, reversed};
+use super::history::History;
 use super::items::plan_digits;
 use super::parts::Parts;
 use super::purse::{Order, Purse, word};
@@ -43,6 +44,8 @@ pub struct Meter {
     pub(super) relay: Relay,
     pub(super) load: Load,
     pub(super) energies: [u64; 4],
+    /// What it keeps of the past.
+    pub(super) history: History,
     /// An answer of several frames.
     pub(super) parts: Parts,
     pub(super) settings_1997: edition_1997::Settings,
@@ -94,6 +97,7 @@ impl Meter {
             authenticated: None,
             mac_failures_today: 0,
             suspended_until: None,
+            history: History::new(relay.open.is_some()),
             purse,
             relay,
             load: Load::new(plan.load_watts),
@@ -129,7 +133,8 @@ impl Meter {
 
     /// With authority: by any amount, and no broadcast is used up.
     pub(super) fn set_clock(&mut self, to: DateTime) {
-        self.clock = to;
+        let before = std::mem::replace(&mut self.clock, to);
+        self.note_clock_set(before);
     }
 
     pub fn become_another(&mut self, count: u32, last_fen: u32) {
@@ -234,7 +239,7 @@ impl Meter {
         let (control, data) = match request.control {
             0x11 => match data.first_chunk::<4>() {
                 None => (0xD1, vec![0x01]),
-                Some(&identifier) => match self.item(identifier) {
+                Some(&identifier) => match self.asked_for(identifier, &data[4..]) {
                     None => (0xD1, vec![0x02]),
                     Some(value) => {
                         let (first, more) = self.first_part(&identifier, value);
@@ -255,6 +260,7 @@ impl Meter {
             },
             other => (other | 0xC0, vec![0x01]),
         };
+        self.note_relay();
         let reply = build(self.plan.wake_up_bytes, self.address, control, &data);
         Answer { reply: Some(reply), credit }
     }
@@ -421,7 +427,8 @@ impl Meter {
         if drift > 300 || near_midnight || self.time_set_on == Some(self.clock.date()) {
             return;
         }
-        self.clock = time;
+        let before = std::mem::replace(&mut self.clock, time);
+        self.note_clock_set(before);
         self.time_set_on = Some(time.date());
     }
 
@@ -429,6 +436,7 @@ impl Meter {
     pub fn press(&mut self) {
         if self.relay.open.is_some() && !self.relay.command_open {
             self.relay.close();
+            self.note_relay();
         }
     }
 
@@ -456,7 +464,13 @@ impl Meter {
             if self.relay.open.is_none() && !self.relay.keep && self.exhausted() {
                 self.relay.trip(Cause::Money);
             }
+            self.keep_history();
         }
+    }
+
+    /// Only the clock goes on.
+    pub(super) fn sleep(&mut self, seconds: u32) {
+        self.clock = later(self.clock, seconds);
     }
 
     pub fn set_load(&mut self, watts: u32) {

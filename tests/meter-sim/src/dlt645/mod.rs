@@ -3,6 +3,7 @@
 
 mod edition_1997;
 pub mod frame;
+mod history;
 mod items;
 mod meter;
 mod parts;
