@@ -127,7 +127,9 @@ pub async fn post_paid_field() -> Field {
 
 /// Two meters whose clocks show `shown` while it is 18:00 at the site, and goes on.
 pub async fn clock_field(shown: &str) -> Field {
-    let each = Dlt645Plan { clock: shown.parse().ok(), ..Dlt645Plan::default() };
+    // Enough for ever, so that no relay opens for want of money.
+    let (clock, prices_fen, money_fen) = (shown.parse().ok(), [0; 4], 10_000);
+    let each = Dlt645Plan { clock, prices_fen, money_fen, ..Dlt645Plan::default() };
     built(None, TestClock::running(), &each).await
 }
 

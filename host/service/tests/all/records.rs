@@ -122,7 +122,7 @@ async fn events_have_their_shared_name_and_the_meters_own_code() {
     );
     let end = all[1].extras.iter().find(|(name, _)| name == "end").map(|(_, value)| value.clone());
     assert_eq!(end, Some(Value::Time(LocalTime { minute: 3, ..at(2, 18) })));
-    // A year later: what is older than was asked for is not read again.
+    // An hour later: what is older than was asked for is not read again.
     field.advance_ms(HOUR_MS);
     let later = read(&field, "events", Some(at(2, 19))).await;
     assert_eq!(later, RecordsRead::default());
