@@ -97,11 +97,12 @@ impl Service {
     }
 
     async fn records_since(&self, meter: MeterId, kind: &str) -> Result<LocalTime> {
-        if let Some(last) = store::last_at(self.reader(), meter, kind).await? {
-            return Ok(last);
+        let (now, local) = (self.clock().at(), &self.clock().local);
+        match store::last_at(self.reader(), meter, kind).await? {
+            // A clock that was a year ahead must not hide what came after it was put right.
+            Some(last) if last <= local(now) => Ok(last),
+            _ => Ok(local(UnixMs(now.0.saturating_sub(RECORD_DAYS * 86_400_000)))),
         }
-        let ago = UnixMs(self.clock().at().0.saturating_sub(RECORD_DAYS * 86_400_000));
-        Ok((self.clock().local)(ago))
     }
 }
 

@@ -154,3 +154,21 @@ async fn a_meter_that_falls_silent_keeps_what_came() {
     );
     assert!(twice.await.is_err(), "the database stores a record once");
 }
+
+#[tokio::test]
+async fn a_record_ahead_of_its_time_does_not_hide_what_comes_later() {
+    let field = clock_field("2026-03-02T18:00:00").await;
+    pass(&field, 900);
+    assert_eq!(read(&field, "load", Some(at(2, 18))).await.stored, 1);
+    // From when the meter's clock was years ahead.
+    let ahead = tamper(
+        &field.database,
+        "insert into record (meter_id, kind, at, event, device_code, extras, stored_at_ms)
+         select meter_id, kind, '2099-01-01T00:00:00', event, device_code, extras, stored_at_ms
+         from record",
+    );
+    ahead.await.expect("stored");
+    pass(&field, 900);
+    let read = read(&field, "load", None).await;
+    assert_eq!((read.stored, read.known), (1, 1));
+}
