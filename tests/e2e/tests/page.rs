@@ -76,6 +76,10 @@ async fn what_a_meter_refused_is_seen() -> Result<()> {
     api.post(&format!("/api/v1/meters/{meter_id}/readings"), json!({})).await?;
     let alarms = api.get(&format!("/api/v1/alarms?standing=true&meter_id={meter_id}")).await?;
     ensure!(alarms["items"][0]["name"] == "overload", "{alarms}");
+    site.simulator.open_cover(meter.address)?;
+    let records = format!("/api/v1/meters/{meter_id}/records");
+    let read = api.post(&records, json!({ "kind": "events" })).await?;
+    ensure!(read["stored"] == 1, "{read}");
     // DL/T 645: more money than the purse may hold.
     let refuse = |on| Fault::new(on, FaultKind::Refuse { word: 0x0040 });
     site.simulator.fault(meter.address, refuse(On::Sell))?;
@@ -101,6 +105,7 @@ async fn what_a_meter_refused_is_seen() -> Result<()> {
         ("decision", format!("/sales/{unresolved}/decision")),
         ("meter", format!("/meters/{meter_id}")),
         ("alarms", format!("/alarms?meter={meter_id}")),
+        ("records", format!("/meters/{meter_id}/records")),
         ("start", "/".to_owned()),
         ("conversation", format!("/meters/{meter_id}/conversations/{trace}")),
     ];
