@@ -213,8 +213,8 @@ async fn by_copy(raw: &mut PgConnection, meters: &[MeterId], scale: Scale) -> Re
         let (mut reading_rows, mut rows) = (Copy::new(), Copy::new());
         for reading in &round {
             let (id, meter) = (reading.reading_id.to_string(), reading.meter_id.to_string());
-            reading_rows.row(5).text(&id).text(&meter).number(reading.at.0);
-            reading_rows.text("connected").text("[]");
+            reading_rows.row(7).text(&id).text(&meter).number(reading.at.0);
+            reading_rows.text("connected").text("[]").null().null();
             for (position, measured) in (0..).zip(&reading.snapshot.measurements) {
                 let Value::Number(number) = measured.value else { continue };
                 rows.row(8).text(&id).number(position).text(measured.register.as_str());
