@@ -97,6 +97,14 @@ pub struct LocalTime {
     pub second: u8,
 }
 
+/// `2026-11-25T13:40:12`: as texts they sort as times.
+impl fmt::Display for LocalTime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let LocalTime { year, month, day, hour, minute, second } = self;
+        write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}")
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

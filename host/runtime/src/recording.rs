@@ -104,7 +104,7 @@ impl Recording {
 
     /// The recording in the one format. It reads back, and replays.
     pub fn transcript(&self) -> Transcript {
-        let at = self.at().map(time_text).unwrap_or_default();
+        let at = self.at().map(|at| at.to_string()).unwrap_or_default();
         let (line, took) = (&self.line, self.took.as_micros());
         let took = format!("{}.{:03} ms", took / 1_000, took % 1_000);
         let mut entries = self.entries.clone();
@@ -137,11 +137,6 @@ pub(crate) fn verdict(function: Function, sent: bool, error: Option<&CallError>)
         }
         (_, _) => None,
     }
-}
-
-fn time_text(time: LocalTime) -> String {
-    let LocalTime { year, month, day, hour, minute, second } = time;
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}")
 }
 
 /// Writes one call down. Empty, and nearly free, while recording is off.

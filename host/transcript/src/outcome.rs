@@ -3,7 +3,7 @@
 //! Invariant: the first line begins with a word and every further one with a blank, whatever texts
 //! a driver returned.
 
-use crate::text::{credit_text, piece, time_text, value_text};
+use crate::text::{credit_text, piece, value_text};
 use crate::value::{
     ClockOutcome, Collision, ControlOutcome, Description, DriverError, Evidence, Explanation,
     Extras, Found, Identity, Measurement, Parameter, RecordEntries, RecordEntry, Refusal,
@@ -86,7 +86,7 @@ fn lines(outcome: &Outcome) -> Vec<String> {
             vec![format!("confirmed supply={supply}")]
         }
         Outcome::Clock(ClockOutcome::Confirmed(shown)) => {
-            vec![format!("confirmed shows={}", time_text(*shown))]
+            vec![format!("confirmed shows={shown}")]
         }
         Outcome::Set(SetOutcome::Confirmed) => vec!["confirmed".to_owned()],
         Outcome::Evidence(evidence) => vec![evidence_text(evidence)],
@@ -148,7 +148,7 @@ fn record_lines(page: &RecordEntries) -> Vec<String> {
     let next = page.next.as_ref().map(|next| format!(" next={}", hex::encode(next)));
     let mut lines = vec![format!("records{}", next.unwrap_or_default())];
     for RecordEntry { at, event, device_code, measurements, extras } in &page.entries {
-        let at = at.map_or_else(|| "none".to_owned(), time_text);
+        let at = at.map_or_else(|| "none".to_owned(), |at| at.to_string());
         let code = device_code.as_ref().map(|code| format!(" device={}", piece(code)));
         let event = if event.is_empty() { String::new() } else { format!(" {}", piece(event)) };
         let first = format!("  record at={at}{}{event}", code.unwrap_or_default());

@@ -3,7 +3,7 @@
 //! Invariant: every argument that stands in a transcript is used; one that a function does not take
 //! is an error.
 
-use crate::text::{self, ReadError, credit_text, number, time_text, unescaped, value_text, word};
+use crate::text::{self, ReadError, credit_text, number, unescaped, value_text, word};
 use crate::value::{Credit, Extras, LocalTime, Opening, Order, Purchase, TokenOrder, Told};
 
 /// One call of the contract.
@@ -245,11 +245,11 @@ impl std::fmt::Display for Request {
             Request::Control { command, valid_until, .. } => {
                 write!(f, " command={command}")?;
                 if let Some(until) = valid_until {
-                    write!(f, " valid-until={}", time_text(*until))?;
+                    write!(f, " valid-until={until}")?;
                 }
             }
             Request::ReadRecords { kind, since, position, questions, .. } => {
-                write!(f, " kind={} since={}", word(kind), time_text(*since))?;
+                write!(f, " kind={} since={since}", word(kind))?;
                 write!(f, " questions={questions}")?;
                 if let Some(position) = position {
                     write!(f, " position={}", hex::encode(position))?;
@@ -275,7 +275,7 @@ impl std::fmt::Display for Request {
         }
         let Some(told) = self.told() else { return Ok(()) };
         typed(f, "param.", &told.parameters)?;
-        write!(f, " now={} nonce={}", time_text(told.now), hex::encode(&told.nonce))
+        write!(f, " now={} nonce={}", told.now, hex::encode(&told.nonce))
     }
 }
 

@@ -5,6 +5,7 @@
 
 use crate::content::Content;
 use crate::value::{Credit, Decimal, LocalTime, Value};
+use std::fmt;
 
 /// Text that is not what its place asks for; says what.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -142,9 +143,11 @@ pub(crate) fn time(text: &str) -> Result<LocalTime, ReadError> {
     })
 }
 
-pub(crate) fn time_text(time: LocalTime) -> String {
-    let LocalTime { year, month, day, hour, minute, second } = time;
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}")
+impl fmt::Display for LocalTime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let LocalTime { year, month, day, hour, minute, second } = self;
+        write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}")
+    }
 }
 
 /// `credit.quantity` by the names it has in a transcript; others stand as their number.
@@ -195,6 +198,6 @@ pub fn value_text(value: &Value) -> String {
         Value::Text(text) => format!("text:{text}"),
         Value::Flag(flag) => format!("flag:{flag}"),
         Value::Bytes(bytes) => format!("bytes:{}", hex::encode(bytes)),
-        Value::Time(time) => format!("time:{}", time_text(*time)),
+        Value::Time(time) => format!("time:{time}"),
     }
 }

@@ -223,8 +223,7 @@ impl Author<'_> {
             minute: small(&mut chance, 0, 59),
             second: small(&mut chance, 0, 59),
         };
-        let LocalTime { year, month, day, hour, minute, second } = now;
-        start.now = format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}");
+        start.now = now.to_string();
         Scene {
             name: name.to_owned(),
             start,

@@ -6,7 +6,6 @@ use crate::app::App;
 use axum::Json;
 use axum::extract::{Path, State};
 use polymeter_domain::MeterId;
-use polymeter_runtime::transcript::LocalTime;
 use polymeter_service::Conversation;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -51,10 +50,7 @@ impl From<&Conversation> for Trace {
 
 /// `2026-11-25T13:40:12`, empty where the call was told no time.
 pub fn at(conversation: &Conversation) -> String {
-    conversation.at.map_or(String::new(), |time| {
-        let LocalTime { year, month, day, hour, minute, second } = time;
-        format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}")
-    })
+    conversation.at.map_or(String::new(), |time| time.to_string())
 }
 
 /// The meter's last calls, newest first: the latest few, and failed ones for longer.

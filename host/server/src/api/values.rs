@@ -139,10 +139,7 @@ pub fn text(value: &Value) -> String {
         Value::Text(text) => text.clone(),
         Value::Flag(flag) => if *flag { "yes" } else { "no" }.to_owned(),
         Value::Bytes(bytes) => hex::encode_upper(bytes),
-        Value::Time(at) => format!(
-            "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}",
-            at.year, at.month, at.day, at.hour, at.minute, at.second
-        ),
+        Value::Time(at) => at.to_string(),
     }
 }
 
