@@ -4,6 +4,7 @@
 //! Invariant: no async, clock, randomness, logging, I/O or serde; money and energy are integers.
 //! Not here: how any of it is stored (ledger, service), sent (runtime) or shown (server).
 
+pub mod card;
 pub mod channel;
 pub mod clock;
 pub mod counter_act;
@@ -22,6 +23,7 @@ pub mod supply;
 pub mod tariff;
 pub mod token;
 
+pub use card::{CardContents, CardIdentity, CardKind, CardOrder, CardPurpose, Uptake, WrittenBack};
 pub use channel::Channel;
 pub use clock::ClockDrift;
 pub use counter_act::{ActEvent, ActState, Proof, Taken, Taking};
