@@ -6,12 +6,15 @@
 //! [`World::endpoint`]. Time stands still until [`World::advance`]. Faults wait in a queue per
 //! meter ([`World::fault`]); [`World::state`] tells the truth that tests compare the ledger with.
 //!
-//! Deliberately not here: cards, modems that dial, payment channels, noise that nobody scripted.
+//! [`card`] has IC cards and the devices that take them.
+//!
+//! Deliberately not here: modems that dial, payment channels, noise that nobody scripted.
 
 mod acrel1352;
 mod adf400l;
 mod alone;
 mod bus;
+pub mod card;
 mod cjt188;
 mod client;
 mod control;

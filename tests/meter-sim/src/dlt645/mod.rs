@@ -9,6 +9,6 @@ mod meter;
 mod parts;
 mod purse;
 mod relay;
-mod security;
+pub mod security;
 
 pub use meter::Meter;

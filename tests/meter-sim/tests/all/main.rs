@@ -3,6 +3,7 @@
 //! the meter's.
 
 mod adf400l;
+mod cards;
 mod control;
 mod dlms;
 mod dlt645;

@@ -1,0 +1,211 @@
+//! Simulated IC cards (protocols.md chapter 9), as a reader finds them: a chip that answers commands,
+//! with scripted faults and a truth that tests look at. A card goes into a virtual reader of pcscd
+//! ([`Inserted`]), or is spoken to in this process ([`Card::transmit`]).
+//!
+//! Invariant: a pulled card answers nothing more, and what it holds is what it held at that moment.
+//!
+//! Deliberately not here: readers as PC/SC knows them, drivers' views of a card, collisions of two
+//! contactless cards.
+
+mod apdu;
+mod cpu;
+mod fault;
+mod keys;
+mod reader;
+mod sle4442;
+mod vpcd;
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use crate::event::lock;
+use apdu::{Command, answer};
+
+pub use cpu::{CpuCard, PARAMETERS, PRICES_1, PRICES_2, PURSE, WRITTEN_BACK};
+pub use fault::{CardFault, CardFaultKind};
+pub use keys::CpuKeys;
+pub use sle4442::Sle4442;
+pub use vpcd::{Inserted, PORT as VPCD_PORT};
+
+/// What answers on a card.
+#[derive(Debug, Clone)]
+pub enum Chip {
+    Cpu(Box<CpuCard>),
+    Sle4442(Box<Sle4442>),
+}
+
+/// What a card truly holds, whoever may read it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Truth {
+    pub memory: Vec<u8>,
+    /// Of the code that dies first; none where the chip does not count.
+    pub tries_left: Option<u8>,
+    /// How often a code was presented, and how often a wrong one.
+    pub presented: u32,
+    pub wrong: u32,
+}
+
+/// The card is out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the card was pulled")]
+pub struct Pulled;
+
+/// One card. A clone is the same card; a copy of what it holds is [`Card::image`].
+#[derive(Debug, Clone)]
+pub struct Card(Arc<Mutex<Held>>);
+
+#[derive(Debug)]
+struct Held {
+    chip: Chip,
+    /// With the number of the command that each waits for.
+    faults: Vec<CardFault>,
+    commands: u64,
+}
+
+impl Card {
+    pub fn new(chip: Chip) -> Self {
+        Self(Arc::new(Mutex::new(Held { chip, faults: Vec::new(), commands: 0 })))
+    }
+
+    pub fn cpu(card: CpuCard) -> Self {
+        Self::new(Chip::Cpu(Box::new(card)))
+    }
+
+    pub fn sle4442(card: Sle4442) -> Self {
+        Self::new(Chip::Sle4442(Box::new(card)))
+    }
+
+    /// Another card with all that this one holds now: yesterday's image, once this one goes on.
+    pub fn image(&self) -> Self {
+        let mut chip = lock(&self.0).chip.clone();
+        chip.power();
+        Self::new(chip)
+    }
+
+    /// Lets something go wrong with a later command.
+    pub fn fault(&self, fault: CardFault) {
+        let mut held = lock(&self.0);
+        let at = held.commands.saturating_add(fault.at);
+        held.faults.push(CardFault { at, ..fault });
+    }
+
+    /// Takes back what still waits.
+    pub fn clear_faults(&self) {
+        lock(&self.0).faults.clear();
+    }
+
+    /// How many commands have come, pulled ones counted.
+    pub fn commands(&self) -> u64 {
+        lock(&self.0).commands
+    }
+
+    pub fn truth(&self) -> Truth {
+        match &lock(&self.0).chip {
+            Chip::Cpu(card) => card.truth(),
+            Chip::Sle4442(card) => card.truth(),
+        }
+    }
+
+    /// What a file of a CPU card truly holds.
+    pub fn file(&self, file: u8) -> Option<Vec<u8>> {
+        match &lock(&self.0).chip {
+            Chip::Cpu(card) => card.file(file).map(<[u8]>::to_vec),
+            Chip::Sle4442(_) => None,
+        }
+    }
+
+    /// Changes the chip behind everybody's back, as a soldering iron would.
+    pub fn alter<T>(&self, change: impl FnOnce(&mut Chip) -> T) -> T {
+        change(&mut lock(&self.0).chip)
+    }
+
+    /// As the reader tells it.
+    pub fn atr(&self) -> Vec<u8> {
+        match &lock(&self.0).chip {
+            Chip::Cpu(card) => card.atr(),
+            Chip::Sle4442(_) => sle4442::ATR.to_vec(),
+        }
+    }
+
+    /// Power, or a reset: whatever a session had is gone.
+    pub fn power_on(&self) {
+        lock(&self.0).chip.power();
+    }
+
+    pub fn power_off(&self) {
+        lock(&self.0).chip.power();
+    }
+
+    /// One command and its answer; waits where a fault says so. Memory cards take pseudo-APDUs, as
+    /// their reader does.
+    pub fn transmit(&self, command: &[u8]) -> Result<Vec<u8>, Pulled> {
+        let (answered, wait) = lock(&self.0).transmit(command);
+        if let Some(wait) = wait {
+            std::thread::sleep(wait);
+        }
+        answered
+    }
+}
+
+impl Held {
+    fn transmit(&mut self, bytes: &[u8]) -> (Result<Vec<u8>, Pulled>, Option<Duration>) {
+        self.commands += 1;
+        let found = self.faults.iter().position(|fault| fault.at == self.commands);
+        let fault = found.map(|at| self.faults.swap_remove(at).kind);
+        let command = Command::parse(bytes);
+        match fault {
+            Some(CardFaultKind::PulledBefore) => return (Err(self.pulled()), None),
+            Some(CardFaultKind::PulledWithin { bytes }) => {
+                if let Some(command) = command {
+                    self.chip.tear(&command, bytes);
+                }
+                return (Err(self.pulled()), None);
+            }
+            Some(CardFaultKind::Refused { status }) => return (Ok(status.to_vec()), None),
+            _ => {}
+        }
+        let mut answered = match command {
+            Some(command) => self.chip.serve(&command),
+            None => answer(&[], apdu::WRONG_LENGTH),
+        };
+        match fault {
+            Some(CardFaultKind::PulledAfter) => return (Err(self.pulled()), None),
+            Some(CardFaultKind::Slow { wait }) => return (Ok(answered), Some(wait)),
+            Some(CardFaultKind::Garbled { status }) => {
+                answered.truncate(answered.len().saturating_sub(2));
+                answered.extend(status);
+            }
+            _ => {}
+        }
+        (Ok(answered), None)
+    }
+
+    fn pulled(&mut self) -> Pulled {
+        self.chip.power();
+        Pulled
+    }
+}
+
+impl Chip {
+    fn power(&mut self) {
+        match self {
+            Chip::Cpu(card) => card.power(),
+            Chip::Sle4442(card) => card.power(),
+        }
+    }
+
+    fn serve(&mut self, command: &Command<'_>) -> Vec<u8> {
+        match self {
+            Chip::Cpu(card) => card.serve(command),
+            Chip::Sle4442(card) => card.serve(command),
+        }
+    }
+
+    fn tear(&mut self, command: &Command<'_>, bytes: usize) {
+        match self {
+            // It takes all or nothing.
+            Chip::Cpu(_) => {}
+            Chip::Sle4442(card) => card.tear(command, bytes),
+        }
+    }
+}

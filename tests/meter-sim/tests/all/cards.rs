@@ -1,0 +1,109 @@
+//! Cards as whoever speaks to them finds them: in this process, and through the protocol of
+//! vsmartcard's virtual reader.
+
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+
+use meter_sim::card::{Card, CardFault, CardFaultKind, CpuCard, CpuKeys, Inserted, Sle4442};
+
+const SELECT: [u8; 6] = [0xFF, 0xA4, 0, 0, 1, 6];
+const VERIFY: [u8; 8] = [0xFF, 0x20, 0, 0, 3, 0xFF, 0xFF, 0xFF];
+const WRITE: [u8; 9] = [0xFF, 0xD0, 0, 64, 4, 1, 2, 3, 4];
+
+/// vpcd's side of a slot: what it sends, and what comes back.
+struct Slot(TcpStream);
+
+impl Slot {
+    fn order(&mut self, order: u8) {
+        self.0.write_all(&[0, 1, order]).unwrap();
+    }
+
+    fn hear(&mut self) -> Option<Vec<u8>> {
+        let mut length = [0; 2];
+        self.0.read_exact(&mut length).ok()?;
+        let mut answer = vec![0; usize::from(u16::from_be_bytes(length))];
+        self.0.read_exact(&mut answer).ok()?;
+        Some(answer)
+    }
+
+    fn ask(&mut self, command: &[u8]) -> Option<Vec<u8>> {
+        let length = u16::try_from(command.len()).unwrap().to_be_bytes();
+        self.0.write_all(&[&length[..], command].concat()).unwrap();
+        self.hear()
+    }
+}
+
+fn inserted(card: &Card) -> (Slot, Inserted) {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let inserted = Inserted::new(listener.local_addr().unwrap(), card).unwrap();
+    (Slot(listener.accept().unwrap().0), inserted)
+}
+
+#[test]
+fn a_card_in_the_virtual_reader_answers_until_it_is_pulled() {
+    let card = Card::sle4442(Sle4442::blank());
+    let (mut slot, lying) = inserted(&card);
+    slot.order(1);
+    slot.order(4);
+    assert_eq!(slot.hear().unwrap(), [0x3B, 0x04, 0xA2, 0x13, 0x10, 0x91]);
+    assert_eq!(slot.ask(&SELECT).unwrap(), [0x90, 0]);
+    assert_eq!(slot.ask(&VERIFY).unwrap(), [0x90, 7]);
+    assert_eq!(slot.ask(&WRITE).unwrap(), [0x90, 0]);
+    // A reset forgets the code, so that nothing is written any more.
+    slot.order(2);
+    slot.ask(&SELECT);
+    assert_eq!(slot.ask(&[0xFF, 0xD0, 0, 64, 1, 9]).unwrap(), [0x90, 0]);
+    assert_eq!(slot.ask(&[0xFF, 0xB0, 0, 64, 5]).unwrap(), [1, 2, 3, 4, 0xFF, 0x90, 0]);
+    assert!(lying.is_in());
+    lying.pull();
+    assert_eq!(slot.hear(), None);
+}
+
+#[test]
+fn a_pull_while_it_works_closes_the_virtual_reader_and_leaves_what_was_written() {
+    for (kind, held) in [
+        (CardFaultKind::PulledBefore, [0xFF; 4]),
+        (CardFaultKind::PulledWithin { bytes: 2 }, [1, 2, 0xFF, 0xFF]),
+        (CardFaultKind::PulledAfter, [1, 2, 3, 4]),
+    ] {
+        let card = Card::sle4442(Sle4442::blank());
+        card.fault(CardFault { at: 3, kind });
+        let (mut slot, lying) = inserted(&card);
+        slot.ask(&SELECT).unwrap();
+        slot.ask(&VERIFY).unwrap();
+        assert_eq!(slot.ask(&WRITE), None, "{kind:?}");
+        assert_eq!((card.truth().memory[64..68].to_vec(), card.commands()), (held.to_vec(), 3));
+        // The thread that served it ends by itself.
+        while lying.is_in() {
+            std::thread::yield_now();
+        }
+        let (mut slot, _lying) = inserted(&card);
+        assert_eq!(slot.ask(&SELECT).unwrap(), [0x90, 0]);
+    }
+}
+
+#[test]
+fn faults_wait_for_their_command_and_an_image_is_a_card_of_its_own() {
+    let keys = CpuKeys::same([0x5A; 16]);
+    let card = Card::cpu(CpuCard::blank([8; 8], &keys));
+    let select = [0x00, 0xA4, 0, 0, 2, 0x3F, 0];
+    let garbled = CardFaultKind::Garbled { status: [0x6F, 0x01] };
+    card.fault(CardFault { at: 2, kind: garbled });
+    card.fault(CardFault { at: 3, kind: CardFaultKind::Refused { status: [0x65, 0x81] } });
+    assert_eq!(card.transmit(&select).unwrap(), [0x90, 0]);
+    assert_eq!(card.transmit(&[0, 0x84, 0, 0, 4]).unwrap()[4..], [0x6F, 0x01]);
+    assert_eq!(card.transmit(&select).unwrap(), [0x65, 0x81]);
+    assert_eq!(card.transmit(&[1, 2]).unwrap(), [0x67, 0]);
+    card.fault(CardFault { at: 1, kind: CardFaultKind::PulledBefore });
+    card.clear_faults();
+    assert_eq!(card.transmit(&select).unwrap(), [0x90, 0]);
+
+    let image = card.image();
+    image.alter(|chip| match chip {
+        meter_sim::card::Chip::Cpu(chip) => chip.file_mut(2).unwrap().fill(9),
+        meter_sim::card::Chip::Sle4442(_) => panic!("another chip"),
+    });
+    assert_eq!(card.file(2), Some(vec![0; 8]));
+    assert_eq!(image.file(2), Some(vec![9; 8]));
+    assert_eq!(image.atr(), card.atr());
+}
