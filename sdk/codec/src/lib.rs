@@ -31,6 +31,7 @@ pub mod cjt188;
 pub mod dlms;
 pub mod dlt645;
 pub mod dlt698;
+pub mod gbcard;
 pub mod hdlc;
 pub mod mbus;
 pub mod modbus;

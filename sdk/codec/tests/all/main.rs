@@ -15,6 +15,7 @@ mod dlt645;
 mod dlt645_answers;
 mod dlt645_values;
 mod dlt698;
+mod gbcard;
 mod mbus;
 mod modbus;
 mod sts;
