@@ -1,4 +1,4 @@
-//! Lines: who may use the bus now, and the bytes on it.
+//! Lines and card readers: who may use the bus or the card now, and the bytes on it.
 //!
 //! Invariant: one task owns a line and lends it to one caller at a time by value, so Rust's
 //! ownership proves that there are never two users, and never two frames in flight.
@@ -7,6 +7,7 @@
 //! A [`Line`] is asked for a [`LineLease`]; the lease sends and receives by itself, with no task
 //! in between, and gives the line back when it is dropped, whatever state it is in.
 
+mod card;
 mod envelope;
 mod error;
 mod lease;
@@ -21,6 +22,10 @@ mod wire;
 #[cfg(test)]
 mod tests;
 
+pub use card::{
+    CardError, CardLease, CardReader, CardSlot, InsertedCard, ReaderProfile, ReaderProfiles,
+    ReaderState, SlotEvents,
+};
 pub use envelope::{Envelope, Part, SiteClock, SiteTime};
 pub use error::LineError;
 pub use lease::LineLease;

@@ -1,0 +1,34 @@
+//! Every bound of the cards' part, in one place.
+
+use std::time::Duration;
+
+/// The longest short command: header, length, 255 bytes, expected length (ISO/IEC 7816-4, 5.1).
+pub(crate) const COMMAND_BYTES_MAX: usize = 4 + 1 + 255 + 1;
+
+/// The longest short answer: 256 bytes and the two of the status.
+pub(crate) const ANSWER_BYTES_MAX: usize = 256 + 2;
+
+/// The longest answer to reset (ISO/IEC 7816-3, 8.1), and one for what readers add.
+pub(crate) const ATR_BYTES_MAX: usize = 33;
+
+/// Bytes of a contactless card's number at most (ISO/IEC 14443-3: 4, 7 or 10).
+pub(crate) const UID_BYTES_MAX: usize = 10;
+
+/// Bytes that one read or write command moves at most: what fits into one length byte.
+pub(crate) const PIECE_BYTES_MAX: usize = 255;
+
+/// The largest memory that a profile may name: 1 Mbit.
+pub(crate) const MEMORY_BYTES_MAX: u32 = 1 << 17;
+
+/// Requests that may wait for one reader. A counter has one clerk.
+pub(crate) const LEASES_WAITING_MAX: usize = 32;
+
+/// How long a request waits for whoever has the card. Longer than any sale on a card takes.
+pub(crate) const LEASE_WAIT: Duration = Duration::from_secs(20);
+
+/// For one call on a card, of at most 128 commands. A card that thinks asks for more time every
+/// second or so (ISO/IEC 7816-3, 10.2: work waiting time); nothing we know thinks for so long.
+pub(crate) const CALL_WAIT: Duration = Duration::from_secs(15);
+
+/// How often a card is tried again that another program holds.
+pub(crate) const BUSY_WAIT: Duration = Duration::from_millis(250);
