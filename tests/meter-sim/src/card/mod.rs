@@ -1,17 +1,21 @@
 //! Simulated IC cards (protocols.md chapter 9), as a reader finds them: a chip that answers commands,
 //! with scripted faults and a truth that tests look at. A card goes into a virtual reader of pcscd
-//! ([`Inserted`]), or is spoken to in this process ([`Card::transmit`]).
+//! ([`Inserted`]), is spoken to in this process ([`Card::transmit`]), or is put into a card meter
+//! ([`AcmeMeter`], [`SgMeter`]).
 //!
 //! Invariant: a pulled card answers nothing more, and what it holds is what it held at that moment.
 //!
 //! Deliberately not here: readers as PC/SC knows them, drivers' views of a card, collisions of two
 //! contactless cards.
 
+pub mod acme;
 mod apdu;
 mod cpu;
 mod fault;
+mod field;
 mod keys;
 mod reader;
+pub mod sg;
 mod sle4442;
 mod vpcd;
 
@@ -23,6 +27,9 @@ use apdu::{Command, answer};
 
 pub use cpu::{CpuCard, PARAMETERS, PRICES_1, PRICES_2, PURSE, WRITTEN_BACK};
 pub use fault::{CardFault, CardFaultKind};
+pub use field::acme::AcmeMeter;
+pub use field::sg::SgMeter;
+pub use field::{CardError, Purse, Shown, Stage, Trouble};
 pub use keys::CpuKeys;
 pub use sle4442::Sle4442;
 pub use vpcd::{Inserted, PORT as VPCD_PORT};

@@ -5,6 +5,8 @@
 //! Chosen: a write that the chip does not take answers 9000 and changes nothing, since the reader
 //! hears no more from the chip than that it is busy.
 
+use std::ops::Range;
+
 use super::apdu::{self, Command, Status, answer};
 use super::{Truth, reader};
 
@@ -57,6 +59,18 @@ impl Sle4442 {
         Self { memory, code, ..Self::blank() }
     }
 
+    pub fn with_code(self, code: [u8; 3]) -> Self {
+        Self { code, ..self }
+    }
+
+    /// With these bytes of the first 32 protected for good.
+    pub fn protecting(mut self, bytes: Range<usize>) -> Self {
+        for at in bytes.filter(|at| *at < PROTECTABLE) {
+            self.writable &= !(1 << at);
+        }
+        self
+    }
+
     /// In a reader that answers a read with the protection bits behind the data.
     pub fn appending_protection(self) -> Self {
         Self { appends_protection: true, ..self }
@@ -97,6 +111,11 @@ impl Sle4442 {
     pub(super) fn tear(&mut self, command: &Command<'_>, bytes: usize) {
         match command.instruction {
             reader::PRESENT => self.burn(),
+            // The chip writes its code byte by byte.
+            reader::CHANGE_CODE if self.verified => {
+                let new = command.data.get(..bytes).unwrap_or(command.data);
+                self.code.iter_mut().zip(new).for_each(|(code, new)| *code = *new);
+            }
             reader::WRITE | reader::PROTECT => {
                 let data = command.data.get(..bytes).unwrap_or(command.data);
                 let _ = self.done(&Command { data, ..*command });
@@ -261,6 +280,9 @@ mod tests {
         assert_eq!(card.truth().memory[64..68], [1, 2, 3, 0xFF]);
         card.tear(&Command::parse(&[0xFF, 0x20, 0, 0, 3, 0xFF, 0xFF, 0xFF]).unwrap(), 0);
         assert_eq!((card.truth().tries_left, card.truth().wrong), (Some(2), 0));
+        ask(&mut card, &[0xFF, 0x20, 0, 0, 3, 0xFF, 0xFF, 0xFF]);
+        card.tear(&Command::parse(&[0xFF, 0xD2, 0, 1, 3, 1, 2, 3]).unwrap(), 1);
+        assert_eq!(card.code(), [1, 0xFF, 0xFF]);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! the meter's.
 
 mod adf400l;
+mod card_meters;
 mod cards;
 mod control;
 mod dlms;
