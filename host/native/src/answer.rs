@@ -103,7 +103,15 @@ fn code_of(function: Function) -> u8 {
         | Function::SetClock
         | Function::ReadRecords
         | Function::Plan
-        | Function::Issue => command::DESCRIBE,
+        | Function::Issue
+        | Function::CardIdentify
+        | Function::CardCheck
+        | Function::CardOpen
+        | Function::CardSell
+        | Function::CardReplace
+        | Function::CardTakeBack
+        | Function::CardClear
+        | Function::CardMake => command::DESCRIBE,
         Function::Probe => command::PROBE,
         Function::Read => command::READ,
         Function::Open => command::OPEN,
@@ -132,7 +140,15 @@ fn done(function: Function, items: &Items<'_>) -> Read<Outcome> {
         | Function::SetClock
         | Function::ReadRecords
         | Function::Plan
-        | Function::Issue => {
+        | Function::Issue
+        | Function::CardIdentify
+        | Function::CardCheck
+        | Function::CardOpen
+        | Function::CardSell
+        | Function::CardReplace
+        | Function::CardTakeBack
+        | Function::CardClear
+        | Function::CardMake => {
             return Err(ItemsError::Missing(identifier::VENDOR));
         }
         Function::Probe => Outcome::Identity(Identity {

@@ -61,7 +61,11 @@ pub fn asked(request: &Request) -> Result<Frame, Unaskable> {
         | Request::SetClock(..)
         | Request::ReadRecords { .. }
         | Request::Plan(..)
-        | Request::Issue(..) => return Err(Unaskable),
+        | Request::Issue(..)
+        | Request::CardIdentify(_)
+        | Request::CardCheck(_)
+        | Request::CardClear(_)
+        | Request::Card(..) => return Err(Unaskable),
     };
     Ok(Frame { command, data: data.into_bytes() })
 }

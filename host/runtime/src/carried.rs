@@ -2,8 +2,11 @@
 
 polymeter_transcript::conversions!(
     crate::bindings,
+    crate::bindings::exports::polymeter::driver::info,
     crate::bindings::exports::polymeter::driver::bus,
     crate::bindings::exports::polymeter::driver::token,
     crate::bindings::exports::polymeter::driver::clock,
-    crate::bindings::exports::polymeter::driver::records
+    crate::bindings::exports::polymeter::driver::records,
+    crate::bindings::exports::polymeter::driver::card,
+    crate::bindings::polymeter::driver::card_slot
 );

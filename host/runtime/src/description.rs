@@ -71,6 +71,8 @@ impl Abilities {
             "token" => self.token,
             "clock" => self.clock,
             "records" => self.records,
+            // Nobody asks for a card yet.
+            "card" => false,
             _ => true,
         }
     }

@@ -11,8 +11,8 @@ use crate::limits::{
 };
 use polymeter_domain::VendorCode;
 use polymeter_transcript::{
-    Content, Entry, Fault, Function, Level, LocalTime, Outcome, Request, Step, Transcript,
-    VaultAct, rendered,
+    Content, Entry, Fault, Function, Level, LocalTime, Outcome, Request, Secret, SlotAct,
+    SlotAnswer, Step, Transcript, VaultAct, rendered,
 };
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -335,6 +335,24 @@ fn step_bytes(step: &Step) -> usize {
             asked + answer.as_ref().map_or(0, content)
         }
         Step::Log { message, .. } => message.len(),
+        Step::Slot { act, answer } => {
+            let asked = match act {
+                SlotAct::Transmit(bytes) | SlotAct::Write { bytes, .. } => bytes.len(),
+                SlotAct::Erase { code: secret, .. }
+                | SlotAct::Verify { presented: secret, .. }
+                | SlotAct::SetCode { presented: secret, .. } => match secret {
+                    Secret::OfVault(key, factor) => key.label.len() + factor.len(),
+                    Secret::Published(code) => code.len(),
+                },
+                SlotAct::Inserted | SlotAct::Read { .. } | SlotAct::TriesLeft { .. } => 0,
+            };
+            let answered = match answer {
+                Ok(SlotAnswer::Card(card)) => card.atr.len() + card.uid.len(),
+                Ok(SlotAnswer::Bytes(bytes)) => bytes.len(),
+                Ok(SlotAnswer::Tries(_) | SlotAnswer::Done) | Err(_) => 0,
+            };
+            asked + answered
+        }
         Step::Drain { .. } | Step::Unwritten { .. } => 0,
     }
 }

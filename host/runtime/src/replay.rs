@@ -147,6 +147,10 @@ async fn perform(
         Request::Decode(frame) => {
             performed(functions.decode(session, &frame).await?, convert::explanation)
         }
+        Request::CardIdentify(_)
+        | Request::CardCheck(_)
+        | Request::CardClear(_)
+        | Request::Card(..) => return Err(wasmtime::Error::msg("this host serves no cards")),
     })
 }
 

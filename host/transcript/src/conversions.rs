@@ -4,26 +4,28 @@
 //! has bindings invokes [`conversions`](crate::conversions) once, in a module of its own. A trait of
 //! that module carries the conversions, because neither side's types are its own.
 
-/// `conversions!(path::to::bindings, path::to::bus, path::to::token, path::to::clock,
-/// path::to::records)`, the others being
-/// interfaces that may be generated from worlds of their own, writes a trait `Carried<T>` with `carried(self) -> T` and its
+/// `conversions!(path::to::bindings, path::to::info, path::to::bus, path::to::token, path::to::clock,
+/// path::to::records, path::to::card, path::to::card_slot)`, the others being interfaces that may be
+/// generated from worlds of their own, writes a trait `Carried<T>` with `carried(self) -> T` and its
 /// implementations for every value that a transcript holds.
 #[macro_export]
 macro_rules! conversions {
-    ($($root:ident)::+, $($bus:ident)::+, $($token:ident)::+, $($clock:ident)::+,
-     $($records:ident)::+) => {
+    ($($root:ident)::+, $($info:ident)::+, $($bus:ident)::+, $($token:ident)::+,
+     $($clock:ident)::+, $($records:ident)::+, $($card:ident)::+, $($slot:ident)::+) => {
         use $($root)::+::exports::polymeter::driver::{
-            frames as theirs_frames, info as theirs_info, meter as theirs_meter,
-            purse as theirs_purse, settings as theirs_settings, supply as theirs_supply,
+            frames as theirs_frames, meter as theirs_meter, purse as theirs_purse, settings as theirs_settings, supply as theirs_supply,
         };
         use $($root)::+::polymeter::driver::{
             log as theirs_log, types as theirs, vault as theirs_vault,
         };
 
+        use $($info)::+ as theirs_info;
         use $($bus)::+ as theirs_bus;
         use $($token)::+ as theirs_token;
         use $($clock)::+ as theirs_clock;
         use $($records)::+ as theirs_records;
+        use $($card)::+ as theirs_card;
+        use $($slot)::+ as theirs_slot;
 
         /// A value of one side as the other's.
         pub trait Carried<T> {
@@ -97,6 +99,27 @@ macro_rules! conversions {
             { algorithm, factor } {});
         $crate::conversions!(@record $crate::Key, theirs_vault::Key, { label } { path });
 
+        $crate::conversions!(@record $crate::InsertedCard, theirs_slot::InsertedCard,
+            { kind, atr, uid } {});
+        $crate::conversions!(@record $crate::CardIdentity, theirs_card::Identity,
+            { vendor_code, purpose, region, customer_number, device, serial } {});
+        $crate::conversions!(@record $crate::WrittenBack, theirs_card::WrittenBack,
+            { count } { balance, at, measurements, extras });
+        $crate::conversions!(@record $crate::CardContents, theirs_card::Contents,
+            { taken } { identity, purchase, written_back, extras });
+        $crate::conversions!(@record $crate::CardOrder, theirs_card::Order,
+            { purpose, region, customer_number } { purchase, parameters });
+        impl Carried<$crate::Secret> for theirs_slot::Secret {
+            fn carried(self) -> $crate::Secret {
+                match self {
+                    theirs_slot::Secret::OfVault((key, factor)) => {
+                        $crate::Secret::OfVault(key.carried(), factor)
+                    }
+                    theirs_slot::Secret::Published(code) => $crate::Secret::Published(code),
+                }
+            }
+        }
+
         $crate::conversions!(@value $crate::Value, theirs::Value);
         $crate::conversions!(@value theirs::Value, $crate::Value);
         $crate::conversions!(@ending $crate::SellOutcome, theirs::SellOutcome, Sell,
@@ -115,7 +138,13 @@ macro_rules! conversions {
         $crate::conversions!(@outcome theirs_records::Entries, Records);
         $crate::conversions!(@outcome theirs_token::Draft, Plan);
         $crate::conversions!(@outcome theirs_token::Issued, Issued);
+        $crate::conversions!(@outcome theirs_card::Contents, CardContents);
         $crate::conversions!(@outcome theirs::DriverError, Error);
+        impl Carried<$crate::Outcome> for Option<theirs_card::Identity> {
+            fn carried(self) -> $crate::Outcome {
+                $crate::Outcome::CardIdentity(self.carried())
+            }
+        }
         impl Carried<$crate::Outcome> for theirs_frames::Explanation {
             fn carried(self) -> $crate::Outcome {
                 $crate::Outcome::Explanation(Ok(self.carried()))

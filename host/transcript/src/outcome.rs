@@ -5,9 +5,10 @@
 
 use crate::text::{credit_text, piece, value_text};
 use crate::value::{
-    ClockOutcome, Collision, ControlOutcome, Description, DriverError, Evidence, Explanation,
-    Extras, Found, Identity, Measurement, Parameter, RecordEntries, RecordEntry, Refusal,
-    SearchStep, SellOutcome, SetOutcome, Snapshot, TokenPlan, TokensIssued, Value,
+    CardContents, CardIdentity, ClockOutcome, Collision, ControlOutcome, Description, DriverError,
+    Evidence, Explanation, Extras, Found, Identity, Measurement, Parameter, Purchase,
+    RecordEntries, RecordEntry, Refusal, SearchStep, SellOutcome, SetOutcome, Snapshot, TokenPlan,
+    TokensIssued, Value, WrittenBack,
 };
 
 /// What any call of the contract may answer, and how it may break off.
@@ -26,6 +27,9 @@ pub enum Outcome {
     Records(RecordEntries),
     Plan(TokenPlan),
     Issued(TokensIssued),
+    /// `None`: the card is none of the vendor's.
+    CardIdentity(Option<CardIdentity>),
+    CardContents(CardContents),
     Error(DriverError),
     /// The driver trapped: its last words.
     Trap(String),
@@ -106,8 +110,39 @@ fn lines(outcome: &Outcome) -> Vec<String> {
             lines.extend(tokens.iter().map(|token| format!("  token {}", piece(token))));
             lines
         }
+        Outcome::CardIdentity(None) => vec!["none".to_owned()],
+        Outcome::CardIdentity(Some(identity)) => vec![format!("card {}", card_text(identity))],
+        Outcome::CardContents(contents) => contents_lines(contents),
         Outcome::Explanation(Err(why)) => vec![format!("failed {}", piece(why))],
     }
+}
+
+/// What is empty is left out.
+fn card_text(identity: &CardIdentity) -> String {
+    let CardIdentity { vendor_code, purpose, region, customer_number, device, serial } = identity;
+    let mut text = format!("vendor={} purpose={purpose}", piece(vendor_code));
+    let named =
+        [("region", region), ("customer", customer_number), ("device", device), ("serial", serial)];
+    for (name, value) in named.into_iter().filter(|(_, value)| !value.is_empty()) {
+        text += &format!(" {name}={}", piece(value));
+    }
+    text
+}
+
+/// The card's own extras stand before what the device wrote back, and that one's after it.
+fn contents_lines(contents: &CardContents) -> Vec<String> {
+    let CardContents { identity, purchase, taken, written_back, extras } = contents;
+    let purchase = purchase_text(purchase.as_ref());
+    let first = format!("contents {} purchase={purchase} taken={taken}", card_text(identity));
+    let mut lines = listed(first, &[], extras);
+    if let Some(WrittenBack { count, balance, at, measurements, extras }) = written_back {
+        let balance = balance.as_ref().map(credit_text);
+        let balance = balance.map(|text| format!(" balance={text}")).unwrap_or_default();
+        let at = at.map(|at| format!(" at={at}")).unwrap_or_default();
+        let first = format!("  written-back count={count}{balance}{at}");
+        lines.extend(listed(first, measurements, extras));
+    }
+    lines
 }
 
 fn carried(credit: Option<&crate::value::Credit>) -> String {
@@ -160,11 +195,15 @@ fn record_lines(page: &RecordEntries) -> Vec<String> {
 
 fn evidence_text(evidence: &Evidence) -> String {
     let none = || "none".to_owned();
-    let purchase = evidence.purchase.as_ref().map_or_else(none, |purchase| {
-        format!("{}:{}", purchase.count, credit_text(&purchase.credit))
-    });
+    let purchase = purchase_text(evidence.purchase.as_ref());
     let balance = evidence.balance.as_ref().map_or_else(none, credit_text);
     format!("evidence count={} purchase={purchase} balance={balance}", evidence.count)
+}
+
+fn purchase_text(purchase: Option<&Purchase>) -> String {
+    let text =
+        |purchase: &Purchase| format!("{}:{}", purchase.count, credit_text(&purchase.credit));
+    purchase.map_or_else(|| "none".to_owned(), text)
 }
 
 fn listed(first: String, measurements: &[Measurement], extras: &Extras) -> Vec<String> {

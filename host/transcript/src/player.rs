@@ -1,11 +1,12 @@
 //! The host that a transcript is: it lets a driver do what stands there, and nothing else.
 //!
 //! Invariant: the driver must do exactly what the transcript says, in its order, to its end. The
-//! first step that differs is kept, whatever the driver makes of it; after it the line is down and
-//! the vault is shut. Not here: time (a reply comes at once, silence too), the driver itself.
+//! first step that differs is kept, whatever the driver makes of it; after it the line is down, the
+//! vault is shut and the reader gone. Not here: time (a reply comes at once, silence too), the driver itself.
 
 use crate::content::Content;
 use crate::outcome::{Outcome, rendered};
+use crate::slot::{LOST, SlotAct, SlotAnswer};
 use crate::step::{Fault, Level, Step, VaultAct};
 use crate::transcript::{Entry, Transcript};
 
@@ -97,6 +98,15 @@ impl<T: AsRef<Transcript>> Player<T> {
         self.answered(answer, SHUT)
     }
 
+    /// What the slot answered.
+    pub fn slot(&mut self, act: &SlotAct) -> Result<SlotAnswer, Fault> {
+        let answer = self.step(&act.to_string(), |step| match step {
+            Step::Slot { act: expected, answer } if expected == act => Some(answer.clone()),
+            _ => None,
+        });
+        self.answered(answer, LOST)
+    }
+
     pub fn log(&mut self, level: Level, message: &str) {
         self.log.push(format!("{} {message}", level.name()));
     }
@@ -114,13 +124,15 @@ impl<T: AsRef<Transcript>> Player<T> {
         self.cut_off && self.difference.is_none()
     }
 
-    /// Whether a byte left, or may have, by the steps that were taken.
+    /// Whether a byte left, or may have, by the steps that were taken; of a card whether it may be
+    /// another than before.
     pub fn has_sent(&self) -> bool {
         let taken = self.transcript().entries.iter().take(self.next);
         taken.into_iter().any(|Entry { step, .. }| match step {
             Step::Send { bytes, answer: Ok(()) | Err(Fault::CutOff) } => {
                 bytes.as_ref().is_none_or(|bytes| !bytes.is_empty())
             }
+            Step::Slot { act, answer } => act.has_changed(answer),
             _ => false,
         })
     }

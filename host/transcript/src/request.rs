@@ -3,8 +3,11 @@
 //! Invariant: every argument that stands in a transcript is used; one that a function does not take
 //! is an error.
 
+use crate::function::Function;
 use crate::text::{self, ReadError, credit_text, number, unescaped, value_text, word};
-use crate::value::{Credit, Extras, LocalTime, Opening, Order, Purchase, TokenOrder, Told};
+use crate::value::{
+    CardOrder, Credit, Extras, LocalTime, Opening, Order, Purchase, TokenOrder, Told,
+};
 
 /// One call of the contract.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,119 +47,31 @@ pub enum Request {
     Plan(Told, TokenOrder, Option<u32>),
     /// The number is the identifier.
     Issue(Told, TokenOrder, Option<u32>),
+    CardIdentify(Told),
+    CardCheck(Told),
+    CardClear(Told),
+    Card(CardAct, Told, CardOrder),
 }
 
-/// The functions that a driver may export.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Function {
-    Describe,
-    Probe,
-    Read,
+/// What may be done to a card by an order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CardAct {
     Open,
     Sell,
-    Clear,
-    Check,
-    Control,
-    SetParameters,
-    Decode,
-    Search,
-    Refund,
-    Plan,
-    Issue,
-    SetClock,
-    ReadRecords,
+    Replace,
+    TakeBack,
+    Make,
 }
 
-impl Function {
-    pub const ALL: [Function; 16] = [
-        Function::Describe,
-        Function::Probe,
-        Function::Read,
-        Function::Open,
-        Function::Sell,
-        Function::Clear,
-        Function::Check,
-        Function::Control,
-        Function::SetParameters,
-        Function::Decode,
-        Function::Search,
-        Function::Refund,
-        Function::Plan,
-        Function::Issue,
-        Function::SetClock,
-        Function::ReadRecords,
-    ];
-
-    /// As a transcript's `call:` names it.
-    pub fn name(self) -> &'static str {
+impl CardAct {
+    pub fn function(self) -> Function {
         match self {
-            Function::Describe => "describe",
-            Function::Probe => "probe",
-            Function::Read => "read",
-            Function::Open => "open",
-            Function::Sell => "sell",
-            Function::Clear => "clear",
-            Function::Check => "check",
-            Function::Control => "control",
-            Function::SetParameters => "set-parameters",
-            Function::Decode => "decode",
-            Function::Search => "search",
-            Function::Refund => "refund",
-            Function::Plan => "plan",
-            Function::Issue => "issue",
-            Function::SetClock => "set-clock",
-            Function::ReadRecords => "read-records",
+            CardAct::Open => Function::CardOpen,
+            CardAct::Sell => Function::CardSell,
+            CardAct::Replace => Function::CardReplace,
+            CardAct::TakeBack => Function::CardTakeBack,
+            CardAct::Make => Function::CardMake,
         }
-    }
-
-    /// The exported interface in which it stands.
-    pub fn interface(self) -> &'static str {
-        match self {
-            Function::Describe => "info",
-            Function::Probe | Function::Read => "meter",
-            Function::Open | Function::Sell | Function::Clear | Function::Check => "purse",
-            Function::Control => "supply",
-            Function::SetParameters => "settings",
-            Function::Decode => "frames",
-            Function::Search => "bus",
-            Function::Refund => "refund",
-            Function::Plan | Function::Issue => "token",
-            Function::SetClock => "clock",
-            Function::ReadRecords => "records",
-        }
-    }
-
-    /// Whether it is made to change a device.
-    pub fn is_act(self) -> bool {
-        match self {
-            Function::Open
-            | Function::Sell
-            | Function::Clear
-            | Function::Control
-            | Function::SetParameters
-            | Function::Refund
-            | Function::SetClock => true,
-            Function::Describe
-            | Function::Probe
-            | Function::Read
-            | Function::Check
-            | Function::Decode
-            | Function::Search
-            | Function::Plan
-            | Function::Issue
-            | Function::ReadRecords => false,
-        }
-    }
-
-    fn from_name(name: &str) -> Option<Function> {
-        Function::ALL.into_iter().find(|function| function.name() == name)
-    }
-}
-
-/// `purse.clear`
-impl std::fmt::Display for Function {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}.{}", self.interface(), self.name())
     }
 }
 
@@ -179,6 +94,10 @@ impl Request {
             Request::Issue(..) => Function::Issue,
             Request::SetClock(..) => Function::SetClock,
             Request::ReadRecords { .. } => Function::ReadRecords,
+            Request::CardIdentify(_) => Function::CardIdentify,
+            Request::CardCheck(_) => Function::CardCheck,
+            Request::CardClear(_) => Function::CardClear,
+            Request::Card(act, ..) => act.function(),
         }
     }
 
@@ -199,7 +118,11 @@ impl Request {
             | Request::Issue(told, ..)
             | Request::SetClock(told, _)
             | Request::Search { told, .. }
-            | Request::ReadRecords { told, .. } => Some(told),
+            | Request::ReadRecords { told, .. }
+            | Request::CardIdentify(told)
+            | Request::CardCheck(told)
+            | Request::CardClear(told)
+            | Request::Card(_, told, _) => Some(told),
         }
     }
 
@@ -229,7 +152,14 @@ impl std::fmt::Display for Request {
             write!(f, " address={}", word(&told.address))?;
         }
         match self {
-            Request::Describe | Request::Probe(_) | Request::Read(_) | Request::Clear(_) => {}
+            Request::Describe
+            | Request::Probe(_)
+            | Request::Read(_)
+            | Request::Clear(_)
+            | Request::CardIdentify(_)
+            | Request::CardCheck(_)
+            | Request::CardClear(_) => {}
+            Request::Card(_, _, order) => card(f, order)?,
             Request::Open(_, Opening { customer_number, credit, count }) => {
                 purchase(f, customer_number, *count, credit)?;
             }
@@ -286,6 +216,20 @@ fn purchase(
     credit: &Credit,
 ) -> std::fmt::Result {
     write!(f, " customer={} count={count} amount={}", word(customer), credit_text(credit))
+}
+
+/// What is empty is left out.
+fn card(f: &mut std::fmt::Formatter<'_>, order: &CardOrder) -> std::fmt::Result {
+    write!(f, " purpose={}", order.purpose)?;
+    for (name, value) in [("region", &order.region), ("customer", &order.customer_number)] {
+        if !value.is_empty() {
+            write!(f, " {name}={}", word(value))?;
+        }
+    }
+    if let Some(Purchase { count, credit }) = &order.purchase {
+        write!(f, " count={count} amount={}", credit_text(credit))?;
+    }
+    typed(f, "carry.", &order.parameters)
 }
 
 fn token(f: &mut std::fmt::Formatter<'_>, order: &TokenOrder) -> std::fmt::Result {
@@ -353,6 +297,14 @@ impl Arguments {
                 questions: number(&self.required("questions")?)?,
                 position: self.taken("position").map(|text| text::bytes(&text)).transpose()?,
             },
+            Function::CardIdentify => Request::CardIdentify(self.told()?),
+            Function::CardCheck => Request::CardCheck(self.told()?),
+            Function::CardClear => Request::CardClear(self.told()?),
+            Function::CardOpen => self.card(CardAct::Open)?,
+            Function::CardSell => self.card(CardAct::Sell)?,
+            Function::CardReplace => self.card(CardAct::Replace)?,
+            Function::CardTakeBack => self.card(CardAct::TakeBack)?,
+            Function::CardMake => self.card(CardAct::Make)?,
             Function::SetClock => Request::SetClock(self.told()?, number(&self.required("way")?)?),
             Function::SetParameters => Request::SetParameters(self.told()?, self.typed("set.")?),
             Function::Search => Request::Search {
@@ -363,6 +315,29 @@ impl Arguments {
                 told: self.told_of(String::new())?,
             },
         })
+    }
+
+    /// `purpose=` may be left out where it can be but one, and a purchase altogether.
+    fn card(&mut self, act: CardAct) -> Result<Request, ReadError> {
+        /// `identity.purpose`: a user card.
+        const USER: u16 = 1;
+        let purpose = match (self.taken("purpose"), act) {
+            (None, CardAct::Make) => return ReadError::because("`purpose=` is missing"),
+            (None, _) => USER,
+            (Some(text), _) => number(&text)?,
+        };
+        let region = unescaped(&self.taken("region").unwrap_or_default())?;
+        let customer_number = unescaped(&self.taken("customer").unwrap_or_default())?;
+        let purchase = match (self.taken("count"), self.taken("amount")) {
+            (None, None) => None,
+            (Some(count), Some(amount)) => {
+                Some(Purchase { count: number(&count)?, credit: text::credit(&amount)? })
+            }
+            _ => return ReadError::because("a purchase has `count=` and `amount=`"),
+        };
+        let parameters = self.typed("carry.")?;
+        let order = CardOrder { purpose, region, customer_number, purchase, parameters };
+        Ok(Request::Card(act, self.told()?, order))
     }
 
     fn taken(&mut self, name: &str) -> Option<String> {

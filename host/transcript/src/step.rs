@@ -1,8 +1,11 @@
 //! One step that a driver takes through its host, and its line.
 
 use crate::content::Content;
-use crate::text::{self, ReadError, content_text, number, rest, spaced, unescaped, word};
-use crate::value::{Diversification, Key};
+use crate::slot::{SlotAct, SlotAnswer};
+use crate::text::{
+    self, ReadError, content_text, key_text, named, number, rest, spaced, unescaped,
+};
+use crate::value::Key;
 use std::fmt;
 
 /// `line-error.code`: nothing came in time.
@@ -28,6 +31,10 @@ pub enum Step {
         act: VaultAct,
         answer: Result<Content, Fault>,
     },
+    Slot {
+        act: SlotAct,
+        answer: Result<SlotAnswer, Fault>,
+    },
     /// For the reader; a play passes over it.
     Log {
         level: Level,
@@ -42,7 +49,7 @@ pub enum Step {
 /// Why a step did not bring what it was for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fault {
-    /// With a code of `line-error` or `vault-error`, and the words that the driver heard; where they
+    /// With a code of `line-error`, `vault-error` or `slot-error`, and the words that the driver heard; where they
     /// are empty it heard others.
     Refused { code: u16, detail: String },
     /// The host ended the call before the step was over. Of a frame some bytes may have left.
@@ -58,6 +65,11 @@ impl Fault {
 
     /// As [`Fault::on_line`], from the vault.
     pub fn of_vault(self) -> Option<(u16, String)> {
+        self.heard("refused in the transcript")
+    }
+
+    /// As [`Fault::on_line`], from the slot.
+    pub fn of_slot(self) -> Option<(u16, String)> {
         self.heard("refused in the transcript")
     }
 
@@ -142,6 +154,9 @@ impl Step {
         if let Some(text) = line.strip_prefix("vault ") {
             return vault(text);
         }
+        if let Some(text) = line.strip_prefix("card ") {
+            return slot(text);
+        }
         if let Some(text) = line.strip_prefix("drain = ") {
             let answer = match answered(text)? {
                 Ok(count) => Ok(number(count)?),
@@ -192,7 +207,7 @@ fn receive(text: &str) -> Result<Step, ReadError> {
 }
 
 /// How a frame of no bytes is written.
-const NOTHING: &str = "(nothing)";
+pub(crate) const NOTHING: &str = "(nothing)";
 
 /// The bytes and the fault of a `>` or `<` line; a comment after `#` is left out.
 fn line_text(text: &str) -> Result<(Option<Vec<u8>>, Option<Fault>), ReadError> {
@@ -254,6 +269,18 @@ fn vault(text: &str) -> Result<Step, ReadError> {
     Ok(Step::Vault { act, answer })
 }
 
+fn slot(text: &str) -> Result<Step, ReadError> {
+    let Some((question, answer)) = text.split_once(" = ") else {
+        return ReadError::because("a card line ends in ` = ` and its answer");
+    };
+    let act = SlotAct::read(question)?;
+    let answer = match answered(answer)? {
+        Ok(answer) => Ok(act.read_answer(answer)?),
+        Err(fault) => Err(fault),
+    };
+    Ok(Step::Slot { act, answer })
+}
+
 /// `optional` is `iv=` and `associated=`, in this order, each left out where it is empty.
 fn keyed(
     verb: &str,
@@ -262,7 +289,7 @@ fn keyed(
     optional: &[&str],
     data: &str,
 ) -> Result<VaultAct, ReadError> {
-    let key = vault_key(key)?;
+    let key = text::vault_key(key)?;
     let algorithm = number(named("algorithm", algorithm)?)?;
     let (iv, optional) = taken("iv", optional)?;
     let (associated, optional) = taken("associated", optional)?;
@@ -288,30 +315,6 @@ fn taken<'a, 'b>(name: &str, words: &'a [&'b str]) -> Result<(Vec<u8>, &'a [&'b 
         }
         _ => Ok((Vec::new(), words)),
     }
-}
-
-fn named<'a>(name: &str, word: &'a str) -> Result<&'a str, ReadError> {
-    let value = word.strip_prefix(name).and_then(|rest| rest.strip_prefix('='));
-    value.ok_or_else(|| ReadError(format!("`{name}=` is expected in place of `{word}`")))
-}
-
-/// How a key without a label is written.
-const NO_LABEL: &str = "\"\"";
-
-/// `label`, then `/algorithm:factor` for each derivation.
-fn vault_key(text: &str) -> Result<Key, ReadError> {
-    let mut parts = text.split('/');
-    let label = match parts.next().unwrap_or_default() {
-        NO_LABEL => String::new(),
-        label => unescaped(label)?,
-    };
-    let path = parts.map(|part| {
-        let Some((algorithm, factor)) = part.split_once(':') else {
-            return ReadError::because("a derivation is algorithm:factor");
-        };
-        Ok(Diversification { algorithm: number(algorithm)?, factor: text::bytes(factor)? })
-    });
-    Ok(Key { label, path: path.collect::<Result<_, _>>()? })
 }
 
 /// The same texts the other way, for messages and for writing transcripts.
@@ -349,13 +352,18 @@ impl fmt::Display for Step {
                 write!(f, "{act} =")?;
                 answer_fault(f, fault)
             }
+            Step::Slot { act, answer: Ok(answer) } => write!(f, "{act} = {answer}"),
+            Step::Slot { act, answer: Err(fault) } => {
+                write!(f, "{act} =")?;
+                answer_fault(f, fault)
+            }
             Step::Log { level, message } => write!(f, "log {} {}", level.name(), rest(message)),
             Step::Unwritten { steps } => write!(f, "unwritten {steps}"),
         }
     }
 }
 
-fn bytes_text(bytes: &[u8]) -> String {
+pub(crate) fn bytes_text(bytes: &[u8]) -> String {
     if bytes.is_empty() { NOTHING.to_owned() } else { spaced(bytes) }
 }
 
@@ -402,12 +410,7 @@ impl fmt::Display for VaultAct {
             }
             VaultAct::Random { length } => return write!(f, "vault random {length}"),
         };
-        let label = if key.label.is_empty() { NO_LABEL.to_owned() } else { word(&key.label) };
-        write!(f, "vault {verb} {label}")?;
-        for step in &key.path {
-            write!(f, "/{}:{}", step.algorithm, hex::encode(&step.factor))?;
-        }
-        write!(f, " algorithm={algorithm}")?;
+        write!(f, "vault {verb} {} algorithm={algorithm}", key_text(key))?;
         for (name, bytes) in [("iv", iv), ("associated", associated)] {
             if !bytes.is_empty() {
                 write!(f, " {name}={}", hex::encode(bytes))?;

@@ -4,7 +4,7 @@
 //! reading direction in it; a word has no blank. So a device's own text can forge no line.
 
 use crate::content::Content;
-use crate::value::{Credit, Decimal, LocalTime, Value};
+use crate::value::{Credit, Decimal, Diversification, Key, LocalTime, Value};
 use std::fmt;
 
 /// Text that is not what its place asks for; says what.
@@ -125,6 +125,39 @@ pub(crate) fn content_text(content: &Content) -> String {
 
 pub(crate) fn number<T: std::str::FromStr>(text: &str) -> Result<T, ReadError> {
     text.parse().map_err(|_| ReadError(format!("`{text}` is not a number that fits here")))
+}
+
+/// What stands behind `name=`.
+pub(crate) fn named<'a>(name: &str, word: &'a str) -> Result<&'a str, ReadError> {
+    let value = word.strip_prefix(name).and_then(|rest| rest.strip_prefix('='));
+    value.ok_or_else(|| ReadError(format!("`{name}=` is expected in place of `{word}`")))
+}
+
+/// How a key without a label is written.
+const NO_LABEL: &str = "\"\"";
+
+/// `label`, then `/algorithm:factor` for each derivation.
+pub(crate) fn vault_key(text: &str) -> Result<Key, ReadError> {
+    let mut parts = text.split('/');
+    let label = match parts.next().unwrap_or_default() {
+        NO_LABEL => String::new(),
+        label => unescaped(label)?,
+    };
+    let path = parts.map(|part| {
+        let Some((algorithm, factor)) = part.split_once(':') else {
+            return ReadError::because("a derivation is algorithm:factor");
+        };
+        Ok(Diversification { algorithm: number(algorithm)?, factor: bytes(factor)? })
+    });
+    Ok(Key { label, path: path.collect::<Result<_, _>>()? })
+}
+
+pub(crate) fn key_text(key: &Key) -> String {
+    let mut written = if key.label.is_empty() { NO_LABEL.to_owned() } else { word(&key.label) };
+    for step in &key.path {
+        written += &format!("/{}:{}", step.algorithm, hex::encode(&step.factor));
+    }
+    written
 }
 
 /// `2026-03-02T10:11:12`

@@ -252,3 +252,60 @@ pub struct Key {
     pub label: String,
     pub path: Vec<Diversification>,
 }
+
+/// The contract's `card-slot.secret`: what opens a card. A code of the vault is its key and the factor,
+/// never the code.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Secret {
+    OfVault(Key, Vec<u8>),
+    Published(Vec<u8>),
+}
+
+/// The card that lies in a reader.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InsertedCard {
+    pub kind: u16,
+    pub atr: Vec<u8>,
+    pub uid: Vec<u8>,
+}
+
+/// Whose card it is and what for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CardIdentity {
+    pub vendor_code: String,
+    pub purpose: u16,
+    pub region: String,
+    pub customer_number: String,
+    pub device: String,
+    pub serial: String,
+}
+
+/// What a device wrote on a card.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WrittenBack {
+    pub count: u32,
+    pub balance: Option<Credit>,
+    pub at: Option<LocalTime>,
+    pub measurements: Vec<Measurement>,
+    pub extras: Extras,
+}
+
+/// All that a card holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CardContents {
+    pub identity: CardIdentity,
+    pub purchase: Option<Purchase>,
+    pub taken: u16,
+    pub written_back: Option<WrittenBack>,
+    pub extras: Extras,
+}
+
+/// What a card shall become.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CardOrder {
+    pub purpose: u16,
+    pub region: String,
+    pub customer_number: String,
+    pub purchase: Option<Purchase>,
+    pub parameters: Extras,
+}

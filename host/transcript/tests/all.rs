@@ -1,10 +1,12 @@
 //! What is written reads back as the same, and no text makes reading panic.
 
 use polymeter_transcript::{
-    Collision, Content, ControlOutcome, Credit, Decimal, Difference, Diversification, DriverError,
-    Entry, Evidence, Explanation, Fault, Found, Identity, Key, Level, LocalTime, Measurement,
-    Opening, Order, Outcome, Player, Purchase, Receipt, Refusal, Request, SearchStep, SellOutcome,
-    SetOutcome, Snapshot, Step, TokenOrder, Told, Transcript, Value, VaultAct, rendered,
+    CardAct, CardContents, CardIdentity, CardOrder, Collision, Content, ControlOutcome, Credit,
+    Decimal, Difference, Diversification, DriverError, Entry, Evidence, Explanation, Fault, Found,
+    Identity, InsertedCard, Key, Level, LocalTime, Measurement, Opening, Order, Outcome, Player,
+    Purchase, Receipt, Refusal, Request, SearchStep, Secret, SellOutcome, SetOutcome, SlotAct,
+    SlotAnswer, Snapshot, Step, TokenOrder, Told, Transcript, Value, VaultAct, WrittenBack,
+    rendered,
 };
 use proptest::collection::vec;
 use proptest::option;
@@ -75,6 +77,18 @@ fn token_order() -> impl Strategy<Value = TokenOrder> {
     )
 }
 
+fn card_order() -> impl Strategy<Value = CardOrder> {
+    (any::<u16>(), text(), text(), option::of(purchase()), extras()).prop_map(
+        |(purpose, region, customer_number, purchase, parameters)| CardOrder {
+            purpose,
+            region,
+            customer_number,
+            purchase,
+            parameters,
+        },
+    )
+}
+
 fn request() -> impl Strategy<Value = Request> {
     prop_oneof![
         Just(Request::Describe),
@@ -108,6 +122,19 @@ fn request() -> impl Strategy<Value = Request> {
             }
         ),
         blob().prop_map(Request::Decode),
+        told().prop_map(Request::CardIdentify),
+        told().prop_map(Request::CardCheck),
+        told().prop_map(Request::CardClear),
+        (0..5_u8, told(), card_order()).prop_map(|(act, told, order)| {
+            let act = match act {
+                0 => CardAct::Open,
+                1 => CardAct::Sell,
+                2 => CardAct::Replace,
+                3 => CardAct::TakeBack,
+                _ => CardAct::Make,
+            };
+            Request::Card(act, told, order)
+        }),
         (told(), text(), option::of(blob()), any::<u32>()).prop_map(
             |(told, way, position, questions)| {
                 let told = Told { address: String::new(), ..told };
@@ -153,6 +180,38 @@ fn act() -> impl Strategy<Value = VaultAct> {
     })
 }
 
+fn secret() -> impl Strategy<Value = Secret> {
+    prop_oneof![
+        (key(), blob()).prop_map(|(key, factor)| Secret::OfVault(key, factor)),
+        blob().prop_map(Secret::Published),
+    ]
+}
+
+/// An act of the slot and an answer of its kind.
+fn slot() -> impl Strategy<Value = (SlotAct, SlotAnswer)> {
+    let done = |act| (act, SlotAnswer::Done);
+    prop_oneof![
+        (any::<u16>(), blob(), blob()).prop_map(|(kind, atr, uid)| {
+            (SlotAct::Inserted, SlotAnswer::Card(InsertedCard { kind, atr, uid }))
+        }),
+        (blob(), blob()).prop_map(|(command, answer)| {
+            (SlotAct::Transmit(command), SlotAnswer::Bytes(answer))
+        }),
+        (any::<u32>(), any::<u32>(), blob()).prop_map(|(offset, length, bytes)| {
+            (SlotAct::Read { offset, length }, SlotAnswer::Bytes(bytes))
+        }),
+        (any::<u32>(), blob())
+            .prop_map(move |(offset, bytes)| done(SlotAct::Write { offset, bytes })),
+        (any::<u16>(), secret()).prop_map(move |(zone, code)| done(SlotAct::Erase { zone, code })),
+        (any::<u16>(), any::<u8>())
+            .prop_map(|(code, tries)| (SlotAct::TriesLeft { code }, SlotAnswer::Tries(tries))),
+        (any::<u16>(), secret())
+            .prop_map(move |(code, presented)| done(SlotAct::Verify { code, presented })),
+        (any::<u16>(), secret())
+            .prop_map(move |(code, presented)| done(SlotAct::SetCode { code, presented })),
+    ]
+}
+
 fn step() -> impl Strategy<Value = Step> {
     let level =
         prop_oneof![Just(Level::Trace), Just(Level::Info), Just(Level::Warn), Just(Level::Error)];
@@ -168,6 +227,9 @@ fn step() -> impl Strategy<Value = Step> {
         prop_oneof![fault(), silence()].prop_map(|fault| Step::Drain { answer: Err(fault) }),
         (act(), content()).prop_map(|(act, content)| Step::Vault { act, answer: Ok(content) }),
         (act(), fault()).prop_map(|(act, fault)| Step::Vault { act, answer: Err(fault) }),
+        slot().prop_map(|(act, answer)| Step::Slot { act, answer: Ok(answer) }),
+        (slot(), prop_oneof![fault(), silence()])
+            .prop_map(|((act, _), fault)| Step::Slot { act, answer: Err(fault) }),
         (level, text()).prop_map(|(level, message)| Step::Log { level, message }),
         any::<u64>().prop_map(|steps| Step::Unwritten { steps }),
     ]
@@ -209,6 +271,40 @@ fn search_step() -> impl Strategy<Value = SearchStep> {
     )
 }
 
+fn card_identity() -> impl Strategy<Value = CardIdentity> {
+    let texts = (text(), text(), text(), text(), text());
+    (any::<u16>(), texts).prop_map(
+        |(purpose, (vendor_code, region, customer_number, device, serial))| CardIdentity {
+            vendor_code,
+            purpose,
+            region,
+            customer_number,
+            device,
+            serial,
+        },
+    )
+}
+
+fn card_contents() -> impl Strategy<Value = CardContents> {
+    let back = (any::<u32>(), option::of(credit()), option::of(time()), measurements(), extras())
+        .prop_map(|(count, balance, at, measurements, extras)| WrittenBack {
+            count,
+            balance,
+            at,
+            measurements,
+            extras,
+        });
+    (card_identity(), option::of(purchase()), any::<u16>(), option::of(back), extras()).prop_map(
+        |(identity, purchase, taken, written_back, extras)| CardContents {
+            identity,
+            purchase,
+            taken,
+            written_back,
+            extras,
+        },
+    )
+}
+
 fn outcome() -> impl Strategy<Value = Outcome> {
     prop_oneof![
         (text(), text(), extras()).prop_map(|(address, model, extras)| Outcome::Identity(
@@ -231,6 +327,8 @@ fn outcome() -> impl Strategy<Value = Outcome> {
         }),
         text().prop_map(|why| Outcome::Explanation(Err(why))),
         search_step().prop_map(Outcome::Search),
+        option::of(card_identity()).prop_map(Outcome::CardIdentity),
+        card_contents().prop_map(Outcome::CardContents),
         refusal().prop_map(|Refusal { code, detail, device_code }| Outcome::Error(DriverError {
             code,
             detail,
@@ -287,6 +385,9 @@ fn walk(transcript: &Transcript, outcome: &Outcome) -> Result<(), Difference> {
             }
             Step::Vault { act, .. } => {
                 let _ = player.vault(act);
+            }
+            Step::Slot { act, .. } => {
+                let _ = player.slot(act);
             }
             Step::Log { level, message } => player.log(*level, message),
             Step::Unwritten { .. } => {}
@@ -425,4 +526,76 @@ fn a_hostile_number_of_arguments_is_refused() {
     let text = format!("source: x\ncall: read{arguments}\nresult: x");
     let error = Transcript::parse("many", &text).expect_err("too many");
     assert_eq!(error.to_string(), "many:2: more than 2048 arguments");
+}
+
+#[test]
+fn a_card_is_asked_in_lines_of_its_own() {
+    let text = "source: synthetic\n\
+        call: card-sell address=07 purpose=1 region=HZ customer=1 count=4 amount=money:500 \
+        carry.alarm=number:20 now=2026-01-01T00:00:00 nonce=00\n\
+        card inserted = kind=2 atr=3b04 uid=01\n\
+        card tries-left code=0 = 3\n\
+        card verify code=0 key=psc/1:00 factor=0102 = done\n\
+        card verify code=0 published=ffffff = refused 6 a wrong code\n\
+        card read offset=32 length=2 = 41 43\n\
+        card write offset=32 data=4144 = done\n\
+        card erase zone=1 key=ez factor=01 = refused 5\n\
+        card set-code code=0 key=psc factor=0102 = cut off\n\
+        card transmit 00 A4 00 00 02 3F 00 = 90 00\n\
+        result: confirmed count=4\n";
+    let read = Transcript::parse("card", text).expect("reads");
+    assert_eq!(read.to_string(), text);
+    for (line, problem) in [
+        ("card inserted", "a card line ends in ` = ` and its answer"),
+        ("card inserted = done", "a card is `kind=`, `atr=`, and `uid=` if it has one"),
+        ("card write offset=1 data=00 = 00", "`00` is neither `done` nor `refused`"),
+        ("card verify code=0 = done", "a code is `key=` and `factor=`, or `published=`"),
+        ("card burn = done", "not a card line: inserted, transmit, read, write, erase"),
+    ] {
+        let text = format!("source: x\ncall: card-identify\n{line}\nresult: none\n");
+        let error = Transcript::parse("card", &text).expect_err("no line");
+        assert!(error.problem.starts_with(problem), "{error}");
+    }
+    for (call, problem) in [
+        ("card-make", "`purpose=` is missing"),
+        ("card-sell count=1", "a purchase has `count=` and `amount=`"),
+        ("card-check count=1", "`card-check` takes no `count`"),
+    ] {
+        let text = format!("source: x\ncall: {call}\nresult: none\n");
+        let error = Transcript::parse("card", &text).expect_err("no call");
+        assert_eq!(error.problem, problem);
+    }
+}
+
+/// Whether a card may be another after the steps that were taken.
+#[test]
+fn a_card_is_changed_by_what_was_begun_and_changes() {
+    for (step, changed) in [
+        ("card inserted = kind=1 atr=3b", false),
+        ("card read offset=0 length=1 = 00", false),
+        ("card verify code=0 published=ff = done", false),
+        ("card tries-left code=0 = 3", false),
+        ("card transmit 00A4040000 = 9000", false),
+        ("card transmit 0084000008 = 9000", false),
+        ("card transmit 04D6820001FF = 9000", true),
+        ("card transmit 84 = 6700", true),
+        ("card write offset=0 data=00 = done", true),
+        ("card write offset=0 data=00 = refused 1", true),
+        ("card write offset=0 data=00 = cut off", true),
+        ("card write offset=0 data=00 = refused 3", false),
+        ("card set-code code=0 key=k factor=00 = refused 7", false),
+        ("card erase zone=1 published=00 = refused 8", false),
+    ] {
+        let transcript = parsed(step);
+        let Some(Step::Slot { act, answer }) = transcript.entries.first().map(|it| &it.step) else {
+            panic!("{step}");
+        };
+        let mut player = Player::new(&transcript);
+        assert_eq!(&player.slot(act), answer);
+        assert_eq!(player.has_sent(), changed, "{step}");
+    }
+    let mut player = Player::new(parsed("card inserted = kind=1 atr=3b"));
+    let lost = Err(Fault::refused(2));
+    assert_eq!(player.slot(&SlotAct::TriesLeft { code: 0 }), lost, "it was not asked for");
+    assert_eq!(player.slot(&SlotAct::Inserted), lost, "the reader is gone for good");
 }

@@ -51,6 +51,80 @@ pub mod line {
     pub const NOT_GRANTED: u16 = 4;
 }
 
+/// `slot-error.code`.
+pub mod slot {
+    /// The card is gone.
+    pub const GONE: u16 = 1;
+    /// The reader failed, or is gone.
+    pub const READER: u16 = 2;
+    /// A limit of this call is spent.
+    pub const LIMIT: u16 = 3;
+    /// The admin has not granted it.
+    pub const NOT_GRANTED: u16 = 4;
+    /// This card or this reader cannot do that.
+    pub const UNSUPPORTED: u16 = 5;
+    /// A wrong code, a protected place.
+    pub const CARD_SAYS_NO: u16 = 6;
+    /// The vault said no.
+    pub const VAULT: u16 = 7;
+    /// The card bears no more wrong codes, and none was presented.
+    pub const NO_TRIES: u16 = 8;
+}
+
+/// `inserted-card.kind`, `identity.purpose` and `contents.taken`.
+pub mod card {
+    /// Of `kind`: a CPU card (ISO/IEC 7816-4).
+    pub const CPU: u16 = 1;
+    /// Of `kind`: SLE4442, 256 bytes under a code of three.
+    pub const SLE4442: u16 = 2;
+    /// Of `kind`: SLE4428, 1024 bytes under a code of two.
+    pub const SLE4428: u16 = 3;
+    /// Of `kind`: AT24C, plain memory.
+    pub const AT24C: u16 = 4;
+    /// Of `kind`: AT88SC102, two application zones.
+    pub const AT88SC102: u16 = 5;
+    /// Of `kind`: AT88SC1604, four application zones.
+    pub const AT88SC1604: u16 = 6;
+    /// Of `kind`: Mifare Classic.
+    pub const MIFARE_CLASSIC: u16 = 7;
+    /// Of `kind`: Mifare DESFire.
+    pub const MIFARE_DESFIRE: u16 = 8;
+
+    /// `identity.purpose` and `order.purpose`.
+    pub mod purpose {
+        /// This vendor's, or fit for it, and nobody's yet.
+        pub const BLANK: u16 = 0;
+        /// 用户卡
+        pub const USER: u16 = 1;
+        /// 设置卡
+        pub const SETTING: u16 = 2;
+        /// 检查卡
+        pub const CHECK: u16 = 3;
+        /// 清零卡
+        pub const CLEAR: u16 = 4;
+        /// 复位卡
+        pub const RESET: u16 = 5;
+        /// 电价卡
+        pub const PRICE: u16 = 6;
+        /// 区域卡
+        pub const AREA: u16 = 7;
+        /// 测试卡
+        pub const TEST: u16 = 8;
+        /// 密钥卡
+        pub const KEYS: u16 = 9;
+    }
+
+    /// `contents.taken`.
+    pub mod taken {
+        /// The card does not tell.
+        pub const UNKNOWN: u16 = 0;
+        /// The device has not taken the purchase.
+        pub const NO: u16 = 1;
+        /// It has.
+        pub const YES: u16 = 2;
+    }
+}
+
 /// `vault-error.code` and what the vault can do; lengths of `iv` and data stand in the contract.
 pub mod vault {
     /// `vault-error.code`.

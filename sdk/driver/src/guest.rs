@@ -1,42 +1,54 @@
-//! The component's side of [`crate::MeterDriver`]: the generated export traits on one end, a driver's
-//! own type on the other. Holds no logic but the panic hook, without which a trap says only
-//! "unreachable".
+//! The component's side of [`crate::MeterDriver`] and [`crate::CardDriver`]: the generated export
+//! traits on one end, a driver's own type on the other. Holds no logic but the panic hook, without
+//! which a trap says only "unreachable".
 
 use crate::bindings::bus_search::exports::polymeter::driver::bus;
+use crate::bindings::card_handling::exports::polymeter::driver::card;
+use crate::bindings::card_handling::polymeter::driver::card_slot;
 use crate::bindings::clock_setting::exports::polymeter::driver::clock;
-use crate::bindings::exports::polymeter::driver::{frames, info, meter, purse, settings, supply};
+use crate::bindings::describing::exports::polymeter::driver::info;
+use crate::bindings::exports::polymeter::driver::{frames, meter, purse, settings, supply};
 use crate::bindings::polymeter::driver::{line, log, vault};
 use crate::bindings::purse_refund::exports::polymeter::driver::refund;
 use crate::bindings::record_reading::exports::polymeter::driver::records;
 use crate::bindings::token_issue::exports::polymeter::driver::token;
+use crate::card::no_slot;
 use crate::{
-    Call, ClockOutcome, ControlOutcome, Description, Draft, DriverError, Evidence, Explanation,
-    Extras, Host, Identity, Issued, Key, Level, LineError, LocalTime, MeterDriver, Opening, Order,
-    Purchase, RecordEntries, RecordKind, RecordsAsked, SellOutcome, SetOutcome, Snapshot, Step,
-    TokenOrder, VaultError, Way,
+    Call, CardContents, CardDriver, CardIdentity, CardOrder, ClockOutcome, ControlOutcome,
+    Description, Draft, DriverError, Evidence, Explanation, Extras, Host, Identity, InsertedCard,
+    Issued, Key, Level, LineError, LocalTime, MeterDriver, Opening, Order, Purchase, RecordEntries,
+    RecordKind, RecordsAsked, Secret, SellOutcome, SetOutcome, SlotError, Snapshot, Step,
+    TokenOrder, VaultError, Way, codes,
 };
 use std::marker::PhantomData;
 use std::sync::Once;
 
 /// The host as a component sees it: its imports. Without `VAULT` the interface `vault` is never
-/// named, so that the component does not import what its driver does not use.
+/// named, so that the component does not import what its driver does not use; with `SLOT` it has a
+/// card's slot in place of a line.
 #[derive(Debug)]
-pub struct Imports<const VAULT: bool>;
+pub struct Imports<const VAULT: bool, const SLOT: bool = false>;
+
+/// What a card driver hears that asks for a line.
+fn without_line<T>() -> Result<T, LineError> {
+    let detail = "a driver of cards has no line".to_owned();
+    Err(LineError { code: codes::line::NOT_GRANTED, detail })
+}
 
 /// What a driver hears that was exported without the vault and asks for it: code 4, not granted.
 fn without_vault<T>() -> Result<T, VaultError> {
     Err(VaultError { code: 4, detail: "this driver was exported without the vault".to_owned() })
 }
 
-impl<const VAULT: bool> Host for Imports<VAULT> {
+impl<const VAULT: bool, const SLOT: bool> Host for Imports<VAULT, SLOT> {
     fn send(&mut self, bytes: &[u8]) -> Result<(), LineError> {
-        line::send(bytes)
+        if SLOT { without_line() } else { line::send(bytes) }
     }
     fn receive(&mut self, want: u32) -> Result<Vec<u8>, LineError> {
-        line::receive(want)
+        if SLOT { without_line() } else { line::receive(want) }
     }
     fn drain(&mut self) -> Result<u32, LineError> {
-        line::drain()
+        if SLOT { without_line() } else { line::drain() }
     }
     fn mac(
         &mut self,
@@ -73,19 +85,56 @@ impl<const VAULT: bool> Host for Imports<VAULT> {
     fn log(&mut self, level: Level, message: &str) {
         log::write(level, message);
     }
+    fn inserted(&mut self) -> Result<InsertedCard, SlotError> {
+        if SLOT { card_slot::inserted() } else { no_slot() }
+    }
+    fn transmit(&mut self, command: &[u8]) -> Result<Vec<u8>, SlotError> {
+        if SLOT { card_slot::transmit(command) } else { no_slot() }
+    }
+    fn read_card(&mut self, offset: u32, length: u32) -> Result<Vec<u8>, SlotError> {
+        if SLOT { card_slot::read(offset, length) } else { no_slot() }
+    }
+    fn write_card(&mut self, offset: u32, bytes: &[u8]) -> Result<(), SlotError> {
+        if SLOT { card_slot::write(offset, bytes) } else { no_slot() }
+    }
+    fn erase_card(&mut self, zone: u16, code: &Secret) -> Result<(), SlotError> {
+        if SLOT { card_slot::erase(zone, code) } else { no_slot() }
+    }
+    fn tries_left(&mut self, code: u16) -> Result<u8, SlotError> {
+        if SLOT { card_slot::tries_left(code) } else { no_slot() }
+    }
+    fn verify_code(&mut self, code: u16, presented: &Secret) -> Result<(), SlotError> {
+        if SLOT { card_slot::verify(code, presented) } else { no_slot() }
+    }
+    fn set_code(&mut self, code: u16, presented: &Secret) -> Result<(), SlotError> {
+        if SLOT { card_slot::set_code(code, presented) } else { no_slot() }
+    }
 }
 
 /// Carries a driver's type through the generated export macro.
 #[derive(Debug)]
 pub struct Exported<D, const VAULT: bool>(PhantomData<D>);
 
-/// The message and place of a panic reach the host's log before the trap does.
+/// The same for a driver of cards.
+#[derive(Debug)]
+pub struct ExportedCard<D>(PhantomData<D>);
+
 fn imports<const VAULT: bool>() -> Imports<VAULT> {
+    hook();
+    Imports
+}
+
+fn slot() -> Imports<true, true> {
+    hook();
+    Imports
+}
+
+/// The message and place of a panic reach the host's log before the trap does.
+fn hook() {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {
         std::panic::set_hook(Box::new(|panic| log::write(Level::Error, &panic.to_string())));
     });
-    Imports
 }
 
 impl<D: MeterDriver, const VAULT: bool> info::Guest for Exported<D, VAULT> {
@@ -202,5 +251,39 @@ impl<D: MeterDriver, const VAULT: bool> bus::Guest for Exported<D, VAULT> {
         questions: u32,
     ) -> Result<Step, DriverError> {
         D::search(&mut imports::<VAULT>(), &call, &way, position.as_deref(), questions)
+    }
+}
+
+impl<D: CardDriver> info::Guest for ExportedCard<D> {
+    fn describe() -> Description {
+        hook();
+        D::describe()
+    }
+}
+
+impl<D: CardDriver> card::Guest for ExportedCard<D> {
+    fn identify(call: Call) -> Result<Option<CardIdentity>, DriverError> {
+        D::identify(&mut slot(), &call)
+    }
+    fn check(call: Call) -> Result<CardContents, DriverError> {
+        D::check(&mut slot(), &call)
+    }
+    fn open(call: Call, order: CardOrder) -> Result<SellOutcome, DriverError> {
+        D::open(&mut slot(), &call, &order)
+    }
+    fn sell(call: Call, order: CardOrder) -> Result<SellOutcome, DriverError> {
+        D::sell(&mut slot(), &call, &order)
+    }
+    fn replace(call: Call, order: CardOrder) -> Result<SellOutcome, DriverError> {
+        D::replace(&mut slot(), &call, &order)
+    }
+    fn take_back(call: Call, order: CardOrder) -> Result<SellOutcome, DriverError> {
+        D::take_back(&mut slot(), &call, &order)
+    }
+    fn clear(call: Call) -> Result<SellOutcome, DriverError> {
+        D::clear(&mut slot(), &call)
+    }
+    fn make(call: Call, order: CardOrder) -> Result<SellOutcome, DriverError> {
+        D::make(&mut slot(), &call, &order)
     }
 }

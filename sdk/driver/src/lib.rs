@@ -3,7 +3,8 @@
 //! Implement [`MeterDriver`], call [`export!`] once, build with `polymeter-sdk build`. A driver talks
 //! to its device through [`Host`] and through nothing else; the component it becomes imports the
 //! interfaces of `wit/` and nothing else. [`Host`] has two implementations: the component's own
-//! imports, and a transcript played natively by `polymeter-replay`.
+//! imports, and a transcript played natively by `polymeter-replay`. A driver of cards implements
+//! [`CardDriver`] instead, and calls [`export_card!`].
 //!
 //! What drivers of several protocols do alike with a codec's frames is here too ([`listening`],
 //! [`captured`], [`dlt645`], ADR 0035).
@@ -17,12 +18,16 @@ pub mod bindings;
 #[doc(hidden)]
 pub mod guest;
 
+pub use card::{
+    CardContents, CardDriver, CardIdentity, CardOrder, InsertedCard, Secret, SlotError, WrittenBack,
+};
+
 pub use bindings::bus_search::exports::polymeter::driver::bus::{
     Argument, Collision, Found, Step, Way,
 };
 pub use bindings::clock_setting::exports::polymeter::driver::clock::ClockOutcome;
+pub use bindings::describing::exports::polymeter::driver::info::{Description, Parameter};
 pub use bindings::exports::polymeter::driver::frames::Explanation;
-pub use bindings::exports::polymeter::driver::info::{Description, Parameter};
 pub use bindings::exports::polymeter::driver::meter::{Identity, Snapshot};
 pub use bindings::exports::polymeter::driver::purse::{Evidence, Opening, Order};
 pub use bindings::exports::polymeter::driver::settings::SetOutcome;
@@ -42,6 +47,7 @@ pub use bindings::token_issue::exports::polymeter::driver::token::{
 };
 
 pub mod captured;
+mod card;
 pub mod codes;
 pub mod dlt645;
 pub mod listening;
@@ -49,7 +55,9 @@ pub mod states;
 pub mod time;
 pub mod walk;
 
-/// What a driver may ask of the host. Shapes, units and errors: `wit/1.1.0/host.wit`.
+/// What a driver may ask of the host. Shapes, units and errors: `wit/1.1.0/host.wit`, and of the slot
+/// `wit/1.1.0/card.wit`. A meter's driver has no slot and a card's has no line: it is told so (not
+/// granted).
 pub trait Host {
     /// Drains what came late, keeps the gap before a frame, then writes all bytes.
     fn send(&mut self, bytes: &[u8]) -> Result<(), LineError>;
@@ -87,6 +95,39 @@ pub trait Host {
     fn random(&mut self, length: u32) -> Result<Vec<u8>, VaultError>;
     /// A line for the operator's log.
     fn log(&mut self, level: Level, message: &str);
+
+    /// The card that lies in the reader; kinds in [`codes::card`].
+    fn inserted(&mut self) -> Result<InsertedCard, SlotError> {
+        card::no_slot()
+    }
+    /// One command APDU to a CPU card, and its answer, which ends in the two status bytes.
+    fn transmit(&mut self, _command: &[u8]) -> Result<Vec<u8>, SlotError> {
+        card::no_slot()
+    }
+    /// Bytes of a memory card, all of them or none.
+    fn read_card(&mut self, _offset: u32, _length: u32) -> Result<Vec<u8>, SlotError> {
+        card::no_slot()
+    }
+    /// Writes bytes into a memory card; where it ends in an error, some may have been written.
+    fn write_card(&mut self, _offset: u32, _bytes: &[u8]) -> Result<(), SlotError> {
+        card::no_slot()
+    }
+    /// Sets the bits of an application zone to 1, under the zone's erase code.
+    fn erase_card(&mut self, _zone: u16, _code: &Secret) -> Result<(), SlotError> {
+        card::no_slot()
+    }
+    /// How many wrong codes the card still bears before it is dead.
+    fn tries_left(&mut self, _code: u16) -> Result<u8, SlotError> {
+        card::no_slot()
+    }
+    /// Presents a code, unless the card bears but one more wrong one.
+    fn verify_code(&mut self, _code: u16, _presented: &Secret) -> Result<(), SlotError> {
+        card::no_slot()
+    }
+    /// Gives the card a new code in place of the one that was verified.
+    fn set_code(&mut self, _code: u16, _presented: &Secret) -> Result<(), SlotError> {
+        card::no_slot()
+    }
 }
 
 /// One vendor's device, as the host sees it. Each verb is one function of `wit/1.1.0/meter-driver.wit`,
@@ -244,7 +285,10 @@ macro_rules! export {
         #[cfg(target_arch = "wasm32")]
         mod polymeter_exports {
             type Exported = $crate::guest::Exported<super::$driver, $vault>;
-            $crate::bindings::export_meter_driver!(Exported with_types_in $crate::bindings);
+            $crate::bindings::describing::export_describing!(
+                Exported with_types_in $crate::bindings::describing
+            );
+            $crate::bindings::export_meter!(Exported with_types_in $crate::bindings);
         }
     };
     (@refund $driver:ident, $vault:literal) => {

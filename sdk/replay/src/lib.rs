@@ -1,5 +1,5 @@
 //! Plays transcripts natively against a driver, where a debugger works: one call, every byte on the
-//! line in both directions, every answer of the vault, and the result. It needs no meter and no key.
+//! line in both directions, all that is asked of a card, every answer of the vault, and the result. It needs no meter and no key.
 //!
 //! Invariant: the driver must do exactly what the transcript says, in its order, to its end. The
 //! first step that differs fails the play with the file and line, whatever the driver makes of it.
@@ -83,7 +83,9 @@ macro_rules! no_vault {
 }
 
 pub use carried::value_text;
-pub use play::{Player, ReplayError, check, check_folder, perform};
+pub use play::{
+    Player, ReplayError, check, check_card, check_card_folder, check_folder, perform, perform_card,
+};
 pub use polymeter_transcript::{
     Difference, Entry, Outcome, ParseError, Request, Step, Transcript, rendered,
 };

@@ -1,9 +1,13 @@
 //! A driver's own type, held against a transcript.
 
 use crate::carried::Carried;
-use polymeter_driver::{Host, Key, Level, LineError, MeterDriver, RecordsAsked, VaultError, codes};
+use polymeter_driver::{
+    CardDriver, Host, InsertedCard, Key, Level, LineError, MeterDriver, RecordsAsked, Secret,
+    SlotError, VaultError, codes,
+};
 use polymeter_transcript::{
-    Content, Difference, EXTENSION, Fault, Outcome, ParseError, Request, Transcript, VaultAct,
+    CardAct, Content, Difference, DriverError, EXTENSION, Fault, Function, Outcome, ParseError,
+    Request, SlotAct, SlotAnswer, Transcript, VaultAct,
 };
 use std::path::{Path, PathBuf};
 
@@ -40,17 +44,38 @@ pub enum ReplayError {
 /// # }
 /// ```
 pub fn check<D: MeterDriver>(path: &Path) -> Result<(), ReplayError> {
+    check_with(path, perform::<D>)
+}
+
+/// As [`check`], against a driver of cards.
+pub fn check_card<D: CardDriver>(path: &Path) -> Result<(), ReplayError> {
+    check_with(path, perform_card::<D>)
+}
+
+/// What a call comes to.
+type Perform = fn(&mut dyn Host, &Request) -> Outcome;
+
+fn check_with(path: &Path, perform: Perform) -> Result<(), ReplayError> {
     let text = std::fs::read_to_string(path)
         .map_err(|source| ReplayError::File { path: path.to_owned(), source })?;
     let transcript = Transcript::parse(&path.display().to_string(), &text)?;
     let mut player = Player::new(&transcript);
-    let outcome = perform::<D>(&mut player, &transcript.request);
+    let outcome = perform(&mut player, &transcript.request);
     Ok(player.finish(&outcome)?)
 }
 
 /// Plays every `*.transcript` below a folder; the number played. All of them are played before the
 /// failures are told together.
 pub fn check_folder<D: MeterDriver>(folder: &Path) -> Result<usize, ReplayError> {
+    check_folder_with(folder, perform::<D>)
+}
+
+/// As [`check_folder`], against a driver of cards.
+pub fn check_card_folder<D: CardDriver>(folder: &Path) -> Result<usize, ReplayError> {
+    check_folder_with(folder, perform_card::<D>)
+}
+
+fn check_folder_with(folder: &Path, perform: Perform) -> Result<usize, ReplayError> {
     let files = transcripts(folder)?;
     if files.is_empty() {
         return Err(ReplayError::None(folder.to_owned()));
@@ -65,7 +90,7 @@ pub fn check_folder<D: MeterDriver>(folder: &Path) -> Result<usize, ReplayError>
         text
     };
     let failures: Vec<String> =
-        files.iter().filter_map(|file| check::<D>(file).err()).map(told).collect();
+        files.iter().filter_map(|file| check_with(file, perform).err()).map(told).collect();
     if failures.is_empty() { Ok(files.len()) } else { Err(ReplayError::Several(failures)) }
 }
 
@@ -122,7 +147,39 @@ pub fn perform<D: MeterDriver>(host: &mut dyn Host, request: &Request) -> Outcom
         Request::Search { told, way, position, questions } => {
             D::search(host, &told.carried(), &way, position.as_deref(), questions).carried()
         }
+        Request::CardIdentify(_)
+        | Request::CardCheck(_)
+        | Request::CardClear(_)
+        | Request::Card(..) => of_other_world(request.function()),
     }
+}
+
+/// Makes the call of a driver of cards.
+pub fn perform_card<D: CardDriver>(host: &mut dyn Host, request: &Request) -> Outcome {
+    match request.clone() {
+        Request::Describe => D::describe().carried(),
+        Request::CardIdentify(told) => D::identify(host, &told.carried()).carried(),
+        Request::CardCheck(told) => D::check(host, &told.carried()).carried(),
+        Request::CardClear(told) => D::clear(host, &told.carried()).carried(),
+        Request::Card(act, told, order) => {
+            let (call, order) = (told.carried(), order.carried());
+            let ending = match act {
+                CardAct::Open => D::open(host, &call, &order),
+                CardAct::Sell => D::sell(host, &call, &order),
+                CardAct::Replace => D::replace(host, &call, &order),
+                CardAct::TakeBack => D::take_back(host, &call, &order),
+                CardAct::Make => D::make(host, &call, &order),
+            };
+            ending.carried()
+        }
+        other => of_other_world(other.function()),
+    }
+}
+
+/// A driver of meters has no verbs of cards, nor the other way.
+fn of_other_world(function: Function) -> Outcome {
+    let detail = format!("this driver does not export {function}");
+    Outcome::Error(DriverError { code: codes::error::UNSUPPORTED, detail, device_code: None })
 }
 
 /// A [`Host`] that answers from a transcript.
@@ -159,7 +216,7 @@ impl<'a> Player<'a> {
     }
 }
 
-/// A call cannot be cut off here; the driver hears that the line is down.
+/// A call cannot be cut off here; the driver hears that the line is down, or the reader.
 fn cut_off() -> (u16, String) {
     (codes::line::DOWN, "cut off in the transcript".to_owned())
 }
@@ -167,6 +224,17 @@ fn cut_off() -> (u16, String) {
 fn line_error(fault: Fault) -> LineError {
     let (code, detail) = fault.on_line().unwrap_or_else(cut_off);
     LineError { code, detail }
+}
+
+fn slot_error(fault: Fault) -> SlotError {
+    let (code, detail) = fault.of_slot().unwrap_or_else(cut_off);
+    SlotError { code, detail }
+}
+
+impl Player<'_> {
+    fn slot(&mut self, act: &SlotAct) -> Result<SlotAnswer, SlotError> {
+        self.0.slot(act).map_err(slot_error)
+    }
 }
 
 impl Host for Player<'_> {
@@ -225,5 +293,41 @@ impl Host for Player<'_> {
 
     fn log(&mut self, level: Level, message: &str) {
         self.0.log(level.carried(), message);
+    }
+
+    fn inserted(&mut self) -> Result<InsertedCard, SlotError> {
+        let card = self.slot(&SlotAct::Inserted)?.card().map_err(slot_error)?;
+        Ok(card.carried())
+    }
+
+    fn transmit(&mut self, command: &[u8]) -> Result<Vec<u8>, SlotError> {
+        self.slot(&SlotAct::Transmit(command.to_vec()))?.bytes().map_err(slot_error)
+    }
+
+    fn read_card(&mut self, offset: u32, length: u32) -> Result<Vec<u8>, SlotError> {
+        self.slot(&SlotAct::Read { offset, length })?.bytes().map_err(slot_error)
+    }
+
+    fn write_card(&mut self, offset: u32, bytes: &[u8]) -> Result<(), SlotError> {
+        self.slot(&SlotAct::Write { offset, bytes: bytes.to_vec() }).map(drop)
+    }
+
+    fn erase_card(&mut self, zone: u16, code: &Secret) -> Result<(), SlotError> {
+        let code = code.clone().carried();
+        self.slot(&SlotAct::Erase { zone, code }).map(drop)
+    }
+
+    fn tries_left(&mut self, code: u16) -> Result<u8, SlotError> {
+        self.slot(&SlotAct::TriesLeft { code })?.tries().map_err(slot_error)
+    }
+
+    fn verify_code(&mut self, code: u16, presented: &Secret) -> Result<(), SlotError> {
+        let presented = presented.clone().carried();
+        self.slot(&SlotAct::Verify { code, presented }).map(drop)
+    }
+
+    fn set_code(&mut self, code: u16, presented: &Secret) -> Result<(), SlotError> {
+        let presented = presented.clone().carried();
+        self.slot(&SlotAct::SetCode { code, presented }).map(drop)
     }
 }

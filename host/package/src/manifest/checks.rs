@@ -16,7 +16,7 @@ const ENTRIES: usize = 256;
 /// A kWh, or a m³.
 const PURSE_STEP_MAX: u64 = 1000;
 /// Interfaces of the contract in whose answers a device's own error may stand.
-const ANSWERING: &[&str] = &["meter", "purse", "supply", "settings", "bus"];
+const ANSWERING: &[&str] = &["meter", "purse", "supply", "settings", "bus", "card"];
 
 struct Checker<'a> {
     file: &'a Path,

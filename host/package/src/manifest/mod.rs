@@ -28,7 +28,7 @@ pub struct Manifest {
     pub models: Vec<String>,
     /// At least one; a driver may serve meters that are sold under several codes.
     pub vendors: Vec<Vendor>,
-    /// Interfaces of the contract that the component imports: "line", "vault", "log".
+    /// Interfaces of the contract that the component imports: "line", "vault", "log", "card-slot".
     pub imports: BTreeSet<String>,
     /// Labels of keys that it will ask the vault for.
     pub keys: BTreeSet<String>,

@@ -118,6 +118,10 @@ async fn steps(app: &App, meter: MeterId, transcript: &Transcript) -> Result<Vec
                 row.who = "vault";
                 None
             }
+            Step::Slot { .. } => {
+                row.who = "card";
+                None
+            }
             Step::Drain { .. } | Step::Log { .. } | Step::Unwritten { .. } => None,
         };
         if let Some(frame) = frame.filter(|frame| !frame.is_empty())

@@ -10,14 +10,19 @@ use std::path::PathBuf;
 /// The name of the world, whatever it has.
 pub const WORLD: &str = "meter-driver";
 
-/// What every driver exports; its abilities come to that.
-const REQUIRED: [&str; 2] = ["info", "meter"];
+/// What every driver exports.
+const DESCRIBING: &str = "info";
+/// What a driver of meters exports too; its abilities come to that.
+const METER: &str = "meter";
+/// What a driver of cards exports in place of all others.
+const CARD: &str = "card";
 
 struct Release {
     contract: &'static str,
     /// File name and text.
     files: &'static [(&'static str, &'static str)],
     imports: &'static [&'static str],
+    /// What may stand in `[build] abilities`.
     abilities: &'static [&'static str],
     /// How many of the abilities a driver has whose `driver.toml` does not name them.
     usual: usize,
@@ -42,6 +47,7 @@ const RELEASES: &[Release] = &[
         files: files!(
             "1.1.0",
             "bus.wit",
+            "card.wit",
             "clock.wit",
             "host.wit",
             "meter-driver.wit",
@@ -50,9 +56,10 @@ const RELEASES: &[Release] = &[
             "token.wit",
             "types.wit"
         ),
-        imports: &["line", "vault", "log"],
+        imports: &["line", "vault", "log", "card-slot"],
         abilities: &[
             "purse", "supply", "settings", "frames", "bus", "refund", "token", "clock", "records",
+            CARD,
         ],
         usual: 4,
     },
@@ -90,9 +97,10 @@ fn write(project: &Project, imports: &[&str]) -> Result<PathBuf> {
         None => release.abilities[..release.usual].to_vec(),
     };
     known("[build] abilities", &abilities, release.abilities)?;
+    let required = required(&abilities)?;
     let mut world = format!("package vendor:driver;\n\nworld {WORLD} {{\n");
     let imports = imports.iter().map(|name| ("import", name));
-    let exports = REQUIRED.iter().chain(&abilities).map(|name| ("export", name));
+    let exports = required.iter().chain(&abilities).map(|name| ("export", name));
     for (verb, interface) in imports.chain(exports) {
         let contract = release.contract;
         world.push_str(&format!("    {verb} polymeter:driver/{interface}@{contract};\n"));
@@ -100,6 +108,17 @@ fn write(project: &Project, imports: &[&str]) -> Result<PathBuf> {
     world.push_str("}\n");
     project.scratch_file("wit/world.wit", world.as_bytes())?;
     Ok(project.scratch.join("wit"))
+}
+
+/// A component serves meters or cards; which, is told by its abilities.
+fn required(abilities: &[&str]) -> Result<Vec<&'static str>> {
+    match abilities {
+        [CARD] => Ok(vec![DESCRIBING]),
+        several if several.contains(&CARD) => {
+            bail!("driver.toml: [build] abilities: a driver of cards has `{CARD}` and no other")
+        }
+        _ => Ok(vec![DESCRIBING, METER]),
+    }
 }
 
 fn known(key: &str, names: &[&str], known: &[&str]) -> Result<()> {
@@ -159,7 +178,16 @@ mod tests {
             let owned =
                 |names: &[&str]| names.iter().map(|it| (*it).to_owned()).collect::<BTreeSet<_>>();
             assert_eq!(imports, owned(release.imports));
-            assert_eq!(exports, owned(&[&REQUIRED, release.abilities].concat()));
+            assert_eq!(exports, owned(&[&[DESCRIBING, METER], release.abilities].concat()));
         }
+    }
+
+    #[test]
+    fn a_world_is_of_meters_or_of_cards() {
+        assert_eq!(required(&["card"]).expect("cards"), ["info"]);
+        assert_eq!(required(&["purse"]).expect("meters"), ["info", "meter"]);
+        assert_eq!(required(&[]).expect("meters"), ["info", "meter"]);
+        let error = required(&["purse", "card"]).expect_err("both").to_string();
+        assert!(error.ends_with("a driver of cards has `card` and no other"), "{error}");
     }
 }
