@@ -253,6 +253,7 @@ pub fn six_bytes(number: u64) -> [u8; 6] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::card::Acts as _;
 
     #[test]
     fn the_slot_ahead_counts_and_a_torn_one_does_not() {

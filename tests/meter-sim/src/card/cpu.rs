@@ -8,9 +8,9 @@
 
 use std::collections::BTreeMap;
 
-use super::Truth;
 use super::apdu::{self, Command, Status, answer};
 use super::keys::{CpuKeys, cipher, mac};
+use super::{Acts, Truth};
 
 pub const PARAMETERS: u8 = 1;
 pub const PURSE: u8 = 2;
@@ -91,32 +91,6 @@ impl CpuCard {
 
     pub fn file_mut(&mut self, file: u8) -> Option<&mut Vec<u8>> {
         self.files.get_mut(&file)
-    }
-
-    pub(super) fn atr(&self) -> Vec<u8> {
-        self.atr.clone()
-    }
-
-    /// The memory is all files, one after the other.
-    pub fn truth(&self) -> Truth {
-        Truth {
-            memory: self.files.values().flatten().copied().collect(),
-            tries_left: Some(self.tries),
-            presented: self.presented,
-            wrong: self.wrong,
-        }
-    }
-
-    pub(super) fn power(&mut self) {
-        self.session = Session::default();
-    }
-
-    pub(super) fn serve(&mut self, command: &Command<'_>) -> Vec<u8> {
-        let waiting = std::mem::take(&mut self.session.waiting);
-        match self.done(command, waiting) {
-            Ok(data) => self.hand_out(command, data),
-            Err(status) => answer(&[], status),
-        }
     }
 
     /// What a command with data asks for waits for GET RESPONSE unless it said how much it takes.
@@ -283,6 +257,37 @@ impl CpuCard {
         }
         *purse = [sum.to_be_bytes(), count.to_be_bytes()].concat();
         Ok(Vec::new())
+    }
+}
+
+impl Acts for CpuCard {
+    fn atr(&self) -> Vec<u8> {
+        self.atr.clone()
+    }
+
+    fn power(&mut self) {
+        self.session = Session::default();
+    }
+
+    fn serve(&mut self, command: &Command<'_>) -> Vec<u8> {
+        let waiting = std::mem::take(&mut self.session.waiting);
+        match self.done(command, waiting) {
+            Ok(data) => self.hand_out(command, data),
+            Err(status) => answer(&[], status),
+        }
+    }
+
+    /// It takes all or nothing.
+    fn tear(&mut self, _: &Command<'_>, _: usize) {}
+
+    /// The memory is all files, one after the other.
+    fn truth(&self) -> Truth {
+        Truth {
+            memory: self.files.values().flatten().copied().collect(),
+            tries_left: Some(self.tries),
+            presented: self.presented,
+            wrong: self.wrong,
+        }
     }
 }
 

@@ -10,12 +10,17 @@
 
 pub mod acme;
 mod apdu;
+mod at24c;
+mod at88sc102;
 mod cpu;
 mod fault;
 mod field;
 mod keys;
+mod mifare;
+mod random;
 mod reader;
 pub mod sg;
+mod sle4428;
 mod sle4442;
 mod vpcd;
 
@@ -25,12 +30,16 @@ use std::time::Duration;
 use crate::event::lock;
 use apdu::{Command, answer};
 
+pub use at24c::At24c;
+pub use at88sc102::At88sc102;
 pub use cpu::{CpuCard, PARAMETERS, PRICES_1, PRICES_2, PURSE, WRITTEN_BACK};
 pub use fault::{CardFault, CardFaultKind};
 pub use field::acme::AcmeMeter;
 pub use field::sg::SgMeter;
 pub use field::{CardError, Purse, Shown, Stage, Trouble};
 pub use keys::CpuKeys;
+pub use mifare::MifareClassic;
+pub use sle4428::Sle4428;
 pub use sle4442::Sle4442;
 pub use vpcd::{Inserted, PORT as VPCD_PORT};
 
@@ -39,6 +48,22 @@ pub use vpcd::{Inserted, PORT as VPCD_PORT};
 pub enum Chip {
     Cpu(Box<CpuCard>),
     Sle4442(Box<Sle4442>),
+    Sle4428(Box<Sle4428>),
+    At24c(Box<At24c>),
+    At88sc102(Box<At88sc102>),
+    MifareClassic(Box<MifareClassic>),
+}
+
+/// What all chips do, each with its reader before it.
+trait Acts {
+    /// The answer to reset, as the reader tells it.
+    fn atr(&self) -> Vec<u8>;
+    /// Power comes or goes, or a reset: the session is over.
+    fn power(&mut self);
+    fn serve(&mut self, command: &Command<'_>) -> Vec<u8>;
+    /// Power goes when `bytes` of what the command writes are in.
+    fn tear(&mut self, command: &Command<'_>, bytes: usize);
+    fn truth(&self) -> Truth;
 }
 
 /// What a card truly holds, whoever may read it.
@@ -85,7 +110,7 @@ impl Card {
     /// Another card with all that this one holds now: yesterday's image, once this one goes on.
     pub fn image(&self) -> Self {
         let mut chip = lock(&self.0).chip.clone();
-        chip.power();
+        chip.acts_mut().power();
         Self::new(chip)
     }
 
@@ -107,17 +132,14 @@ impl Card {
     }
 
     pub fn truth(&self) -> Truth {
-        match &lock(&self.0).chip {
-            Chip::Cpu(card) => card.truth(),
-            Chip::Sle4442(card) => card.truth(),
-        }
+        lock(&self.0).chip.acts().truth()
     }
 
     /// What a file of a CPU card truly holds.
     pub fn file(&self, file: u8) -> Option<Vec<u8>> {
         match &lock(&self.0).chip {
             Chip::Cpu(card) => card.file(file).map(<[u8]>::to_vec),
-            Chip::Sle4442(_) => None,
+            _ => None,
         }
     }
 
@@ -128,19 +150,16 @@ impl Card {
 
     /// As the reader tells it.
     pub fn atr(&self) -> Vec<u8> {
-        match &lock(&self.0).chip {
-            Chip::Cpu(card) => card.atr(),
-            Chip::Sle4442(_) => sle4442::ATR.to_vec(),
-        }
+        lock(&self.0).chip.acts().atr()
     }
 
     /// Power, or a reset: whatever a session had is gone.
     pub fn power_on(&self) {
-        lock(&self.0).chip.power();
+        lock(&self.0).chip.acts_mut().power();
     }
 
     pub fn power_off(&self) {
-        lock(&self.0).chip.power();
+        lock(&self.0).chip.acts_mut().power();
     }
 
     /// One command and its answer; waits where a fault says so. Memory cards take pseudo-APDUs, as
@@ -164,7 +183,7 @@ impl Held {
             Some(CardFaultKind::PulledBefore) => return (Err(self.pulled()), None),
             Some(CardFaultKind::PulledWithin { bytes }) => {
                 if let Some(command) = command {
-                    self.chip.tear(&command, bytes);
+                    self.chip.acts_mut().tear(&command, bytes);
                 }
                 return (Err(self.pulled()), None);
             }
@@ -172,7 +191,7 @@ impl Held {
             _ => {}
         }
         let mut answered = match command {
-            Some(command) => self.chip.serve(&command),
+            Some(command) => self.chip.acts_mut().serve(&command),
             None => answer(&[], apdu::WRONG_LENGTH),
         };
         match fault {
@@ -188,31 +207,31 @@ impl Held {
     }
 
     fn pulled(&mut self) -> Pulled {
-        self.chip.power();
+        self.chip.acts_mut().power();
         Pulled
     }
 }
 
 impl Chip {
-    fn power(&mut self) {
+    fn acts(&self) -> &dyn Acts {
         match self {
-            Chip::Cpu(card) => card.power(),
-            Chip::Sle4442(card) => card.power(),
+            Chip::Cpu(card) => card.as_ref(),
+            Chip::Sle4442(card) => card.as_ref(),
+            Chip::Sle4428(card) => card.as_ref(),
+            Chip::At24c(card) => card.as_ref(),
+            Chip::At88sc102(card) => card.as_ref(),
+            Chip::MifareClassic(card) => card.as_ref(),
         }
     }
 
-    fn serve(&mut self, command: &Command<'_>) -> Vec<u8> {
+    fn acts_mut(&mut self) -> &mut dyn Acts {
         match self {
-            Chip::Cpu(card) => card.serve(command),
-            Chip::Sle4442(card) => card.serve(command),
-        }
-    }
-
-    fn tear(&mut self, command: &Command<'_>, bytes: usize) {
-        match self {
-            // It takes all or nothing.
-            Chip::Cpu(_) => {}
-            Chip::Sle4442(card) => card.tear(command, bytes),
+            Chip::Cpu(card) => card.as_mut(),
+            Chip::Sle4442(card) => card.as_mut(),
+            Chip::Sle4428(card) => card.as_mut(),
+            Chip::At24c(card) => card.as_mut(),
+            Chip::At88sc102(card) => card.as_mut(),
+            Chip::MifareClassic(card) => card.as_mut(),
         }
     }
 }

@@ -8,7 +8,7 @@
 use std::ops::Range;
 
 use super::apdu::{self, Command, Status, answer};
-use super::{Truth, reader};
+use super::{Acts, Truth, reader};
 
 /// What the reader makes of the chip's own answer to reset, A2 13 10 91.
 pub const ATR: [u8; 6] = [0x3B, 0x04, 0xA2, 0x13, 0x10, 0x91];
@@ -87,41 +87,6 @@ impl Sle4442 {
 
     pub fn memory_mut(&mut self) -> &mut [u8] {
         &mut self.memory
-    }
-
-    pub fn truth(&self) -> Truth {
-        Truth {
-            memory: self.memory.to_vec(),
-            tries_left: Some(u8::try_from(self.tries.count_ones()).unwrap_or(0)),
-            presented: self.presented,
-            wrong: self.wrong,
-        }
-    }
-
-    pub(super) fn power(&mut self) {
-        (self.selected, self.verified) = (false, false);
-    }
-
-    pub(super) fn serve(&mut self, command: &Command<'_>) -> Vec<u8> {
-        self.done(command).unwrap_or_else(|status| answer(&[], status))
-    }
-
-    /// The chip loses power when `bytes` of what is written are in it; a code is then presented and
-    /// its try not given back.
-    pub(super) fn tear(&mut self, command: &Command<'_>, bytes: usize) {
-        match command.instruction {
-            reader::PRESENT => self.burn(),
-            // The chip writes its code byte by byte.
-            reader::CHANGE_CODE if self.verified => {
-                let new = command.data.get(..bytes).unwrap_or(command.data);
-                self.code.iter_mut().zip(new).for_each(|(code, new)| *code = *new);
-            }
-            reader::WRITE | reader::PROTECT => {
-                let data = command.data.get(..bytes).unwrap_or(command.data);
-                let _ = self.done(&Command { data, ..*command });
-            }
-            _ => {}
-        }
     }
 
     fn done(&mut self, command: &Command<'_>) -> Result<Vec<u8>, Status> {
@@ -209,6 +174,46 @@ impl Sle4442 {
             self.wrong += 1;
         }
         Ok(vec![0x90, self.tries])
+    }
+}
+
+impl Acts for Sle4442 {
+    fn atr(&self) -> Vec<u8> {
+        ATR.to_vec()
+    }
+
+    fn power(&mut self) {
+        (self.selected, self.verified) = (false, false);
+    }
+
+    fn serve(&mut self, command: &Command<'_>) -> Vec<u8> {
+        self.done(command).unwrap_or_else(|status| answer(&[], status))
+    }
+
+    /// A code is then presented and its try not given back.
+    fn tear(&mut self, command: &Command<'_>, bytes: usize) {
+        match command.instruction {
+            reader::PRESENT => self.burn(),
+            // The chip writes its code byte by byte.
+            reader::CHANGE_CODE if self.verified => {
+                let new = command.data.get(..bytes).unwrap_or(command.data);
+                self.code.iter_mut().zip(new).for_each(|(code, new)| *code = *new);
+            }
+            reader::WRITE | reader::PROTECT => {
+                let data = command.data.get(..bytes).unwrap_or(command.data);
+                let _ = self.done(&Command { data, ..*command });
+            }
+            _ => {}
+        }
+    }
+
+    fn truth(&self) -> Truth {
+        Truth {
+            memory: self.memory.to_vec(),
+            tries_left: Some(u8::try_from(self.tries.count_ones()).unwrap_or(0)),
+            presented: self.presented,
+            wrong: self.wrong,
+        }
     }
 }
 
