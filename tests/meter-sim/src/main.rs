@@ -10,7 +10,7 @@ use clap::Parser;
 use meter_sim::{Alone, Plan, Simulator};
 use serde_json::{Map, Value, json};
 
-/// Simulated DL/T 645-2007 and ADF400L meters on TCP and serial lines.
+/// Simulated meters on TCP and serial lines, and IC cards with the meters that take them.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Arguments {
@@ -32,6 +32,10 @@ struct Arguments {
     alone: Option<Alone>,
     /// The state of the device that stands alone, in JSON.
     start: Option<String>,
+    /// Cards and card meters by JSON lines on standard input; cards are put into vsmartcard's virtual
+    /// reader, whose first slot listens there (127.0.0.1:35963 where nobody configured another).
+    #[arg(long, value_name = "VPCD", conflicts_with = "alone")]
+    cards: Option<std::net::SocketAddr>,
     /// End when standard input ends, so that a killed parent leaves nothing behind.
     #[arg(long)]
     until_eof: bool,
@@ -41,6 +45,11 @@ fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
     if let (Some(alone), Some(start)) = (arguments.alone, &arguments.start) {
         return meter_sim::serve_alone(alone, start);
+    }
+    if let Some(vpcd) = arguments.cards {
+        let (mut input, mut output) = (std::io::stdin().lock(), std::io::stdout().lock());
+        return meter_sim::card::serve_hand(vpcd, &mut input, &mut output)
+            .context("standard input and output");
     }
     if !arguments.control.ip().is_loopback() {
         bail!("the control port has no login, so it listens on the loopback only");

@@ -1,7 +1,7 @@
 //! What goes wrong between a card and whoever speaks to it. A fault waits for one command, counted from
 //! when it was ordered, and is used up by it.
 
-use std::time::Duration;
+use serde::Deserialize;
 
 /// One thing that goes wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -11,7 +11,8 @@ pub struct CardFault {
     pub kind: CardFaultKind,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
 pub enum CardFaultKind {
     /// The card is out before the command reaches it: nothing is done.
     PulledBefore,
@@ -21,7 +22,7 @@ pub enum CardFaultKind {
     /// The card has done it, and is out before anybody hears so.
     PulledAfter,
     /// Done, and answered late.
-    Slow { wait: Duration },
+    Slow { wait_ms: u64 },
     /// Done, and another status is heard than the card said.
     Garbled { status: [u8; 2] },
     /// Not done, and this status answered.

@@ -13,8 +13,10 @@ mod apdu;
 mod at24c;
 mod at88sc102;
 mod cpu;
+mod desfire;
 mod fault;
 mod field;
+mod hand;
 mod keys;
 mod mifare;
 mod random;
@@ -33,10 +35,12 @@ use apdu::{Command, answer};
 pub use at24c::At24c;
 pub use at88sc102::At88sc102;
 pub use cpu::{CpuCard, PARAMETERS, PRICES_1, PRICES_2, PURSE, WRITTEN_BACK};
+pub use desfire::DesFire;
 pub use fault::{CardFault, CardFaultKind};
 pub use field::acme::AcmeMeter;
 pub use field::sg::SgMeter;
 pub use field::{CardError, Purse, Shown, Stage, Trouble};
+pub use hand::serve as serve_hand;
 pub use keys::CpuKeys;
 pub use mifare::MifareClassic;
 pub use sle4428::Sle4428;
@@ -52,6 +56,7 @@ pub enum Chip {
     At24c(Box<At24c>),
     At88sc102(Box<At88sc102>),
     MifareClassic(Box<MifareClassic>),
+    DesFire(Box<DesFire>),
 }
 
 /// What all chips do, each with its reader before it.
@@ -196,7 +201,9 @@ impl Held {
         };
         match fault {
             Some(CardFaultKind::PulledAfter) => return (Err(self.pulled()), None),
-            Some(CardFaultKind::Slow { wait }) => return (Ok(answered), Some(wait)),
+            Some(CardFaultKind::Slow { wait_ms }) => {
+                return (Ok(answered), Some(Duration::from_millis(wait_ms)));
+            }
             Some(CardFaultKind::Garbled { status }) => {
                 answered.truncate(answered.len().saturating_sub(2));
                 answered.extend(status);
@@ -221,6 +228,7 @@ impl Chip {
             Chip::At24c(card) => card.as_ref(),
             Chip::At88sc102(card) => card.as_ref(),
             Chip::MifareClassic(card) => card.as_ref(),
+            Chip::DesFire(card) => card.as_ref(),
         }
     }
 
@@ -232,6 +240,7 @@ impl Chip {
             Chip::At24c(card) => card.as_mut(),
             Chip::At88sc102(card) => card.as_mut(),
             Chip::MifareClassic(card) => card.as_mut(),
+            Chip::DesFire(card) => card.as_mut(),
         }
     }
 }

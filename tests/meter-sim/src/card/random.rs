@@ -5,6 +5,7 @@ use super::acme::{self, AcmeKeys, AcmeState};
 use super::at24c::At24c;
 use super::at88sc102::At88sc102;
 use super::cpu::{CpuCard, PARAMETERS, PURSE, WRITTEN_BACK};
+use super::desfire::DesFire;
 use super::keys::CpuKeys;
 use super::mifare::MifareClassic;
 use super::sg;
@@ -57,7 +58,7 @@ impl Card {
     /// The card of a seed; the same seed makes the same card.
     pub fn random(seed: u64) -> Self {
         let mut chance = Chance(seed);
-        let chip = match chance.below(6) {
+        let chip = match chance.below(7) {
             0 => Chip::Cpu(Box::new(cpu(&mut chance))),
             1 => Chip::Sle4442(Box::new(sle4442(&mut chance))),
             2 => {
@@ -70,7 +71,8 @@ impl Card {
                 spoil(&mut chance, card.memory_mut());
                 Chip::At24c(Box::new(card))
             }
-            4 => {
+            4 => Chip::DesFire(Box::new(DesFire::blank(chance.bytes()))),
+            5 => {
                 let mut card = At88sc102::blank();
                 spoil(&mut chance, card.memory_mut());
                 Chip::At88sc102(Box::new(card))

@@ -136,3 +136,47 @@ fn ten_thousand_random_cards_answer_whatever_they_are_asked() {
     }
     assert!(kinds.len() > 4, "{kinds:?}");
 }
+
+#[test]
+fn a_hand_puts_cards_into_the_reader_and_into_meters() {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let slot = listener.local_addr().unwrap();
+    let ask = |lines: &[&str]| -> Vec<serde_json::Value> {
+        let (mut input, mut output) = (lines.join("\n").into_bytes(), Vec::new());
+        input.push(b'\n');
+        meter_sim::card::serve_hand(slot, &mut &input[..], &mut output).unwrap();
+        let text = String::from_utf8(output).unwrap();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    let said = ask(&[
+        r#"{"card":{"name":"a","kind":"acme","number":"0000000000000007"}}"#,
+        r#"{"insert":{"card":"a"}}"#,
+        r#"{"truth":"a"}"#,
+        r#"{"meter":{"kind":"acme","name":"m","number":"000000000042","psc":"01","data":"02"}}"#,
+        r#"{"take":{"card":"a","meter":"m"}}"#,
+        r#"{"pull":"a"}"#,
+        r#"{"pull":"a"}"#,
+        r#"{"fault":{"card":"a","at":2,"kind":"pulled_before"}}"#,
+        r#"{"take":{"card":"a","meter":"m"}}"#,
+        r#"{"take":{"card":"a","meter":"m"}}"#,
+        r#"{"use":{"meter":"m","fen":5}}"#,
+        r#"{"state":"m"}"#,
+        r#"{"card":{"name":"b","kind":"mifare","number":"07"}}"#,
+        r#"{"insert":{"card":"c"}}"#,
+        r#"{"nothing":1}"#,
+    ]);
+    let ok = serde_json::json!({ "ok": true });
+    let error = |text: &str| serde_json::json!({ "error": text });
+    assert_eq!([&said[0], &said[1], &said[3], &said[5], &said[7], &said[10]], [&ok; 6]);
+    assert_eq!((&said[2]["in_reader"], &said[2]["tries_left"]), (&true.into(), &3.into()));
+    assert!(said[2]["memory"].as_str().unwrap().contains(&hex::encode("ACME")));
+    assert_eq!(said[4], error("a lies in the reader"));
+    assert_eq!(said[6], error("a lies in no reader"));
+    assert_eq!((&said[8]["code"], &said[8]["shown"]), (&20.into(), &"Err32".into()));
+    // Nothing was written on it that the meter's keys made.
+    assert_eq!((&said[9]["code"], &said[9]["meaning"]), (&7.into(), &"Mac".into()));
+    assert_eq!((&said[11]["stage"], &said[11]["money_fen"]), (&"trial".into(), &0.into()));
+    assert_eq!(said[12], error("number has 8 hexadecimal digits"));
+    assert_eq!(said[13], error("there is no card c"));
+    assert!(said[14]["error"].as_str().unwrap().contains("nothing"));
+}

@@ -1,0 +1,324 @@
+//! A person's hand with cards in it: makes cards and card meters, puts cards into the virtual reader
+//! and into meters, pulls them out. Asked by JSON lines, one thing each, and answered by one line; bad
+//! input is answered with an error and changes nothing.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, Read, Write};
+use std::net::SocketAddr;
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::acme::{self, AcmeKeys};
+use super::field::Purse;
+use super::{
+    AcmeMeter, At24c, At88sc102, Card, CardFault, CardFaultKind, Chip, CpuCard, CpuKeys, DesFire,
+    Inserted, MifareClassic, SgMeter, Shown, Sle4428, Sle4442,
+};
+
+/// Longest line.
+const LINE_BYTES_MAX: u64 = 65_536;
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+enum Asked {
+    Card(CardPlan),
+    Meter(MeterPlan),
+    /// Into a slot of the virtual reader.
+    Insert(Place),
+    /// Out of the slot, by the card's name.
+    Pull(String),
+    Fault(Ordered),
+    /// What a card truly holds.
+    Truth(String),
+    /// Into a card meter and out again.
+    Take(Taken),
+    /// What a customer uses.
+    Use(Used),
+    /// What a meter truly holds.
+    State(String),
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum CardKind {
+    /// An SLE4442 as ACME delivers it.
+    Acme,
+    Sle4442,
+    Sle4428,
+    At24c,
+    At88sc102,
+    Mifare,
+    Desfire,
+    Cpu,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CardPlan {
+    name: String,
+    kind: CardKind,
+    /// Hexadecimal digits: 16 of ACME and CPU cards, 8 of Mifare Classic, 14 of DESFire.
+    number: Option<String>,
+    keys: Option<CpuPlan>,
+}
+
+/// An issuer's keys, 32 hexadecimal digits each.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CpuPlan {
+    internal: String,
+    external: String,
+    mac: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+enum MeterPlan {
+    /// The keys are hexadecimal.
+    Acme {
+        name: String,
+        number: String,
+        psc: String,
+        data: String,
+    },
+    Sg {
+        name: String,
+        number: String,
+        internal: String,
+        external: String,
+        mac: String,
+    },
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Place {
+    card: String,
+    /// 0 is the reader's first slot.
+    #[serde(default)]
+    slot: u16,
+}
+
+#[derive(Debug, Deserialize)]
+struct Ordered {
+    card: String,
+    at: u64,
+    #[serde(flatten)]
+    kind: CardFaultKind,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Taken {
+    card: String,
+    meter: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Used {
+    meter: String,
+    fen: u32,
+}
+
+#[derive(Debug)]
+enum Meter {
+    Acme(Box<AcmeMeter>),
+    Sg(Box<SgMeter>),
+}
+
+impl Meter {
+    fn insert(&mut self, card: &Card) -> Shown {
+        match self {
+            Meter::Acme(meter) => meter.insert(card),
+            Meter::Sg(meter) => meter.insert(card),
+        }
+    }
+
+    fn purse(&mut self) -> &mut Purse {
+        match self {
+            Meter::Acme(meter) => &mut meter.purse,
+            Meter::Sg(meter) => &mut meter.purse,
+        }
+    }
+}
+
+/// The hand, and what it has made.
+#[derive(Debug)]
+struct Hand {
+    /// The reader's first slot.
+    vpcd: SocketAddr,
+    cards: BTreeMap<String, Card>,
+    meters: BTreeMap<String, Meter>,
+    lying: BTreeMap<String, Inserted>,
+}
+
+/// Serves lines until they end; the cards are pulled then.
+pub fn serve(
+    vpcd: SocketAddr,
+    input: &mut impl BufRead,
+    output: &mut impl Write,
+) -> std::io::Result<()> {
+    let (cards, meters, lying) = Default::default();
+    let mut hand = Hand { vpcd, cards, meters, lying };
+    loop {
+        let mut line = Vec::new();
+        if input.by_ref().take(LINE_BYTES_MAX).read_until(b'\n', &mut line)? == 0 {
+            return Ok(());
+        }
+        let answer = hand.answer(&line).unwrap_or_else(|error| json!({ "error": error }));
+        writeln!(output, "{answer}")?;
+        output.flush()?;
+    }
+}
+
+impl Hand {
+    fn answer(&mut self, line: &[u8]) -> Result<Value, String> {
+        let asked = serde_json::from_slice(line).map_err(|error| error.to_string())?;
+        self.lying.retain(|_, inserted| inserted.is_in());
+        match asked {
+            Asked::Card(plan) => {
+                let card = plan.made()?;
+                self.lying.remove(&plan.name);
+                self.cards.insert(plan.name, card);
+            }
+            Asked::Meter(plan) => {
+                let (name, meter) = plan.made()?;
+                self.meters.insert(name, meter);
+            }
+            Asked::Insert(Place { card: name, slot }) => {
+                let card = self.card(&name)?;
+                let mut at = self.vpcd;
+                let port = at.port().checked_add(slot);
+                at.set_port(port.ok_or("there is no such slot")?);
+                self.lying.remove(&name);
+                let inserted = Inserted::new(at, &card)
+                    .map_err(|error| format!("no virtual reader at {at}: {error}"))?;
+                self.lying.insert(name, inserted);
+            }
+            Asked::Pull(name) => {
+                let inserted = self.lying.remove(&name);
+                inserted.ok_or_else(|| format!("{name} lies in no reader"))?.pull();
+            }
+            Asked::Fault(Ordered { card, at, kind }) => {
+                self.card(&card)?.fault(CardFault { at, kind });
+            }
+            Asked::Truth(name) => return self.truth(&name),
+            Asked::Take(Taken { card: name, meter }) => {
+                let card = self.card(&name)?;
+                if self.lying.contains_key(&name) {
+                    return Err(format!("{name} lies in the reader"));
+                }
+                return Ok(shown(self.meter(&meter)?.insert(&card)));
+            }
+            Asked::Use(Used { meter, fen }) => self.meter(&meter)?.purse().use_up(fen),
+            Asked::State(meter) => return Ok(state(self.meter(&meter)?.purse())),
+        }
+        Ok(json!({ "ok": true }))
+    }
+
+    fn card(&self, name: &str) -> Result<Card, String> {
+        self.cards.get(name).cloned().ok_or_else(|| format!("there is no card {name}"))
+    }
+
+    fn meter(&mut self, name: &str) -> Result<&mut Meter, String> {
+        self.meters.get_mut(name).ok_or_else(|| format!("there is no meter {name}"))
+    }
+
+    fn truth(&self, name: &str) -> Result<Value, String> {
+        let card = self.card(name)?;
+        let truth = card.truth();
+        Ok(json!({
+            "in_reader": self.lying.contains_key(name),
+            "commands": card.commands(),
+            "memory": hex::encode(truth.memory),
+            "tries_left": truth.tries_left,
+            "presented": truth.presented,
+            "wrong": truth.wrong,
+        }))
+    }
+}
+
+fn shown(shown: Shown) -> Value {
+    match shown {
+        Shown::Credited { amount_fen } => json!({ "shown": "credited", "fen": amount_fen }),
+        Shown::Known => json!({ "shown": "known" }),
+        Shown::Set => json!({ "shown": "set" }),
+        Shown::Checked => json!({ "shown": "checked" }),
+        Shown::Cleared => json!({ "shown": "cleared" }),
+        Shown::End => json!({ "shown": "END" }),
+        Shown::Error(error) => json!({
+            "shown": format!("Err{}", error.displayed()),
+            "code": error as u8,
+            "meaning": format!("{error:?}"),
+        }),
+    }
+}
+
+fn state(purse: &Purse) -> Value {
+    json!({
+        "stage": format!("{:?}", purse.stage).to_lowercase(),
+        "customer": purse.customer.map(hex::encode),
+        "card": purse.card.map(hex::encode),
+        "count": purse.count,
+        "money_fen": purse.money_fen,
+        "credited_fen": purse.credited_fen,
+        "credits": purse.credits,
+        "closed": purse.is_closed(),
+    })
+}
+
+impl CardPlan {
+    fn made(&self) -> Result<Card, String> {
+        let number = self.number.as_deref().unwrap_or_default();
+        let chip = match self.kind {
+            CardKind::Acme => Chip::Sle4442(Box::new(acme::blank(field("number", number)?))),
+            CardKind::Sle4442 => Chip::Sle4442(Box::new(Sle4442::blank())),
+            CardKind::Sle4428 => Chip::Sle4428(Box::new(Sle4428::blank())),
+            CardKind::At24c => Chip::At24c(Box::new(At24c::blank(16))),
+            CardKind::At88sc102 => Chip::At88sc102(Box::new(At88sc102::blank())),
+            CardKind::Mifare => {
+                Chip::MifareClassic(Box::new(MifareClassic::blank(field("number", number)?)))
+            }
+            CardKind::Desfire => Chip::DesFire(Box::new(DesFire::blank(field("number", number)?))),
+            CardKind::Cpu => {
+                let keys = self.keys.as_ref().ok_or("a CPU card wants its issuer's keys")?;
+                let keys = cpu_keys(&keys.internal, &keys.external, &keys.mac)?;
+                Chip::Cpu(Box::new(CpuCard::blank(field("number", number)?, &keys)))
+            }
+        };
+        Ok(Card::new(chip))
+    }
+}
+
+impl MeterPlan {
+    fn made(self) -> Result<(String, Meter), String> {
+        match self {
+            MeterPlan::Acme { name, number, psc, data } => {
+                let key = |text: &str| hex::decode(text).map_err(|error| error.to_string());
+                let keys = AcmeKeys { psc: key(&psc)?, data: key(&data)? };
+                let meter = AcmeMeter::new(field("number", &number)?, keys);
+                Ok((name, Meter::Acme(Box::new(meter))))
+            }
+            MeterPlan::Sg { name, number, internal, external, mac } => {
+                let keys = cpu_keys(&internal, &external, &mac)?;
+                let meter = SgMeter::new(field("number", &number)?, keys);
+                Ok((name, Meter::Sg(Box::new(meter))))
+            }
+        }
+    }
+}
+
+fn cpu_keys(internal: &str, external: &str, mac: &str) -> Result<CpuKeys, String> {
+    Ok(CpuKeys {
+        internal: field("internal", internal)?,
+        external: field("external", external)?,
+        mac: field("mac", mac)?,
+    })
+}
+
+fn field<const N: usize>(name: &str, text: &str) -> Result<[u8; N], String> {
+    let bytes = hex::decode(text).ok().and_then(|bytes| bytes.try_into().ok());
+    bytes.ok_or_else(|| format!("{name} has {} hexadecimal digits", N * 2))
+}
