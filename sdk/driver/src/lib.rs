@@ -7,7 +7,7 @@
 //! [`CardDriver`] instead, and calls [`export_card!`].
 //!
 //! What drivers of several protocols do alike with a codec's frames is here too ([`listening`],
-//! [`captured`], [`dlt645`], ADR 0035).
+//! [`captured`], [`dlt645`], ADR 0035), and how an act on a card ends ([`ending`]).
 //!
 //! Not here: frames and checksums (`polymeter-codec`), packaging (`polymeter-sdk`).
 
@@ -50,6 +50,7 @@ pub mod captured;
 mod card;
 pub mod codes;
 pub mod dlt645;
+pub mod ending;
 pub mod listening;
 pub mod states;
 pub mod time;
