@@ -42,6 +42,10 @@ pub struct Parameter {
 /// describes one, because the SDK exports every interface of the world.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Abilities {
+    /// It serves devices on a line.
+    pub meter: bool,
+    /// It serves cards in a reader.
+    pub cards: bool,
     pub purse: bool,
     pub supply: bool,
     pub settings: bool,
@@ -59,7 +63,7 @@ pub struct Abilities {
 }
 
 impl Abilities {
-    /// Whether the interface of `function` is among them; those of every driver always are.
+    /// Whether the interface of `function` is among them; `info` always is.
     pub(crate) fn has(self, function: Function) -> bool {
         match function.interface() {
             "purse" => self.purse,
@@ -71,8 +75,8 @@ impl Abilities {
             "token" => self.token,
             "clock" => self.clock,
             "records" => self.records,
-            // Nobody asks for a card yet.
-            "card" => false,
+            "card" => self.cards,
+            "meter" => self.meter,
             _ => true,
         }
     }

@@ -4,7 +4,7 @@
 //! what the host saw leave; only `read` and `decode` may be answered by a warm one.
 
 use crate::bindings::exports::polymeter::driver::purse;
-use crate::bindings::polymeter::driver::{line, log, types, vault};
+use crate::bindings::polymeter::driver::types;
 use crate::carried::Carried;
 use crate::contract::CONTRACT;
 use crate::convert::{self, outward};
@@ -13,14 +13,13 @@ use crate::engine::Shared;
 use crate::error::{CallError, LoadError};
 use crate::exports::{Exports, Functions};
 use crate::limits::Limits;
-use crate::load::{Capability, DriverConfig, Face};
+use crate::linker::linker;
+use crate::load::{DriverConfig, Face};
 use crate::native::Native;
 use crate::outcome::{Acted, Claim, Ended, SetOutcome};
 use crate::records::{self, RecordKind};
 use crate::search::{self, Way};
 use crate::session::{Act, Callee, Session, Source};
-use crate::state::State;
-use crate::watch::{Watch, Watched};
 use polymeter_domain::{
     ControlOutcome, CustomerNumber, Delivery, Evidence, LocalTime, Measurement, MeterAddress,
     Purchase, PurchaseCount, Receipt, Snapshot, SupplyCommand, Value, VendorCode,
@@ -29,8 +28,7 @@ use polymeter_package::{Manifest, Meaning, Parameter};
 use polymeter_transcript::Request;
 use polymeter_transport::LineLease;
 use std::sync::{Arc, OnceLock};
-use wasmtime::Engine;
-use wasmtime::component::{Component, HasSelf, Linker};
+use wasmtime::component::Component;
 
 /// The device a call is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -181,12 +179,18 @@ impl Driver {
 
     /// The device's own parameters, and those of its vendor's dialect that it does not name.
     pub(crate) fn call_of(&self, device: &Device, moment: Moment) -> types::Call {
-        let address = device.address.as_str();
-        let Some(cover) = &self.callee.config.cover else {
-            return call(address, &device.parameters, moment);
-        };
-        let mut parameters = device.parameters.clone();
-        let is_named = |name: &String| device.parameters.iter().any(|(known, _)| known == name);
+        self.call_with(device.address.as_str(), &device.parameters, moment)
+    }
+
+    /// About a device that nobody knows yet: the vendor's dialect alone.
+    pub(crate) fn call_of_nobody(&self, moment: Moment) -> types::Call {
+        self.call_with("", &[], moment)
+    }
+
+    fn call_with(&self, address: &str, own: &[(String, Value)], moment: Moment) -> types::Call {
+        let Some(cover) = &self.callee.config.cover else { return call(address, own, moment) };
+        let mut parameters = own.to_vec();
+        let is_named = |name: &String| own.iter().any(|(known, _)| known == name);
         parameters.extend(cover.dialect.iter().filter(|(name, _)| !is_named(name)).cloned());
         call(address, &parameters, moment)
     }
@@ -222,6 +226,7 @@ impl Driver {
         device: &Device,
         moment: Moment,
     ) -> Result<Identity, CallError> {
+        self.on_line("probe meters")?;
         let call = self.call_of(device, moment);
         let ask = async |session: &mut Session| {
             session.asked(|| Request::Probe(call.clone().carried()));
@@ -237,6 +242,7 @@ impl Driver {
         device: &Device,
         moment: Moment,
     ) -> Result<Snapshot, CallError> {
+        self.on_line("read meters")?;
         let call = self.call_of(device, moment);
         let ask = async |session: &mut Session| {
             session.asked(|| Request::Read(call.clone().carried()));
@@ -435,6 +441,10 @@ impl Driver {
         ended.acted(line.bytes_heard() > heard_before, self.name())
     }
 
+    fn on_line(&self, ability: &'static str) -> Result<(), CallError> {
+        if self.functions.abilities().meter { Ok(()) } else { Err(self.unable(ability)) }
+    }
+
     fn purse(&self, ability: &'static str) -> Result<(), CallError> {
         if self.abilities().purse { Ok(()) } else { Err(self.unable(ability)) }
     }
@@ -466,23 +476,6 @@ impl std::fmt::Debug for Driver {
             .field("description", &self.description)
             .finish_non_exhaustive()
     }
-}
-
-/// The granted imports and no other: what was refused at load is also not there.
-fn linker(engine: &Engine, grants: &[Capability]) -> wasmtime::Result<Linker<State>> {
-    let mut linker = Linker::new(engine);
-    types::add_to_linker::<State, HasSelf<State>>(&mut linker, |state| state)?;
-    let granted = |capability| grants.contains(&capability);
-    if granted(Capability::Line) {
-        line::add_to_linker::<State, Watch>(&mut linker, |state| Watched(state))?;
-    }
-    if granted(Capability::Vault) {
-        vault::add_to_linker::<State, Watch>(&mut linker, |state| Watched(state))?;
-    }
-    if granted(Capability::Log) {
-        log::add_to_linker::<State, Watch>(&mut linker, |state| Watched(state))?;
-    }
-    Ok(linker)
 }
 
 pub(crate) fn call(address: &str, parameters: &[(String, Value)], moment: Moment) -> types::Call {

@@ -5,7 +5,7 @@
 //! (driver, replay, search), what the driver says of itself (description).
 
 use crate::bindings::exports::polymeter::driver::{
-    bus, clock, frames, info, meter, purse, records, refund, settings, supply, token,
+    bus, card, clock, frames, info, meter, purse, records, refund, settings, supply, token,
 };
 use crate::bindings::polymeter::driver::types;
 use crate::carried::Carried;
@@ -16,7 +16,7 @@ use crate::error::LoadError;
 use crate::load::Face;
 use crate::session::{Guest, Placed, Session};
 use crate::state::State;
-use polymeter_transcript::Request;
+use polymeter_transcript::{CardAct, Request};
 use std::sync::OnceLock;
 use wasmtime::component::InstancePre;
 
@@ -34,17 +34,15 @@ fn of_another() -> wasmtime::Error {
     wasmtime::Error::msg("this session is of another kind of driver")
 }
 
+/// Who asks has looked at the abilities.
+fn not_exported() -> wasmtime::Error {
+    wasmtime::Error::msg("the interface is not exported")
+}
+
 /// An interface that is known to be exported.
 macro_rules! interface {
-    ($exports:ident, $at:ident, meter) => {
-        $exports.meter.load(&mut $at.store, &$at.instance)?
-    };
     ($exports:ident, $at:ident, $optional:ident) => {
-        $exports
-            .$optional
-            .as_ref()
-            .ok_or_else(|| wasmtime::Error::msg("the interface is not exported"))?
-            .load(&mut $at.store, &$at.instance)?
+        $exports.$optional.as_ref().ok_or_else(not_exported)?.load(&mut $at.store, &$at.instance)?
     };
 }
 
@@ -128,9 +126,10 @@ impl Functions {
         match (self, &mut session.guest) {
             (Functions::Component(exports), Guest::Instance(at)) => {
                 let Placed { store, instance, meter, .. } = &mut **at;
-                let meter = match meter {
-                    Some(meter) => meter,
-                    None => meter.insert(exports.meter.load(&mut *store, instance)?),
+                let meter = match (meter, &exports.meter) {
+                    (Some(meter), _) => meter,
+                    (empty, Some(found)) => empty.insert(found.load(&mut *store, instance)?),
+                    (None, None) => return Err(not_exported()),
                 };
                 meter.call_read(store, call).await
             }
@@ -303,6 +302,53 @@ impl Functions {
         bus.call_search(&mut at.store, call, way, position, questions).await
     }
 
+    pub(crate) async fn card_identify(
+        &self,
+        session: &mut Session,
+        call: &types::Call,
+    ) -> Answer<Option<card::Identity>> {
+        let request = || Request::CardIdentify(call.clone().carried());
+        asked!(self, session, request(), card.call_identify(call))
+    }
+
+    pub(crate) async fn card_check(
+        &self,
+        session: &mut Session,
+        call: &types::Call,
+    ) -> Answer<card::Contents> {
+        let request = || Request::CardCheck(call.clone().carried());
+        asked!(self, session, request(), card.call_check(call))
+    }
+
+    pub(crate) async fn card_clear(
+        &self,
+        session: &mut Session,
+        call: &types::Call,
+    ) -> Answer<types::SellOutcome> {
+        let request = || Request::CardClear(call.clone().carried());
+        asked!(self, session, request(), card.call_clear(call))
+    }
+
+    /// One of the acts that an order describes.
+    pub(crate) async fn card_act(
+        &self,
+        session: &mut Session,
+        act: CardAct,
+        call: &types::Call,
+        order: &card::Order,
+    ) -> Answer<types::SellOutcome> {
+        let request = || Request::Card(act, call.clone().carried(), order.clone().carried());
+        match act {
+            CardAct::Open => asked!(self, session, request(), card.call_open(call, order)),
+            CardAct::Sell => asked!(self, session, request(), card.call_sell(call, order)),
+            CardAct::Replace => asked!(self, session, request(), card.call_replace(call, order)),
+            CardAct::TakeBack => {
+                asked!(self, session, request(), card.call_take_back(call, order))
+            }
+            CardAct::Make => asked!(self, session, request(), card.call_make(call, order)),
+        }
+    }
+
     /// Its error is a mere text.
     pub(crate) async fn decode(
         &self,
@@ -317,7 +363,7 @@ impl Functions {
         let frames = match (frames, &exports.frames) {
             (Some(frames), _) => frames,
             (empty, Some(found)) => empty.insert(found.load(&mut *store, instance)?),
-            (None, None) => return Err(wasmtime::Error::msg("the interface is not exported")),
+            (None, None) => return Err(not_exported()),
         };
         frames.call_decode(store, frame).await
     }
@@ -326,7 +372,8 @@ impl Functions {
 /// Where the functions are in a component; `None` for an interface that it does not export.
 pub(crate) struct Exports {
     pub(crate) info: info::GuestIndices,
-    pub(crate) meter: meter::GuestIndices,
+    pub(crate) meter: Option<meter::GuestIndices>,
+    pub(crate) card: Option<card::GuestIndices>,
     pub(crate) purse: Option<purse::GuestIndices>,
     pub(crate) supply: Option<supply::GuestIndices>,
     pub(crate) settings: Option<settings::GuestIndices>,
@@ -342,6 +389,8 @@ impl Exports {
     /// What is exported, whatever the driver says of itself.
     fn abilities(&self) -> Abilities {
         Abilities {
+            meter: self.meter.is_some(),
+            cards: self.card.is_some(),
             purse: self.purse.is_some(),
             supply: self.supply.is_some(),
             settings: self.settings.is_some(),
@@ -354,7 +403,7 @@ impl Exports {
         }
     }
 
-    /// `info` and `meter` are required. An interface that is there but lacks a function is an error
+    /// `info` and one of `meter` and `card` are required. An interface that is there but lacks a function is an error
     /// and not a missing ability.
     pub(crate) fn find(
         driver: &str,
@@ -368,9 +417,10 @@ impl Exports {
             detail: format!("{error:#}"),
         };
         // In the driver's own version of the contract; the linker finds it under ours as well.
-        for interface in ["info", "meter"] {
-            let interface = format!("{PACKAGE}{interface}@{}", face.contract);
-            if !has(&interface) {
+        let full = |interface: &str| format!("{PACKAGE}{interface}@{}", face.contract);
+        for (interface, other) in [("info", "info"), ("meter", "card")] {
+            let interface = full(interface);
+            if !has(&interface) && !has(&full(other)) {
                 return Err(LoadError::MissingExport { driver: driver.to_owned(), interface });
             }
         }
@@ -384,7 +434,8 @@ impl Exports {
         }
         Ok(Exports {
             info: info::GuestIndices::new(linked).map_err(misfit)?,
-            meter: meter::GuestIndices::new(linked).map_err(misfit)?,
+            meter: optional!(meter),
+            card: optional!(card),
             purse: optional!(purse),
             supply: optional!(supply),
             settings: optional!(settings),
@@ -402,7 +453,8 @@ impl Exports {
     fn check(&self, at: &mut Placed) -> wasmtime::Result<()> {
         let Placed { store, instance, .. } = at;
         self.info.load(&mut *store, instance)?;
-        self.meter.load(&mut *store, instance)?;
+        self.meter.as_ref().map(|found| found.load(&mut *store, instance)).transpose()?;
+        self.card.as_ref().map(|found| found.load(&mut *store, instance)).transpose()?;
         self.purse.as_ref().map(|found| found.load(&mut *store, instance)).transpose()?;
         self.supply.as_ref().map(|found| found.load(&mut *store, instance)).transpose()?;
         self.settings.as_ref().map(|found| found.load(&mut *store, instance)).transpose()?;

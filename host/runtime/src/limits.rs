@@ -176,6 +176,8 @@ pub(crate) const TEXT_BYTES: usize = 4 << 10;
 pub(crate) const BYTES: usize = 4 << 10;
 /// A name, a title, a version, a device's own code.
 pub(crate) const NAME_BYTES: usize = 128;
+/// A card's number as hexadecimal digits; the longest that a card has of itself has 20.
+pub(crate) const CARD_SERIAL_BYTES: usize = 64;
 /// What a person may have to read in an error: longer texts are cut.
 pub(crate) const DETAIL_BYTES: usize = 512;
 pub(crate) const MEASUREMENTS: usize = 4_096;

@@ -13,28 +13,31 @@ use polymeter_vault::Scope;
 use std::collections::BTreeSet;
 use wasmparser::{Encoding, Instance, KnownCustom, Parser, Payload};
 
-/// The import interfaces an admin may grant, by their config names "line", "vault", "log".
+/// The import interfaces an admin may grant, by their config names "line", "vault", "log", "card-slot".
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Capability {
     Line,
     Vault,
     Log,
+    CardSlot,
 }
 
 impl Capability {
+    pub const ALL: [Capability; 4] =
+        [Capability::Line, Capability::Vault, Capability::Log, Capability::CardSlot];
+
     /// The name in config, which is also the interface's name in the contract.
     pub fn name(self) -> &'static str {
         match self {
             Capability::Line => "line",
             Capability::Vault => "vault",
             Capability::Log => "log",
+            Capability::CardSlot => "card-slot",
         }
     }
 
     pub fn from_name(name: &str) -> Option<Self> {
-        [Capability::Line, Capability::Vault, Capability::Log]
-            .into_iter()
-            .find(|capability| capability.name() == name)
+        Capability::ALL.into_iter().find(|capability| capability.name() == name)
     }
 }
 

@@ -53,7 +53,7 @@ pub fn imports(name: &str, component: &[u8]) -> Result<Vec<String>, LoadError> {
         vendor: None,
         cover: None,
         region: None,
-        grants: vec![Capability::Line, Capability::Vault, Capability::Log],
+        grants: Capability::ALL.to_vec(),
         limits: Limits {
             component_bytes: component.len(),
             name_bytes: component.len(),

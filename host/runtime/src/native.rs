@@ -5,7 +5,7 @@
 //! so it is counted, bounded, recorded and played alike; the library never has the line. Not here: the
 //! process and the frames (polymeter-native), what an ending means (session, outcome).
 
-use crate::bindings::exports::polymeter::driver::{info, meter, purse, settings, supply};
+use crate::bindings::exports::polymeter::driver::{card, info, meter, purse, settings, supply};
 use crate::bindings::polymeter::driver::{line, log, types, vault};
 use crate::carried::Carried;
 use crate::description::Abilities;
@@ -89,6 +89,8 @@ impl Called {
         Ok(match described(&frame).map_err(garbled)? {
             Ok(said) => {
                 let abilities = Abilities {
+                    meter: true,
+                    cards: false,
                     purse: said.purse,
                     supply: said.supply,
                     settings: said.settings,
@@ -328,6 +330,8 @@ told! {
     meter::Identity = Identity;
     meter::Snapshot = Snapshot;
     purse::Evidence = Evidence;
+    Option<card::Identity> = CardIdentity;
+    card::Contents = CardContents;
 }
 
 impl Told for types::SellOutcome {

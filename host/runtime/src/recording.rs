@@ -11,8 +11,8 @@ use crate::limits::{
 };
 use polymeter_domain::VendorCode;
 use polymeter_transcript::{
-    Content, Entry, Fault, Function, Level, LocalTime, Outcome, Request, Secret, SlotAct,
-    SlotAnswer, Step, Transcript, VaultAct, rendered,
+    Content, Entry, Fault, Function, Level, LocalTime, Outcome, Request, Secret, SellOutcome,
+    SlotAct, SlotAnswer, Step, Transcript, VaultAct, rendered,
 };
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -36,6 +36,9 @@ pub struct Recording {
     limits: Limits,
     bytes: usize,
 }
+
+/// Where recordings of cards stand in place of a line: no line has such a name.
+pub(crate) const CARDS: &str = "(card)";
 
 /// How a recorded call ended, at a glance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,7 +80,7 @@ impl Recording {
     }
 
     pub fn end(&self) -> RecordingEnd {
-        use polymeter_transcript::{ClockOutcome, ControlOutcome, SellOutcome, SetOutcome};
+        use polymeter_transcript::{ClockOutcome, ControlOutcome, SetOutcome};
         match (self.function().is_act(), &self.error, &self.outcome) {
             (true, _, _) if !self.sent => RecordingEnd::NotSent,
             (true, Some(_), _) => RecordingEnd::Unknown,
@@ -105,7 +108,9 @@ impl Recording {
     /// The recording in the one format. It reads back, and replays.
     pub fn transcript(&self) -> Transcript {
         let at = self.at().map(|at| at.to_string()).unwrap_or_default();
-        let (line, took) = (&self.line, self.took.as_micros());
+        let of =
+            if self.line == CARDS { "a card".to_owned() } else { format!("line {}", self.line) };
+        let took = self.took.as_micros();
         let took = format!("{}.{:03} ms", took / 1_000, took % 1_000);
         let mut entries = self.entries.clone();
         if self.unwritten > 0 {
@@ -113,7 +118,7 @@ impl Recording {
         }
         Transcript {
             name: format!("recording {}", self.id()),
-            source: format!("recorded {at} on line {line}, took {took}"),
+            source: format!("recorded {at} on {of}, took {took}"),
             driver: Some(self.driver.to_string()),
             limits: self.limits.named(),
             request: self.request.clone(),
@@ -129,6 +134,9 @@ impl Recording {
 /// What the host made of a call, where that is not what the driver said.
 pub(crate) fn verdict(function: Function, sent: bool, error: Option<&CallError>) -> Option<String> {
     match (function.is_act(), error) {
+        (true, None) if !sent && function.interface() == "card" => {
+            Some("not-sent the card was not changed".to_owned())
+        }
         (true, None) if !sent => Some("not-sent no byte left the host".to_owned()),
         (true, Some(error)) if !sent => Some(format!("not-sent {error}")),
         (true, Some(error)) => Some(format!("unknown {error}")),
@@ -231,6 +239,24 @@ impl Recorder {
         }
     }
 
+    /// What is asked of a card names no secret but by its key.
+    pub(crate) fn asking_card(&mut self, act: &SlotAct) {
+        self.under_way(|| Step::Slot { act: act.clone(), answer: Err(Fault::CutOff) });
+    }
+
+    pub(crate) fn card_answered(&mut self, answer: Result<SlotAnswer, Fault>) {
+        let Some(open) = &mut self.open else { return };
+        if let Some(Step::Slot { act, .. }) = open.under_way.take() {
+            open.push(Step::Slot { act, answer });
+        }
+    }
+
+    /// Whether the driver said that it was done, or that it was refused.
+    pub(crate) fn is_clear(&self) -> bool {
+        let outcome = self.open.as_ref().and_then(|open| open.outcome.as_ref());
+        outcome.is_some_and(is_clear)
+    }
+
     /// `answer` is what the vault said; what is secret of it is masked here.
     pub(crate) fn vault(&mut self, act: &VaultAct, answer: Result<&[u8], Fault>) {
         if let Some(open) = &mut self.open {
@@ -300,6 +326,11 @@ impl Open {
         let at_us = u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX);
         self.entries.push(Entry { line: 0, at_us: Some(at_us), step });
     }
+}
+
+/// A yes or a no of an act.
+pub(crate) fn is_clear(outcome: &Outcome) -> bool {
+    matches!(outcome, Outcome::Sell(SellOutcome::Confirmed(_) | SellOutcome::Refused(_)))
 }
 
 /// How a call stands there whose driver never answered.

@@ -6,7 +6,7 @@
 
 use crate::driver::Driver;
 use crate::limits::{RECORDINGS_BYTES_PER_CLASS, RECORDINGS_PER_METER};
-use crate::recording::{Recording, RecordingEnd};
+use crate::recording::{CARDS, Recording, RecordingEnd};
 use polymeter_domain::VendorCode;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -125,6 +125,11 @@ impl Driver {
         let vendor = self.vendor().clone();
         let meter = MeterKey { vendor, line: line.to_owned(), address: address.to_owned() };
         self.callee.recordings().recent(&meter, last)
+    }
+
+    /// The same of the cards of a device; without an address, of those whose device nobody knew.
+    pub fn recent_of_cards(&self, address: &str, last: usize) -> Vec<Arc<Recording>> {
+        self.recent(CARDS, address, last)
     }
 }
 

@@ -1,6 +1,6 @@
 //! One call of a driver: an instance, the line lent to it, the bounds around it, and how it ended.
 //!
-//! Invariant: whatever happens in the guest, the line is back with the caller when this returns,
+//! Invariant: whatever happens in the guest, line or card is back with the caller when this returns,
 //! and an instance that saw anything but a clean answer is thrown away.
 //! Not here: which function is called (driver), what an ending means (outcome).
 
@@ -18,9 +18,12 @@ use crate::limits::{
 use crate::load::DriverConfig;
 use crate::native::{Called, Native};
 use crate::outcome::Ended;
+use crate::recording::CARDS;
+use crate::slot::{self, Seen};
 use crate::state::State;
 use polymeter_transcript::{Outcome, Request};
-use polymeter_transport::LineLease;
+use polymeter_transport::{CardLease, LineLease};
+use polymeter_vault::Vault;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
@@ -76,6 +79,76 @@ pub(crate) struct Placed {
 struct Warm {
     session: Session,
     _place: OwnedSemaphorePermit,
+}
+
+/// What a call may use while it lasts.
+pub(crate) enum Lent<'a> {
+    Nothing,
+    Line(&'a mut LineLease),
+    /// A card, and what was seen of it.
+    Card(&'a mut CardLease, &'a mut Seen),
+}
+
+impl<'a> From<Option<&'a mut LineLease>> for Lent<'a> {
+    fn from(line: Option<&'a mut LineLease>) -> Self {
+        line.map_or(Lent::Nothing, Lent::Line)
+    }
+}
+
+impl Lent<'_> {
+    /// What recordings are kept under; none where there is no device.
+    fn name(&self) -> Option<&str> {
+        match self {
+            Lent::Nothing => None,
+            Lent::Line(line) => Some(line.name()),
+            Lent::Card(..) => Some(CARDS),
+        }
+    }
+
+    fn bytes_sent(&self) -> u64 {
+        match self {
+            Lent::Line(line) => line.bytes_sent(),
+            Lent::Nothing | Lent::Card(..) => 0,
+        }
+    }
+
+    /// Into the state of the call that begins.
+    fn give(&mut self, state: &mut State, vault: Arc<Vault>) {
+        match self {
+            Lent::Nothing => state.begin(None, vault),
+            Lent::Line(line) => state.begin(Some(line.take()), vault),
+            Lent::Card(card, _) => {
+                state.begin(None, vault);
+                state.card = Some(slot::Lent { lease: card.take(), seen: Seen::default() });
+            }
+        }
+    }
+
+    /// Back from the call that is over; whether the device may be another since.
+    fn take_back(&mut self, state: &mut State, sent_before: u64) -> bool {
+        match self {
+            Lent::Nothing => false,
+            Lent::Line(line) => {
+                let Some(lease) = state.lease.take() else { return false };
+                **line = lease;
+                line.bytes_sent() > sent_before
+            }
+            Lent::Card(card, seen) => {
+                let Some(slot::Lent { lease, seen: found }) = state.card.take() else {
+                    return false;
+                };
+                **card = lease;
+                **seen = found;
+                found.changed
+            }
+        }
+    }
+
+    /// As the recording has it: a driver that looked at a card and was told yes or no did ask it.
+    fn asked(&self, state: &State, sent: bool, answered: bool) -> bool {
+        let looked = matches!(self, Lent::Card(_, seen) if seen.answered);
+        sent || (looked && answered && state.recorder.is_clear())
+    }
 }
 
 /// What kind of call it is.
@@ -175,12 +248,12 @@ impl Callee {
         &self.config.limits
     }
 
-    /// Runs `ask` on an instance that has the line, and `convert` on what it answers. The wall time
+    /// Runs `ask` on an instance that has the line or card, and `convert` on what it answers. The wall time
     /// begins when an instance is free.
     pub(crate) async fn call<W, E, T>(
         &self,
         act: Act,
-        line: Option<&mut LineLease>,
+        lent: impl Into<Lent<'_>>,
         ask: impl AsyncFnOnce(&mut Session) -> wasmtime::Result<Result<W, E>>,
         convert: impl FnOnce(W) -> Checked<T>,
     ) -> Ended<T>
@@ -196,7 +269,7 @@ impl Callee {
         // Never closed, so only ever waited for.
         let _of_engine = self.shared.calls.acquire().await;
         let began = Instant::now();
-        let (answer, sent) = self.run(act, line, ask, convert).await;
+        let (answer, sent) = self.run(act, lent.into(), ask, convert).await;
         running.has_ended = true;
         self.note(act, began, &answer);
         Ended { answer: answer.map_err(|broken| broken.error), sent }
@@ -248,7 +321,7 @@ impl Callee {
     async fn run<W, E, T>(
         &self,
         act: Act,
-        mut line: Option<&mut LineLease>,
+        mut lent: Lent<'_>,
         ask: impl AsyncFnOnce(&mut Session) -> wasmtime::Result<Result<W, E>>,
         convert: impl FnOnce(W) -> Checked<T>,
     ) -> (Result<T, Broken>, bool)
@@ -260,22 +333,17 @@ impl Callee {
             Ok(session) => session,
             Err(broken) => return (Err(broken), false),
         };
-        let sent_before = line.as_ref().map_or(0, |line| line.bytes_sent());
-        let on_line = line.as_ref().filter(|_| self.shared.recordings.is_on());
-        session.state().recorder.begin(on_line.map(|line| line.name()));
-        let lease = line.as_mut().map(|line| line.take());
-        session.state().begin(lease, self.shared.vault());
+        let sent_before = lent.bytes_sent();
+        let recorded = lent.name().filter(|_| self.shared.recordings.is_on());
+        session.state().recorder.begin(recorded);
+        lent.give(session.state(), self.shared.vault());
         if let Guest::Instance(placed) = &mut session.guest {
             placed.store.set_epoch_deadline(1);
         }
         let answer = tokio::time::timeout_at(deadline, ask(&mut session)).await;
 
         let state = session.state();
-        let mut sent = false;
-        if let (Some(line), Some(lease)) = (line, state.lease.take()) {
-            *line = lease;
-            sent = line.bytes_sent() > sent_before;
-        }
+        let sent = lent.take_back(state, sent_before);
         self.tell_dropped_lines(state);
         let answer = match answer {
             Err(_) => {
@@ -291,7 +359,8 @@ impl Callee {
             }),
         };
         let error = answer.as_ref().err().map(|broken| &broken.error);
-        self.keep_recording(state, sent, error);
+        let asked = lent.asked(state, sent, error.is_none());
+        self.keep_recording(state, asked, error);
         if answer.is_ok() && act == Act::LookWarm {
             self.keep(session);
         }

@@ -1,4 +1,4 @@
-//! What the host knows of one call while it runs: its line, its budgets, what has been spent.
+//! What the host knows of one call while it runs: its line or card, its budgets, what has been spent.
 //!
 //! Invariant: budgets are per call and are set anew by [`State::begin`]; only the memory is counted
 //! over the life of the instance, because memory cannot shrink.
@@ -6,6 +6,7 @@
 use crate::journal::Journal;
 use crate::limits::{DETAIL_BYTES, Knob, Limits, Spent, TICK};
 use crate::recording::Recorder;
+use crate::slot::Lent;
 use crate::text::printable;
 use crate::watch::Stage;
 use polymeter_transcript::Level;
@@ -26,6 +27,8 @@ pub(crate) struct State {
     journal: Arc<Journal>,
     /// Lent for the length of one call.
     pub(crate) lease: Option<LineLease>,
+    /// The same of a card, with what was seen of it.
+    pub(crate) card: Option<Lent>,
     /// Writes the call down.
     pub(crate) recorder: Recorder,
     /// The transcript that answers in place of line and vault.
@@ -64,6 +67,7 @@ impl State {
             limits,
             journal,
             lease: None,
+            card: None,
             recorder: Recorder::default(),
             stage: None,
             spent: None,
@@ -84,6 +88,7 @@ impl State {
     /// Budgets of a new call. The epoch deadline is the store's and is re-armed beside this.
     pub(crate) fn begin(&mut self, lease: Option<LineLease>, vault: Arc<Vault>) {
         self.lease = lease;
+        self.card = None;
         self.vault = vault;
         self.spent = None;
         self.last_words = None;
@@ -137,6 +142,11 @@ impl State {
         }
         self.line_bytes += bytes;
         Ok(())
+    }
+
+    /// What came in beyond what was asked for by its length; the next act finds the budget spent.
+    pub(crate) fn note_line_bytes(&mut self, bytes: usize) {
+        self.line_bytes = self.line_bytes.saturating_add(bytes);
     }
 
     /// One more request to the vault, if this call may make it.

@@ -2,7 +2,7 @@
 //! transcript is played, the transcript answers instead of the line and the vault.
 //!
 //! Invariant: a played call reaches neither line nor key, but to unmask what the transcript masks,
-//! and then the digest must agree. Not here: what the imports do (host_calls).
+//! and then the digest must agree. Not here: what the imports do (host_calls), the slot of cards (slot).
 
 use crate::bindings::polymeter::driver::{line, log, vault};
 use crate::carried::Carried;
@@ -25,12 +25,12 @@ pub(crate) struct Watched<'a>(pub(crate) &'a mut State);
 
 type Answer<T, E> = wasmtime::Result<Result<T, E>>;
 
-fn played(stage: &Stage) -> MutexGuard<'_, Player<Arc<Transcript>>> {
+pub(crate) fn played(stage: &Stage) -> MutexGuard<'_, Player<Arc<Transcript>>> {
     stage.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A call that was cut off ends where it did.
-fn cut_off() -> wasmtime::Error {
+pub(crate) fn cut_off() -> wasmtime::Error {
     wasmtime::Error::msg("the transcript ends here")
 }
 

@@ -144,7 +144,7 @@ pub async fn at_its_word(runtime: &Runtime, package: &Package) -> Result<Arc<Dri
         vendor: None,
         cover: None,
         region: None,
-        grants: vec![Capability::Line, Capability::Vault, Capability::Log],
+        grants: Capability::ALL.to_vec(),
         limits: wanted.granted(),
         written: wanted.knobs(),
     };

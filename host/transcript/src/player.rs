@@ -137,6 +137,15 @@ impl<T: AsRef<Transcript>> Player<T> {
         })
     }
 
+    /// Whether a card did what it was asked, by the steps that were taken.
+    pub fn has_answered(&self) -> bool {
+        let taken = self.transcript().entries.iter().take(self.next);
+        taken.into_iter().any(|Entry { step, .. }| match step {
+            Step::Slot { act, answer } => *act != SlotAct::Inserted && answer.is_ok(),
+            _ => false,
+        })
+    }
+
     /// Ends the play: every step must have been taken and the result be the transcript's.
     pub fn finish(mut self, outcome: &Outcome) -> Result<(), Difference> {
         self.pass_over_log();

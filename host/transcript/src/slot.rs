@@ -61,7 +61,7 @@ impl SlotAct {
     }
 
     /// Whether the card may be another after this act, which was answered so.
-    pub(crate) fn has_changed(&self, answer: &Result<SlotAnswer, Fault>) -> bool {
+    pub fn has_changed(&self, answer: &Result<SlotAnswer, Fault>) -> bool {
         let begun = match answer {
             Err(Fault::Refused { code, .. }) => !NOT_BEGUN.contains(code),
             Ok(_) | Err(Fault::CutOff) => true,

@@ -46,6 +46,8 @@ async fn a_good_driver_describes_itself() {
         (Proof::PurchaseCount, Some(Quantity::Money))
     );
     let all = Abilities {
+        meter: true,
+        cards: false,
         purse: true,
         supply: true,
         settings: true,
@@ -90,8 +92,8 @@ async fn imports_are_read_before_anything_is_compiled() {
     .await;
     check(
         config(),
-        &importing("polymeter:driver/card-slot@1.0.0"),
-        "driver misbehaving imports polymeter:driver/card-slot@1.0.0, which contract 1.0, 1.1 does \
+        &importing("polymeter:driver/printer@1.0.0"),
+        "driver misbehaving imports polymeter:driver/printer@1.0.0, which contract 1.0, 1.1 does \
          not have",
     )
     .await;

@@ -2,6 +2,7 @@
 //! far end. Nothing of ours is mocked.
 
 mod bench;
+mod card;
 mod containment;
 mod load;
 pub(crate) mod manifest;

@@ -303,5 +303,6 @@ fn capability(grant: raw::Grant) -> Capability {
         raw::Grant::Line => Capability::Line,
         raw::Grant::Vault => Capability::Vault,
         raw::Grant::Log => Capability::Log,
+        raw::Grant::CardSlot => Capability::CardSlot,
     }
 }

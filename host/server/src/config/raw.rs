@@ -219,6 +219,7 @@ pub enum Grant {
     Line,
     Vault,
     Log,
+    CardSlot,
 }
 
 /// Absent means the runtime's own limit.

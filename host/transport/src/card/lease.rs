@@ -34,6 +34,15 @@ impl CardLease {
         CardLease { number, card, orders, changed: false }
     }
 
+    /// The lease itself, for whoever must own it for a while. What stays behind is answered
+    /// [`CardError::Reader`], and its end ends nothing.
+    #[must_use]
+    pub fn take(&mut self) -> CardLease {
+        let (nobody, _) = mpsc::channel();
+        let rest = CardLease { orders: nobody, card: self.card.clone(), ..*self };
+        std::mem::replace(self, rest)
+    }
+
     pub fn card(&self) -> &InsertedCard {
         &self.card
     }
