@@ -205,7 +205,7 @@ pub fn counting(memory: &[u8], slots: [usize; 2], bytes: usize) -> (Option<usize
     }
 }
 
-fn ahead(this: u16, other: u16) -> bool {
+pub(super) fn ahead(this: u16, other: u16) -> bool {
     (1..0x8000).contains(&this.wrapping_sub(other))
 }
 
@@ -215,7 +215,7 @@ fn is_good(part: &[u8]) -> bool {
 }
 
 /// A part of `N` bytes with its sum at the end.
-fn summed<const N: usize>(body: &[u8]) -> [u8; N] {
+pub(super) fn summed<const N: usize>(body: &[u8]) -> [u8; N] {
     let mut part = [0; N];
     part[..N - 2].copy_from_slice(body);
     part[N - 2..].copy_from_slice(&crc(body).to_be_bytes());
@@ -223,7 +223,7 @@ fn summed<const N: usize>(body: &[u8]) -> [u8; N] {
 }
 
 /// CRC-16/X-25.
-fn crc(bytes: &[u8]) -> u16 {
+pub(super) fn crc(bytes: &[u8]) -> u16 {
     let crc =
         bytes.iter().fold(0xFFFF_u16, |crc, byte| {
             (0..8).fold(crc ^ u16::from(*byte), |crc, _| {
@@ -234,7 +234,7 @@ fn crc(bytes: &[u8]) -> u16 {
 }
 
 /// The first bytes of HMAC-SHA-256 over parts.
-fn first<const N: usize>(key: &[u8], parts: &[&[u8]]) -> [u8; N] {
+pub(super) fn first<const N: usize>(key: &[u8], parts: &[&[u8]]) -> [u8; N] {
     let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes keys of any length");
     parts.iter().for_each(|part| mac.update(part));
     let whole = mac.finalize().into_bytes();

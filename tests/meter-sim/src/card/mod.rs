@@ -1,7 +1,7 @@
 //! Simulated IC cards (protocols.md chapter 9), as a reader finds them: a chip that answers commands,
 //! with scripted faults and a truth that tests look at. A card goes into a virtual reader of pcscd
 //! ([`Inserted`]), is spoken to in this process ([`Card::transmit`]), or is put into a card meter
-//! ([`AcmeMeter`], [`SgMeter`]).
+//! ([`AcmeMeter`], [`SgMeter`], [`LunaMeter`]).
 //!
 //! Invariant: a pulled card answers nothing more, and what it holds is what it held at that moment.
 //!
@@ -18,6 +18,7 @@ mod fault;
 mod field;
 mod hand;
 mod keys;
+pub mod luna;
 mod mifare;
 mod random;
 mod reader;
@@ -38,6 +39,7 @@ pub use cpu::{CpuCard, PARAMETERS, PRICES_1, PRICES_2, PURSE, WRITTEN_BACK};
 pub use desfire::DesFire;
 pub use fault::{CardFault, CardFaultKind};
 pub use field::acme::AcmeMeter;
+pub use field::luna::LunaMeter;
 pub use field::sg::SgMeter;
 pub use field::{CardError, Purse, Shown, Stage, Trouble};
 pub use hand::serve as serve_hand;

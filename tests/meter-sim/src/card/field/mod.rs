@@ -6,6 +6,7 @@
 //! Deliberately not here: tariffs; a device charges what [`Purse::use_up`] says.
 
 pub mod acme;
+pub mod luna;
 pub mod sg;
 
 use jiff::civil::DateTime;
