@@ -5,7 +5,8 @@
 //! the old state whole or the new one. A code is presented only to a card that says which one it has
 //! and whose MAC is ours.
 //!
-//! Not here: how a reader is told to read and write the chip (the host), what the device does.
+//! Not here: how a reader is told to read and write the chip (the host), what the device does, what is
+//! made of an order (`polymeter_cards`).
 #![deny(
     clippy::arithmetic_side_effects,
     clippy::as_conversions,
@@ -17,69 +18,29 @@
     clippy::unwrap_used
 )]
 
-mod acts;
 mod card;
 mod describe;
 mod layout;
-mod look;
-mod written_back;
 
-use polymeter_driver::{
-    Call, CardContents, CardDriver, CardIdentity, CardOrder, Description, DriverError, Host,
-    SellOutcome,
-};
+use polymeter_cards::Cards;
+use polymeter_driver::Host;
+use polymeter_driver::codes::card::purpose;
+use polymeter_driver::ending::Stop;
 
 #[derive(Debug)]
 pub struct CardSle4442Acme;
 
-impl CardDriver for CardSle4442Acme {
-    fn describe() -> Description {
-        describe::description()
-    }
-    fn identify(host: &mut dyn Host, _: &Call) -> Result<Option<CardIdentity>, DriverError> {
-        look::identify(host)
-    }
-    fn check(host: &mut dyn Host, _: &Call) -> Result<CardContents, DriverError> {
-        look::check(host)
-    }
-    fn open(
-        host: &mut dyn Host,
-        call: &Call,
-        order: &CardOrder,
-    ) -> Result<SellOutcome, DriverError> {
-        acts::open(host, call, order)
-    }
-    fn sell(
-        host: &mut dyn Host,
-        call: &Call,
-        order: &CardOrder,
-    ) -> Result<SellOutcome, DriverError> {
-        acts::sell(host, call, order)
-    }
-    fn replace(
-        host: &mut dyn Host,
-        call: &Call,
-        order: &CardOrder,
-    ) -> Result<SellOutcome, DriverError> {
-        acts::replace(host, call, order)
-    }
-    fn take_back(
-        host: &mut dyn Host,
-        call: &Call,
-        order: &CardOrder,
-    ) -> Result<SellOutcome, DriverError> {
-        acts::take_back(host, call, order)
-    }
-    fn clear(host: &mut dyn Host, call: &Call) -> Result<SellOutcome, DriverError> {
-        acts::clear(host, call)
-    }
-    fn make(
-        host: &mut dyn Host,
-        call: &Call,
-        order: &CardOrder,
-    ) -> Result<SellOutcome, DriverError> {
-        acts::make(host, call, order)
+impl Cards for CardSle4442Acme {
+    type Card<'a> = card::AcmeCard<'a>;
+    const VENDOR: &'static str = "ACME";
+    const REGION_LETTERS: usize = layout::REGION_BYTES;
+    const MAINTENANCE: &'static [u16] =
+        &[purpose::SETTING, purpose::CHECK, purpose::CLEAR, purpose::RESET];
+    const CARRIED: &'static [&'static str] = &[describe::ALARM, describe::OVERDRAFT_LIMIT];
+    fn begin(host: &mut dyn Host) -> Result<Option<Self::Card<'_>>, Stop> {
+        card::AcmeCard::begin(host)
     }
 }
 
+polymeter_cards::card_driver!(CardSle4442Acme, describe::description);
 polymeter_driver::export_card!(CardSle4442Acme);

@@ -7,7 +7,10 @@ mod pulled;
 
 use bench::{Bench, KEYS, SERIAL, blank};
 use driver_card_sg_cpu::CardSgCpu;
-use meter_sim::card::{Card, Chip, CpuCard, CpuKeys, PARAMETERS, WRITTEN_BACK};
+use meter_sim::card::acme::six_bytes;
+use meter_sim::card::{
+    Card, CardError, Chip, CpuCard, CpuKeys, PARAMETERS, SgMeter, Shown, WRITTEN_BACK,
+};
 use polymeter_codec::gbcard::{Digits, Moment, WrittenBack};
 use polymeter_driver::codes::card::{purpose, taken};
 use polymeter_driver::codes::{error, quantity, refusal};
@@ -288,4 +291,49 @@ fn a_torn_file_of_parameters_is_named_and_can_be_cleared() {
     confirmed(&CardSgCpu::clear(&mut bench, &call()).unwrap(), 0);
     assert_eq!(check(&bench.card).identity.purpose, purpose::BLANK);
     assert_eq!(check(&bench.card).identity.serial, hex::encode(SERIAL));
+}
+
+/// A meter's life by cards of this driver alone, the meter written from the same document by somebody
+/// else: what is set, opened and bought comes through, and prices take the place they have there.
+#[test]
+fn a_meter_lives_by_these_cards() {
+    let mut meter = SgMeter::new(six_bytes(1), KEYS);
+    let number = |mantissa| Value::Number(Decimal { mantissa, scale: 0 });
+    let setting = Card::cpu(CpuCard::blank([1; 8], &KEYS));
+    let made = CardOrder {
+        purpose: purpose::SETTING,
+        parameters: vec![
+            ("preset-amount".to_owned(), number(300)),
+            ("alarm-1".to_owned(), number(1000)),
+            ("voltage-ratio".to_owned(), number(100)),
+            ("tariff-prices".to_owned(), Value::Text("0.9 0.75".to_owned())),
+        ],
+        ..order(None)
+    };
+    confirmed(&CardSgCpu::make(&mut Bench::new(setting.clone()), &call(), &made).unwrap(), 0);
+    assert_eq!(meter.insert(&setting), Shown::Set);
+    assert_eq!((meter.purse.money_fen, meter.alarms_fen, meter.ratios), (300, [1000, 0], [1, 100]));
+    assert_eq!(meter.prices[0][..8], [0, 0, 0x90, 0, 0, 0, 0x75, 0]);
+    let card = blank();
+    let mut counter = Bench::new(card.clone());
+    confirmed(&CardSgCpu::open(&mut counter, &call(), &order(Some((1, 5000)))).unwrap(), 1);
+    assert_eq!(meter.insert(&card), Shown::Credited { amount_fen: 5000 });
+    for (count, amount) in [(2, 700), (3, 900)] {
+        let sold = CardSgCpu::sell(&mut counter, &call(), &order(Some((count, amount)))).unwrap();
+        confirmed(&sold, count);
+        let amount_fen = u32::try_from(amount).unwrap();
+        assert_eq!(meter.insert(&card), Shown::Credited { amount_fen });
+        assert_eq!(bought(&card), (Some((count, amount)), taken::YES));
+    }
+    let home = check(&card).written_back.unwrap();
+    assert_eq!((home.count, home.balance.unwrap().amount), (3, 6900));
+    // Lost: the replacement brings what the meter has, and is its card from then on.
+    let other = Card::cpu(CpuCard::blank([9; 8], &KEYS));
+    let mut second = Bench::new(other.clone());
+    confirmed(&CardSgCpu::replace(&mut second, &call(), &order(Some((3, 900)))).unwrap(), 3);
+    assert_eq!(meter.insert(&other), Shown::Known);
+    assert_eq!(meter.insert(&card), Shown::Error(CardError::Serial));
+    confirmed(&CardSgCpu::sell(&mut second, &call(), &order(Some((4, 100)))).unwrap(), 4);
+    assert_eq!(meter.insert(&other), Shown::Credited { amount_fen: 100 });
+    assert_eq!((meter.purse.credited_fen, meter.purse.money_fen), (6700, 7000));
 }

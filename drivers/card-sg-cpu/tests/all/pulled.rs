@@ -1,31 +1,58 @@
 //! A card that is pulled at every command of every act, before the card did it and after. Afterwards it
-//! holds what it held or what was ordered, whole, and the act can be done again.
+//! holds what it held or what was ordered, whole, the act can be done again, and a meter that was
+//! written by somebody else takes each purchase once.
 
-use crate::bench::{Bench, blank};
-use crate::{bought, call, check, insert_into_meter, order};
+use crate::bench::{Bench, KEYS, blank};
+use crate::{bought, call, check, order};
 use driver_card_sg_cpu::CardSgCpu;
-use meter_sim::card::{Card, CardFault, CardFaultKind};
+use meter_sim::card::acme::six_bytes;
+use meter_sim::card::{Card, CardFault, CardFaultKind, CpuCard, SgMeter, Shown, Stage};
 use polymeter_driver::codes::card::{purpose, taken};
 use polymeter_driver::{CardDriver, CardOrder, DriverError, Extras, SellOutcome, Value};
 use std::io::Write as _;
 
-type Make = fn() -> Card;
 type Act = fn(&mut Bench) -> Result<SellOutcome, DriverError>;
-
 /// A purchase and whether it was taken; none on a blank card.
 type Holds = (Option<(u32, u64)>, u16);
 
-fn opened() -> Card {
+const BLANK: Holds = (None, taken::UNKNOWN);
+const OPENED: Holds = (Some((1, 5000)), taken::NO);
+const RETURNED: Holds = (Some((1, 5000)), taken::YES);
+const SOLD: Holds = (Some((2, 700)), taken::NO);
+
+/// A meter that a reset card and a setting card have been in.
+fn meter() -> SgMeter {
+    let mut meter = SgMeter::new(six_bytes(1), KEYS);
+    meter.purse.stage = Stage::Cleared;
+    meter
+}
+
+fn open(bench: &mut Bench) -> Result<SellOutcome, DriverError> {
+    CardSgCpu::open(bench, &call(), &order(Some((1, 5000))))
+}
+
+fn opened() -> (Card, SgMeter) {
     let card = blank();
-    CardSgCpu::open(&mut Bench::new(card.clone()), &call(), &order(Some((1, 5000)))).unwrap();
-    card
+    open(&mut Bench::new(card.clone())).unwrap();
+    (card, meter())
 }
 
 /// Taken by the meter, with the write-back that says so.
-fn returned() -> Card {
-    let card = opened();
-    insert_into_meter(&card, 1);
-    card
+fn returned() -> (Card, SgMeter) {
+    let (card, mut meter) = opened();
+    assert_eq!(meter.insert(&card), Shown::Credited { amount_fen: 5000 });
+    (card, meter)
+}
+
+/// Pulled while it was cleared: blank, with the old purse and write-back on it.
+fn half_cleared() -> (Card, SgMeter) {
+    let (card, _) = returned();
+    let mut bench = Bench::new(card.clone());
+    card.fault(CardFault { at: 10, kind: CardFaultKind::PulledBefore });
+    let outcome = pull(&mut bench, |bench| CardSgCpu::clear(bench, &call()));
+    assert!(matches!(outcome, Ok(SellOutcome::Unknown(_))), "{outcome:?}");
+    assert_eq!(bought(&card), BLANK);
+    (card, meter())
 }
 
 fn with_prices() -> CardOrder {
@@ -33,91 +60,73 @@ fn with_prices() -> CardOrder {
     CardOrder { parameters: prices, ..order(Some((2, 700))) }
 }
 
-const BLANK: Holds = (None, taken::UNKNOWN);
-const OPENED: Holds = (Some((1, 5000)), taken::NO);
+/// What is done, to which card of which meter, what the card holds before and after it, and what the
+/// meter was credited in all when the card has been done with and was in it.
+struct Case {
+    name: &'static str,
+    make: fn() -> (Card, SgMeter),
+    act: Act,
+    old: Holds,
+    new: Holds,
+    credited: u64,
+}
 
-/// What is done, to which card, and what the card holds before and after it.
-const ACTS: [(&str, Make, Act, Holds, Holds); 6] = [
-    (
-        "open",
-        blank,
-        |bench| CardSgCpu::open(bench, &call(), &order(Some((1, 5000)))),
-        BLANK,
-        OPENED,
-    ),
-    (
+const fn case(
+    name: &'static str,
+    make: fn() -> (Card, SgMeter),
+    act: Act,
+    (old, new): (Holds, Holds),
+    credited: u64,
+) -> Case {
+    Case { name, make, act, old, new, credited }
+}
+
+const CASES: [Case; 7] = [
+    case("open", || (blank(), meter()), open, (BLANK, OPENED), 5000),
+    case("open a half cleared card", half_cleared, open, (BLANK, OPENED), 5000),
+    case(
         "replace",
-        blank,
-        |bench| CardSgCpu::replace(bench, &call(), &order(Some((9, 800)))),
-        BLANK,
-        (Some((9, 800)), taken::NO),
+        || (Card::cpu(CpuCard::blank([9; 8], &KEYS)), returned().1),
+        |bench| CardSgCpu::replace(bench, &call(), &order(Some((1, 5000)))),
+        (BLANK, OPENED),
+        5000,
     ),
-    (
+    case(
         "sell",
         returned,
         |bench| CardSgCpu::sell(bench, &call(), &order(Some((2, 700)))),
-        (Some((1, 5000)), taken::YES),
-        (Some((2, 700)), taken::NO),
+        (RETURNED, SOLD),
+        5700,
     ),
-    (
+    case(
         "sell with prices",
         returned,
         |bench| CardSgCpu::sell(bench, &call(), &with_prices()),
-        (Some((1, 5000)), taken::YES),
-        (Some((2, 700)), taken::NO),
+        (RETURNED, SOLD),
+        5700,
     ),
-    (
+    case(
         "take back",
         opened,
         |bench| CardSgCpu::take_back(bench, &call(), &order(Some((1, 5000)))),
-        OPENED,
-        (Some((1, 0)), taken::NO),
+        (OPENED, (Some((1, 0)), taken::NO)),
+        0,
     ),
-    (
-        "clear",
-        returned,
-        |bench| CardSgCpu::clear(bench, &call()),
-        (Some((1, 5000)), taken::YES),
-        BLANK,
-    ),
+    case("clear", returned, |bench| CardSgCpu::clear(bench, &call()), (RETURNED, BLANK), 5000),
 ];
 
 #[test]
 fn pulled_at_every_command_a_card_holds_the_old_or_the_new() {
     let (mut points, mut unknown) = (0, 0);
-    for (name, make, act, old, new) in ACTS {
-        let commands = {
-            let mut bench = Bench::new(make());
-            assert!(matches!(act(&mut bench), Ok(SellOutcome::Confirmed(_))), "{name}");
-            assert_eq!(bought(&bench.card), new, "{name}");
-            bench.sent
-        };
-        for at in 1..=commands {
+    for case in &CASES {
+        let (card, _) = (case.make)();
+        let mut bench = Bench::new(card.clone());
+        card.power_on();
+        assert!(matches!((case.act)(&mut bench), Ok(SellOutcome::Confirmed(_))), "{}", case.name);
+        assert_eq!(bought(&card), case.new, "{}", case.name);
+        for at in 1..=bench.sent {
             for kind in [CardFaultKind::PulledBefore, CardFaultKind::PulledAfter] {
-                let mut bench = Bench::new(make());
-                bench.card.fault(CardFault { at: at.into(), kind });
-                let outcome = pull(&mut bench, act);
-                let place = format!("{name}, {kind:?} at {at} of {commands}: {outcome:?}");
-                let holds = bought(&bench.card);
-                match outcome {
-                    // Nothing was begun that changes a card, or the card said no.
-                    Err(_) | Ok(SellOutcome::Refused(_)) => assert_eq!(holds, old, "{place}"),
-                    Ok(SellOutcome::Confirmed(_)) => assert_eq!(holds, new, "{place}"),
-                    Ok(SellOutcome::Unknown(_)) => {
-                        assert!(holds == old || holds == new, "{place}: {holds:?}");
-                        unknown += 1;
-                    }
-                }
-                // No meter takes a new purchase from a card whose write-back is not empty.
-                if holds == new && new != BLANK {
-                    assert!(check(&bench.card).written_back.is_none(), "{place}");
-                }
-                // Where it is not done, it is done again: once.
-                if holds == old {
-                    let again = act(&mut bench);
-                    assert!(matches!(again, Ok(SellOutcome::Confirmed(_))), "{place}: {again:?}");
-                    assert_eq!(bought(&bench.card), new, "{place}");
-                }
+                unknown += u32::from(cut(case, CardFault { at: at.into(), kind }));
                 points += 1;
             }
         }
@@ -130,11 +139,53 @@ fn pulled_at_every_command_a_card_holds_the_old_or_the_new() {
     assert!(points > 150 && unknown > 20, "{points} points, {unknown} unknown");
 }
 
+/// Whether the driver did not know what became of it.
+fn cut(case: &Case, fault: CardFault) -> bool {
+    let (card, mut meter) = (case.make)();
+    let mut bench = Bench::new(card.clone());
+    card.fault(fault);
+    let outcome = pull(&mut bench, case.act);
+    let place = format!("{}, {fault:?}: {outcome:?}", case.name);
+    let holds = bought(&card);
+    let is_unknown = match outcome {
+        // Nothing was begun that changes a card, or the card said no.
+        Err(_) | Ok(SellOutcome::Refused(_)) => {
+            assert_eq!(holds, case.old, "{place}");
+            false
+        }
+        Ok(SellOutcome::Confirmed(_)) => {
+            assert_eq!(holds, case.new, "{place}");
+            false
+        }
+        Ok(SellOutcome::Unknown(_)) => {
+            assert!(holds == case.old || holds == case.new, "{place}: {holds:?}");
+            true
+        }
+    };
+    // No meter takes a new purchase from a card whose write-back is not empty.
+    if holds == case.new && case.new != BLANK {
+        assert!(check(&card).written_back.is_none(), "{place}");
+    }
+    // Where it is not done, it is done again.
+    if holds == case.old {
+        let again = (case.act)(&mut bench);
+        assert!(matches!(again, Ok(SellOutcome::Confirmed(_))), "{place}: {again:?}");
+        assert_eq!(bought(&card), case.new, "{place}");
+    }
+    for _ in 0..2 {
+        meter.insert(&card);
+    }
+    assert_eq!(meter.purse.credited_fen, case.credited, "{place}");
+    is_unknown
+}
+
 /// Once it is pulled a card answers nothing in this call.
 fn pull(bench: &mut Bench, act: Act) -> Result<SellOutcome, DriverError> {
     bench.gone = Some(false);
+    bench.card.power_on();
     let outcome = act(bench);
     bench.gone = None;
+    bench.card.power_on();
     outcome
 }
 

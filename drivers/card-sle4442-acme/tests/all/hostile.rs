@@ -17,11 +17,12 @@ fn filled(memory: &[u8], summed: bool) -> Card {
         place[0x20..].copy_from_slice(memory);
         if summed {
             for (slot, bytes) in [(0x20, 52), (0x54, 52), (0x88, 36), (0xAC, 36)] {
-                // Purpose, code and type that there are, and decimals.
+                // Purpose, code and type that there are, letters and decimals.
                 if bytes == 52 {
                     place[slot + 2] %= 6;
                     place[slot + 3] %= 3;
                     place[slot + 32] %= 4;
+                    place[slot + 4..slot + 12].fill(b'n');
                     place[slot + 12..slot + 24].fill(0x12);
                 }
                 let sum = x25(&place[slot..slot + bytes - 2]).to_be_bytes();

@@ -2,91 +2,95 @@
 //!
 //! Invariant: nothing here presents a code or changes a card.
 
-use crate::card::{Card, Image};
-use crate::layout::{LEFT, State};
-use crate::written_back::WrittenBack;
+use crate::state::{Back, BroughtHome, Card, Cards, State};
 use polymeter_codec::gbcard::Digits;
 use polymeter_driver::codes::card::{purpose, taken};
 use polymeter_driver::codes::{error, quality, quantity, register, unit};
 use polymeter_driver::ending::Stop;
 use polymeter_driver::{
     CardContents, CardIdentity, Credit, Decimal, DriverError, Extras, Host, LocalTime, Measurement,
-    Purchase, Value, WrittenBack as BroughtHome,
+    Purchase, Value, WrittenBack,
 };
 
-pub const VENDOR: &str = "ACME";
-
-/// The card, or the word that it is none of ours.
-pub fn card(host: &mut dyn Host) -> Result<Card<'_>, Stop> {
+/// The card, or the word that it is none of the vendor's.
+pub(crate) fn card<V: Cards>(host: &mut dyn Host) -> Result<V::Card<'_>, Stop> {
     let none = || DriverError::new(error::DEVICE_SAYS_NO, "not a card of this vendor");
-    Ok(Card::begin(host)?.ok_or_else(none)?)
+    Ok(V::begin(host)?.ok_or_else(none)?)
 }
 
-pub fn identify(host: &mut dyn Host) -> Result<Option<CardIdentity>, DriverError> {
-    Ok(Card::begin(host)?.map(|card| identity(&card.image)))
+/// Whose card it is; none where it is none of the vendor's.
+///
+/// # Errors
+/// What is wrong with one that is the vendor's, and what the slot says.
+pub fn identify<V: Cards>(host: &mut dyn Host) -> Result<Option<CardIdentity>, DriverError> {
+    Ok(V::begin(host)?.map(|card| identity::<V>(&card)))
 }
 
-fn identity(image: &Image) -> CardIdentity {
-    let state = image.state();
+fn identity<V: Cards>(card: &V::Card<'_>) -> CardIdentity {
+    let state = card.state();
     let number = |digits: fn(&State) -> Digits| match state.as_ref().map(digits) {
         Some(digits) if digits.bytes() != [0; 6] => digits.to_string(),
         _ => String::new(),
     };
     CardIdentity {
-        vendor_code: VENDOR.to_owned(),
-        purpose: state.map_or(purpose::BLANK, |state| state.purpose.into()),
-        region: state.map(|state| state.region_text()).unwrap_or_default(),
+        vendor_code: V::VENDOR.to_owned(),
+        purpose: state.as_ref().map_or(purpose::BLANK, |state| state.purpose),
+        region: state.as_ref().map(|state| state.region.clone()).unwrap_or_default(),
         customer_number: number(|state| state.customer),
         device: number(|state| state.device),
-        serial: image.serial(),
+        serial: card.serial(),
     }
 }
 
 /// Whether the device has taken the state's purchase: by a write-back of that device and customer.
-pub fn taken_by(image: &Image, state: &State) -> u16 {
-    match image.back {
-        Some(back) if is_of(state, &back) && back.count >= state.count => taken::YES,
-        None if image.back_damaged => taken::UNKNOWN,
-        _ => taken::NO,
+pub(crate) fn taken_by(state: &State, back: &Back) -> u16 {
+    match back {
+        Back::Written(back) if is_of(state, back) && back.count >= state.count => taken::YES,
+        Back::Damaged => taken::UNKNOWN,
+        Back::Written(_) | Back::None => taken::NO,
     }
 }
 
-fn is_of(state: &State, back: &WrittenBack) -> bool {
+fn is_of(state: &State, back: &BroughtHome) -> bool {
     (back.device, back.customer) == (state.device, state.customer)
 }
 
-pub fn check(host: &mut dyn Host) -> Result<CardContents, DriverError> {
-    let mut card = card(host)?;
+/// All that the card holds, once it is proved to be under our keys.
+///
+/// # Errors
+/// Another's keys, a card of another vendor, and what the slot says.
+pub fn check<V: Cards>(host: &mut dyn Host) -> Result<CardContents, DriverError> {
+    let mut card = card::<V>(host)?;
     card.prove()?;
-    let image = &card.image;
     let mut contents = CardContents {
-        identity: identity(image),
+        identity: identity::<V>(&card),
         purchase: None,
         taken: taken::UNKNOWN,
         written_back: None,
         extras: Vec::new(),
     };
-    let Some(state) = image.state().filter(|state| state.purpose != 0) else {
-        return Ok(contents);
-    };
+    let Some(state) = card.state() else { return Ok(contents) };
+    let back = card.back();
     if state.count > 0 {
         contents.purchase = Some(Purchase { count: state.count, credit: credit(state.amount) });
-        contents.taken = taken_by(image, &state);
+        contents.taken = taken_by(&state, &back);
     }
-    for (name, fen) in [("alarm", state.alarm), ("overdraft-limit", state.limit)] {
-        if fen != LEFT {
-            contents.extras.push((name.to_owned(), money(fen)));
+    for (name, fen) in V::CARRIED.iter().zip(&state.carried) {
+        let carried = fen.map(|fen| ((*name).to_owned(), money(fen)));
+        contents.extras.extend(carried);
+    }
+    match &back {
+        Back::None => {}
+        Back::Damaged => {
+            let why = Value::Text("a slot of the write-back is damaged".to_owned());
+            contents.extras.push(("write-back damaged".to_owned(), why));
         }
+        Back::Written(back) => contents.written_back = Some(brought_home(&state, back)),
     }
-    if image.back_damaged {
-        let why = Value::Text("a slot of the write-back is damaged".to_owned());
-        contents.extras.push(("write-back damaged".to_owned(), why));
-    }
-    contents.written_back = image.back.map(|back| brought_home(&state, &back));
     Ok(contents)
 }
 
-fn brought_home(state: &State, back: &WrittenBack) -> BroughtHome {
+fn brought_home(state: &State, back: &BroughtHome) -> WrittenBack {
     let measured = |register: &str, value: Value, unit: u16| Measurement {
         register: register.to_owned(),
         value,
@@ -106,7 +110,13 @@ fn brought_home(state: &State, back: &WrittenBack) -> BroughtHome {
         extras.push(("of device".to_owned(), Value::Text(back.device.to_string())));
         extras.push(("of customer".to_owned(), Value::Text(back.customer.to_string())));
     }
-    BroughtHome {
+    let mut measurements =
+        vec![measured(register::CREDIT_REMAINING, money(back.balance), unit::CURRENCY)];
+    let overdrawn = back.overdrawn.map(money);
+    measurements
+        .extend(overdrawn.map(|fen| measured(register::CREDIT_OVERDRAWN, fen, unit::CURRENCY)));
+    measurements.push(measured(register::PURCHASE_COUNT, whole(back.count), unit::NONE));
+    WrittenBack {
         count: back.count,
         balance: Some(credit(back.balance)),
         at: back.at.map(|at| LocalTime {
@@ -117,11 +127,7 @@ fn brought_home(state: &State, back: &WrittenBack) -> BroughtHome {
             minute: at.minute,
             second: 0,
         }),
-        measurements: vec![
-            measured(register::CREDIT_REMAINING, money(back.balance), unit::CURRENCY),
-            measured(register::CREDIT_OVERDRAWN, money(back.overdrawn), unit::CURRENCY),
-            measured(register::PURCHASE_COUNT, whole(back.count), unit::NONE),
-        ],
+        measurements,
         extras,
     }
 }
