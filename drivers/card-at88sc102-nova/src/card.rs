@@ -7,9 +7,9 @@
 
 use crate::layout::{
     IMAGE_AT, IMAGE_BYTES, Issuer, KEY_CHECK_BYTES, MAC_BYTES, STATE_AT, ZONE_AT, ZONE_BYTES, Zone,
-    is_erased, issuer, part, written_back,
+    is_erased, issuer, written_back,
 };
-use polymeter_cards::{Back, Card, State, newest};
+use polymeter_cards::{Back, Card, State, newest, part};
 use polymeter_driver::codes::{card, refusal, slot, vault};
 use polymeter_driver::ending::Stop;
 use polymeter_driver::{Host, Key, Secret, SlotError};
@@ -51,7 +51,7 @@ fn read(host: &mut dyn Host) -> Result<Option<Image>, Stop> {
         return Err(Stop::garbled(detail));
     }
     let Some(issuer) = issuer(&bytes).map_err(Stop::garbled)? else { return Ok(None) };
-    let zones = ZONE_AT.map(|at| part(&bytes, at, ZONE_BYTES));
+    let zones = ZONE_AT.map(|at| part(&bytes, IMAGE_AT, at, ZONE_BYTES));
     let erased = zones.map(is_erased);
     let current = newest(zones.map(Zone::parse), |(zone, _)| zone.sequence);
     if current.is_none() && erased == [false, false] {

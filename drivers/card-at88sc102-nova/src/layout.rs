@@ -2,9 +2,10 @@
 //!
 //! Invariant: a zone is good by its sum or is none, and a state that is built parses as itself.
 
-use polymeter_cards::{Back, BroughtHome, Kind, State};
+use polymeter_cards::{
+    Back, BroughtHome, Kind, State, field, filled, is_summed, letters, part, summed, word,
+};
 use polymeter_codec::gbcard::{Digits, Moment};
-use polymeter_codec::x25;
 
 /// What is read at once: from the issuer zone to the end of zone 2.
 pub const IMAGE_AT: u32 = 2;
@@ -27,19 +28,6 @@ const SEALED_BYTES: usize = 32;
 const BACK_AT: usize = 41;
 /// The highest purpose.
 const PURPOSE_MAX: u8 = 5;
-const KINDS: [Kind; 4] = [Kind::None, Kind::Open, Kind::Buy, Kind::Replace];
-
-/// The bytes at a place of the card, out of the image.
-pub fn part(image: &[u8], at: u32, bytes: usize) -> &[u8] {
-    let from = at.checked_sub(IMAGE_AT).and_then(|from| usize::try_from(from).ok());
-    let rest = from.and_then(|from| image.get(from..));
-    rest.and_then(|rest| rest.get(..bytes)).unwrap_or_default()
-}
-
-/// Whether the last two bytes are the sum of those before.
-fn is_summed(bytes: &[u8]) -> bool {
-    bytes.split_last_chunk::<2>().is_some_and(|(data, sum)| x25(data).to_be_bytes() == *sum)
-}
 
 pub fn is_erased(bytes: &[u8]) -> bool {
     bytes.iter().all(|byte| *byte == 0xFF)
@@ -58,7 +46,7 @@ pub fn issuer(image: &[u8]) -> Result<Option<Issuer>, &'static str> {
     let Some(issuer) = field::<ISSUER_BYTES>(image, 0).filter(|it| it.starts_with(VENDOR)) else {
         return Ok(None);
     };
-    let check = part(image, CHECK_AT, CHECK_BYTES);
+    let check = part(image, IMAGE_AT, CHECK_AT, CHECK_BYTES);
     match field(check, 0) {
         Some(key_check) if is_summed(&[&issuer, check].concat()) => {
             Ok(Some(Issuer { zone: issuer, key_check }))
@@ -79,18 +67,17 @@ impl Zone {
     /// A good zone, with its MAC. `None`: its sum is wrong, or what stands there is nothing that could.
     pub fn parse(zone: &[u8]) -> Option<(Zone, [u8; MAC_BYTES])> {
         let slot = zone.get(STATE_AT..)?.get(..STATE_BYTES).filter(|slot| is_summed(slot))?;
-        let number = |at| Some(u32::from_be_bytes(field(slot, at)?));
         let [purpose] = field(slot, 2)?;
         let [kind] = field(slot, 27)?;
-        let alarm = number(28)?;
+        let alarm = word(slot, 28)?;
         let state = State {
             purpose: Some(purpose).filter(|purpose| *purpose <= PURPOSE_MAX)?.into(),
-            region: region(&field::<REGION_BYTES>(slot, 3)?)?,
+            region: letters(&field::<REGION_BYTES>(slot, 3)?)?,
             customer: Digits::from_bytes(field(slot, 7)?)?,
             device: Digits::from_bytes(field(slot, 13)?)?,
-            count: number(19)?,
-            amount: number(23)?,
-            kind: *KINDS.get(usize::from(kind))?,
+            count: word(slot, 19)?,
+            amount: word(slot, 23)?,
+            kind: Kind::from_code(kind)?,
             // All ones leave what the device has.
             carried: vec![(alarm != u32::MAX).then_some(alarm)],
         };
@@ -102,12 +89,10 @@ impl Zone {
     /// What its MAC is taken over, behind the issuer zone.
     pub fn sealed(&self) -> Vec<u8> {
         let state = self.state.as_ref();
-        let mut region = [0; REGION_BYTES];
-        let letters = state.iter().flat_map(|state| state.region.bytes());
-        region.iter_mut().zip(letters).for_each(|(place, letter)| *place = letter);
+        let region: [u8; REGION_BYTES] =
+            filled(state.map(|state| state.region.as_str()).unwrap_or_default());
         let purpose = state.and_then(|state| u8::try_from(state.purpose).ok()).unwrap_or(0);
-        let kind = KINDS.iter().position(|kind| state.is_some_and(|state| state.kind == *kind));
-        let kind = kind.and_then(|kind| u8::try_from(kind).ok()).unwrap_or(0);
+        let kind = state.map_or(0, |state| state.kind.code());
         let alarm = state.and_then(|state| *state.carried.first()?);
         let customer = state.map(|state| state.customer.bytes()).unwrap_or_default();
         let device = state.map(|state| state.device.bytes()).unwrap_or_default();
@@ -128,18 +113,8 @@ impl Zone {
 
     /// The bytes that are written at [`STATE_AT`] of an erased zone.
     pub fn build(&self, mac: [u8; MAC_BYTES]) -> Vec<u8> {
-        let mut slot = self.sealed();
-        slot.extend(mac);
-        slot.extend(x25(&slot).to_be_bytes());
-        slot
+        summed([&self.sealed()[..], &mac].concat())
     }
-}
-
-/// Without the zeros that fill it; none where it holds what no region has.
-fn region(bytes: &[u8]) -> Option<String> {
-    let letters = bytes.split(|byte| *byte == 0).next().unwrap_or_default();
-    let good = letters.iter().all(u8::is_ascii_graphic);
-    good.then(|| letters.iter().map(|byte| char::from(*byte)).collect())
 }
 
 /// What the device wrote into the zone of this state.
@@ -149,23 +124,18 @@ pub fn written_back(zone: &[u8], state: &State) -> Back {
         return Back::None;
     }
     let parsed = || {
-        let number = |at| Some(u32::from_be_bytes(field(slot, at)?));
         let [status, error] = field(slot, 0)?;
         Some(BroughtHome {
             status,
             error,
             device: Digits::from_bytes(field(slot, 2)?)?,
             customer: state.customer,
-            count: number(8)?,
-            balance: number(12)?,
+            count: word(slot, 8)?,
+            balance: word(slot, 12)?,
             overdrawn: None,
             at: Moment::from_bytes(field(slot, 16)?),
         })
     };
     let back = if is_summed(slot) { parsed() } else { None };
     back.map_or(Back::Damaged, Back::Written)
-}
-
-fn field<const N: usize>(slot: &[u8], at: usize) -> Option<[u8; N]> {
-    slot.get(at..)?.first_chunk().copied()
 }

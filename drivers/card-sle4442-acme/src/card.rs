@@ -7,9 +7,9 @@
 
 use crate::layout::{
     BACK_AT, BACK_BYTES, Code, IMAGE_AT, IMAGE_BYTES, MAC_BYTES, STATE_AT, STATE_BYTES, Slot,
-    is_empty, number, part, written_back,
+    is_empty, number, written_back,
 };
-use polymeter_cards::{Back, Card, State, newest};
+use polymeter_cards::{Back, Card, State, newest, part};
 use polymeter_driver::codes::{card, refusal, slot, vault};
 use polymeter_driver::ending::Stop;
 use polymeter_driver::{Host, Key, Secret, SlotError};
@@ -53,12 +53,12 @@ fn read(host: &mut dyn Host) -> Result<Option<Image>, Stop> {
         return Err(Stop::garbled(detail));
     }
     let Some(number) = number(&bytes).map_err(Stop::garbled)? else { return Ok(None) };
-    let slots = STATE_AT.map(|at| part(&bytes, at, STATE_BYTES));
+    let slots = STATE_AT.map(|at| part(&bytes, IMAGE_AT, at, STATE_BYTES));
     let current = newest(slots.map(Slot::parse), |(slot, _)| slot.sequence);
     if current.is_none() && !slots.iter().any(|slot| is_empty(slot)) {
         return Err(Stop::garbled("both slots of the card's state are damaged"));
     }
-    let backs = BACK_AT.map(|at| part(&bytes, at, BACK_BYTES));
+    let backs = BACK_AT.map(|at| part(&bytes, IMAGE_AT, at, BACK_BYTES));
     let is_damaged = |slot: &&[u8]| !is_empty(slot) && written_back(slot).is_none();
     let back = match newest(backs.map(written_back), |(sequence, _)| *sequence) {
         Some(((_, back), _)) => Back::Written(back),

@@ -3,9 +3,8 @@
 //!
 //! Invariant: a slot is good by its sum or is none, and a state that is built parses as itself.
 
-use polymeter_cards::{BroughtHome, Kind, State};
+use polymeter_cards::{BroughtHome, Kind, State, field, filled, is_summed, letters, summed, word};
 use polymeter_codec::gbcard::{Digits, Moment};
-use polymeter_codec::x25;
 
 /// What is read at once: the mark cell, both states, both write-backs.
 pub const IMAGE_AT: u32 = 0x08;
@@ -25,18 +24,6 @@ const SEALED_BYTES: usize = 44;
 pub const MAC_BYTES: usize = 6;
 /// The highest purpose.
 const PURPOSE_MAX: u8 = 5;
-
-/// The bytes at a place of the card, out of the image.
-pub fn part(image: &[u8], at: u32, bytes: usize) -> &[u8] {
-    let from = at.checked_sub(IMAGE_AT).and_then(|from| usize::try_from(from).ok());
-    let rest = from.and_then(|from| image.get(from..));
-    rest.and_then(|rest| rest.get(..bytes)).unwrap_or_default()
-}
-
-/// Whether the last two bytes are the sum of those before.
-fn is_summed(bytes: &[u8]) -> bool {
-    bytes.split_last_chunk::<2>().is_some_and(|(data, sum)| x25(data).to_be_bytes() == *sum)
-}
 
 pub fn is_empty(bytes: &[u8]) -> bool {
     [0x00, 0xFF].iter().any(|empty| bytes.iter().all(|byte| byte == empty))
@@ -64,13 +51,16 @@ pub enum Code {
     Vault,
 }
 
-const CODES: [Code; 3] = [Code::Published, Code::Changing, Code::Vault];
-const KINDS: [Kind; 4] = [Kind::None, Kind::Open, Kind::Buy, Kind::Replace];
+impl Code {
+    const ALL: [Code; 3] = [Code::Published, Code::Changing, Code::Vault];
 
-/// The place of a value among those that its byte counts through.
-fn position<T: PartialEq>(all: &[T], value: &T) -> u8 {
-    let found = all.iter().position(|known| known == value);
-    found.and_then(|found| u8::try_from(found).ok()).unwrap_or(0)
+    fn byte(self) -> u8 {
+        match self {
+            Code::Published => 0,
+            Code::Changing => 1,
+            Code::Vault => 2,
+        }
+    }
 }
 
 /// One slot of the state.
@@ -88,24 +78,23 @@ impl Slot {
         if slot.len() != STATE_BYTES || !is_summed(slot) {
             return None;
         }
-        let number = |at| Some(u32::from_be_bytes(field(slot, at)?));
         // All ones leave what the device has.
-        let carried = |at| Some(number(at)?).map(|fen| (fen != u32::MAX).then_some(fen));
+        let carried = |at| word(slot, at).map(|fen| (fen != u32::MAX).then_some(fen));
         let [purpose, code] = field(slot, 2)?;
         let [kind] = field(slot, 32)?;
         let state = State {
             purpose: Some(purpose).filter(|purpose| *purpose <= PURPOSE_MAX)?.into(),
-            region: region(&field::<REGION_BYTES>(slot, 4)?)?,
+            region: letters(&field::<REGION_BYTES>(slot, 4)?)?,
             customer: Digits::from_bytes(field(slot, 12)?)?,
             device: Digits::from_bytes(field(slot, 18)?)?,
-            count: number(24)?,
-            amount: number(28)?,
-            kind: *KINDS.get(usize::from(kind))?,
+            count: word(slot, 24)?,
+            amount: word(slot, 28)?,
+            kind: Kind::from_code(kind)?,
             carried: vec![carried(36)?, carried(40)?],
         };
         let slot_read = Slot {
             sequence: u16::from_be_bytes(field(slot, 0)?),
-            code: *CODES.get(usize::from(code))?,
+            code: *Code::ALL.get(usize::from(code))?,
             state: (purpose != 0).then_some(state),
         };
         Some((slot_read, field(slot, SEALED_BYTES)?))
@@ -116,18 +105,17 @@ impl Slot {
         let state = self.state.as_ref();
         let number = |number: Option<u32>| number.unwrap_or(0).to_be_bytes();
         let purpose = state.and_then(|state| u8::try_from(state.purpose).ok()).unwrap_or(0);
-        let mut region = [0; REGION_BYTES];
-        let letters = state.iter().flat_map(|state| state.region.bytes());
-        region.iter_mut().zip(letters).for_each(|(place, letter)| *place = letter);
+        let region: [u8; REGION_BYTES] =
+            filled(state.map(|state| state.region.as_str()).unwrap_or_default());
         let digits = |digits: Option<Digits>| digits.map(Digits::bytes).unwrap_or_default();
-        let kind = state.map_or(0, |state| position(&KINDS, &state.kind));
+        let kind = state.map_or(0, |state| state.kind.code());
         let carried = |index: usize| {
             let fen = state.and_then(|state| *state.carried.get(index)?);
             fen.unwrap_or(u32::MAX).to_be_bytes()
         };
         let parts: [&[u8]; 10] = [
             &self.sequence.to_be_bytes(),
-            &[purpose, position(&CODES, &self.code)],
+            &[purpose, self.code.byte()],
             &region,
             &digits(state.map(|state| state.customer)),
             &digits(state.map(|state| state.device)),
@@ -142,18 +130,8 @@ impl Slot {
 
     /// The slot's bytes.
     pub fn build(&self, mac: [u8; MAC_BYTES]) -> Vec<u8> {
-        let mut slot = self.sealed();
-        slot.extend(mac);
-        slot.extend(x25(&slot).to_be_bytes());
-        slot
+        summed([&self.sealed()[..], &mac].concat())
     }
-}
-
-/// Without the zeros that fill it; none where it holds what no region has.
-fn region(bytes: &[u8]) -> Option<String> {
-    let letters = bytes.split(|byte| *byte == 0).next().unwrap_or_default();
-    let good = letters.iter().all(u8::is_ascii_graphic);
-    good.then(|| letters.iter().map(|byte| char::from(*byte)).collect())
 }
 
 /// A good slot of the write-back, with its sequence.
@@ -161,21 +139,16 @@ pub fn written_back(slot: &[u8]) -> Option<(u16, BroughtHome)> {
     if slot.len() != BACK_BYTES || !is_summed(slot) {
         return None;
     }
-    let number = |at| Some(u32::from_be_bytes(field(slot, at)?));
     let [status, error] = field(slot, 2)?;
     let back = BroughtHome {
         status,
         error,
         device: Digits::from_bytes(field(slot, 4)?)?,
         customer: Digits::from_bytes(field(slot, 10)?)?,
-        count: number(16)?,
-        balance: number(20)?,
-        overdrawn: Some(number(24)?),
+        count: word(slot, 16)?,
+        balance: word(slot, 20)?,
+        overdrawn: Some(word(slot, 24)?),
         at: Moment::from_bytes(field(slot, 28)?),
     };
     Some((u16::from_be_bytes(field(slot, 0)?), back))
-}
-
-fn field<const N: usize>(slot: &[u8], at: usize) -> Option<[u8; N]> {
-    slot.get(at..)?.first_chunk().copied()
 }

@@ -23,11 +23,13 @@
 
 mod acts;
 mod arguments;
+mod bytes;
 mod look;
 mod state;
 
 pub use acts::{clear, make, open, replace, sell, take_back};
 pub use arguments::money_parameter;
+pub use bytes::{field, filled, is_summed, letters, part, summed, word};
 pub use look::{check, identify};
 pub use state::{Back, BroughtHome, Card, Cards, Kind, State, newest};
 

@@ -19,6 +19,25 @@ pub enum Kind {
     Replace,
 }
 
+impl Kind {
+    const ALL: [Kind; 4] = [Kind::None, Kind::Open, Kind::Buy, Kind::Replace];
+
+    /// As our own layouts count them: 0 none, 1 opens, 2 buys, 3 replaces.
+    pub fn code(self) -> u8 {
+        match self {
+            Kind::None => 0,
+            Kind::Open => 1,
+            Kind::Buy => 2,
+            Kind::Replace => 3,
+        }
+    }
+
+    /// The kind of a byte; none where there is no such.
+    pub fn from_code(code: u8) -> Option<Kind> {
+        Kind::ALL.into_iter().find(|kind| kind.code() == code)
+    }
+}
+
 /// What a card that is not blank holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct State {
