@@ -49,7 +49,8 @@ impl CardSlot for Slot {
 fn reader() -> (CardReader, SlotEvents, Slot) {
     let slot = Slot::default();
     let name = "ACS ACR38U-CCID 00 00";
-    let (reader, events) = CardReader::over(name, &ReaderProfiles::built_in(), slot.clone());
+    let (reader, events) =
+        CardReader::over("counter-1", name, &ReaderProfiles::built_in(), slot.clone());
     (reader, events, slot)
 }
 
@@ -111,8 +112,29 @@ async fn each_kind_is_known_opened_written_and_given_a_new_code() {
         let mut lease = reader.lease().await.expect("it is free");
         lease.verify(0, &new).await.expect("the new one");
         assert_eq!(lease.tries_left(0).await, Ok(tries), "{known}");
-        assert_eq!((card.truth().presented, card.truth().wrong), (3, 1), "{known}");
+        // The wrong one, the right one, the new one when it was given, and now.
+        assert_eq!((card.truth().presented, card.truth().wrong), (4, 1), "{known}");
     }
+}
+
+/// Some readers' firmware says the protection bits behind what was read (ACR38x 6.02, 9.2.2.6.1).
+#[tokio::test]
+async fn bits_that_a_reader_says_besides_are_no_part_of_the_card() {
+    let (reader, events, slot) = reader();
+    let card = Card::sle4442(Sle4442::blank().appending_protection());
+    put(&reader, &events, &slot, &card).await;
+    let mut lease = reader.lease().await.expect("it is free");
+    assert_eq!(lease.read(0x90, 3).await, Ok(vec![0xFF; 3]));
+}
+
+/// Readers say done of what the card does not take.
+#[tokio::test]
+async fn what_a_card_does_not_take_is_refused() {
+    let (reader, events, slot) = reader();
+    put(&reader, &events, &slot, &Card::sle4442(Sle4442::blank())).await;
+    let mut lease = reader.lease().await.expect("it is free");
+    let written = lease.write(0x90, &[1]).await;
+    assert!(matches!(written, Err(CardError::Refused(_))), "{written:?}");
 }
 
 #[tokio::test]

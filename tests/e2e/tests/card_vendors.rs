@@ -199,7 +199,7 @@ impl Counter {
 }
 
 fn open_reader(slot: Slot) -> (CardReader, SlotEvents) {
-    CardReader::over("ACS ACR1281 00 00", &ReaderProfiles::built_in(), slot)
+    CardReader::over("counter-1", "ACS ACR1281 00 00", &ReaderProfiles::built_in(), slot)
 }
 
 fn moment() -> Moment {

@@ -15,6 +15,7 @@ pub mod tidy;
 use anyhow::{Context, Result, bail};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use virtual_reader::Pcscd;
 
 /// Everything at once: cargo chooses features by what is built together, so a build of one package
 /// would compile the engine a second time. It also makes the programs that the end-to-end tests run.
@@ -59,11 +60,43 @@ pub fn test(arguments: &[String]) -> Result<()> {
     drivers::build_all(&root)?;
     examples()?;
     cargo(BUILD_ALL)?;
-    let mut cargo_test = vec!["test", "--workspace"];
-    cargo_test.extend(arguments.iter().map(String::as_str));
-    cargo(&cargo_test)?;
+    let readers = card_readers(&root);
+    let mut cargo_test = cargo_command(&["test", "--workspace"]);
+    cargo_test.args(arguments).envs(readers.as_ref().map(Pcscd::environment));
+    run(&mut cargo_test)?;
+    drop(readers);
     // Somebody who asks for one test has asked for no others.
     if arguments.is_empty() { on_postgres(&[]) } else { Ok(()) }
+}
+
+/// A pcscd with virtual readers for the length of the run. Without one the tests of card readers say
+/// that they did not run, and so does this.
+fn card_readers(root: &Path) -> Option<Pcscd> {
+    let folder = root.join(format!("target/pcscd-{}", std::process::id()));
+    let started = set_up::pcscd().and_then(|()| Ok(Pcscd::start(&folder)?));
+    match started {
+        Ok(pcscd) => {
+            println!("card readers: {}", pcscd.version());
+            Some(pcscd)
+        }
+        Err(error) => {
+            eprintln!("NO CARD READERS, and their tests will not run: {error:#}");
+            None
+        }
+    }
+}
+
+/// The tests that need a card reader, as `cargo test` is told them.
+const OF_READERS: &[&str] = &["--test", "pcsc"];
+
+/// Passes tests of card readers, those or what else is asked for, on a pcscd brought up for them.
+pub fn cards(arguments: &[String]) -> Result<()> {
+    let Some(readers) = card_readers(&root()) else { bail!("there is no pcscd") };
+    let mut cargo_test = cargo_command(&["test", "--workspace"]);
+    if arguments.is_empty() {
+        cargo_test.args(OF_READERS);
+    }
+    run(cargo_test.args(arguments).envs([readers.environment()]))
 }
 
 /// The tests that touch a database, by package and target: the unit tests of a library, or one of

@@ -29,6 +29,12 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Pass the tests of card readers on a pcscd with virtual readers; `test` does so too.
+    Cards {
+        /// What `cargo test` takes, e.g. --test NAME.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
     /// Kill the program while it sells, start it again, and count the money; by a seed.
     Crash {
         /// --seed N, --minutes M, --database sqlite|postgres|both, --replay SITE:TRIAL; or --pushes N.
@@ -84,6 +90,7 @@ fn main() -> anyhow::Result<()> {
         Command::Demo { arguments } => xtask::demo(&arguments),
         Command::Test { arguments } => xtask::test(&arguments),
         Command::Postgres { arguments } => xtask::on_postgres(&arguments),
+        Command::Cards { arguments } => xtask::cards(&arguments),
         Command::Crash { arguments } => xtask::crash(&arguments),
         Command::Fuzz { arguments } => xtask::fuzz(&arguments),
         Command::Simulate { arguments } => xtask::simulate(&arguments),

@@ -1,5 +1,5 @@
-//! Brings up what a fresh machine lacks: the wasm target through rustup, Chromium, minisign and
-//! SoftHSM2 through Debian's packages. Checks before it changes anything; where it may not install,
+//! Brings up what a fresh machine lacks: the wasm target through rustup, Chromium, minisign, SoftHSM2
+//! and pcscd through Debian's packages. Checks before it changes anything; where it may not install,
 //! it says what to do.
 
 use anyhow::{Context, Result, bail};
@@ -61,6 +61,15 @@ pub fn softhsm() -> Result<()> {
         return Ok(());
     }
     apt_install(&["softhsm2"])
+}
+
+/// What card readers are spoken to through, and one that is none.
+pub fn pcscd() -> Result<()> {
+    if virtual_reader::found() {
+        return Ok(());
+    }
+    apt_install(&["pcscd", "vsmartcard-vpcd"])?;
+    if virtual_reader::found() { Ok(()) } else { bail!("pcscd or its virtual reader is missing") }
 }
 
 /// The server whose programs the test run starts a cluster with; one that Debian's package has

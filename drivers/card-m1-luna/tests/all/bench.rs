@@ -140,7 +140,7 @@ impl Bench {
 }
 
 fn open_reader(profiles: &ReaderProfiles, slot: Slot) -> (CardReader, SlotEvents) {
-    CardReader::over("ACS ACR122U 00 00", profiles, slot)
+    CardReader::over("counter-1", "ACS ACR122U 00 00", profiles, slot)
 }
 
 fn no_line() -> LineError {

@@ -74,7 +74,8 @@ impl CardSlot for Slot {
 /// The card in a reader, and the right to it.
 async fn lease(card: &Card) -> (CardReader, SlotEvents, CardLease) {
     let profiles = ReaderProfiles::built_in();
-    let (reader, events) = CardReader::over("ACS ACR38U 00 00", &profiles, Slot(card.clone()));
+    let (reader, events) =
+        CardReader::over("counter-1", "ACS ACR38U 00 00", &profiles, Slot(card.clone()));
     events.inserted();
     let mut changes = reader.changes();
     let known = changes.wait_for(|state| matches!(state, ReaderState::Card(_)));

@@ -4,7 +4,7 @@
 //! Invariant: no code is presented before the card's own counter was read and has two tries or more;
 //! no answer is taken that is longer or shorter than it must be. Not here: whose turn it is (`worker`).
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use polymeter_domain::CardKind;
@@ -19,6 +19,8 @@ use super::template::HEADER_BYTES;
 #[derive(Debug)]
 pub(super) struct Memo {
     pub(super) commands: Arc<CardCommands>,
+    /// The counted codes that were proved.
+    pub(super) proved: HashSet<u16>,
     /// Mifare Classic: the keys that were proved, by the number of the code.
     pub(super) keys: HashMap<u16, Vec<u8>>,
     /// Mifare Classic: the sector that is open, and by which code.
@@ -107,7 +109,10 @@ impl Conversation<'_> {
         let mut at = offset;
         while left > 0 {
             let piece = left.min(memory.piece);
-            let data = self.done("read", &memory.read.filled(at, piece, &[])?)?;
+            let mut data = self.done("read", &memory.read.filled(at, piece, &[])?)?;
+            if data.len() == piece + memory.trailer {
+                data.truncate(piece);
+            }
             exactly("read", piece, &data)?;
             bytes.extend(data);
             left -= piece;
@@ -127,6 +132,13 @@ impl Conversation<'_> {
         for piece in bytes.chunks(memory.piece) {
             self.done("write", &memory.write.filled(at, piece.len(), piece)?)?;
             at += u32::try_from(piece.len()).unwrap_or(u32::MAX);
+        }
+        // The reader says done of what the card did not take too: a place that is protected, or whose
+        // code was not proved, or bits that only an erasure sets.
+        if self.read(offset, length)? != bytes {
+            return Err(CardError::Refused(format!(
+                "{length} bytes at {offset} are not as written"
+            )));
         }
         Ok(())
     }
@@ -178,6 +190,7 @@ impl Conversation<'_> {
         if after & code.fresh == code.fresh {
             // Fresh after all, and yet no yes: the code never came to the card.
             if status >> 8 == DONE >> 8 {
+                self.memo.proved.insert(number);
                 return Ok(());
             }
             return Err(CardError::Refused(format!("code {number}: the answer is {status:04X}")));
@@ -196,10 +209,14 @@ impl Conversation<'_> {
         if code.set.is_empty() {
             return Err(unsupported("this reader cannot give such a card a new code".to_owned()));
         }
+        if !self.memo.proved.contains(&number) {
+            return Err(CardError::Refused(format!("code {number} was not verified before")));
+        }
         for command in &code.set {
             self.done("new code", &command.filled(0, presented.len(), presented)?)?;
         }
-        Ok(())
+        // Said done of what was not taken too, here as well; all tries are there for finding out.
+        self.verify(number, presented)
     }
 }
 

@@ -60,7 +60,8 @@ impl CardLease {
         self.ask(move |card| card.read(offset, length)).await
     }
 
-    /// As `read`. Where it ends in an error, some may have been written.
+    /// As `read`, and read back. Where it ends in an error, some may have been written;
+    /// [`CardError::Refused`] when the card did not take it.
     pub async fn write(&mut self, offset: u32, bytes: &[u8]) -> Result<(), CardError> {
         self.changed = true;
         let bytes = bytes.to_vec();
@@ -86,7 +87,7 @@ impl CardLease {
         self.ask(move |card| card.verify(code, &presented)).await
     }
 
-    /// Gives the card a new code in place of the one that was verified.
+    /// Gives the card a new code in place of the one that was verified in this lease, and proves it.
     pub async fn set_code(&mut self, code: u16, presented: &[u8]) -> Result<(), CardError> {
         self.changed = true;
         let presented = presented.to_vec();

@@ -32,3 +32,22 @@ pub(crate) const CALL_WAIT: Duration = Duration::from_secs(15);
 
 /// How often a card is tried again that another program holds.
 pub(crate) const BUSY_WAIT: Duration = Duration::from_millis(250);
+
+/// How long a card may be waited for before its reader is called busy.
+pub(crate) const BUSY_AFTER: Duration = Duration::from_secs(1);
+
+/// How often the readers are looked at when nothing is told of them.
+pub(crate) const LOOK_WAIT: Duration = Duration::from_secs(1);
+
+/// Between two tries to reach PC/SC.
+pub(crate) const RECONNECT_WAIT: Duration = Duration::from_millis(500);
+
+/// Readers at most; pcsclite itself has no more (`PCSCLITE_MAX_READERS_CONTEXTS`).
+pub(crate) const READERS_MAX: usize = 16;
+
+/// How long a card that went in the middle of an exchange may only have lost contact.
+pub(crate) const LOST_FOR: Duration = Duration::from_secs(3);
+
+/// After how long pcscd would have seen that. It looks every 400 ms (`PCSCLITE_STATUS_POLL_RATE`), and
+/// must look twice.
+pub(crate) const UNNOTICED_AFTER: Duration = Duration::from_secs(1);

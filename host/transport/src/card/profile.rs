@@ -40,6 +40,8 @@ pub(crate) struct Memory {
     pub(crate) bytes: u32,
     /// Bytes that one command moves at most.
     pub(crate) piece: usize,
+    /// Bytes that a reader may put behind those that were asked for.
+    pub(crate) trailer: usize,
     pub(crate) read: Command,
     pub(crate) write: Command,
     pub(crate) codes: Vec<Code>,
@@ -156,6 +158,8 @@ struct RawCard {
     contactless: bool,
     bytes: Option<u32>,
     piece: Option<usize>,
+    #[serde(default)]
+    trailer: u8,
     select: Option<String>,
     read: Option<String>,
     write: Option<String>,
@@ -270,8 +274,9 @@ impl RawCard {
         let codes = self.code.iter().map(RawCode::made).collect::<Result<_, _>>()?;
         let zones = self.zone.iter().map(|zone| zone.made(bytes)).collect::<Result<_, _>>()?;
         let sectors = self.sectors.as_ref().map(RawSectors::made).transpose()?;
+        let trailer = usize::from(self.trailer);
         let (read, write) = (Command::parse(read)?, Command::parse(write)?);
-        Ok(Some(Memory { bytes, piece, read, write, codes, zones, sectors }))
+        Ok(Some(Memory { bytes, piece, trailer, read, write, codes, zones, sectors }))
     }
 }
 

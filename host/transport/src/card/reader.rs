@@ -33,13 +33,14 @@ impl fmt::Debug for CardReader {
 
 impl CardReader {
     /// A reader over any slot, which lies empty until the events say otherwise. Its commands are those
-    /// of the profile that a PC/SC reader called `name` would have.
+    /// of the profile that a PC/SC reader called `pcsc` has.
     pub fn over(
         name: &str,
+        pcsc: &str,
         profiles: &ReaderProfiles,
         slot: impl CardSlot + 'static,
     ) -> (CardReader, SlotEvents) {
-        CardReader::starting(name, profiles.of(name), Box::new(slot), ReaderState::Empty)
+        CardReader::starting(name, profiles.of(pcsc), Box::new(slot), ReaderState::Empty)
     }
 
     pub(super) fn starting(
@@ -50,13 +51,13 @@ impl CardReader {
     ) -> (CardReader, SlotEvents) {
         let (orders, taken) = mpsc::channel();
         let (shown, state) = watch::channel(state);
-        let worker = Worker::new(slot, profile, taken, shown);
+        let worker = Worker::new(slot, profile, taken, shown.clone());
         let thread = std::thread::Builder::new().name(format!("card {name}"));
         if let Err(error) = thread.spawn(move || worker.run()) {
             // What is asked of it is answered that its thread has ended.
             tracing::error!(%error, reader = name, "no thread for the card reader");
         }
-        let events = SlotEvents { orders: orders.clone() };
+        let events = SlotEvents { orders: orders.clone(), state: shown };
         (CardReader(Arc::new(Inside { name: name.to_owned(), orders, state })), events)
     }
 

@@ -4,7 +4,10 @@
 
 use std::sync::mpsc;
 
+use tokio::sync::watch;
+
 use super::error::CardError;
+use super::state::ReaderState;
 use super::worker::Order;
 
 /// A place for one card. Used by one thread, which may wait in it.
@@ -26,6 +29,7 @@ pub trait CardSlot: Send {
 #[derive(Debug, Clone)]
 pub struct SlotEvents {
     pub(super) orders: mpsc::Sender<Order>,
+    pub(super) state: watch::Sender<ReaderState>,
 }
 
 impl SlotEvents {
@@ -41,6 +45,17 @@ impl SlotEvents {
     /// The reader cannot be used, and why.
     pub fn gone(&self, reason: impl Into<String>) {
         self.tell(Order::Gone(reason.into()));
+    }
+
+    /// The reader's thread waits in the slot and cannot say so itself. It sets the state right when it
+    /// has waited enough.
+    pub(super) fn busy(&self, reason: &str) {
+        let state = ReaderState::Gone(reason.to_owned());
+        self.state.send_if_modified(|old| {
+            let other = *old != state;
+            *old = state;
+            other
+        });
     }
 
     pub(super) fn tell(&self, order: Order) {

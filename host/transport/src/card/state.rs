@@ -29,6 +29,16 @@ pub enum ReaderState {
     Card(InsertedCard),
 }
 
+/// The state of a reader that nobody has looked at yet.
+pub(super) const LOOKING: &str = "not looked at yet";
+
+impl ReaderState {
+    /// False until the reader was looked at for the first time.
+    pub fn is_known(&self) -> bool {
+        !matches!(self, ReaderState::Gone(reason) if reason == LOOKING)
+    }
+}
+
 /// Bytes in hexadecimal, for people.
 pub(crate) struct Hex<'a>(pub(crate) &'a [u8]);
 

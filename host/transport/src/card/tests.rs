@@ -67,7 +67,8 @@ impl CardSlot for Slot {
 fn reader() -> (CardReader, SlotEvents, Slot) {
     let slot = Slot::default();
     let profiles = ReaderProfiles::built_in();
-    let (reader, events) = CardReader::over("ACS ACR38U-CCID 00 00", &profiles, slot.clone());
+    let (reader, events) =
+        CardReader::over("counter-1", "ACS ACR38U-CCID 00 00", &profiles, slot.clone());
     (reader, events, slot)
 }
 
@@ -110,6 +111,7 @@ fn sle4442(code: [u8; 3], tries: u8) -> impl FnMut(&[u8]) -> Vec<u8> + Send {
         [0xFF, 0xD0, 0, at, length, data @ ..] if open && data.len() == usize::from(*length) => {
             let at = usize::from(*at);
             memory[at..at + data.len()].copy_from_slice(data);
+            memory[255] = 0;
             ok()
         }
         [0xFF, 0xB1, 0, 0, 4] => vec![counter, 0, 0, 0, 0x90, 0],
@@ -256,12 +258,17 @@ async fn a_memory_card_is_read_and_written_under_its_code() {
     lease.verify(0, &[1, 2, 3]).await.expect("the right code");
     lease.write(32, &[9, 8]).await.expect("it is open");
     assert_eq!(lease.read(32, 2).await, Ok(vec![9, 8]));
+    // Said done of, and not taken: the last byte is protected.
+    assert!(matches!(lease.write(254, &[1, 2]).await, Err(CardError::Refused(_))));
     lease.set_code(0, &[4, 5, 6]).await.expect("it is open");
     drop(lease);
 
     // Given back, it has forgotten that it was open.
     let mut lease = reader.lease().await.expect("it is free");
     assert!(matches!(lease.write(32, &[9]).await, Err(CardError::Refused(_))));
+    let unproved = lease.set_code(0, &[4, 5, 6]).await;
+    assert_eq!(unproved, Err(CardError::Refused("code 0 was not verified before".to_owned())));
+    assert_eq!(lease.tries_left(0).await, Ok(3));
     lease.verify(0, &[4, 5, 6]).await.expect("the new code");
     let uncounted = lease.transmit(&[0xFF, 0x20, 0, 0, 3, 0, 0, 0]).await;
     assert!(matches!(uncounted, Err(CardError::Unsupported(_))));
@@ -458,4 +465,19 @@ async fn wrong_answers_are_errors() {
         events.removed();
         until(&reader, |state| *state == ReaderState::Empty).await;
     }
+}
+
+/// Pulled, and another put in, before the reader's driver looked: nobody is told of either.
+#[tokio::test]
+async fn a_card_that_comes_without_a_word_is_seen() {
+    let (reader, events, slot) = reader();
+    slot.put(&CPU_ATR, |_| ok());
+    events.inserted();
+    until_card(&reader).await;
+    let mut lease = reader.lease().await.expect("it is free");
+    slot.pull();
+    assert_eq!(lease.transmit(&[0, 0xB0, 0, 0]).await, Err(CardError::Gone));
+    until(&reader, |state| *state == ReaderState::Empty).await;
+    slot.put(&SLE4442_ATR, sle4442([1, 2, 3], 7));
+    assert_eq!(until_card(&reader).await.kind, CardKind::Sle4442);
 }

@@ -1,11 +1,12 @@
 //! The thread of one reader: it alone speaks to the slot, hears what happens there and whose turn it is.
 //!
-//! Invariant: at most one lease has the card. A lease ends with its card: what it asks afterwards is
-//! answered [`CardError::Gone`], whatever lies in the reader by then.
+//! Invariant: at most one lease has the card. A lease ends with its card or with the reader: what it asks
+//! afterwards is answered so, and goes to no other card.
 //! Not here: what is said (`conversation`).
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, mpsc};
+use std::time::Instant;
 
 use polymeter_domain::CardKind;
 use tokio::sync::{oneshot, watch};
@@ -13,7 +14,7 @@ use tokio::sync::{oneshot, watch};
 use super::conversation::{Conversation, Memo};
 use super::error::CardError;
 use super::lease::CardLease;
-use super::limits::{ATR_BYTES_MAX, BUSY_WAIT, LEASES_WAITING_MAX, UID_BYTES_MAX};
+use super::limits::{ATR_BYTES_MAX, BUSY_WAIT, LEASES_WAITING_MAX, LOST_FOR, UID_BYTES_MAX};
 use super::profile::{CardCommands, ReaderProfile};
 use super::slot::CardSlot;
 use super::state::{InsertedCard, ReaderState};
@@ -23,6 +24,8 @@ pub(super) enum Order {
     Inserted,
     Removed,
     Gone(String),
+    /// The profile of the reader that the slot is from now on.
+    Profile(Arc<ReaderProfile>),
     Lease(LeaseRequest),
     /// Of the lease with this number.
     Act(u64, Act),
@@ -48,8 +51,14 @@ pub(super) struct Worker {
     leases: u64,
     /// How the card that lies there is spoken to.
     commands: Option<Arc<CardCommands>>,
-    /// Another program has the card: look again soon.
-    busy: bool,
+    /// There should be a card and we have not got it, as when another program has: look again soon.
+    again: bool,
+    /// The lease that ended last, and why.
+    ended: Option<(u64, CardError)>,
+    /// What we were told last: that a card is there, or that none is.
+    there: bool,
+    /// When a card went in the middle of an exchange.
+    lost: Option<Instant>,
 }
 
 impl Worker {
@@ -60,15 +69,31 @@ impl Worker {
         state: watch::Sender<ReaderState>,
     ) -> Worker {
         let (waiting, lent, commands) = (VecDeque::new(), None, None);
-        Worker { slot, profile, orders, state, waiting, lent, leases: 0, commands, busy: false }
+        Worker {
+            slot,
+            profile,
+            orders,
+            state,
+            waiting,
+            lent,
+            leases: 0,
+            commands,
+            again: false,
+            ended: None,
+            there: false,
+            lost: None,
+        }
     }
 
     /// Until nobody is left who could ask.
     pub(super) fn run(mut self) {
         loop {
-            let order = if self.busy {
+            let order = if self.again {
                 match self.orders.recv_timeout(BUSY_WAIT) {
-                    Err(mpsc::RecvTimeoutError::Timeout) => Ok(Order::Inserted),
+                    Err(mpsc::RecvTimeoutError::Timeout) => {
+                        self.identify();
+                        continue;
+                    }
                     other => other.map_err(|_| mpsc::RecvError),
                 }
             } else {
@@ -78,13 +103,14 @@ impl Worker {
             self.take(order);
             self.grant();
         }
-        self.part();
+        self.part(CardError::Gone);
     }
 
     fn take(&mut self, order: Order) {
         match order {
             Order::Inserted => {
-                self.part();
+                self.part(CardError::Gone);
+                self.there = true;
                 // One card in place of another: whoever looks must see that it is not the same.
                 if !matches!(*self.state.borrow(), ReaderState::Gone(_)) {
                     self.show(None, ReaderState::Empty);
@@ -92,13 +118,17 @@ impl Worker {
                 self.identify();
             }
             Order::Removed => {
-                self.part();
+                self.part(CardError::Gone);
+                self.there = false;
                 self.show(None, ReaderState::Empty);
+                // Or it only lost contact: looked at again for a while.
+                self.again = self.just_lost();
             }
             Order::Gone(reason) => {
-                self.part();
+                self.part(CardError::Reader(reason.clone()));
                 self.show(None, ReaderState::Gone(reason));
             }
+            Order::Profile(profile) => self.profile = profile,
             Order::Lease(request) => {
                 if self.waiting.len() < LEASES_WAITING_MAX {
                     self.waiting.push_back(request);
@@ -110,7 +140,7 @@ impl Worker {
             Order::Act(number, act) => self.act(number, act),
             Order::End(number) => {
                 if self.lent.as_ref().is_some_and(|(lent, _)| *lent == number) {
-                    self.part();
+                    self.part(CardError::Gone);
                 }
             }
         }
@@ -118,25 +148,34 @@ impl Worker {
 
     fn act(&mut self, number: u64, act: Act) {
         let lent = self.lent.as_mut().filter(|(lent, _)| *lent == number);
-        let Some((_, memo)) = lent else { return act(Err(CardError::Gone)) };
+        let Some((_, memo)) = lent else {
+            let last = self.ended.as_ref().filter(|(ended, _)| *ended == number);
+            return act(Err(last.map_or(CardError::Gone, |(_, why)| why.clone())));
+        };
         act(Ok(&mut Conversation { slot: self.slot.as_mut(), memo }));
         if memo.gone {
             // Pulled, or reset by somebody: if it still lies there, it is a card like a new one.
-            self.part();
+            self.part(CardError::Gone);
+            self.lost = Some(Instant::now());
             self.identify();
         }
     }
 
-    /// Ends the lease that has the card, if there is one.
-    fn part(&mut self) {
-        if self.lent.take().is_some() {
+    fn just_lost(&self) -> bool {
+        self.lost.is_some_and(|lost| lost.elapsed() < LOST_FOR)
+    }
+
+    /// Ends the lease that has the card, if there is one; what it asks from now on is answered so.
+    fn part(&mut self, why: CardError) {
+        if let Some((number, _)) = self.lent.take() {
+            self.ended = Some((number, why));
             self.slot.end();
         }
     }
 
     fn show(&mut self, commands: Option<Arc<CardCommands>>, state: ReaderState) {
         self.commands = commands;
-        self.busy = false;
+        self.again = false;
         self.state.send_if_modified(|old| {
             let other = *old != state;
             *old = state;
@@ -153,14 +192,16 @@ impl Worker {
     }
 
     fn failed(&mut self, error: CardError) {
-        let (busy, state) = match error {
-            CardError::Gone => (false, ReaderState::Empty),
+        let (again, state) = match error {
+            // We were told that one is there. Pulled and put back faster than the reader's driver looks,
+            // it comes without a word.
+            CardError::Gone => (self.there || self.just_lost(), ReaderState::Empty),
             CardError::Refused(_) => (false, ReaderState::Unknown { atr: Vec::new() }),
             // It may pass by itself, and nobody may tell us.
             other => (true, ReaderState::Gone(other.to_string())),
         };
         self.show(None, state);
-        self.busy = busy;
+        self.again = again;
     }
 
     /// Which kind of card lies there. Presents nothing and writes nothing.
@@ -253,8 +294,10 @@ impl Worker {
                 return Err(CardError::Gone);
             }
         }
-        let commands = self.commands.as_ref().ok_or(CardError::Gone)?;
-        let mut memo = memo(commands);
+        let commands = self.commands.clone().ok_or(CardError::Gone)?;
+        // Whoever watched may have called it busy meanwhile.
+        self.show(Some(Arc::clone(&commands)), ReaderState::Card(card.clone()));
+        let mut memo = memo(&commands);
         select(&mut Conversation { slot: self.slot.as_mut(), memo: &mut memo })?;
         Ok((card, memo))
     }
@@ -274,7 +317,13 @@ impl Worker {
 }
 
 fn memo(commands: &Arc<CardCommands>) -> Memo {
-    Memo { commands: Arc::clone(commands), keys: HashMap::new(), open: None, gone: false }
+    Memo {
+        commands: Arc::clone(commands),
+        proved: HashSet::new(),
+        keys: HashMap::new(),
+        open: None,
+        gone: false,
+    }
 }
 
 fn select(card: &mut Conversation<'_>) -> Result<(), CardError> {
