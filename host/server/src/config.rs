@@ -14,6 +14,7 @@ mod native;
 mod pins;
 mod purse;
 mod raw;
+mod readers;
 mod rules;
 mod vault;
 mod vendors;
@@ -35,7 +36,7 @@ use polymeter_ledger::Place;
 use polymeter_package::{Trust, problem};
 use polymeter_runtime::DriverConfig;
 use polymeter_service::Rules;
-use polymeter_transport::LineSettings;
+use polymeter_transport::{LineSettings, ReaderProfiles, ReaderSettings};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -58,6 +59,9 @@ pub struct Config {
     /// The other `[[vendor]]` tables: whose signatures count.
     pub pins: Pins,
     pub lines: Vec<LineSettings>,
+    /// Empty: every card reader that is plugged in.
+    pub readers: Vec<ReaderSettings>,
+    pub reader_profiles: ReaderProfiles,
     /// `None`: no driver has a key.
     pub vault: Option<VaultEntry>,
     /// `[counter]` and what else decides about selling.

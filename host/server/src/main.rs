@@ -206,6 +206,9 @@ enum Command {
     /// The keys that drivers use by name and never see.
     #[command(subcommand)]
     Vault(commands::vault::VaultCommand),
+    /// The card readers of this machine.
+    #[command(subcommand)]
+    Reader(commands::reader::ReaderCommand),
     /// Print the API's OpenAPI document.
     Openapi,
 }
@@ -477,6 +480,7 @@ async fn run(arguments: Arguments) -> Result<(), commands::Failure> {
         }
         Command::DayClose { day } => commands::day_close::run(&config, day.as_deref()).await,
         Command::Vault(command) => commands::vault::run(&config, command).await,
+        Command::Reader(command) => commands::reader::run(&config, command).await,
         Command::Vendors => commands::vendors::run(&config),
         Command::Openapi => commands::openapi::run(),
     }

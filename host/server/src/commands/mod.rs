@@ -18,6 +18,7 @@ pub mod ledger;
 pub mod openapi;
 pub mod package;
 pub mod read;
+pub mod reader;
 pub mod records;
 pub mod replay;
 pub mod scan;

@@ -27,6 +27,8 @@ pub fn check(file: &Path, text: &str, raw: raw::File) -> Result<Config, Problems
     let mut drivers = checker.drivers(&raw, &pins);
     let vendors = checker.covers(&raw.vendor, &mut drivers);
     let lines = checker.lines(&raw.line, time_zone.as_ref());
+    let readers = checker.readers(&raw.reader);
+    let reader_profiles = checker.reader_profiles(&raw.reader_profile);
     let vault = raw.vault.as_ref().and_then(|vault| checker.vault(vault));
     let backup = raw.backup.as_ref().and_then(|backup| checker.backup(backup));
     let database = checker.database(&raw.database);
@@ -47,6 +49,8 @@ pub fn check(file: &Path, text: &str, raw: raw::File) -> Result<Config, Problems
                 vendors,
                 pins,
                 lines,
+                readers,
+                reader_profiles,
                 vault,
                 rules,
                 purse,
@@ -101,7 +105,7 @@ impl Checker<'_> {
     }
 
     /// Refuses a name that is empty, too long, has blanks, or stood before.
-    fn unique(
+    pub(super) fn unique(
         &mut self,
         seen: &mut HashMap<String, usize>,
         what: &'static str,

@@ -2,6 +2,7 @@
 
 use crate::vendors::Evidence;
 use polymeter_runtime::Knob;
+use polymeter_transport::ReaderProfile;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 use std::collections::BTreeMap;
@@ -30,6 +31,10 @@ pub struct File {
     pub vendor: Vec<Vendor>,
     #[serde(default)]
     pub line: Vec<Line>,
+    #[serde(default)]
+    pub reader: Vec<Reader>,
+    #[serde(default)]
+    pub reader_profile: Vec<Spanned<ReaderProfile>>,
     pub vault: Option<Vault>,
     pub backup: Option<Backup>,
     #[serde(default)]
@@ -255,6 +260,14 @@ pub struct Line {
     pub byte_timeout_ms: u64,
     #[serde(default = "total_timeout_ms")]
     pub total_timeout_ms: u64,
+}
+
+/// A card reader.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Reader {
+    pub name: Spanned<String>,
+    pub pcsc: Spanned<String>,
 }
 
 #[derive(Debug, Clone, Copy, Deserialize)]

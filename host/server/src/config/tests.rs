@@ -439,3 +439,28 @@ fn a_database_is_a_file_or_on_a_server_whose_password_is_nowhere_shown() {
     std::fs::remove_file(&secret).expect("removed");
     check(&with_file, "cannot be read");
 }
+
+#[test]
+fn readers_are_named_once_and_found_by_a_pattern() {
+    let reader = "[[reader]]\nname = \"counter-1\"\npcsc = \"ACS ACR38*\"\n";
+    check(reader, "");
+    check(
+        &reader.repeat(2),
+        "polymeter.toml:7: reader `counter-1` already stands in line 4; give one of them another name",
+    );
+    check(
+        &reader.replace("ACS ACR38*", ""),
+        "polymeter.toml:5: reader `counter-1` names no PC/SC reader; write a name of `polymeter reader \
+         list`, or a part of it with *",
+    );
+    let profile = "[[reader-profile]]\nname = \"ours\"\nreaders = [\"*\"]\nsource = \"its manual\"\n\
+        [[reader-profile.card]]\nkind = \"cpu\"\natr = [\"3B *\"]\nevidence = \"assumed\"\n";
+    check(profile, "");
+    check(
+        &profile.repeat(2),
+        "polymeter.toml:11: reader profile `ours` stands twice; leave one of them",
+    );
+    let wrong = problems(&format!("{HEAD}{}", profile.replace("cpu", "sle4443")));
+    let want = "polymeter.toml:3: reader profile ours: card sle4443: there is no such kind";
+    assert!(wrong.starts_with(want), "{wrong}");
+}
