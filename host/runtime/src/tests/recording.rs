@@ -6,8 +6,8 @@ use super::bench::{
 };
 use crate::transcript::{Function, Transcript};
 use crate::{
-    DriverConfig, Limits, LoadError, Moment, Options, Recording, RecordingEnd, Runtime, Search,
-    Vault, check_transcripts, replay,
+    Capability, DriverConfig, Limits, LoadError, Moment, Options, Recording, RecordingEnd, Runtime,
+    Search, Vault, check_transcripts, replay,
 };
 use polymeter_domain::{Delivery, VendorCode};
 use std::path::Path;
@@ -216,6 +216,10 @@ async fn shipped_drivers_do_what_their_transcripts_say() {
         ("drivers/acrel-adf300", "ACREL-ADF300"),
         ("drivers/acrel-dtsy1352", "ACREL-1352"),
         ("drivers/modbus-generic", "MODBUS"),
+        ("drivers/card-sg-cpu", "SGCPU"),
+        ("drivers/card-sle4442-acme", "ACME"),
+        ("drivers/card-at88sc102-nova", "NOVA"),
+        ("drivers/card-m1-luna", "LUNA"),
         ("vendor-examples/acme-c", "ACME"),
     ] {
         let name = folder.rsplit('/').next().unwrap_or(folder);
@@ -224,6 +228,7 @@ async fn shipped_drivers_do_what_their_transcripts_say() {
         let config = DriverConfig {
             name: name.to_owned(),
             vendor: Some(VendorCode::new(code).expect("a code")),
+            grants: Capability::ALL.to_vec(),
             ..config(ample())
         };
         let driver = runtime().load(config, &guests::component(name)).await.expect("loads");
