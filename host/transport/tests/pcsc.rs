@@ -146,6 +146,8 @@ async fn a_card_is_pulled_in_the_middle_of_a_command() {
         assert!(other.commands.try_recv().is_err(), "the old lease spoke to the new card");
         other.pull();
         until(&reader, |state| *state == ReaderState::Empty).await;
+        // A late word of pcscd's about this card would end the lease of the next one.
+        tokio::time::sleep(virtual_reader::SETTLED).await;
     }
 }
 

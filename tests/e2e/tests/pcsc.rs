@@ -79,6 +79,6 @@ async fn what_comes_and_goes_is_printed() {
         card.pull();
         assert_eq!(next(&mut lines).await, "counter-1: no card");
         // The card of the next round comes when pcscd has surely seen this one go.
-        tokio::time::sleep(Duration::from_millis(900)).await;
+        tokio::time::sleep(virtual_reader::SETTLED).await;
     }
 }

@@ -89,8 +89,9 @@ impl Drop for Slot {
     }
 }
 
-/// pcscd looks every 400 ms whether a card lies in the virtual reader (its eventhandler.c).
-const SETTLED: Duration = Duration::from_millis(900);
+/// pcscd looks every 400 ms whether a card lies in the virtual reader (its eventhandler.c): after this
+/// long it knows.
+pub const SETTLED: Duration = Duration::from_millis(900);
 
 /// The folder of the pcscd that runs for the tests.
 fn running() -> Option<PathBuf> {

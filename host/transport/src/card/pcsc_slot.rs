@@ -62,6 +62,7 @@ impl PcscSlot {
         std::mem::forget(transaction);
         let atr = card.status2_owned()?.atr().to_vec();
         self.card = Some(card);
+        self.lost = None;
         Ok(atr)
     }
 }

@@ -185,7 +185,10 @@ impl Worker {
 
     fn identify(&mut self) {
         match self.looked() {
-            Ok((commands, state)) => self.show(commands, state),
+            Ok((commands, state)) => {
+                self.lost = None;
+                self.show(commands, state);
+            }
             Err(error) => self.failed(error),
         }
         self.slot.end();
