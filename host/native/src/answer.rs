@@ -6,10 +6,11 @@
 
 use crate::frame::Frame;
 use crate::item::{Field, Items, ItemsError};
-use crate::words::{ANSWER, ability, command, identifier, result};
+use crate::words::{ANSWER, ability, card, command, identifier, result};
 use polymeter_transcript::{
-    ControlOutcome, Description, DriverError, Evidence, Extras, Function, Identity, Measurement,
-    Outcome, Parameter, Purchase, Receipt, Refusal, SellOutcome, SetOutcome, Snapshot,
+    CardContents, CardIdentity, ControlOutcome, Description, DriverError, Evidence, Extras,
+    Function, Identity, Measurement, Outcome, Parameter, Purchase, Receipt, Refusal, SellOutcome,
+    SetOutcome, Snapshot, WrittenBack,
 };
 
 type Read<T> = Result<T, ItemsError>;
@@ -70,8 +71,9 @@ pub fn answered(function: Function, frame: &Frame) -> Read<Outcome> {
     let said = items.need(identifier::RESULT)?.u8()?;
     match (said, function) {
         (result::DONE, _) => done(function, &items),
+        (result::FAILED, Function::CardIdentify) => of_another(failure(&items)?),
         (result::FAILED, _) => Ok(Outcome::Error(failure(&items)?)),
-        (result::REFUSED, Function::Open | Function::Sell | Function::Clear) => {
+        (result::REFUSED, function) if is_delivery(function) => {
             Ok(Outcome::Sell(SellOutcome::Refused(refusal(&items)?)))
         }
         (result::REFUSED, Function::Control) => {
@@ -80,7 +82,7 @@ pub fn answered(function: Function, frame: &Frame) -> Read<Outcome> {
         (result::REFUSED, Function::SetParameters) => {
             Ok(Outcome::Set(SetOutcome::Refused(refusal(&items)?)))
         }
-        (result::UNKNOWN, Function::Open | Function::Sell | Function::Clear) => {
+        (result::UNKNOWN, function) if is_delivery(function) => {
             Ok(Outcome::Sell(SellOutcome::Unknown(detail(&items)?)))
         }
         (result::UNKNOWN, Function::Control) => {
@@ -91,6 +93,19 @@ pub fn answered(function: Function, frame: &Frame) -> Read<Outcome> {
         }
         (other, _) => Err(ItemsError::Result(other)),
     }
+}
+
+/// A card of another vendor is no error where it is asked whose it is.
+fn of_another(error: DriverError) -> Read<Outcome> {
+    /// `driver-error.code`: the answer of another device.
+    const OTHER_DEVICE: u16 = 3;
+    Ok(if error.code == OTHER_DEVICE { Outcome::CardIdentity(None) } else { Outcome::Error(error) })
+}
+
+/// An act that ends as a sale does.
+fn is_delivery(function: Function) -> bool {
+    let of_meter = matches!(function, Function::Open | Function::Sell | Function::Clear);
+    of_meter || (function.interface() == "card" && function.is_act())
 }
 
 fn code_of(function: Function) -> u8 {
@@ -104,14 +119,7 @@ fn code_of(function: Function) -> u8 {
         | Function::ReadRecords
         | Function::Plan
         | Function::Issue
-        | Function::CardIdentify
-        | Function::CardCheck
-        | Function::CardOpen
-        | Function::CardSell
-        | Function::CardReplace
-        | Function::CardTakeBack
-        | Function::CardClear
-        | Function::CardMake => command::DESCRIBE,
+        | Function::CardTakeBack => command::DESCRIBE,
         Function::Probe => command::PROBE,
         Function::Read => command::READ,
         Function::Open => command::OPEN,
@@ -120,6 +128,13 @@ fn code_of(function: Function) -> u8 {
         Function::Check => command::CHECK,
         Function::Control => command::CONTROL,
         Function::SetParameters => command::SET,
+        Function::CardIdentify => command::CARD_IDENTIFY,
+        Function::CardCheck => command::CARD_CHECK,
+        Function::CardOpen => command::CARD_OPEN,
+        Function::CardSell => command::CARD_SELL,
+        Function::CardReplace => command::CARD_REPLACE,
+        Function::CardClear => command::CARD_CLEAR,
+        Function::CardMake => command::CARD_SET,
     }
 }
 
@@ -141,14 +156,7 @@ fn done(function: Function, items: &Items<'_>) -> Read<Outcome> {
         | Function::ReadRecords
         | Function::Plan
         | Function::Issue
-        | Function::CardIdentify
-        | Function::CardCheck
-        | Function::CardOpen
-        | Function::CardSell
-        | Function::CardReplace
-        | Function::CardTakeBack
-        | Function::CardClear
-        | Function::CardMake => {
+        | Function::CardTakeBack => {
             return Err(ItemsError::Missing(identifier::VENDOR));
         }
         Function::Probe => Outcome::Identity(Identity {
@@ -164,13 +172,20 @@ fn done(function: Function, items: &Items<'_>) -> Read<Outcome> {
             supply: optional(items, identifier::SUPPLY, Field::u16)?.unwrap_or_default(),
             extras: extras(items)?,
         }),
-        Function::Open | Function::Sell | Function::Clear => {
-            Outcome::Sell(SellOutcome::Confirmed(Receipt {
-                count: items.need(identifier::COUNT)?.u32()?,
-                balance: optional(items, identifier::BALANCE, Field::credit)?,
-                extras: extras(items)?,
-            }))
-        }
+        Function::CardIdentify => Outcome::CardIdentity(Some(card_identity(items)?)),
+        Function::CardCheck => Outcome::CardContents(card_contents(items)?),
+        Function::Open
+        | Function::Sell
+        | Function::Clear
+        | Function::CardOpen
+        | Function::CardSell
+        | Function::CardReplace
+        | Function::CardClear
+        | Function::CardMake => Outcome::Sell(SellOutcome::Confirmed(Receipt {
+            count: items.need(identifier::COUNT)?.u32()?,
+            balance: optional(items, identifier::BALANCE, Field::credit)?,
+            extras: extras(items)?,
+        })),
         Function::Check => Outcome::Evidence(Evidence {
             count: items.need(identifier::COUNT)?.u32()?,
             purchase: optional(items, identifier::PURCHASE, Field::counted)?
@@ -181,6 +196,57 @@ fn done(function: Function, items: &Items<'_>) -> Read<Outcome> {
             Outcome::Control(ControlOutcome::Confirmed(items.need(identifier::SUPPLY)?.u16()?))
         }
         Function::SetParameters => Outcome::Set(SetOutcome::Confirmed),
+    })
+}
+
+/// What is missing is empty.
+fn card_identity(items: &Items<'_>) -> Read<CardIdentity> {
+    /// `identity.purpose`.
+    const BLANK: u16 = 0;
+    const USER: u16 = 1;
+    const SETTING: u16 = 2;
+    let kind = items.need(identifier::CARD_KIND)?.u8()?;
+    let purpose = match kind {
+        card::BLANK | card::CLEARED => BLANK,
+        card::OPENS | card::SELLS => USER,
+        card::SETS => SETTING,
+        other => return Err(ItemsError::CardKind(other)),
+    };
+    let text = |identifier| Ok(optional(items, identifier, Field::text)?.unwrap_or_default());
+    Ok(CardIdentity {
+        vendor_code: items.need(identifier::VENDOR)?.text()?,
+        purpose,
+        region: text(identifier::REGION)?,
+        // What a blank card says of a customer is nobody.
+        customer_number: if purpose == USER { text(identifier::CUSTOMER)? } else { String::new() },
+        device: text(identifier::ADDRESS)?,
+        serial: text(identifier::CARD_NUMBER)?,
+    })
+}
+
+/// COUNT is the card's, PURCHASE has the amount that lies on it under the count that the meter wrote
+/// back.
+fn card_contents(items: &Items<'_>) -> Read<CardContents> {
+    /// `contents.taken`.
+    const NOT_TAKEN: u16 = 1;
+    const TAKEN: u16 = 2;
+    let identity = card_identity(items)?;
+    let count = items.need(identifier::COUNT)?.u32()?;
+    let (written, credit) = items.need(identifier::PURCHASE)?.counted()?;
+    let balance = optional(items, identifier::BALANCE, Field::credit)?;
+    let written_back = (written > 0).then(|| WrittenBack {
+        count: written,
+        balance,
+        at: None,
+        measurements: Vec::new(),
+        extras: Vec::new(),
+    });
+    Ok(CardContents {
+        identity,
+        purchase: (count > 0).then_some(Purchase { count, credit }),
+        taken: if written >= count { TAKEN } else { NOT_TAKEN },
+        written_back,
+        extras: extras(items)?,
     })
 }
 

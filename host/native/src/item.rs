@@ -22,6 +22,8 @@ pub enum ItemsError {
     Result(u8),
     #[error("an item {0:04X} whose value is of kind {1}, which this host does not know")]
     Kind(u16, u8),
+    #[error("a card of kind {0}, which this host does not know")]
+    CardKind(u8),
     #[error("an answer to command {0:02X} instead of {1:02X}")]
     Command(u8, u8),
 }

@@ -72,6 +72,19 @@ words! {
         ABILITIES = 0x0406;
         DECLARED = 0x0407;
         CARD_KIND = 0x0501;
+        /// The card's own number, as hexadecimal digits.
+        CARD_NUMBER = 0x0502;
+    }
+}
+
+words! {
+    /// What [`identifier::CARD_KIND`] may say.
+    card: u8 {
+        BLANK = 0;
+        OPENS = 1;
+        SELLS = 2;
+        CLEARED = 3;
+        SETS = 4;
     }
 }
 
@@ -130,6 +143,7 @@ mod tests {
         let tables = [
             ("C", command::ALL.iter().map(|it| (it.0, u32::from(it.1))).collect::<Vec<_>>()),
             ("D", identifier::ALL.iter().map(|it| (it.0, u32::from(it.1))).collect()),
+            ("K", card::ALL.iter().map(|it| (it.0, u32::from(it.1))).collect()),
             ("R", result::ALL.iter().map(|it| (it.0, u32::from(it.1))).collect()),
             ("V", value::ALL.iter().map(|it| (it.0, u32::from(it.1))).collect()),
             ("A", ability::ALL.iter().map(|it| (it.0, u32::from(it.1))).collect()),

@@ -6,7 +6,7 @@
 //! process and the frames (polymeter-native), what an ending means (session, outcome).
 
 use crate::bindings::exports::polymeter::driver::{card, info, meter, purse, settings, supply};
-use crate::bindings::polymeter::driver::{line, log, types, vault};
+use crate::bindings::polymeter::driver::{card_slot, line, log, types, vault};
 use crate::carried::Carried;
 use crate::description::Abilities;
 use crate::health::TrapKind;
@@ -14,6 +14,7 @@ use crate::limits::{Knob, LIBRARY_LINE_BYTES, Limits, TICK};
 use crate::load::Capability;
 use crate::state::State;
 use crate::watch::Watched;
+use polymeter_domain::{CardKind, Region};
 use polymeter_native::{
     Bounds, Child, ChildError, End, Event, Frame, Library, Program, answered, asked, described,
 };
@@ -73,11 +74,13 @@ pub(crate) struct Called {
     native: std::sync::Arc<Native>,
     /// A line of the log that has no end yet.
     said: Vec<u8>,
+    /// What kind of card it speaks to, once it was asked.
+    card_kind: Option<u16>,
 }
 
 impl Called {
     pub(crate) fn new(state: State, native: std::sync::Arc<Native>) -> Self {
-        Self { state, native, said: Vec::new() }
+        Self { state, native, said: Vec::new(), card_kind: None }
     }
 
     /// What the library says of itself, and what it can do.
@@ -90,7 +93,7 @@ impl Called {
             Ok(said) => {
                 let abilities = Abilities {
                     meter: true,
-                    cards: false,
+                    cards: said.cards && self.native.grants.contains(&Capability::CardSlot),
                     purse: said.purse,
                     supply: said.supply,
                     settings: said.settings,
@@ -110,7 +113,7 @@ impl Called {
     pub(crate) async fn ask<T: Told>(&mut self, request: Request) -> Answer<T> {
         let frame = match self.run(&request).await? {
             Ok(frame) => frame,
-            Err(error) => return Ok(Err(error)),
+            Err(error) => return Ok(unanswered(&request, error)),
         };
         match answered(request.function(), &frame).map_err(garbled)? {
             Outcome::Error(error) => Ok(Err(error.carried())),
@@ -123,7 +126,8 @@ impl Called {
 
     async fn run(&mut self, request: &Request) -> Answer<Frame> {
         let error = |code, detail: String| types::DriverError { code, detail, device_code: None };
-        let frame = match asked(request) {
+        let region = self.state.scope.as_ref().and_then(|scope| scope.region.as_ref());
+        let frame = match asked(request, region.map(Region::as_str)) {
             Ok(frame) => frame,
             Err(unaskable) => return Ok(Err(error(BAD_ARGUMENT, unaskable.to_string()))),
         };
@@ -149,7 +153,8 @@ impl Called {
             );
         }
         child.call(&password, &bytes).await;
-        let pumped = self.pump(&mut child).await;
+        let of_card = request.function().interface() == "card";
+        let pumped = self.pump(&mut child, of_card).await;
         self.say_rest();
         let (returned, reply) = pumped?;
         match returned {
@@ -172,7 +177,8 @@ impl Called {
         request: &Request,
     ) -> wasmtime::Result<Result<Vec<u8>, vault::VaultError>> {
         let Some(told) = request.told() else { return Ok(Ok(Vec::new())) };
-        if !self.native.grants.contains(&Capability::Vault) {
+        let of_card = request.function().interface() == "card";
+        if of_card || !self.native.grants.contains(&Capability::Vault) {
             return Ok(Ok(Vec::new()));
         }
         let key = vault::Key { label: PASSWORD_KEY.to_owned(), path: Vec::new() };
@@ -185,8 +191,8 @@ impl Called {
         }))
     }
 
-    /// Between the library and the line, until the function returns.
-    async fn pump(&mut self, child: &mut Child) -> wasmtime::Result<(i64, Vec<u8>)> {
+    /// Between the library and the line, or the card, until the function returns.
+    async fn pump(&mut self, child: &mut Child, of_card: bool) -> wasmtime::Result<(i64, Vec<u8>)> {
         // A frame has left, and the line has not fallen silent since.
         let mut listens = false;
         loop {
@@ -208,6 +214,7 @@ impl Called {
             };
             self.state.recorder.not_received();
             match event {
+                Event::Sends(bytes) if of_card => self.command(child, bytes).await?,
                 Event::Sends(bytes) => {
                     let sent = line::Host::send(&mut Watched(&mut self.state), bytes).await?;
                     listens = sent.is_ok();
@@ -220,6 +227,39 @@ impl Called {
                 Event::Ends(end) => return Err(wasmtime::Error::new(Fault::Ended(end))),
             }
         }
+    }
+
+    /// One command to the card, and its answer at once; on a card that is gone, the end.
+    async fn command(&mut self, child: &mut Child, bytes: Vec<u8>) -> wasmtime::Result<()> {
+        let mut slot = Watched(&mut self.state);
+        let kind = match self.card_kind {
+            Some(kind) => kind,
+            None => match card_slot::Host::inserted(&mut slot).await? {
+                Ok(card) => *self.card_kind.insert(card.kind),
+                Err(_) => {
+                    child.hang_up();
+                    return Ok(());
+                }
+            },
+        };
+        let answer = match CardCommand::of(kind, bytes) {
+            CardCommand::Apdu(bytes) => card_slot::Host::transmit(&mut slot, bytes).await?,
+            CardCommand::Read { offset, length } => {
+                let read = card_slot::Host::read(&mut slot, offset, length).await?;
+                read.map(|bytes| [&bytes[..], &DONE].concat())
+            }
+            CardCommand::Write { offset, bytes } => {
+                let written = card_slot::Host::write(&mut slot, offset, bytes).await?;
+                written.map(|()| DONE.to_vec())
+            }
+            CardCommand::None => Ok(UNKNOWN_INSTRUCTION.to_vec()),
+        };
+        match answer.map_err(|error| status(error.code)) {
+            Ok(bytes) => child.hear(&bytes).await,
+            Err(Some(status)) => child.hear(&status).await,
+            Err(None) => child.hang_up(),
+        }
+        Ok(())
     }
 
     fn is_played(&self) -> bool {
@@ -287,9 +327,80 @@ impl Called {
     }
 }
 
+/// The two bytes at the end of an answer (ISO/IEC 7816-4, 5.6).
+const DONE: [u8; 2] = [0x90, 0x00];
+const REFUSED: [u8; 2] = [0x69, 0x82];
+const OUTSIDE: [u8; 2] = [0x6B, 0x00];
+const UNKNOWN_INSTRUCTION: [u8; 2] = [0x6D, 0x00];
+
+/// What a library hears where the card, or the host for it, says no; `None`: there is no card any more.
+fn status(code: u16) -> Option<[u8; 2]> {
+    /// `slot-error.code`.
+    const UNSUPPORTED: u16 = 5;
+    const CARD_SAYS_NO: u16 = 6;
+    match code {
+        UNSUPPORTED => Some(OUTSIDE),
+        CARD_SAYS_NO => Some(REFUSED),
+        _ => None,
+    }
+}
+
+/// What one frame of a library asks of a card.
+#[derive(Debug, PartialEq, Eq)]
+enum CardCommand {
+    /// Of a CPU card: as it is.
+    Apdu(Vec<u8>),
+    Read {
+        offset: u32,
+        length: u32,
+    },
+    Write {
+        offset: u32,
+        bytes: Vec<u8>,
+    },
+    /// Nothing that a memory card does.
+    None,
+}
+
+impl CardCommand {
+    /// Memory cards take the two commands of PC/SC, part 3, 3.2.2.1.8 and 9: FF B0 and FF D6.
+    fn of(kind: u16, command: Vec<u8>) -> CardCommand {
+        let has_commands = [CardKind::Cpu, CardKind::Desfire].map(CardKind::code);
+        if has_commands.contains(&kind) {
+            return CardCommand::Apdu(command);
+        }
+        match command.as_slice() {
+            [0xFF, 0xB0, high, low, length] => CardCommand::Read {
+                offset: u16::from_be_bytes([*high, *low]).into(),
+                length: if *length == 0 { 256 } else { (*length).into() },
+            },
+            [0xFF, 0xD6, high, low, length, bytes @ ..] if bytes.len() == usize::from(*length) => {
+                let offset = u16::from_be_bytes([*high, *low]).into();
+                CardCommand::Write { offset, bytes: bytes.to_vec() }
+            }
+            _ => CardCommand::None,
+        }
+    }
+}
+
 /// As soon as something is there.
 async fn hear(state: &mut State) -> wasmtime::Result<Result<Vec<u8>, line::LineError>> {
     line::Host::receive(&mut Watched(state), 1).await
+}
+
+/// That a card is another vendor's is an answer where it is asked whose it is.
+fn unanswered<T: Told>(
+    request: &Request,
+    error: types::DriverError,
+) -> Result<T, types::DriverError> {
+    /// `driver-error.code`.
+    const OTHER_DEVICE: u16 = 3;
+    match request {
+        Request::CardIdentify(_) if error.code == OTHER_DEVICE => {
+            T::told(Outcome::CardIdentity(None)).ok_or(error)
+        }
+        _ => Err(error),
+    }
 }
 
 fn garbled(what: impl ToString) -> wasmtime::Error {
@@ -364,5 +475,28 @@ impl Told for settings::SetOutcome {
             SetOutcome::Refused(refusal) => Self::Refused(refusal.carried()),
             SetOutcome::Unknown(why) => Self::Unknown(why),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_frame_is_a_command_of_the_kind_of_card() {
+        let memory = CardKind::At24c.code();
+        for (frame, command) in [
+            (vec![0xFF, 0xB0, 1, 2, 3], CardCommand::Read { offset: 258, length: 3 }),
+            (vec![0xFF, 0xB0, 0, 0, 0], CardCommand::Read { offset: 0, length: 256 }),
+            (vec![0xFF, 0xD6, 0, 9, 1, 7], CardCommand::Write { offset: 9, bytes: vec![7] }),
+            (vec![0xFF, 0xD6, 0, 9, 2, 7], CardCommand::None),
+            (vec![0xFF, 0x20, 0, 0, 3, 1, 2, 3], CardCommand::None),
+            (vec![0, 0xB0, 0, 0, 3], CardCommand::None),
+            (vec![], CardCommand::None),
+        ] {
+            assert_eq!(CardCommand::of(memory, frame), command);
+        }
+        let apdu = vec![0xFF, 0xB0, 0, 0, 3];
+        assert_eq!(CardCommand::of(CardKind::Cpu.code(), apdu.clone()), CardCommand::Apdu(apdu));
     }
 }

@@ -111,6 +111,12 @@ pub fn certify(project: &Project, seed: u64, choice: &Choice) -> Result<Report> 
 
 async fn certified(project: &Project, seed: u64, choice: &Choice) -> Result<Report> {
     let manifest = &project.manifest;
+    ensure!(
+        !manifest.imports.contains(Capability::CardSlot.name()),
+        "{} is a driver of cards, and certification is of drivers of meters on a line: \
+         `polymeter-sdk test` plays its transcripts",
+        manifest.name
+    );
     let settings = Settings::read(&manifest.certify).context("in driver.toml")?;
     let vendor = vendor(manifest)?;
     build_simulator(project, &settings)?;

@@ -4,7 +4,7 @@
  *
  *     long RDKIcard(int icdev, char *sendstr, char *recvstr, char *password);
  *
- * icdev     a handle to read and write, for poll and select: the line to the meter, or the card reader
+ * icdev     a handle to read and write, for poll and select: the line to the meter, or the card
  * sendstr   the request, a frame: 68 C L L DATA CS 16
  * recvstr   room for ICARD_FRAME_BYTES_MOST bytes: the answer, a frame; beyond it the process ends
  * password  the secret of this device and this call, ended by a zero; empty where there is none
@@ -69,6 +69,14 @@
 #define ICARD_D_ABILITIES 0x0406
 #define ICARD_D_DECLARED 0x0407
 #define ICARD_D_CARD_KIND 0x0501
+#define ICARD_D_CARD_NUMBER 0x0502
+
+/* CARD_KIND, one byte. */
+#define ICARD_K_BLANK 0
+#define ICARD_K_OPENS 1
+#define ICARD_K_SELLS 2
+#define ICARD_K_CLEARED 3
+#define ICARD_K_SETS 4
 
 /* RESULT, one byte. */
 #define ICARD_R_DONE 0

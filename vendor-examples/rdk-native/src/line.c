@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 /* Longer than any line here waits for its meter. */
-enum { PATIENCE_MS = 4000, HEAD = 7 };
+enum { PATIENCE_MS = 4000, TOGETHER_MS = 100, HEAD = 7 };
 
 static uint8_t check(const uint8_t *bytes, size_t length)
 {
@@ -23,6 +23,20 @@ static size_t take(int icdev, uint8_t *bytes, size_t length)
         struct pollfd wait = {icdev, POLLIN, 0};
         if (poll(&wait, 1, PATIENCE_MS) <= 0) break;
         ssize_t more = read(icdev, bytes + have, length - have);
+        if (more <= 0) break;
+        have += (size_t)more;
+    }
+    return have;
+}
+
+size_t hear(int icdev, uint8_t *bytes, size_t most)
+{
+    size_t have = 0;
+    while (have < most) {
+        struct pollfd wait = {icdev, POLLIN, 0};
+        /* What belongs together comes together. */
+        if (poll(&wait, 1, have ? TOGETHER_MS : PATIENCE_MS) <= 0) break;
+        ssize_t more = read(icdev, bytes + have, most - have);
         if (more <= 0) break;
         have += (size_t)more;
     }

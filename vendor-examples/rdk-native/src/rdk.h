@@ -60,6 +60,8 @@ struct exchange {
 
 /* 0, or one of the contract's errors. */
 int exchange(int icdev, struct exchange *with);
+/* An answer of at most so many bytes; how many came. */
+size_t hear(int icdev, uint8_t *bytes, size_t most);
 
 /* 0, or one of the contract's errors. */
 int meter(const struct request *request, struct answer *answer);

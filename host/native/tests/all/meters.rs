@@ -30,7 +30,7 @@ fn meter(command: u8, data: &[u8]) -> Vec<u8> {
 }
 
 async fn outcome(request: &Request, reply: Option<Vec<u8>>) -> (Vec<Vec<u8>>, Outcome) {
-    let frame = asked(request).expect("asked of a library");
+    let frame = asked(request, None).expect("asked of a library");
     let seen = call(Which::Rdk, &frame, "0123456789ABCDEF", MOST, |_| reply.clone()).await;
     let outcome = answered(request.function(), &seen.frame()).expect("an outcome");
     (seen.sent, outcome)
@@ -38,7 +38,7 @@ async fn outcome(request: &Request, reply: Option<Vec<u8>>) -> (Vec<Vec<u8>>, Ou
 
 #[tokio::test]
 async fn it_says_what_it_is() {
-    let frame = asked(&Request::Describe).expect("asked");
+    let frame = asked(&Request::Describe, None).expect("asked");
     let seen = call(Which::Rdk, &frame, "", MOST, |_| None).await;
     assert!(seen.sent.is_empty(), "no device is asked");
     let said = described(&seen.frame()).expect("a description").expect("and no error");
@@ -90,7 +90,7 @@ async fn the_purse_proves_a_sale() {
 
 #[tokio::test]
 async fn its_own_error_number_is_one_of_the_contracts() {
-    let frame = asked(&Request::Read(told())).expect("asked");
+    let frame = asked(&Request::Read(told()), None).expect("asked");
     let seen = call(Which::Rdk, &frame, "", MOST, |_| Some(meter(0x82, &[1]))).await;
     assert!(matches!(seen.ended, Some(Ok((-2, _)))), "garbled: {seen:?}");
 }

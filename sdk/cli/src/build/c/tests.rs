@@ -19,11 +19,14 @@ fn built(more: &str) -> Result<Vec<u8>, String> {
 
 /// A project with the example's `driver.toml`, further lines in its `[build]`, and these sources.
 fn built_of(options: &str, sources: &[(String, String)]) -> Result<Vec<u8>, String> {
+    let face = std::fs::read_to_string(Path::new(EXAMPLE).join("driver.toml")).expect("a file");
+    built_as(&face.replace("[build]\n", &format!("[build]\n{options}\n")), sources)
+}
+
+fn built_as(face: &str, sources: &[(String, String)]) -> Result<Vec<u8>, String> {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let project = folder.path();
     std::fs::create_dir(project.join("src")).expect("a folder");
-    let face = std::fs::read_to_string(Path::new(EXAMPLE).join("driver.toml")).expect("a file");
-    let face = face.replace("[build]\n", &format!("[build]\n{options}\n"));
     std::fs::write(project.join("driver.toml"), face).expect("a file");
     for (name, text) in sources {
         std::fs::write(project.join("src").join(name), text).expect("a file");
@@ -58,16 +61,48 @@ fn mistakes_are_the_compilers_own_words() {
     check(twice, "duplicate symbol: pm_set");
 }
 
+fn exports(component: &[u8]) -> Vec<String> {
+    let decoded = wit_component::decode(component).expect("a component");
+    let wit_component::DecodedWasm::Component(resolve, world) = decoded else {
+        panic!("a WIT package is no component")
+    };
+    let keys = resolve.worlds[world].exports.keys();
+    keys.map(|key| resolve.name_world_key(key)).collect()
+}
+
+/// A driver of cards is one by its one ability; what it does not use it does not import.
+#[test]
+fn a_driver_of_cards_has_no_meter() {
+    let face = "name = \"x\"\nversion = \"0.1.0\"\ncontract = \"1.1.0\"\nmodels = []\n\
+        imports = [\"card-slot\"]\nproof = \"none\"\npurse = \"none\"\n\
+        [build]\nlanguage = \"c\"\nabilities = [\"card\"]\n\
+        [[vendor]]\ncode = \"X\"\nname-en = \"X\"\nname-zh = \"X\"\n";
+    let mut text = "#include \"polymeter.h\"\n\
+        void exports_polymeter_driver_info_describe(exports_polymeter_driver_info_description_t *r) {}\n\
+        bool exports_polymeter_driver_card_identify(pm_call *c, \
+        exports_polymeter_driver_card_option_identity_t *r, pm_error *e) \
+        { polymeter_driver_card_slot_inserted_card_t card; polymeter_driver_card_slot_slot_error_t no; \
+        r->is_some = polymeter_driver_card_slot_inserted(&card, &no); return true; }\n\
+        bool exports_polymeter_driver_card_check(pm_call *c, \
+        exports_polymeter_driver_card_contents_t *r, pm_error *e) \
+        { return pm_fail(e, PM_UNSUPPORTED, \"no\"); }\n\
+        bool exports_polymeter_driver_card_clear(pm_call *c, pm_sell_outcome *r, pm_error *e) \
+        { return pm_fail(e, PM_UNSUPPORTED, \"no\"); }\n"
+        .to_owned();
+    for act in ["open", "sell", "replace", "take_back", "make"] {
+        text += &format!(
+            "bool exports_polymeter_driver_card_{act}(pm_call *c, \
+             exports_polymeter_driver_card_order_t *o, pm_sell_outcome *r, pm_error *e) \
+             {{ return pm_fail(e, PM_UNSUPPORTED, \"no\"); }}\n"
+        );
+    }
+    let component = built_as(face, &[("card.c".to_owned(), text)]).expect("builds");
+    let named = ["info", "card"].map(|name| format!("polymeter:driver/{name}@1.1.0"));
+    assert_eq!(exports(&component), named);
+}
+
 #[test]
 fn a_driver_exports_the_abilities_that_it_names() {
-    let exports = |component: &[u8]| -> Vec<String> {
-        let decoded = wit_component::decode(component).expect("a component");
-        let wit_component::DecodedWasm::Component(resolve, world) = decoded else {
-            panic!("a WIT package is no component")
-        };
-        let keys = resolve.worlds[world].exports.keys();
-        keys.map(|key| resolve.name_world_key(key)).collect()
-    };
     let named = |names: &[&str]| -> Vec<String> {
         names.iter().map(|name| format!("polymeter:driver/{name}@1.0.0")).collect()
     };

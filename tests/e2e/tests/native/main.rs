@@ -1,6 +1,8 @@
 //! A vendor's native library in the real program: it serves like any other driver, and when it
 //! misbehaves the program, the neighbours and the ledger do not feel it.
 
+mod cards;
+
 use anyhow::{Context, Result, bail, ensure};
 use e2e::money::{applied, meter_credit, until_settled};
 use e2e::native::{HOSTILE_LINE, LINE, METER, Native, hostile, library, pinned, sum_of};
@@ -247,7 +249,7 @@ impl Bench {
             vendor: Some(VendorCode::new(vendor)?),
             cover: None,
             region: None,
-            grants: vec![Capability::Line, Capability::Log],
+            grants: vec![Capability::Line, Capability::CardSlot, Capability::Log],
             limits: Limits { wall: Duration::from_secs(6), exchanges: 8, ..Limits::default() },
             written: BTreeSet::new(),
         };
