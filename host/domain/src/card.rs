@@ -5,8 +5,8 @@
 //! costs (service).
 
 use crate::{
-    Credit, CustomerNumber, LocalTime, Measurement, MeterAddress, Purchase, PurchaseCount, Region,
-    Value, VendorCode,
+    Credit, CustomerNumber, Evidence, LocalTime, Measurement, MeterAddress, Purchase,
+    PurchaseCount, Region, Value, VendorCode,
 };
 use std::fmt;
 
@@ -258,6 +258,29 @@ pub struct CardContents {
 }
 
 impl CardContents {
+    /// What the card says of purchases, as a meter would: what was put on it, and what the device held
+    /// when it was last in there, with what it has not taken yet.
+    pub fn evidence(&self) -> Evidence {
+        Evidence {
+            count: self.purchase.map_or(PurchaseCount::new(0), |it| it.count),
+            purchase: self.purchase,
+            balance: self.balance(),
+        }
+    }
+
+    fn balance(&self) -> Option<Credit> {
+        let held = self.written_back.as_ref().and_then(|it| it.balance);
+        match (held, self.purchase, self.uptake) {
+            (Some(held), Some(Purchase { credit, .. }), Uptake::Waiting)
+                if held.quantity == credit.quantity =>
+            {
+                held.amount.checked_add(credit.amount).map(|amount| Credit { amount, ..held })
+            }
+            (None, Some(Purchase { credit, .. }), Uptake::Waiting) => Some(credit),
+            (held, _, _) => held,
+        }
+    }
+
     /// Whether the device is known to have taken the card's purchase: the card says so, or what the
     /// device wrote back has come as far.
     pub fn is_taken(&self) -> bool {
@@ -343,6 +366,12 @@ mod tests {
         assert!(!contents(Uptake::Untold, Some(written(2))).is_taken());
         assert!(!contents(Uptake::Untold, None).is_taken());
         assert!(!contents(Uptake::Waiting, Some(written(3))).is_taken());
+        let credit = |amount| Some(Credit { quantity: Quantity::Money, amount });
+        let back = WrittenBack { balance: credit(70), ..written(2) };
+        assert_eq!(contents(Uptake::Waiting, Some(back.clone())).evidence().balance, credit(71));
+        assert_eq!(contents(Uptake::Taken, Some(back)).evidence().balance, credit(70));
+        assert_eq!(contents(Uptake::Waiting, None).evidence().balance, credit(1));
+        assert_eq!(contents(Uptake::Untold, None).evidence().balance, None);
         let sold_nothing = CardContents { purchase: None, ..contents(Uptake::Waiting, None) };
         assert!(sold_nothing.is_taken());
     }

@@ -22,7 +22,7 @@ use crate::search::{self, Way};
 use crate::session::{Act, Callee, Session, Source};
 use polymeter_domain::{
     ControlOutcome, CustomerNumber, Delivery, Evidence, LocalTime, Measurement, MeterAddress,
-    Purchase, PurchaseCount, Receipt, Snapshot, SupplyCommand, Value, VendorCode,
+    Purchase, PurchaseCount, Receipt, Region, Snapshot, SupplyCommand, Value, VendorCode,
 };
 use polymeter_package::{Manifest, Meaning, Parameter};
 use polymeter_transcript::Request;
@@ -135,6 +135,11 @@ impl Driver {
 
     pub(crate) fn limits(&self) -> &Limits {
         &self.callee.config.limits
+    }
+
+    /// Whose keys it sees beside those of all regions.
+    pub fn region(&self) -> Option<&Region> {
+        self.callee.config.region.as_ref()
     }
 
     /// Whose meters it serves and whose keys it may use: the configured vendor, else the one it says.

@@ -16,9 +16,10 @@ use polymeter_runtime::{
     Worker,
 };
 use polymeter_service::{Clock, Fitting, Parts, Service, ServiceError, UnixMs};
-use polymeter_transport::Line;
+use polymeter_transport::{CardReaders, Line};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use tokio::sync::watch;
 
 /// What the web page and the commands share; cheap to clone.
 #[derive(Debug, Clone)]
@@ -29,6 +30,8 @@ pub struct App {
     pub time_zone: TimeZone,
     /// Signs day closes.
     pub head_key: HeadKey,
+    /// True once the program is to stop: whoever keeps an answer open ends it then.
+    pub stop: Arc<watch::Sender<bool>>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -58,6 +61,11 @@ impl App {
     /// Loads the drivers, opens the database, starts the lines. Nothing is resumed and no candidate
     /// is on trial yet.
     pub async fn open(config: &Config) -> Result<App, AppError> {
+        Self::open_with(config, readers(config)).await
+    }
+
+    /// The same with other readers than the configured ones.
+    pub async fn open_with(config: &Config, readers: CardReaders) -> Result<App, AppError> {
         let runtime = runtime(config)?;
         let fittings = drivers::load(&runtime, config, &[]).await.map_err(AppError::Drivers)?;
         let database = open_database(config).await?;
@@ -68,6 +76,8 @@ impl App {
             currency: config.currency,
             clock: clock(config.time_zone.clone()),
             rules: config.rules.clone(),
+            readers,
+            marks: config.card_marks.clone(),
         };
         let service = Service::start(parts).await.map_err(AppError::Service)?;
         service.keep_purse_rules(config.purse.rules.clone());
@@ -77,8 +87,19 @@ impl App {
             currency: config.currency,
             time_zone: config.time_zone.clone(),
             head_key: HeadKey::beside(&config.control),
+            stop: Arc::new(watch::Sender::new(false)),
         })
     }
+}
+
+/// The configured card readers, watched from now on. Where no driver may speak to cards nobody wants
+/// them.
+fn readers(config: &Config) -> CardReaders {
+    let granted = |entry: &DriverEntry| entry.config.grants.contains(&Capability::CardSlot);
+    if !config.drivers.iter().any(granted) {
+        return CardReaders::of(Vec::new());
+    }
+    CardReaders::start(config.readers.clone(), config.reader_profiles.clone())
 }
 
 /// The configured database, brought to this program's version, with a backup before.
@@ -152,7 +173,7 @@ pub async fn at_its_word(runtime: &Runtime, package: &Package) -> Result<Arc<Dri
 }
 
 /// The site's civil time and the operating system's randomness.
-fn clock(zone: TimeZone) -> Clock {
+pub fn clock(zone: TimeZone) -> Clock {
     let at_site = zone.clone();
     Clock {
         now: Arc::new(move || {

@@ -48,6 +48,11 @@ static ASSETS: LazyLock<Vec<Asset>> = LazyLock::new(|| {
             "text/css; charset=utf-8",
             include_bytes!("../assets/polymeter.css"),
         ),
+        asset(
+            "counter.js",
+            "text/javascript; charset=utf-8",
+            include_bytes!("../assets/counter.js"),
+        ),
         asset("icon.svg", "image/svg+xml", include_bytes!("../assets/icon.svg")),
     ]
 });

@@ -7,6 +7,7 @@
 
 mod backup;
 mod candidate;
+mod card_mark;
 mod checks;
 mod database;
 mod edit;
@@ -35,7 +36,7 @@ use polymeter_domain::Currency;
 use polymeter_ledger::Place;
 use polymeter_package::{Trust, problem};
 use polymeter_runtime::DriverConfig;
-use polymeter_service::Rules;
+use polymeter_service::{Mark, Rules};
 use polymeter_transport::{LineSettings, ReaderProfiles, ReaderSettings};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -59,6 +60,8 @@ pub struct Config {
     /// The other `[[vendor]]` tables: whose signatures count.
     pub pins: Pins,
     pub lines: Vec<LineSettings>,
+    /// Where cards have their vendors' codes.
+    pub card_marks: Vec<Mark>,
     /// Empty: every card reader that is plugged in.
     pub readers: Vec<ReaderSettings>,
     pub reader_profiles: ReaderProfiles,

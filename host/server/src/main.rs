@@ -124,6 +124,14 @@ enum Command {
         #[arg(long)]
         reason: Option<String>,
     },
+    /// What can be done to the card in a reader (IC卡).
+    Card {
+        /// The reader, where several hold a card.
+        #[arg(long, global = true)]
+        reader: Option<String>,
+        #[command(subcommand)]
+        command: commands::card::CardCommand,
+    },
     /// Search a line for meters; changes nothing in any of them.
     Scan {
         #[arg(value_name = "LINE", help = "A line of the configuration")]
@@ -455,6 +463,9 @@ async fn run(arguments: Arguments) -> Result<(), commands::Failure> {
         }
         Command::Clock { meter, way, reason } => {
             commands::clock::run(&config, &meter, way, &reason.unwrap_or_default()).await
+        }
+        Command::Card { reader, command } => {
+            commands::card::run(&config, reader.as_deref(), command).await
         }
         Command::Scan { line, vendor, way, arguments, as_configured } => {
             let request = ScanRequest { line, vendor, way, arguments, as_configured };

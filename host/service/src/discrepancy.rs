@@ -217,7 +217,7 @@ async fn is_explained(connection: &mut Connection, seen: &Seen) -> Result<bool> 
 }
 
 /// What the last purchase was that we proved, under the count that we know.
-async fn known_last(
+pub(crate) async fn known_last(
     executor: impl AnyExecutor<'_>,
     meter: MeterId,
     known: i64,

@@ -6,7 +6,7 @@
 use polymeter_domain::{CounterActId, Money, Refusal, SaleId, VendorCode};
 use polymeter_ledger::LedgerError;
 use polymeter_runtime::{CallError, Driver, Meaning};
-use polymeter_transport::LineError;
+use polymeter_transport::{CardError, LineError};
 
 #[derive(Debug, thiserror::Error)]
 pub enum ServiceError {
@@ -66,6 +66,8 @@ pub enum ServiceError {
     Device { meaning: Option<Box<Meaning>>, source: CallError },
     #[error("the line could not be used")]
     Line(#[source] LineError),
+    #[error("the card could not be used")]
+    Card(#[source] CardError),
     /// Proved: no byte left, so that asking again is safe.
     #[error("nothing was sent: {0}")]
     NotSent(String),

@@ -13,6 +13,7 @@ mod approval;
 mod audit;
 mod billing;
 mod booking;
+mod card;
 mod charge;
 mod clock;
 mod clock_setting;
@@ -31,6 +32,7 @@ mod operator;
 mod page;
 mod parameter;
 mod purse;
+mod reach;
 mod reading;
 mod reading_store;
 mod record;
@@ -67,6 +69,10 @@ pub use billing::{
 };
 pub use booking::{
     Booking, customer_of_account, meter_credit_account, meter_of_account, purse_account,
+};
+pub use card::{
+    CardOwners, CardVerdict, Encoding as MarkEncoding, Finding, KnownCard, Looked, Mark,
+    NewMaintenanceCard, Place as MarkPlace, Theirs, Whose,
 };
 pub use charge::{
     CaseDecision, CaseKind, Charge, ChargeExplanation, ChargeKind, ChargeOutcome, ChargePart,
@@ -118,7 +124,7 @@ use operator::Passwords;
 use polymeter_domain::{Currency, VendorCode};
 use polymeter_ledger::{Database, Reader};
 use polymeter_runtime::Driver;
-use polymeter_transport::Line;
+use polymeter_transport::{CardReaders, Line};
 use reading_store::ReadingsWaiting;
 use sale::UnderWay;
 use std::collections::HashSet;
@@ -133,6 +139,9 @@ pub struct Parts {
     pub currency: Currency,
     pub clock: Clock,
     pub rules: Rules,
+    pub readers: CardReaders,
+    /// Where cards have their vendors' codes.
+    pub marks: Vec<Mark>,
 }
 
 /// Everything above the ledger; cheap to clone.
@@ -153,12 +162,13 @@ struct Inner {
     passwords: Passwords,
     purses: purse::Purses,
     readings: ReadingsWaiting,
+    cards: card::Cards,
 }
 
 impl Service {
     /// Checks the parts against each other. Does not resume anything yet.
     pub async fn start(parts: Parts) -> Result<Service> {
-        let Parts { database, drivers, lines, currency, clock, rules } = parts;
+        let Parts { database, drivers, lines, currency, clock, rules, readers, marks } = parts;
         let inner = Inner {
             database,
             registry: Registry::default(),
@@ -170,6 +180,7 @@ impl Service {
             passwords: Passwords::new(),
             purses: purse::Purses::new(currency),
             readings: ReadingsWaiting::default(),
+            cards: card::Cards::new(readers, marks),
         };
         let service = Service { inner: Arc::new(inner) };
         service.add_lines(lines)?;
@@ -188,7 +199,7 @@ impl Service {
                 .await?;
         for (vendor, line, meters) in used {
             let driver = VendorCode::new(&vendor).ok().and_then(|vendor| self.driver(&vendor).ok());
-            // Tokens need no line.
+            // Tokens and cards need none.
             let has_line = line.is_empty() || self.line(&line).is_ok();
             if driver.is_none() || !has_line {
                 tracing::warn!(vendor, line, meters, "meters without an enabled driver or line");
@@ -233,7 +244,7 @@ impl Service {
 
     fn line(&self, name: &str) -> Result<Line> {
         if name.is_empty() {
-            let why = "it has no line: tokens are typed into it, and nothing can be asked of it";
+            let why = "it has no line, and nothing can be asked of it";
             let what = "this meter".to_owned();
             return Err(ServiceError::Blocked { what, why: why.to_owned() });
         }

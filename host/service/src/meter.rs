@@ -5,7 +5,6 @@ use crate::Service;
 use crate::audit::{self, Act, Actor};
 use crate::clock::UnixMs;
 use crate::customer::{Customer, typed_not_empty};
-use crate::driver::{Kind, Pick};
 use crate::error::{Constraint, Result, ServiceError, bad_column, invalid, violated};
 use crate::limits::MAX_SERIAL_NUMBER_CHARS;
 use crate::mode;
@@ -17,7 +16,6 @@ use crate::tariff::{self, Assignment, InForce};
 use polymeter_domain::{BillingMode, MeterAddress, MeterId, SupplyState, Value, VendorCode};
 use polymeter_ledger::Connection;
 use polymeter_runtime::Device;
-use polymeter_transport::Line;
 use sqlx::AnyExecutor;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -142,25 +140,7 @@ pub(crate) async fn record(executor: impl AnyExecutor<'_>, id: MeterId) -> Resul
     row.ok_or(ServiceError::NotFound { what: "meter", id: id.to_string() })?.try_into()
 }
 
-/// Everything that a call to a meter needs.
-#[derive(Debug)]
-pub(crate) struct Reach {
-    pub meter: MeterRecord,
-    pub pick: Pick,
-    pub line: Line,
-}
-
 impl Service {
-    /// Meter, driver and line together, or which of them is missing. The driver stays the same for
-    /// the act's whole length.
-    pub(crate) async fn reach(&self, id: MeterId, kind: Kind) -> Result<Reach> {
-        let meter = record(self.reader(), id).await?;
-        let pick = self.registry().pick(&meter.vendor, id, &meter.line, kind);
-        let pick = pick.ok_or_else(|| ServiceError::NoDriver { vendor: meter.vendor.clone() })?;
-        let line = self.line(&meter.line)?;
-        Ok(Reach { meter, pick, line })
-    }
-
     /// Refuses a meter that this configuration could not speak to, and parameters that its driver
     /// does not take.
     pub async fn add_meter(&self, mut new: NewMeter, actor: &Actor) -> Result<Meter> {
@@ -168,6 +148,10 @@ impl Service {
         let mode = mode::chosen(&driver, new.mode)?;
         match (mode, new.line.as_str()) {
             (BillingMode::Token, "") => {}
+            (_, "") if driver.abilities().cards => {}
+            (_, _) if driver.abilities().cards => {
+                return Err(invalid("line", "leave it empty: this meter is reached by its card"));
+            }
             (BillingMode::Token, _) => {
                 return Err(invalid("line", "leave it empty: tokens are typed into this meter"));
             }

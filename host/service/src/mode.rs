@@ -19,7 +19,8 @@ use polymeter_runtime::Driver;
 
 /// What was asked for, or what the driver's own purse suggests; refused where the driver cannot.
 pub(crate) fn chosen(driver: &Driver, asked: Option<BillingMode>) -> Result<BillingMode> {
-    let purse = driver.description().purse.filter(|_| driver.abilities().purse);
+    let able = driver.abilities();
+    let purse = driver.description().purse.filter(|_| able.purse || able.cards);
     let no = |why: String| Err(invalid("mode", why));
     let name = driver.name();
     // A driver that makes tokens and knows no purse has no line to its devices.

@@ -35,7 +35,8 @@ impl Service {
     pub fn parameters_of(&self, vendor: &VendorCode, home: Home) -> Vec<Parameter> {
         let Ok(driver) = self.driver(vendor) else { return Vec::new() };
         // Without the ability there is nobody to write them.
-        if home == Home::Device && !driver.abilities().settings {
+        let able = driver.abilities();
+        if home == Home::Device && !able.settings && !able.cards {
             return Vec::new();
         }
         driver.parameters().iter().filter(|it| Home::of(it) == home).cloned().collect()

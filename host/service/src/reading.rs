@@ -78,8 +78,7 @@ impl Service {
         let reach = self.reach(meter, Kind::Read).await?;
         let (service, actor) = (self.clone(), actor.clone());
         to_the_end(async move {
-            let lease =
-                reach.line.lease(Priority::RoutineRead).await.map_err(ServiceError::Line)?;
+            let lease = reach.line_lease(Priority::RoutineRead).await?;
             let began = service.clock().at();
             let snapshot = service.read_device(&reach, lease).await?;
             let (at, now) = (service.clock().now)();
@@ -177,7 +176,7 @@ impl Service {
 }
 
 /// 购电次数, as the trade's register for it is named here.
-const COUNT_REGISTER: &str = "0.0.19.40.0.255";
+pub(crate) const COUNT_REGISTER: &str = "0.0.19.40.0.255";
 
 fn purchase_count(snapshot: &Snapshot) -> Option<PurchaseCount> {
     let measured = snapshot

@@ -8,7 +8,8 @@ use crate::Service;
 use crate::driver::Kind;
 use crate::error::{Result, ServiceError, bad_column, chain};
 use crate::limits::RECORDINGS_ON_DISK;
-use crate::meter::Reach;
+use crate::meter;
+use crate::reach::{Reach, Way};
 use polymeter_domain::MeterId;
 use polymeter_runtime::transcript::{LocalTime, Transcript};
 use polymeter_runtime::{CallError, Explanation, Recording, RecordingEnd};
@@ -130,6 +131,11 @@ impl Service {
     }
 
     async fn in_memory(&self, meter: MeterId, last: usize) -> Result<Vec<Arc<Recording>>> {
+        let record = meter::record(self.reader(), meter).await?;
+        // Wherever its card is now.
+        if let Some(driver) = self.card_driver(&record.vendor) {
+            return Ok(driver.recent_of_cards(record.device.address.as_str(), last));
+        }
         match self.reach(meter, Kind::Read).await {
             Ok(reach) => Ok(recent(&reach, last)),
             // Without its driver there is nothing in memory; a meter without a line was never asked.
@@ -202,8 +208,11 @@ impl Service {
 }
 
 fn recent(reach: &Reach, last: usize) -> Vec<Arc<Recording>> {
-    let line = &reach.line.settings().name;
-    reach.pick.driver.recent(line, reach.meter.device.address.as_str(), last)
+    let (driver, address) = (&reach.pick.driver, reach.meter.device.address.as_str());
+    match &reach.way {
+        Way::Line(line) => driver.recent(&line.settings().name, address, last),
+        Way::Card(_) => driver.recent_of_cards(address, last),
+    }
 }
 
 fn order(time: LocalTime) -> (u16, u8, u8, u8, u8, u8) {

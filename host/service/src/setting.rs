@@ -9,8 +9,9 @@ use crate::audit::{self, Act, Actor};
 use crate::clock::UnixMs;
 use crate::driver::Kind;
 use crate::error::{Result, ServiceError, bad_column, invalid};
-use crate::meter::{self, Reach};
+use crate::meter;
 use crate::parameter::{Home, checked};
+use crate::reach::Reach;
 use crate::{Service, stored, to_the_end};
 use polymeter_domain::{MeterId, Value};
 use polymeter_ledger::Connection;
@@ -172,7 +173,7 @@ async fn set(
 ) -> Result<()> {
     let (meter_id, names) = (reach.meter.meter_id, in_words(&parameters));
     service.audit_setting(meter_id, &actor, "setting-asked", names.clone(), None).await?;
-    let outcome = match reach.line.lease(Priority::SupplyControl).await {
+    let outcome = match reach.line_lease(Priority::SupplyControl).await {
         Ok(mut lease) => {
             let (moment, device) = (service.clock().moment(), &reach.meter.device);
             let act = reach.pick.driver.set_parameters(&mut lease, device, moment, &parameters);
@@ -190,7 +191,7 @@ async fn set(
         }
         Ok(SetOutcome::NotSent(why)) => (SettingEnd::NotSent, Err(ServiceError::NotSent(why))),
         Ok(SetOutcome::Unknown(why)) => (SettingEnd::Unknown, Err(ServiceError::Unknown(why))),
-        Err(error) => (SettingEnd::NotSent, Err(ServiceError::Line(error))),
+        Err(error) => (SettingEnd::NotSent, Err(error)),
     };
     let why = result.as_ref().err().map(|error| crate::error::chain(error)).unwrap_or_default();
     let outcome = end.name();

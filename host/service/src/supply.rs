@@ -5,8 +5,8 @@ use crate::account;
 use crate::audit::{self, Act, Actor};
 use crate::driver::Kind;
 use crate::error::{Result, ServiceError};
-use crate::meter::Reach;
 use crate::mode::set_keeps_power;
+use crate::reach::Reach;
 use crate::reading::set_supply;
 use crate::{Service, stored, to_the_end};
 use polymeter_domain::{ControlOutcome, MeterId, SupplyCommand, SupplyState};
@@ -66,7 +66,7 @@ async fn control(
 ) -> Result<SupplyState> {
     let (meter_id, name) = (reach.meter.meter_id, command_name(command));
     service.audit_control(meter_id, &actor, "control-asked", name.to_owned(), None, None).await?;
-    let outcome = match reach.line.lease(Priority::SupplyControl).await {
+    let outcome = match reach.line_lease(Priority::SupplyControl).await {
         Ok(mut lease) => {
             let moment = service.clock().moment();
             let device = &reach.meter.device;
@@ -91,7 +91,7 @@ async fn control(
         Ok(ControlOutcome::Unknown(why)) => {
             (format!("unknown: {why}"), Some(SupplyState::Unknown), Err(ServiceError::Unknown(why)))
         }
-        Err(error) => (format!("not sent: {error}"), None, Err(ServiceError::Line(error))),
+        Err(error) => (format!("not sent: {error}"), None, Err(error)),
     };
     tracing::info!(%meter_id, command = name, outcome = detail, "supply control ended");
     let detail = format!("{name}: {detail}");

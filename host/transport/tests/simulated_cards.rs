@@ -1,6 +1,6 @@
-//! Readers by the profile `acs` over simulated cards, which were written from the makers' manuals by
-//! another hand: each kind is known, read, written, opened and given a new code, and no card of ten
-//! thousand loses a try by being looked at.
+//! Readers by the profile `acs` over simulated cards, which were written from the makers' manuals
+//! by another hand: each kind is known, read, written, opened and given a new code, and no card of
+//! ten thousand loses a try by being looked at.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

@@ -1,7 +1,8 @@
 //! `polymeter reader list` and `watch` as an operator types them, on a real pcscd: what lies in the
 //! virtual reader, as it comes and goes.
 //!
-//! Without a pcscd each says that it did not run. Not here: what a lease does (host/transport/tests).
+//! Without a pcscd each says that it did not run. Not here: what a lease does
+//! (host/transport/tests).
 
 use e2e::{binary, run};
 use meter_sim::card::{Card, Inserted, Sle4442};

@@ -1,8 +1,9 @@
 //! Card readers for tests: a real pcscd with vsmartcard's virtual reader, whose two slots wait for
 //! simulated cards on TCP, and the right to one of the slots.
 //!
-//! Invariant: a slot is one test's at a time, over all the test programs of a machine; whoever stops
-//! pcscd has both. Not here: the cards (meter-sim), and installing the programs (tests/xtask).
+//! Invariant: a slot is one test's at a time, over all the test programs of a machine; whoever
+//! stops pcscd has both. Not here: the cards (meter-sim), and installing the programs
+//! (tests/xtask).
 
 mod pcscd;
 
@@ -89,8 +90,8 @@ impl Drop for Slot {
     }
 }
 
-/// pcscd looks every 400 ms whether a card lies in the virtual reader (its eventhandler.c): after this
-/// long it knows.
+/// pcscd looks every 400 ms whether a card lies in the virtual reader (its eventhandler.c): after
+/// this long it knows.
 pub const SETTLED: Duration = Duration::from_millis(900);
 
 /// The folder of the pcscd that runs for the tests.

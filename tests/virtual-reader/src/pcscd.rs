@@ -1,4 +1,5 @@
-//! A pcscd of the test run's own: in the foreground, with the virtual reader alone, gone with the run.
+//! A pcscd of the test run's own: in the foreground, with the virtual reader alone, gone with the
+//! run.
 //!
 //! Invariant: there is one pcscd on a machine, because its socket's path is built in. One that runs
 //! already is used as it is when it has the virtual reader, and never stopped.
@@ -48,8 +49,9 @@ impl Pcscd {
         Ok(pcscd)
     }
 
-    /// The one that the test run has started, for a test that stops it. Needs both slots, so that no
-    /// other test is in the middle of something. `None`, and said aloud, where it is not ours to stop.
+    /// The one that the test run has started, for a test that stops it. Needs both slots, so that
+    /// no other test is in the middle of something. `None`, and said aloud, where it is not ours to
+    /// stop.
     pub fn of_the_run(_slots: &[Slot; 2]) -> Option<Pcscd> {
         let folder = PathBuf::from(std::env::var_os(RUNNING)?);
         if !pid_file(&folder).is_file() {

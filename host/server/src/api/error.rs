@@ -182,6 +182,9 @@ impl From<ServiceError> for ApiError {
             ServiceError::NoLine { .. } => (S::UNPROCESSABLE_ENTITY, "no-line", "No such line"),
             ServiceError::Device { source, .. } => of_call(source),
             ServiceError::Line(cause) => of_line(cause),
+            ServiceError::Card(_) => {
+                (S::SERVICE_UNAVAILABLE, "card-gone", "The card could not be used")
+            }
             ServiceError::NotSent(_) => {
                 (S::SERVICE_UNAVAILABLE, "not-sent", "Nothing was sent; asking again is safe")
             }

@@ -121,6 +121,9 @@ impl From<&service::Meter> for Meter {
 #[serde(deny_unknown_fields)]
 pub struct OpenAccount {
     pub customer_id: String,
+    /// Of a meter with a card: the reader in which the blank one lies, needed where several do.
+    #[serde(default)]
+    pub reader: Option<String>,
 }
 
 /// A meter's parameters, by the names that its driver has for them.
@@ -223,7 +226,11 @@ pub async fn open_account(
         .customer_id
         .parse::<CustomerId>()
         .map_err(|error| ApiError::invalid("customer_id", error))?;
-    let meter = app.service.open_account(id, customer, &caller.actor()).await?;
+    let actor = caller.actor();
+    let meter = match request.reader.as_deref() {
+        None => app.service.open_account(id, customer, &actor).await?,
+        Some(reader) => app.service.open_account_by_card(id, customer, reader, &actor).await?,
+    };
     Ok(Json(Meter::from(&meter)))
 }
 

@@ -11,6 +11,7 @@ pub mod approvals;
 pub mod audit;
 pub mod auth;
 pub mod bills;
+pub mod cards;
 pub mod charges;
 pub mod clock_settings;
 pub mod closings;
@@ -87,6 +88,7 @@ fn guarded() -> Vec<(Option<Right>, OpenApiRouter<App>)> {
                 .routes(routes!(receipts::print))
                 .routes(routes!(shifts::open))
                 .routes(routes!(shifts::close))
+                .routes(routes!(cards::look))
                 .routes(routes!(discrepancies::close)),
         ),
         (
@@ -97,7 +99,10 @@ fn guarded() -> Vec<(Option<Right>, OpenApiRouter<App>)> {
                 .routes(routes!(counter_acts::withdraw))
                 .routes(routes!(counter_acts::decide)),
         ),
-        (Some(Right::Approve), none().routes(routes!(approvals::decide))),
+        (
+            Some(Right::Approve),
+            none().routes(routes!(approvals::decide)).routes(routes!(cards::say_taken)),
+        ),
         (
             Some(Right::Customers),
             none()
@@ -105,6 +110,8 @@ fn guarded() -> Vec<(Option<Right>, OpenApiRouter<App>)> {
                 .routes(routes!(customers::add))
                 .routes(routes!(meters::add))
                 .routes(routes!(meters::open_account))
+                .routes(routes!(cards::replace))
+                .routes(routes!(cards::recycle))
                 .routes(routes!(tariffs::give))
                 .merge(files()),
         ),
@@ -134,6 +141,7 @@ fn guarded() -> Vec<(Option<Right>, OpenApiRouter<App>)> {
             none()
                 .routes(routes!(meters::keep_parameters))
                 .routes(routes!(settings::set))
+                .routes(routes!(cards::make))
                 .routes(routes!(clock_settings::add))
                 .routes(routes!(token_orders::put))
                 .routes(routes!(token_orders::cancel)),
@@ -199,6 +207,8 @@ fn looking() -> OpenApiRouter<App> {
         .routes(routes!(customers::list))
         .routes(routes!(customers::get))
         .routes(routes!(meters::list))
+        .routes(routes!(cards::list))
+        .routes(routes!(cards::events))
         .routes(routes!(meters::get))
         .routes(routes!(settings::list))
         .routes(routes!(readings::list))

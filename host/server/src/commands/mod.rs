@@ -6,6 +6,7 @@
 //! Not here: the words of the command line (main.rs).
 
 pub mod backup;
+pub mod card;
 pub mod charge;
 pub mod check_config;
 pub mod clock;

@@ -1,11 +1,16 @@
-//! `reader list` and `reader watch`: the card readers of this machine and what lies in them. Without a
-//! configuration every reader that is plugged in.
+//! `reader list` and `reader watch`: the card readers of this machine, what lies in them, and whose card
+//! it is by the configured drivers. Without a configuration every reader that is plugged in, and no
+//! drivers.
 //!
 //! Invariant: looks alone, beside a running `serve` too; presents no code and writes nothing.
-//! Not here: whose card it is.
+//! Not here: what the books say of a card (`card check`).
 
 use super::Failure;
+use crate::app;
 use crate::config::Config;
+use jiff::tz::TimeZone;
+use polymeter_domain::VendorCode;
+use polymeter_service::{CardOwners, Finding, Theirs, Whose};
 use polymeter_transport::{CardReader, CardReaders, ReaderProfiles, ReaderState};
 use std::collections::HashSet;
 use std::path::Path;
@@ -20,41 +25,80 @@ pub enum ReaderCommand {
 }
 
 pub async fn run(file: &Path, command: ReaderCommand) -> Result<(), Failure> {
-    let readers = start(file)?;
+    let (readers, owners) = start(file).await?;
     match command {
-        ReaderCommand::List => list(&readers).await,
-        ReaderCommand::Watch => watch(&readers).await,
+        ReaderCommand::List => list(&readers, &owners).await,
+        ReaderCommand::Watch => watch(&readers, owners).await,
     }
 }
 
-fn start(file: &Path) -> Result<CardReaders, Failure> {
+async fn start(file: &Path) -> Result<(CardReaders, CardOwners), Failure> {
     if !file.exists() {
-        return Ok(CardReaders::start(Vec::new(), ReaderProfiles::built_in()));
+        let readers = CardReaders::start(Vec::new(), ReaderProfiles::built_in());
+        return Ok((readers, CardOwners::new(Vec::new(), Vec::new(), app::clock(TimeZone::UTC))));
     }
     let config = Config::read(file)?;
-    Ok(CardReaders::start(config.readers, config.reader_profiles))
+    let drivers = app::load_drivers(&config).await?;
+    let owners = CardOwners::new(drivers, config.card_marks, app::clock(config.time_zone));
+    Ok((CardReaders::start(config.readers, config.reader_profiles), owners))
 }
 
-async fn list(readers: &CardReaders) -> Result<(), Failure> {
+async fn list(readers: &CardReaders, owners: &CardOwners) -> Result<(), Failure> {
     let list = readers.looked().await;
     if let (true, Some(trouble)) = (list.readers.is_empty(), list.trouble) {
         return Err(Failure::Wrong(trouble));
     }
     for reader in list.readers {
-        println!("{}", described(&reader, &reader.state()));
+        println!("{}", described(&reader, &reader.state(), owners).await);
     }
     Ok(())
 }
 
 /// One line of what lies in a reader.
-fn described(reader: &CardReader, state: &ReaderState) -> String {
-    format!("{}: {state}", reader.name())
+async fn described(reader: &CardReader, state: &ReaderState, owners: &CardOwners) -> String {
+    let name = reader.name();
+    match state {
+        ReaderState::Card(_) => format!("{name}: {state}, {}", owner(reader, owners).await),
+        _ => format!("{name}: {state}"),
+    }
+}
+
+/// "vendor ACME, driver card-sle4442-acme 0.1.0, user card".
+async fn owner(reader: &CardReader, owners: &CardOwners) -> String {
+    let whose = match reader.lease().await {
+        Ok(mut lease) => owners.whose(&mut lease).await,
+        Err(error) => Err(error),
+    };
+    let vendors = |vendors: &[VendorCode]| {
+        vendors.iter().map(VendorCode::as_str).collect::<Vec<_>>().join(", ")
+    };
+    match whose {
+        Ok(Whose::Theirs(Theirs { driver, identity })) => format!(
+            "vendor {}, driver {} {}, {} card",
+            identity.vendor,
+            driver.name(),
+            driver.description().version,
+            identity.purpose
+        ),
+        Ok(Whose::Nobodys(Finding::Blank { vendors: all, .. })) => {
+            format!("blank, fit for {}", vendors(&all))
+        }
+        Ok(Whose::Nobodys(Finding::Foreign { mark, .. })) => {
+            format!("vendor {mark}, no enabled driver")
+        }
+        Ok(Whose::Nobodys(Finding::Ambiguous { vendors: all, .. })) => {
+            format!("ambiguous: {}", vendors(&all))
+        }
+        Ok(Whose::Nobodys(Finding::Unknown { why, .. } | Finding::Gone(why))) => why,
+        Ok(Whose::Nobodys(Finding::Empty | Finding::Known(_))) => "no card".to_owned(),
+        Err(error) => error.to_string(),
+    }
 }
 
 /// Lines that may wait for a slow terminal.
 const LINES_WAITING: usize = 64;
 
-async fn watch(readers: &CardReaders) -> Result<(), Failure> {
+async fn watch(readers: &CardReaders, owners: CardOwners) -> Result<(), Failure> {
     let (tell, mut told) = mpsc::channel(LINES_WAITING);
     let mut lists = readers.changes();
     let mut watched = HashSet::new();
@@ -63,7 +107,7 @@ async fn watch(readers: &CardReaders) -> Result<(), Failure> {
         let list = lists.borrow_and_update().clone();
         for reader in list.readers {
             if watched.insert(reader.name().to_owned()) {
-                tokio::spawn(follow(reader, tell.clone()));
+                tokio::spawn(follow(reader, owners.clone(), tell.clone()));
             }
         }
         // What is wrong with a reader stands in its own lines.
@@ -84,13 +128,15 @@ async fn watch(readers: &CardReaders) -> Result<(), Failure> {
 }
 
 /// Tells each state that a reader comes into, until nobody listens.
-async fn follow(reader: CardReader, tell: mpsc::Sender<String>) {
+async fn follow(reader: CardReader, owners: CardOwners, tell: mpsc::Sender<String>) {
     let mut changes = reader.changes();
     loop {
         let state = changes.borrow_and_update().clone();
-        let line = described(&reader, &state);
-        if state.is_known() && tell.send(line).await.is_err() {
-            return;
+        if state.is_known() {
+            let line = described(&reader, &state, &owners).await;
+            if tell.send(line).await.is_err() {
+                return;
+            }
         }
         if changes.changed().await.is_err() {
             return;

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 /// Longer than any delivery: the line's total time and the driver's wall time are both bounded
 /// below it.
-const WAIT_MAX: Duration = Duration::from_secs(120);
+pub(super) const WAIT_MAX: Duration = Duration::from_secs(120);
 
 /// For clap: one of the channels by its name.
 pub fn channel(name: &str) -> Result<Channel, String> {

@@ -29,6 +29,7 @@ pub async fn run(config: &Path) -> Result<(), Failure> {
         tokio::spawn(backup_job::run(config.database.clone(), entry));
     }
     resume_in_background(&app);
+    follow_readers(&app);
     charge_in_background(&app, config.purse.every);
     reload_when_told(&app)?;
     announce(&app, listener.local_addr().map_err(Failure::while_doing("listening"))?).await?;
@@ -90,6 +91,12 @@ pub async fn bind(address: SocketAddr) -> Result<TcpListener, Failure> {
         .map_err(Failure::while_doing(format!("listening on {address}")))
 }
 
+/// Cards that are put in are looked at, and what was left of a sale on them goes on.
+pub fn follow_readers(app: &App) {
+    let service = app.service.clone();
+    tokio::spawn(async move { service.follow_readers().await });
+}
+
 /// What a crash left is settled while the page already serves.
 fn resume_in_background(app: &App) {
     let service = app.service.clone();
@@ -148,8 +155,7 @@ pub async fn announce(app: &App, address: SocketAddr) -> Result<Option<String>, 
 
 /// Until SIGINT or SIGTERM.
 pub async fn until_stopped(app: &App, listener: TcpListener) -> Result<(), Failure> {
-    let (stop, stopped) = tokio::sync::watch::channel(false);
-    let mut told = stopped.clone();
+    let mut told = app.stop.subscribe();
     let serving = axum::serve(listener, web::router(app)).with_graceful_shutdown(async move {
         // An error means that the sender is gone, which is also an end.
         let _ = told.wait_for(|stop| *stop).await;
@@ -160,7 +166,7 @@ pub async fn until_stopped(app: &App, listener: TcpListener) -> Result<(), Failu
         ended = &mut serving => return ended.map_err(Failure::while_doing("serving")),
         () = signal()? => println!("Stopping."),
     }
-    let _ = stop.send(true);
+    app.stop.send_replace(true);
     match tokio::time::timeout(GRACE, serving).await {
         Ok(ended) => ended.map_err(Failure::while_doing("serving")),
         Err(_) => Ok(()),

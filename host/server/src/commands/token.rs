@@ -52,7 +52,7 @@ pub async fn run(config: &Path, asked: Asked) -> Result<(), Failure> {
 }
 
 /// `name=value`, read as the driver's parameter of that name is declared.
-fn value_of(text: &str, declared: &[Parameter]) -> Result<(String, Value), Failure> {
+pub(super) fn value_of(text: &str, declared: &[Parameter]) -> Result<(String, Value), Failure> {
     let usage = |why: String| Failure::Usage(format!("--set {text}: {why}"));
     let (name, value) = text.split_once('=').ok_or_else(|| usage("write NAME=VALUE".to_owned()))?;
     let kind = declared.iter().find(|it| it.name == name).map(|it| it.kind);

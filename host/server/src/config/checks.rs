@@ -27,6 +27,7 @@ pub fn check(file: &Path, text: &str, raw: raw::File) -> Result<Config, Problems
     let mut drivers = checker.drivers(&raw, &pins);
     let vendors = checker.covers(&raw.vendor, &mut drivers);
     let lines = checker.lines(&raw.line, time_zone.as_ref());
+    let card_marks = checker.card_marks(&raw.card_mark);
     let readers = checker.readers(&raw.reader);
     let reader_profiles = checker.reader_profiles(&raw.reader_profile);
     let vault = raw.vault.as_ref().and_then(|vault| checker.vault(vault));
@@ -49,6 +50,7 @@ pub fn check(file: &Path, text: &str, raw: raw::File) -> Result<Config, Problems
                 vendors,
                 pins,
                 lines,
+                card_marks,
                 readers,
                 reader_profiles,
                 vault,

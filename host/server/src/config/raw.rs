@@ -32,6 +32,8 @@ pub struct File {
     #[serde(default)]
     pub line: Vec<Line>,
     #[serde(default)]
+    pub card_mark: Vec<CardMark>,
+    #[serde(default)]
     pub reader: Vec<Reader>,
     #[serde(default)]
     pub reader_profile: Vec<Spanned<ReaderProfile>>,
@@ -76,6 +78,36 @@ impl Default for Purse {
 pub enum Restore {
     Connect,
     Allow,
+}
+
+/// Where cards of a kind say whose they are.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct CardMark {
+    pub kind: Spanned<String>,
+    #[serde(default = "first_byte")]
+    pub offset: Spanned<u32>,
+    pub length: Spanned<u32>,
+    pub encoding: MarkEncoding,
+    /// Of a CPU card: the folders to select.
+    #[serde(default)]
+    pub select: Vec<Spanned<String>>,
+    /// Of a CPU card: the short identifier of the file.
+    pub file: Option<Spanned<u8>>,
+    /// What stands there and is no vendor code, with the vendor that it means.
+    #[serde(default)]
+    pub vendors: BTreeMap<String, Spanned<String>>,
+}
+
+fn first_byte() -> Spanned<u32> {
+    Spanned::new(0..0, 0)
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MarkEncoding {
+    Ascii,
+    Hex,
 }
 
 #[derive(Debug, Deserialize)]

@@ -52,6 +52,45 @@ unlock-file = "vault.unlock"
     );
 }
 
+#[test]
+fn a_mark_cell_is_in_a_memory_or_in_a_file() {
+    let mark = |rest: &str| format!("[[card-mark]]\nlength = 4\nencoding = \"ascii\"\n{rest}");
+    check(&mark("kind = \"sle4442\"\noffset = 8\n"), "");
+    check(&mark("kind = \"cpu\"\nselect = [\"3F00\", \"DF01\"]\nfile = 5\n"), "");
+    check(&mark("kind = \"at24c\"\nvendors = { \"0A01\" = \"NOVA\" }\n"), "");
+    for (rest, expected) in [
+        (
+            "kind = \"gsm\"\n",
+            "polymeter.toml:6: `gsm` is no kind of card; write one of cpu, sle4442, sle4428, at24c, \
+             at88sc102, at88sc1604, mifare-classic, desfire",
+        ),
+        (
+            "kind = \"cpu\"\n",
+            "polymeter.toml:6: a mark of a cpu card stands in a file; write file = 5, its short \
+             identifier",
+        ),
+        (
+            "kind = \"cpu\"\nfile = 31\n",
+            "polymeter.toml:7: 31 is no short file identifier; write 1 to 30",
+        ),
+        (
+            "kind = \"cpu\"\nfile = 5\nselect = [\"3F\"]\n",
+            "polymeter.toml:8: `3F` is no file identifier; write four hexadecimal digits",
+        ),
+        (
+            "kind = \"sle4442\"\nfile = 5\n",
+            "polymeter.toml:6: a sle4442 card has no files; leave select and file out",
+        ),
+        (
+            "kind = \"at24c\"\nvendors = { \"0A01\" = \"nova\" }\n",
+            "polymeter.toml:7: vendor code `nova` must be 1 to 16 capital letters, digits or `-`, \
+             e.g. ACREL; write the code that the driver's description names",
+        ),
+    ] {
+        check(&mark(rest), expected);
+    }
+}
+
 const DRIVER: &str = "[[driver]]\nname = \"d\"\nvendor = \"DLT645\"\npackage = \"driver.pmdriver\"\n\
     grant = []\n";
 

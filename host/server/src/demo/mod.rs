@@ -1,9 +1,11 @@
-//! `demo`: two vendors' simulated meters on a TCP line and a serial line, sold to, read and
-//! switched through the same configuration, service and drivers as real ones.
+//! `demo`: two vendors' simulated meters on a TCP line and a serial line, and two vendors' cards in
+//! simulated readers, sold to, read and switched through the same configuration, service and drivers as real ones.
 //!
 //! Invariant: nothing here knows a shorter way than `serve` has; what the simulator says at the end
-//! is compared with the ledger and never read before. Not here: the meters (tests/meter-sim).
+//! is compared with the ledger and never read before. Not here: the meters and
+//! cards (tests/meter-sim).
 
+mod cards;
 mod site;
 
 use crate::app::App;
@@ -34,6 +36,9 @@ pub struct Options {
     pub database: Option<String>,
 }
 
+/// What a kWh costs at the card meters.
+const CARD_PRICE_FEN: i64 = 60;
+
 /// Far longer than a sale on a simulated line takes.
 const SALE_WAIT_MAX: Duration = Duration::from_secs(60);
 
@@ -45,22 +50,28 @@ pub async fn run(options: Options) -> Result<(), Failure> {
     let database = options.database.as_deref();
     let file = site::write(folder.path(), &drivers, options.listen, database, &simulator).await?;
     println!("Simulator: 4 ACREL ADF400L users on a TCP line, 4 DL/T 645 meters on a serial line");
+    println!("Card counter: a card of ACME (SLE4442) and one of SGCPU (CPU card) in two readers");
     println!("Configuration: {}", file.display());
     let config = Config::read(&file)?;
-    let app = App::open(&config).await?;
+    let mut counter = cards::Counter::new();
+    let app = App::open_with(&config, counter.readers.clone()).await?;
     let world = simulator.world();
     let walk = Walk { app: &app, states: &|| world.states() };
     let meters = walk.open_accounts().await?;
     walk.read_all(&meters).await?;
     walk.sell(&meters).await?;
     walk.switch(&meters).await?;
-    walk.compare(&meters).await?;
+    let card_meters = counter.walk(&app, walk.plan(CARD_PRICE_FEN).await?).await?;
+    let balance = walk.compare(&meters).await?;
+    counter.compare(&card_meters, &balance)?;
+    step("money in the ledger = money in the meters, meter by meter");
     if options.once {
         println!("The demo held: every step above did what it says.");
         return Ok(());
     }
     let listener = serve::bind(config.listen).await?;
     let address = listener.local_addr().map_err(Failure::while_doing("listening"))?;
+    serve::follow_readers(&app);
     let link = serve::announce(&app, address).await?;
     show(&link.unwrap_or_else(|| format!("http://{address}/")));
     serve::until_stopped(&app, listener).await
@@ -211,7 +222,7 @@ impl Walk<'_> {
     }
 
     /// The ledger against the meters' own truth.
-    async fn compare(&self, meters: &[Meter]) -> Result<(), Failure> {
+    async fn compare(&self, meters: &[Meter]) -> Result<TrialBalance, Failure> {
         let balance = self.app.service.trial_balance().await?;
         print(&balance);
         if balance.difference.minor() != 0 {
@@ -232,8 +243,7 @@ impl Walk<'_> {
                 )));
             }
         }
-        step("money in the ledger = money in the meters, meter by meter");
-        Ok(())
+        Ok(balance)
     }
 
     fn truth(&self, simulated: &SimulatedMeter) -> Result<State, Failure> {

@@ -1,5 +1,6 @@
 //! The demo's site on disk: folder, vault, configuration; and who lives there.
 
+use super::cards;
 use crate::commands::Failure;
 use meter_sim::{Endpoint, Simulator};
 use polymeter_domain::{MeterAddress, VendorCode};
@@ -33,8 +34,12 @@ pub struct SimulatedMeter {
 const ACREL: &str = "acrel-adf400l";
 const DLT645: &str = "dlt645-2007";
 /// Driver, its vendor code, what it is granted.
-const DRIVERS: [(&str, &str, &str); 2] =
-    [(ACREL, "ACREL", r#"["line", "log"]"#), (DLT645, "DLT645", r#"["line", "vault", "log"]"#)];
+const DRIVERS: [(&str, &str, &str); 4] = [
+    (ACREL, "ACREL", r#"["line", "log"]"#),
+    (DLT645, "DLT645", r#"["line", "vault", "log"]"#),
+    ("card-sle4442-acme", "ACME", r#"["card-slot", "vault", "log"]"#),
+    ("card-sg-cpu", "SGCPU", r#"["card-slot", "vault", "log"]"#),
+];
 
 /// As the simulator's plan for demos has them.
 pub const METERS: &[SimulatedMeter] = &[
@@ -245,20 +250,26 @@ pub async fn write(
     Ok(file)
 }
 
-/// A vault with the meters' key, as `polymeter vault` would make it.
+/// A vault with the keys of meters and cards, as `polymeter vault` would make it.
 fn make_vault(folder: &Path) -> Result<(), Failure> {
     let failed = || Failure::while_doing("making the demo's vault");
     let passphrase = generated_passphrase().map_err(failed())?;
     write_private(&folder.join(UNLOCK), &passphrase).map_err(failed())?;
     let mut vault =
         KeyFile::create(&folder.join(VAULT), passphrase, Cost::GENERATED).map_err(failed())?;
-    let (Ok(vendor), Some(label), Some(key)) =
-        (VendorCode::new("DLT645"), Label::new("purse"), Secret::from_hex(TEST_KEY))
-    else {
-        return Err(Failure::Wrong("the demo's own key is malformed".to_owned()));
-    };
-    let id = KeyId { vendor, region: None, label };
-    vault.add(id, Kind::TripleDes, Use::Anything, key).map_err(failed())
+    let card_key = hex::encode(cards::KEY).into_bytes();
+    let of_meters = ("DLT645", "purse", Kind::TripleDes, TEST_KEY);
+    let of_cards = cards::KEYS.map(|(vendor, label, kind)| (vendor, label, kind, &card_key[..]));
+    for (vendor, label, kind, key) in std::iter::once(of_meters).chain(of_cards) {
+        let (Ok(vendor), Some(label), Some(key)) =
+            (VendorCode::new(vendor), Label::new(label), Secret::from_hex(key))
+        else {
+            return Err(Failure::Wrong("the demo's own key is malformed".to_owned()));
+        };
+        let id = KeyId { vendor, region: None, label };
+        vault.add(id, kind, Use::Anything, key).map_err(failed())?;
+    }
+    Ok(())
 }
 
 /// The key beside the packages, which signed them when they were built.

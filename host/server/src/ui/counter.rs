@@ -18,6 +18,8 @@ const RESULTS_MAX: u32 = 50;
 struct StartPage {
     head: Head,
     unsettled: Vec<SaleRow>,
+    /// Some driver knows cards.
+    has_cards: bool,
     /// How many are open and how many wait; at most a page of each is counted.
     discrepancies: usize,
     alarms: usize,
@@ -59,7 +61,8 @@ pub async fn start(State(app): State<App>, caller: Caller) -> PageResult {
     let alarms = app.service.alarms(None, true, &page).await?.len();
     let approvals = app.service.approvals(true, &page).await?.len();
     let head = Head::new(&caller, "start");
-    Ok(render(&StartPage { head, unsettled, discrepancies, alarms, approvals }))
+    let has_cards = app.service.drivers().iter().any(|driver| driver.cards());
+    Ok(render(&StartPage { head, unsettled, has_cards, discrepancies, alarms, approvals }))
 }
 
 /// Enter in the search box. The one meter found is gone to straight away.

@@ -24,6 +24,7 @@ enum Kind {
     EndBypass,
     Clear,
     Clock,
+    ReplaceCard,
 }
 
 impl Kind {
@@ -37,6 +38,7 @@ impl Kind {
             "bypass-end" => Kind::EndBypass,
             "clearing" => Kind::Clear,
             "clock" => Kind::Clock,
+            "card" => Kind::ReplaceCard,
             _ => {
                 return Err(ServiceError::NotFound { what: "act", id: name.to_owned() }.into());
             }
@@ -93,6 +95,13 @@ impl Kind {
                  every meter of the line, each of which takes it under its own rules; setting takes \
                  the meter's password and, far off, may wait for a second person.",
             ),
+            Kind::ReplaceCard => (
+                "Replace the card",
+                "补卡",
+                "Replace",
+                "Put a blank card into a reader. It becomes the meter's card and carries the last \
+                 purchase, which the meter takes once; the card before is worth nothing then.",
+            ),
             Kind::Clear => (
                 "Clear the purse",
                 "清零",
@@ -108,7 +117,12 @@ impl Kind {
             Kind::Ratio => &[ApplicationKind::Change],
             Kind::Suspend => &[ApplicationKind::Suspension],
             Kind::Resume => &[ApplicationKind::Resumption, ApplicationKind::Suspension],
-            Kind::Edit | Kind::Bypass | Kind::EndBypass | Kind::Clear | Kind::Clock => &[],
+            Kind::Edit
+            | Kind::Bypass
+            | Kind::EndBypass
+            | Kind::Clear
+            | Kind::Clock
+            | Kind::ReplaceCard => &[],
         }
     }
 }
@@ -130,6 +144,7 @@ pub fn offered(
     meter: &Meter,
     holds: &[Hold],
     sets_clock: bool,
+    has_card: bool,
 ) -> Vec<(&'static str, &'static str, &'static str)> {
     let lasts = |kind| holds.iter().any(|it| it.kind == kind && it.to.is_none());
     let mut acts = vec![("edit", "Change the file", "修改")];
@@ -146,6 +161,13 @@ pub fn offered(
     }
     if sets_clock {
         acts.push(("clock", "Set the clock", "校时"));
+    }
+    if has_card {
+        if meter.account == AccountState::Open {
+            acts.push(("card", "Replace the card", "补卡"));
+        }
+        // Nobody commands a switch that no line leads to.
+        return acts;
     }
     acts.push(if lasts(HoldKind::Bypassed) {
         ("bypass-end", "Switch is back", "投入")
@@ -192,6 +214,14 @@ async fn form(app: &App, meter: &Meter, name: &str) -> Result<Form, PageError> {
                 .map(|(way, label)| (way.name().to_owned(), (*label).to_owned()))
                 .collect()),
         ],
+        Kind::ReplaceCard => {
+            let mut readers = Vec::new();
+            for looked in app.service.readers().await? {
+                let label = format!("{}: {}", looked.reader, looked.finding.name());
+                readers.push((looked.reader, label));
+            }
+            vec![Field::new("choice", "reader", ("Reader", "读卡器"), "").of(readers)]
+        }
         Kind::Suspend | Kind::Resume | Kind::Bypass | Kind::EndBypass | Kind::Clear => Vec::new(),
     };
     let customer = meter.customer.as_ref().map(|it| it.customer_id);
@@ -204,7 +234,7 @@ async fn form(app: &App, meter: &Meter, name: &str) -> Result<Form, PageError> {
         action: format!("/meters/{}/acts/{name}", meter.meter_id),
         back: format!("/meters/{}", meter.meter_id),
         button,
-        is_risky: matches!(kind, Kind::Suspend | Kind::Clear | Kind::Clock),
+        is_risky: matches!(kind, Kind::Suspend | Kind::Clear | Kind::Clock | Kind::ReplaceCard),
         fields,
         key: act::new_key(),
         error: String::new(),
@@ -288,6 +318,10 @@ async fn done(
                     return Err(PageError::unusable("Clock", detail));
                 }
             }
+        }
+        Kind::ReplaceCard => {
+            let reader = act::given(typed, "reader");
+            app.service.replace_card(id, reader.as_deref(), &why.reason, &actor).await?;
         }
         Kind::Clear => {
             if let Clearing::Waits(_) = app.service.clear_meter(id, why, &actor).await? {

@@ -176,7 +176,12 @@ pub async fn page(app: &App, caller: &Caller, meter: &Meter, again: Again) -> Pa
         sales: sales.iter().map(|sale| SaleRow::new(sale, None, app)).collect(),
         conversations: conversations.iter().map(ConversationRow::from).collect(),
         commands: COMMANDS,
-        acts: meter_acts::offered(meter, &holds, app.service.sets_clock(&meter.vendor)),
+        acts: meter_acts::offered(
+            meter,
+            &holds,
+            app.service.sets_clock(&meter.vendor),
+            app.service.has_cards(&meter.vendor),
+        ),
         holds: holds.iter().filter(|it| it.to.is_none()).map(|it| view::hold(it, app)).collect(),
         installations,
         changes,

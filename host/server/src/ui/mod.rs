@@ -24,6 +24,7 @@ mod office;
 mod operators;
 mod parameters;
 mod purses;
+mod readers;
 mod receipts;
 mod records;
 mod sales;
@@ -191,6 +192,8 @@ fn looking() -> Router<App> {
         .route("/acts", get(acts::list))
         .route("/acts/{act_id}", get(acts::show))
         .route("/approvals/{approval_id}/withdrawal", post(acts::withdraw_approval))
+        .route("/readers", get(readers::panel))
+        .route("/reader-events", get(crate::api::cards::events))
         .route("/alarms", get(alarms::list))
         .route("/meters/{meter_id}/records", get(records::show))
         .route("/discrepancies", get(discrepancies::list))

@@ -156,7 +156,7 @@ async fn clear_or_ask(
 async fn held(service: &Service, meter: MeterId) -> Result<Option<Money>> {
     let reach = service.reach(meter, Kind::Read).await?;
     not_bound(service, meter).await?;
-    let mut lease = reach.line.lease(Priority::Sale).await.map_err(ServiceError::Line)?;
+    let mut lease = reach.lease(Priority::Sale).await?;
     let evidence = service.check_device(&reach.pick, &reach.meter.device, &mut lease, None).await;
     service.keep_failure(&reach).await;
     drop(lease);
@@ -303,12 +303,10 @@ pub(super) async fn clear(
     actor: &Actor,
 ) -> Result<()> {
     let reach = service.reach(meter, Kind::Change).await?;
-    let mut lease = reach.line.lease(Priority::Sale).await.map_err(ServiceError::Line)?;
+    let mut lease = reach.lease(Priority::Sale).await?;
     // Under the lease: nothing opens it meanwhile.
     not_bound(service, meter).await?;
-    let moment = service.clock().moment();
-    let act = reach.pick.driver.clear(&mut lease, &reach.meter.device, moment);
-    let delivery = service.change_device(&reach.pick, act).await;
+    let delivery = service.clear_device(&reach, &mut lease).await;
     service.keep_failure(&reach).await;
     let (detail, result) = match delivery {
         Delivery::Confirmed(receipt) => {

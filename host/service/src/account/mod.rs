@@ -74,9 +74,9 @@ pub use takeover::{Takeover, TakeoverRequest};
 use crate::audit::{self, Act, Actor};
 use crate::clock::UnixMs;
 use crate::customer::{self, Customer};
-use crate::driver::Kind;
 use crate::error::{Result, ServiceError, invalid, meaning_of};
-use crate::meter::{self, AccountState, Meter, Reach};
+use crate::meter::{self, AccountState, Meter};
+use crate::reach::Reach;
 use crate::{Service, to_the_end};
 use installation::Beginning;
 use polymeter_domain::tariff::Date;
@@ -111,6 +111,19 @@ impl Service {
         self.open_account_why(meter, customer, Why::default(), actor).await
     }
 
+    /// The same of a meter with a card, made of the blank one in this reader.
+    pub async fn open_account_by_card(
+        &self,
+        meter: MeterId,
+        customer: CustomerId,
+        reader: &str,
+        actor: &Actor,
+    ) -> Result<Meter> {
+        let (customer, why) = (self.customer(customer).await?, Why::default());
+        let reach = self.reach_to_open(meter, Some(reader)).await?;
+        self.open_reached(reach, customer, why, actor).await
+    }
+
     pub(crate) async fn open_account_why(
         &self,
         meter: MeterId,
@@ -123,11 +136,28 @@ impl Service {
         if record.mode.quantity().is_none() || record.mode == BillingMode::Token {
             return self.bind(record, &customer, why, actor).await;
         }
-        let reach = self.reach(meter, Kind::Change).await?;
+        let reach = self.reach_to_open(meter, None).await?;
+        self.open_reached(reach, customer, why, actor).await
+    }
+
+    async fn open_reached(
+        &self,
+        reach: Reach,
+        customer: Customer,
+        why: Why,
+        actor: &Actor,
+    ) -> Result<Meter> {
+        let meter = reach.meter.meter_id;
         let Some(quantity) = reach.pick.driver.description().purse else {
             return Err(invalid("meter_id", "this meter's driver has no purse to open"));
         };
-        to_the_end(open(self.clone(), reach, customer, quantity, why, actor.clone())).await?;
+        let (service, actor) = (self.clone(), actor.clone());
+        to_the_end(async move {
+            let opened = open(&service, &reach, customer, quantity, why, actor).await;
+            service.look_again(&reach).await;
+            opened
+        })
+        .await?;
         self.meter(meter).await
     }
 }
@@ -158,26 +188,24 @@ pub(crate) async fn current_customer(
 /// The lease is held from before the state is looked at until the answer is stored, so that two
 /// openings of one meter come one after the other and the second finds the first's result.
 async fn open(
-    service: Service,
-    reach: Reach,
+    service: &Service,
+    reach: &Reach,
     customer: Customer,
     quantity: Quantity,
     why: Why,
     actor: Actor,
 ) -> Result<()> {
-    let mut lease = reach.line.lease(Priority::Sale).await.map_err(ServiceError::Line)?;
+    let mut lease = reach.lease(Priority::Sale).await?;
     let meter_id = reach.meter.meter_id;
-    let begin = begin(&service, meter_id, customer.customer_id, actor.clone()).await?;
+    let begin = begin(service, meter_id, customer.customer_id, actor.clone()).await?;
     if begin == Begin::AlreadyOpen {
         return Ok(());
     }
     let purchase =
         Purchase { count: PurchaseCount::new(0), credit: Credit { quantity, amount: 0 } };
     let opening = Opening { customer: customer.number.clone(), purchase };
-    let moment = service.clock().moment();
-    let act = reach.pick.driver.open(&mut lease, &reach.meter.device, moment, &opening);
-    let delivery = service.change_device(&reach.pick, act).await;
-    service.keep_failure(&reach).await;
+    let delivery = service.open_device(reach, &mut lease, &opening).await;
+    service.keep_failure(reach).await;
     let meaning = match &delivery {
         Delivery::Refused(refusal) => meaning_of(&reach.pick.driver, "purse", refusal),
         Delivery::NotSent(_) | Delivery::Confirmed(_) | Delivery::Unknown(_) => None,

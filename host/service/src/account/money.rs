@@ -11,6 +11,7 @@ use crate::booking::receivable_account;
 use crate::driver::Kind;
 use crate::error::{Result, ServiceError, chain, invalid};
 use crate::meter::{self, MeterRecord};
+use crate::reach::Way;
 use crate::sale::in_words;
 use polymeter_domain::{BillingMode, Credit, Currency, CustomerId, MeterId, Money, Quantity};
 use polymeter_ledger::Connection;
@@ -105,7 +106,7 @@ pub(super) async fn figures(
 
 async fn ask(service: &Service, meter: &MeterRecord, actor: &Actor) -> Result<Told> {
     let reach = service.reach(meter.meter_id, Kind::Read).await?;
-    let mut lease = reach.line.lease(Priority::Sale).await.map_err(ServiceError::Line)?;
+    let mut lease = reach.lease(Priority::Sale).await?;
     let device = &reach.meter.device;
     let evidence = service.check_device(&reach.pick, device, &mut lease, None).await;
     service.keep_failure(&reach).await;
@@ -113,8 +114,13 @@ async fn ask(service: &Service, meter: &MeterRecord, actor: &Actor) -> Result<To
     let balance = evidence?.balance;
     let credit = money(service, meter.meter_id, balance).await?;
     let left = balance.filter(|balance| balance.quantity != Quantity::Money);
-    let reading = service.read_meter(meter.meter_id, actor).await?;
-    Ok(Told { reading: total(&reading.snapshot), credit, left })
+    let reading = match &reach.way {
+        Way::Line(_) => Some(service.read_meter(meter.meter_id, actor).await?),
+        // What its card brought home last.
+        Way::Card(_) => service.last_reading(meter.meter_id).await?,
+    };
+    let reading = reading.and_then(|reading| total(&reading.snapshot));
+    Ok(Told { reading, credit, left })
 }
 
 /// Of a meter whose customer pays here or by bill: whatever its device holds is nobody's money.

@@ -252,14 +252,12 @@ impl Service {
         let Some(quantity) = reach.pick.driver.description().purse else {
             return Err("its driver has no purse".to_owned());
         };
-        let lease = reach.line.lease(Priority::Sale).await;
+        let lease = reach.lease(Priority::Sale).await;
         let mut lease = lease.map_err(|error| error.to_string())?;
         let credit = Credit { quantity, amount: 0 };
         let purchase = Purchase { count: PurchaseCount::new(0), credit };
         let opening = Opening { customer: customer.number.clone(), purchase };
-        let moment = self.clock().moment();
-        let act = reach.pick.driver.open(&mut lease, &reach.meter.device, moment, &opening);
-        let delivery = self.change_device(&reach.pick, act).await;
+        let delivery = self.open_device(&reach, &mut lease, &opening).await;
         self.keep_failure(&reach).await;
         match delivery {
             Delivery::Confirmed(_) => Ok(()),

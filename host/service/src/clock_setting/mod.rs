@@ -15,8 +15,9 @@ use crate::customer::typed_not_empty;
 use crate::driver::Kind;
 use crate::error::{Result, ServiceError, bad_column, chain};
 use crate::limits::{CLOCK_TOLERANCE_SECONDS, MAX_REASON_CHARS};
-use crate::meter::{self, Reach};
+use crate::meter;
 use crate::page::Page;
+use crate::reach::Reach;
 use crate::reading::Reading;
 use crate::{Approvable, Service, to_the_end};
 use polymeter_domain::{
@@ -177,11 +178,9 @@ impl Service {
             Ok(reach) => reach,
             Err(error) => return keep_end(self, it, not_sent(&error)).await,
         };
-        let mut lease = match reach.line.lease(Priority::SupplyControl).await {
+        let mut lease = match reach.line_lease(Priority::SupplyControl).await {
             Ok(lease) => lease,
-            Err(error) => {
-                return keep_end(self, it, not_sent(&ServiceError::Line(error))).await;
-            }
+            Err(error) => return keep_end(self, it, not_sent(&error)).await,
         };
         begin(self, &it).await?;
         let (began, moment) = (self.clock().at(), self.clock().moment());

@@ -13,13 +13,13 @@ use crate::crash_point::crash_point;
 use crate::discrepancy::{self, Seen};
 use crate::driver::Kind;
 use crate::error::{Result, ServiceError, bad_column, chain};
-use crate::meter::Reach;
+use crate::reach::{Lease, Reach};
 use crate::sale::{self, Claim, StoreAgain};
 use polymeter_domain::{
     ActEvent, ActState, BillingMode, CounterActId, Credit, Evidence, Proof, Purchase, Quantity,
     Sale, SaleId, Taken, Taking,
 };
-use polymeter_transport::{LineLease, Priority};
+use polymeter_transport::Priority;
 
 impl Service {
     /// The sole right to carry an act on: that of its sale, so that nobody works on that meanwhile.
@@ -61,12 +61,12 @@ async fn ask(
     service: &Service,
     act: &StoredAct,
     count: Option<Purchase>,
-) -> Result<Option<(Reach, LineLease, Evidence)>> {
+) -> Result<Option<(Reach, Lease, Evidence)>> {
     let meter_id = act.meter_id.ok_or_else(|| bad_column("meter_id", "none"))?;
     let count = count.map(|purchase| purchase.count);
     let asked = async {
         let reach = service.reach(meter_id, Kind::Change).await?;
-        let mut lease = reach.line.lease(Priority::Sale).await.map_err(ServiceError::Line)?;
+        let mut lease = reach.lease(Priority::Sale).await?;
         let device = &reach.meter.device;
         let evidence = service.check_device(&reach.pick, device, &mut lease, count).await;
         service.keep_failure(&reach).await;
@@ -189,7 +189,7 @@ async fn take(
     service: &Service,
     act: &StoredAct,
     reach: &Reach,
-    lease: &mut LineLease,
+    lease: &mut Lease,
     taking: Taking,
 ) -> Result<()> {
     let customer =
@@ -198,9 +198,8 @@ async fn take(
     let step = Step::new(service, act.act_id, detail).taking(taking);
     settle(service, step, ActEvent::Dispatched).await?;
     crash_point("after-refund-dispatch");
-    let (moment, device) = (service.clock().moment(), &reach.meter.device);
-    let told = reach.pick.driver.refund(lease, device, moment, &customer, taking.purchase);
-    let delivery = service.change_device(&reach.pick, told).await;
+    let device = &reach.meter.device;
+    let delivery = service.take_from_device(reach, lease, &customer, taking.purchase).await;
     service.keep_failure(reach).await;
     crash_point("after-refund-taken");
     let taken = Taken::from(delivery);

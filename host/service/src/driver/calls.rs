@@ -11,7 +11,7 @@ use super::{Part, Pick, Rollout};
 use crate::Service;
 use crate::error::{Result, ServiceError};
 use crate::limits::{SHADOW_FACTOR, SHADOW_SLACK};
-use crate::meter::Reach;
+use crate::reach::{Lease, Reach};
 use polymeter_domain::{Evidence, PurchaseCount, Snapshot};
 use polymeter_runtime::{Acted, CallError, Device, Driver};
 use polymeter_transport::LineLease;
@@ -93,11 +93,11 @@ impl Service {
         &self,
         pick: &Pick,
         device: &Device,
-        lease: &mut LineLease,
+        lease: &mut Lease,
         count: Option<PurchaseCount>,
     ) -> Result<Evidence> {
         let began = Instant::now();
-        let answer = pick.driver.check(lease, device, self.clock().moment(), count).await;
+        let answer = self.evidence(&pick.driver, device, lease, count).await;
         let failed = |by: &Driver, error| ServiceError::device(by, "purse", error);
         let Part::Canary { rollout, current } = &pick.part else {
             return answer.map_err(|error| failed(&pick.driver, error));
@@ -107,7 +107,7 @@ impl Service {
         let took = began.elapsed();
         self.observe(rollout, Seen::Canary { is_read: false, took, fault }).await;
         if broke {
-            let answer = current.check(lease, device, self.clock().moment(), count).await;
+            let answer = self.evidence(current, device, lease, count).await;
             return answer.map_err(|error| failed(current, error));
         }
         answer.map_err(|error| failed(&pick.driver, error))

@@ -11,8 +11,9 @@ use crate::clock::UnixMs;
 use crate::driver::Kind;
 use crate::error::{Result, ServiceError, invalid};
 use crate::limits::{RECORD_DAYS, RECORD_PAGES_MAX, RECORD_QUESTIONS};
-use crate::meter::{self, Reach};
+use crate::meter;
 use crate::page::Page;
+use crate::reach::Reach;
 use crate::{Service, to_the_end};
 use polymeter_domain::{LocalTime, Measurement, MeterId, Value};
 use polymeter_runtime::{Record, RecordKind, RecordPage, RecordsAsked};
@@ -67,8 +68,8 @@ impl Service {
         actor: &Actor,
     ) -> Result<RecordsRead> {
         // A candidate on trial learns nothing from records, and is not asked for them.
-        let Reach { meter: of, pick, line } = self.reach(meter, Kind::Read).await?;
-        let reach = Reach { meter: of, pick: pick.by_current(), line };
+        let Reach { meter: of, pick, way } = self.reach(meter, Kind::Read).await?;
+        let reach = Reach { meter: of, pick: pick.by_current(), way };
         let known = reach.pick.driver.record_kinds();
         if !known.iter().any(|it| it.name == kind) {
             let names: Vec<&str> = known.iter().map(|it| it.name.as_str()).collect();
@@ -116,8 +117,7 @@ async fn read(
     let (driver, device) = (&reach.pick.driver, &reach.meter.device);
     let (mut read, mut position) = (RecordsRead::default(), None::<Vec<u8>>);
     for _ in 0..RECORD_PAGES_MAX {
-        let mut lease =
-            reach.line.lease(Priority::RoutineRead).await.map_err(ServiceError::Line)?;
+        let mut lease = reach.line_lease(Priority::RoutineRead).await?;
         let questions = RECORD_QUESTIONS;
         let asked = RecordsAsked { kind, since, position: position.as_deref(), questions };
         let moment = service.clock().moment();

@@ -13,12 +13,12 @@ use crate::crash_point::crash_point;
 use crate::driver::Kind;
 use crate::error::{Result, ServiceError, chain, meaning_of, refused};
 use crate::limits::{AUTOMATIC_ATTEMPTS, STORE_AGAIN_FIRST, STORE_AGAIN_MOST};
-use crate::meter::Reach;
+use crate::reach::{Lease, Reach, Way};
 use polymeter_domain::{
     Credit, Currency, Delivery, Evidence, Money, Purchase, Quantity, Sale, SaleId,
 };
 use polymeter_runtime::Driver;
-use polymeter_transport::{LineLease, Priority};
+use polymeter_transport::Priority;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -178,7 +178,7 @@ async fn attempt(service: &Service, sale_id: SaleId, by: Version) -> Result<Next
         }
     };
     let customer = account::number_in_device(service, sale.meter_id, sale.customer_id).await?;
-    let mut lease = match reach.line.lease(Priority::Sale).await {
+    let mut lease = match reach.lease(Priority::Sale).await {
         Ok(lease) => lease,
         Err(error) => {
             stay(service, &sale, chain(&error)).await?;
@@ -189,10 +189,7 @@ async fn attempt(service: &Service, sale_id: SaleId, by: Version) -> Result<Next
     let step = Step::new(service, sale_id, format!("as purchase {}", purchase.count));
     store::advance(service, step, move |sale| sale.dispatch(purchase)).await?;
     crash_point("after-dispatch");
-    let moment = service.clock().moment();
-    let device = &reach.meter.device;
-    let act = reach.pick.driver.sell(&mut lease, device, moment, &customer, purchase);
-    let delivery = service.change_device(&reach.pick, act).await;
+    let delivery = service.sell_to_device(&reach, &mut lease, &customer, purchase).await;
     service.keep_failure(&reach).await;
     crash_point("after-sell");
     drop(lease);
@@ -204,6 +201,7 @@ async fn attempt(service: &Service, sale_id: SaleId, by: Version) -> Result<Next
     if matches!(state, Sale::Unresolved(_)) {
         state = reconcile::try_reconcile(service, sale_id, Some(&reach.pick)).await?;
     }
+    service.look_again(&reach).await;
     Ok(if state == Sale::Reserved { Next::Again } else { Next::Nothing })
 }
 
@@ -214,7 +212,7 @@ async fn prepare(service: &Service, sale: &StoredSale, by: Version) -> Result<(R
     if by == Version::Current {
         reach.pick = reach.pick.by_current();
     }
-    let mut lease = reach.line.lease(Priority::Sale).await.map_err(ServiceError::Line)?;
+    let mut lease = reach.lease(Priority::Sale).await?;
     let evidence = ask_count(service, &reach, &mut lease).await?;
     drop(lease);
     let (known, on_device) = (reach.meter.purchase_count, evidence.count);
@@ -223,16 +221,30 @@ async fn prepare(service: &Service, sale: &StoredSale, by: Version) -> Result<(R
     }
     let by = format!("sale/{}", sale.sale_id);
     service.compare_counts(sale.meter_id, known, evidence, by).await?;
+    if let Way::Card(reader) = &reach.way {
+        card_fits(reader.name(), known, on_device.get())?;
+    }
     let count = on_device.next().ok_or_else(|| {
         crate::error::invalid("purchase count", "the device's counter is at its end")
     })?;
     Ok((reach, Purchase { count, credit: sale.credit }))
 }
 
-async fn ask_count(service: &Service, reach: &Reach, lease: &mut LineLease) -> Result<Evidence> {
+async fn ask_count(service: &Service, reach: &Reach, lease: &mut Lease) -> Result<Evidence> {
     let evidence = service.check_device(&reach.pick, &reach.meter.device, lease, None).await;
     service.keep_failure(reach).await;
     evidence
+}
+
+/// A device's count rules; a card is only a messenger, and one that is behind may be a copy.
+fn card_fits(reader: &str, known: Option<i64>, shows: u32) -> Result<()> {
+    match known {
+        Some(known) if known != i64::from(shows) => Err(ServiceError::Blocked {
+            what: format!("the card in reader {reader}"),
+            why: format!("it shows purchase {shows}, and {known} is known"),
+        }),
+        _ => Ok(()),
+    }
 }
 
 /// Somebody else sold into this device, or it was reset. No refusal: the device's count rules.

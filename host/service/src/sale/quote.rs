@@ -51,6 +51,9 @@ pub(super) async fn reserve(
     actor: Actor,
 ) -> Result<Option<Claim>> {
     let on_token = token::on_token(service, id, &request).await?;
+    if store::find(service.reader(), id).await?.is_none() {
+        service.check_card_sells(request.meter_id).await?;
+    }
     let inside = service.clone();
     let way = Way { on_token, ..Way::default() };
     service
@@ -115,7 +118,7 @@ async fn quote(
     service.check_gift(gift)?;
     mode::check_sold_to(meter)?;
     let driver = service.driver(&meter.vendor)?;
-    if meter.mode != BillingMode::Token {
+    if meter.mode != BillingMode::Token && !driver.abilities().cards {
         service.line(&meter.line)?;
     }
     let (AccountState::Open, Some(customer_id)) = (meter.account, meter.customer_id) else {

@@ -136,7 +136,7 @@ async fn ask(service: &Service, sale: &StoredSale, begun_by: Option<&Pick>) -> R
         return Err(out_of_order(sale, "reconciled"));
     };
     let reach = service.reach(sale.meter_id, Kind::Change).await?;
-    let mut lease = reach.line.lease(Priority::Sale).await.map_err(ServiceError::Line)?;
+    let mut lease = reach.lease(Priority::Sale).await?;
     let pick = begun_by.unwrap_or(&reach.pick);
     let device = &reach.meter.device;
     let evidence = service.check_device(pick, device, &mut lease, Some(asked.count)).await;

@@ -256,7 +256,7 @@ pub(super) async fn unsettled(executor: impl AnyExecutor<'_>) -> Result<Vec<Stor
 
 /// There is at most one: the index `sale_one_unsettled_per_meter` sees to it.
 pub(crate) async fn unsettled_of_meter(
-    connection: &mut Connection,
+    executor: impl AnyExecutor<'_>,
     meter: MeterId,
 ) -> Result<Option<SaleId>> {
     let id: Option<String> = sqlx::query_scalar(
@@ -264,7 +264,7 @@ pub(crate) async fn unsettled_of_meter(
          where meter_id = $1 and state in ('reserved', 'dispatched', 'unresolved')",
     )
     .bind(meter.to_string())
-    .fetch_optional(connection)
+    .fetch_optional(executor)
     .await?;
     id.map(|text| stored::parsed("sale_id", &text)).transpose()
 }
@@ -298,10 +298,10 @@ pub(super) async fn is_free(connection: &mut Connection, meter: &MeterRecord) ->
 /// Refuses a meter with a sale, or an act that takes one back, that may still be on its way.
 pub(crate) async fn none_unsettled(connection: &mut Connection, meter: &MeterRecord) -> Result<()> {
     let serial_number = meter.serial_number.clone();
-    if let Some(sale_id) = unsettled_of_meter(connection, meter.meter_id).await? {
+    if let Some(sale_id) = unsettled_of_meter(&mut *connection, meter.meter_id).await? {
         return Err(ServiceError::Unsettled { serial_number, sale_id });
     }
-    match counter_act::unsettled_of_meter(connection, meter.meter_id).await? {
+    match counter_act::unsettled_of_meter(&mut *connection, meter.meter_id).await? {
         None => Ok(()),
         Some(act_id) => Err(ServiceError::UnsettledAct { serial_number, act_id }),
     }

@@ -8,6 +8,7 @@ use polymeter_service::{
     Actor, Assignment, Clock, Customer, NewCustomer, NewPlan, Operator, Parts, Rules, Service,
     TariffPlan, UnixMs,
 };
+use polymeter_transport::CardReaders;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use tempfile::TempDir;
@@ -128,6 +129,8 @@ pub async fn office() -> Office {
         currency: Currency::CNY,
         clock: clock.clock(),
         rules: Rules::default(),
+        readers: CardReaders::of(Vec::new()),
+        marks: Vec::new(),
     })
     .await
     .expect("the parts fit");

@@ -11,7 +11,7 @@ use polymeter_runtime::{Capability, Driver, DriverConfig, Limits, Options, Runti
 use polymeter_service::{
     Actor, Assignment, Edition, Fitting, NewMeter, Parts, Rules, SaleRequest, SaleView, Service,
 };
-use polymeter_transport::{Endpoint, Line, LineSettings};
+use polymeter_transport::{CardReaders, Endpoint, Line, LineSettings};
 use polymeter_vault::{Kind, Secret};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -184,6 +184,8 @@ async fn start(
         currency: Currency::CNY,
         clock: clock.clock(),
         rules,
+        readers: CardReaders::of(Vec::new()),
+        marks: Vec::new(),
     };
     Service::start(parts).await.expect("the parts fit")
 }

@@ -1,8 +1,9 @@
-//! What can be said to one card while it is ours: commands to a processor card, and reads, writes and
-//! codes of a memory card by the commands of the reader's profile.
+//! What can be said to one card while it is ours: commands to a processor card, and reads, writes
+//! and codes of a memory card by the commands of the reader's profile.
 //!
-//! Invariant: no code is presented before the card's own counter was read and has two tries or more;
-//! no answer is taken that is longer or shorter than it must be. Not here: whose turn it is (`worker`).
+//! Invariant: no code is presented before the card's own counter was read and has two tries or
+//! more; no answer is taken that is longer or shorter than it must be. Not here: whose turn it is
+//! (`worker`).
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -133,8 +134,8 @@ impl Conversation<'_> {
             self.done("write", &memory.write.filled(at, piece.len(), piece)?)?;
             at += u32::try_from(piece.len()).unwrap_or(u32::MAX);
         }
-        // The reader says done of what the card did not take too: a place that is protected, or whose
-        // code was not proved, or bits that only an erasure sets.
+        // The reader says done of what the card did not take too: a place that is protected, or
+        // whose code was not proved, or bits that only an erasure sets.
         if self.read(offset, length)? != bytes {
             return Err(CardError::Refused(format!(
                 "{length} bytes at {offset} are not as written"

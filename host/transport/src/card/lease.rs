@@ -14,7 +14,8 @@ use super::limits::CALL_WAIT;
 use super::state::InsertedCard;
 use super::worker::Order;
 
-/// The sole right to a card. No other program can speak to it either, as far as PC/SC can see to that.
+/// The sole right to a card. No other program can speak to it either, as far as PC/SC can see to
+/// that.
 ///
 /// A call that is dropped before it answers is still done to the card.
 #[derive(Debug)]
@@ -25,8 +26,9 @@ pub struct CardLease {
     changed: bool,
 }
 
-/// Instructions of a processor card that change nothing on it (ISO/IEC 7816-4, table 4): SELECT, READ
-/// BINARY, READ RECORD, GET DATA, GET RESPONSE, GET CHALLENGE, INTERNAL and EXTERNAL AUTHENTICATE.
+/// Instructions of a processor card that change nothing on it (ISO/IEC 7816-4, table 4): SELECT,
+/// READ BINARY, READ RECORD, GET DATA, GET RESPONSE, GET CHALLENGE, INTERNAL and EXTERNAL
+/// AUTHENTICATE.
 const CHANGES_NOTHING: [u8; 8] = [0xA4, 0xB0, 0xB2, 0xCA, 0xC0, 0x84, 0x88, 0x82];
 
 impl CardLease {
@@ -47,8 +49,8 @@ impl CardLease {
         &self.card
     }
 
-    /// A processor card: one command APDU of its own; the answer ends in the two status bytes, and one
-    /// that says no is an answer. 61xx and 6Cxx are the caller's to follow.
+    /// A processor card: one command APDU of its own; the answer ends in the two status bytes, and
+    /// one that says no is an answer. 61xx and 6Cxx are the caller's to follow.
     pub async fn transmit(&mut self, command: &[u8]) -> Result<Vec<u8>, CardError> {
         self.changed |= !command.get(1).is_some_and(|second| CHANGES_NOTHING.contains(second));
         let command = command.to_vec();
@@ -87,7 +89,8 @@ impl CardLease {
         self.ask(move |card| card.verify(code, &presented)).await
     }
 
-    /// Gives the card a new code in place of the one that was verified in this lease, and proves it.
+    /// Gives the card a new code in place of the one that was verified in this lease, and proves
+    /// it.
     pub async fn set_code(&mut self, code: u16, presented: &[u8]) -> Result<(), CardError> {
         self.changed = true;
         let presented = presented.to_vec();

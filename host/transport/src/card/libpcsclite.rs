@@ -1,12 +1,12 @@
 //! The symbols of PC/SC, found in the system's libpcsclite when they are first needed.
 //!
 //! The crate `pcsc` links to that library while it is built, and a program linked so does not start
-//! where it is absent. A fresh machine has neither its development files nor, on most servers, itself.
-//! So `.cargo/config.toml` tells the crate's build script to link nothing, and the symbols are here
-//! (ADR 0043). Not here: what they are used for (`pcsc`).
+//! where it is absent. A fresh machine has neither its development files nor, on most servers,
+//! itself. So `.cargo/config.toml` tells the crate's build script to link nothing, and the symbols
+//! are here (ADR 0043). Not here: what they are used for (`pcsc`).
 //!
-//! Invariant: whoever calls [`ready`] first has these symbols linked, in whatever order the linker takes
-//! its archives; each of them only passes its arguments on.
+//! Invariant: whoever calls [`ready`] first has these symbols linked, in whatever order the linker
+//! takes its archives; each of them only passes its arguments on.
 
 use std::sync::OnceLock;
 
@@ -52,8 +52,8 @@ macro_rules! forward {
         impl Functions {
             #[expect(unsafe_code, reason = "symbols of a library have no types; these are PC/SC's")]
             fn load() -> Result<Functions, libloading::Error> {
-                // SAFETY: the system's own library, whose initialisers every PC/SC program runs; the
-                // signatures are those of the crate's own declarations.
+                // SAFETY: the system's own library, whose initialisers every PC/SC program runs;
+                // the signatures are those of the crate's own declarations.
                 unsafe {
                     let library = Library::new(LIBRARY)?;
                     Ok(Functions {
@@ -99,22 +99,43 @@ type Words = *mut ffi::DWORD;
 type Nothing = *const std::ffi::c_void;
 
 forward! {
-    SCardEstablishContext(scope: Word, first: Nothing, second: Nothing, context: *mut ffi::SCARDCONTEXT);
+    SCardEstablishContext(
+        scope: Word, first: Nothing, second: Nothing, context: *mut ffi::SCARDCONTEXT
+    );
     SCardReleaseContext(context: ffi::SCARDCONTEXT);
     SCardIsValidContext(context: ffi::SCARDCONTEXT);
     SCardCancel(context: ffi::SCARDCONTEXT);
-    SCardConnect(context: ffi::SCARDCONTEXT, reader: Text, share: Word, protocols: Word, card: *mut ffi::SCARDHANDLE, protocol: Words);
-    SCardReconnect(card: ffi::SCARDHANDLE, share: Word, protocols: Word, initialization: Word, protocol: Words);
+    SCardConnect(
+        context: ffi::SCARDCONTEXT, reader: Text, share: Word, protocols: Word,
+        card: *mut ffi::SCARDHANDLE, protocol: Words
+    );
+    SCardReconnect(
+        card: ffi::SCARDHANDLE, share: Word, protocols: Word, initialization: Word, protocol: Words
+    );
     SCardDisconnect(card: ffi::SCARDHANDLE, disposition: Word);
-    SCardGetStatusChange(context: ffi::SCARDCONTEXT, timeout: Word, states: *mut ffi::SCARD_READERSTATE, count: Word);
-    SCardListReaders(context: ffi::SCARDCONTEXT, groups: Text, readers: *mut std::ffi::c_char, length: Words);
+    SCardGetStatusChange(
+        context: ffi::SCARDCONTEXT, timeout: Word, states: *mut ffi::SCARD_READERSTATE, count: Word
+    );
+    SCardListReaders(
+        context: ffi::SCARDCONTEXT, groups: Text, readers: *mut std::ffi::c_char, length: Words
+    );
     SCardBeginTransaction(card: ffi::SCARDHANDLE);
     SCardEndTransaction(card: ffi::SCARDHANDLE, disposition: Word);
-    SCardStatus(card: ffi::SCARDHANDLE, reader: *mut std::ffi::c_char, reader_length: Words, state: Words, protocol: Words, atr: Bytes, atr_length: Words);
+    SCardStatus(
+        card: ffi::SCARDHANDLE, reader: *mut std::ffi::c_char, reader_length: Words, state: Words,
+        protocol: Words, atr: Bytes, atr_length: Words
+    );
     SCardGetAttrib(card: ffi::SCARDHANDLE, attribute: Word, value: Bytes, length: Words);
     SCardSetAttrib(card: ffi::SCARDHANDLE, attribute: Word, value: *const u8, length: Word);
-    SCardTransmit(card: ffi::SCARDHANDLE, send: *const ffi::SCARD_IO_REQUEST, command: *const u8, command_length: Word, receive: *mut ffi::SCARD_IO_REQUEST, answer: Bytes, answer_length: Words);
-    SCardControl(card: ffi::SCARDHANDLE, code: Word, input: *const u8, input_length: Word, output: Bytes, output_length: Word, returned: Words);
+    SCardTransmit(
+        card: ffi::SCARDHANDLE, send: *const ffi::SCARD_IO_REQUEST, command: *const u8,
+        command_length: Word, receive: *mut ffi::SCARD_IO_REQUEST, answer: Bytes,
+        answer_length: Words
+    );
+    SCardControl(
+        card: ffi::SCARDHANDLE, code: Word, input: *const u8, input_length: Word, output: Bytes,
+        output_length: Word, returned: Words
+    );
 }
 
 /// The protocol and the structure's own length, as pcsclite's `winscard_clnt.c` defines them.

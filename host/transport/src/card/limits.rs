@@ -48,6 +48,6 @@ pub(crate) const READERS_MAX: usize = 16;
 /// How long a card that went in the middle of an exchange may only have lost contact.
 pub(crate) const LOST_FOR: Duration = Duration::from_secs(3);
 
-/// After how long pcscd would have seen that. It looks every 400 ms (`PCSCLITE_STATUS_POLL_RATE`), and
-/// must look twice.
+/// After how long pcscd would have seen that. It looks every 400 ms (`PCSCLITE_STATUS_POLL_RATE`),
+/// and must look twice.
 pub(crate) const UNNOTICED_AFTER: Duration = Duration::from_secs(1);

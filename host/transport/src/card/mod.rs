@@ -1,7 +1,8 @@
 //! Card readers: which card lies in which, and the right to speak to it.
 //!
-//! Invariant: one thread owns one reader and lends its card to one caller at a time. No command leaves
-//! that could cost a card its last try. Not here: whose card it is (drivers), what is sold on it.
+//! Invariant: one thread owns one reader and lends its card to one caller at a time. No command
+//! leaves that could cost a card its last try. Not here: whose card it is (drivers), what is sold
+//! on it.
 //!
 //! A [`CardReader`] is asked for a [`CardLease`], which does with the card what the contract's
 //! `card-slot` says (`wit/1.1.0/card.wit`).

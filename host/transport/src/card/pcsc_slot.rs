@@ -1,7 +1,7 @@
 //! A card in a PC/SC reader.
 //!
-//! Invariant: between `begin` and `end` no other program's command reaches the card; afterwards it is
-//! without power. Not here: which reader there is and when a card comes (`readers`).
+//! Invariant: between `begin` and `end` no other program's command reaches the card; afterwards it
+//! is without power. Not here: which reader there is and when a card comes (`readers`).
 
 use std::ffi::{CStr, CString};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -44,8 +44,8 @@ impl PcscSlot {
         self.place.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether a card may lie here that pcscd does not know of, as [`revived`] says. Not before it had
-    /// the time to see the last one go and this one come.
+    /// Whether a card may lie here that pcscd does not know of, as [`revived`] says. Not before it
+    /// had the time to see the last one go and this one come.
     fn overlooked(&self) -> bool {
         self.lost.is_some_and(|lost| (UNNOTICED_AFTER..LOST_FOR).contains(&lost.elapsed()))
     }
@@ -58,7 +58,8 @@ impl PcscSlot {
             other => other?,
         };
         let transaction = card.transaction()?;
-        // Kept until the card is disconnected, which ends it: it borrows the card, and both are ours.
+        // Kept until the card is disconnected, which ends it: it borrows the card, and both are
+        // ours.
         std::mem::forget(transaction);
         let atr = card.status2_owned()?.atr().to_vec();
         self.card = Some(card);
@@ -67,8 +68,9 @@ impl PcscSlot {
     }
 }
 
-/// A card that lost contact in the middle of an exchange and has it again. pcscd counts it as gone from
-/// then on and, where it looks only every 400 ms, does not see it come: it is told to power the slot.
+/// A card that lost contact in the middle of an exchange and has it again. pcscd counts it as gone
+/// from then on and, where it looks only every 400 ms, does not see it come: it is told to power
+/// the slot.
 fn revived(context: &Context, reader: &CStr) -> Result<pcsc::Card, Error> {
     let mut slot = context.connect(reader, ShareMode::Direct, Protocols::UNDEFINED)?;
     match slot.reconnect(ShareMode::Shared, Protocols::ANY, Disposition::UnpowerCard) {
@@ -91,9 +93,9 @@ impl CardSlot for PcscSlot {
         let card = self.card.as_ref().ok_or(CardError::Gone)?;
         let mut answer = [0; ANSWER_BYTES_MAX];
         let result = match card.transmit(command, &mut answer) {
-            // Ours alone, and yet reset: what was proved to it is forgotten, so it is another card. And
-            // one that is pulled while it has a command is a failed exchange first, or an empty answer,
-            // and a card that was pulled a moment later.
+            // Ours alone, and yet reset: what was proved to it is forgotten, so it is another card.
+            // And one that is pulled while it has a command is a failed exchange first, or an empty
+            // answer, and a card that was pulled a moment later.
             Err(Error::ResetCard | Error::UnpoweredCard | Error::NotTransacted) | Ok([]) => {
                 Err(CardError::Gone)
             }

@@ -1,9 +1,10 @@
 //! How readers are spoken to, as data: which profile is a reader's, which answer to reset is which
-//! kind of card, and the commands for what a memory card does. The built-in ones are `readers.toml`,
-//! whose head says what each word means.
+//! kind of card, and the commands for what a memory card does. The built-in ones are
+//! `readers.toml`, whose head says what each word means.
 //!
-//! Invariant: a profile that parses has only commands that can be filled in, memory that is bounded,
-//! and a counter before each code. Not here: the order of the commands in a conversation (`memory`).
+//! Invariant: a profile that parses has only commands that can be filled in, memory that is
+//! bounded, and a counter before each code. Not here: the order of the commands in a conversation
+//! (`memory`).
 
 use std::sync::{Arc, OnceLock};
 

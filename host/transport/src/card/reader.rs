@@ -32,8 +32,8 @@ impl fmt::Debug for CardReader {
 }
 
 impl CardReader {
-    /// A reader over any slot, which lies empty until the events say otherwise. Its commands are those
-    /// of the profile that a PC/SC reader called `pcsc` has.
+    /// A reader over any slot, which lies empty until the events say otherwise. Its commands are
+    /// those of the profile that a PC/SC reader called `pcsc` has.
     pub fn over(
         name: &str,
         pcsc: &str,
@@ -70,14 +70,14 @@ impl CardReader {
         self.0.state.borrow().clone()
     }
 
-    /// Tells each change of the state. A card that was taken out and put in again is a change even for
-    /// whoever finds the state as it was.
+    /// Tells each change of the state. A card that was taken out and put in again is a change even
+    /// for whoever finds the state as it was.
     pub fn changes(&self) -> watch::Receiver<ReaderState> {
         self.0.state.clone()
     }
 
-    /// The card for this caller alone, powered anew. Waits for whoever has it; [`CardError::Gone`] when
-    /// there is no card, [`CardError::Unsupported`] when nobody knows its kind.
+    /// The card for this caller alone, powered anew. Waits for whoever has it; [`CardError::Gone`]
+    /// when there is no card, [`CardError::Unsupported`] when nobody knows its kind.
     pub async fn lease(&self) -> Result<CardLease, CardError> {
         let (reply, granted) = oneshot::channel();
         let request = LeaseRequest { reply, orders: self.0.orders.clone() };

@@ -1,7 +1,7 @@
 //! The PC/SC readers of this machine: which there are, and what comes and goes in them.
 //!
-//! Invariant: one thread watches all of them and changes nothing; it comes back by itself when pcscd
-//! does, and when libpcsclite is installed. A reader that was once listed stays listed.
+//! Invariant: one thread watches all of them and changes nothing; it comes back by itself when
+//! pcscd does, and when libpcsclite is installed. A reader that was once listed stays listed.
 //! Not here: the cards (`worker`).
 
 use std::ffi::CString;
@@ -42,9 +42,19 @@ pub struct ReaderList {
 }
 
 /// The readers, watched until this is dropped.
+#[derive(Clone)]
 pub struct CardReaders {
     list: watch::Receiver<ReaderList>,
-    stop: Arc<Stop>,
+    _watching: Arc<Watching>,
+}
+
+/// What keeps the list true, until nobody wants it any more.
+enum Watching {
+    Pcsc(Arc<Stop>),
+    /// The list is what it is.
+    Nobody {
+        _shown: watch::Sender<ReaderList>,
+    },
 }
 
 impl fmt::Debug for CardReaders {
@@ -80,7 +90,21 @@ impl CardReaders {
         if let Err(error) = thread.spawn(move || watcher.run()) {
             tracing::error!(%error, "no thread for the card readers");
         }
-        CardReaders { list, stop }
+        CardReaders { list, _watching: Arc::new(Watching::Pcsc(stop)) }
+    }
+
+    /// These and no others, whatever PC/SC has.
+    pub fn of(readers: Vec<CardReader>) -> CardReaders {
+        let (shown, list) = watch::channel(ReaderList { readers, trouble: None, looked: true });
+        CardReaders { list, _watching: Arc::new(Watching::Nobody { _shown: shown }) }
+    }
+
+    pub fn all(&self) -> Vec<CardReader> {
+        self.list.borrow().readers.clone()
+    }
+
+    pub fn find(&self, name: &str) -> Option<CardReader> {
+        self.list.borrow().readers.iter().find(|reader| reader.name() == name).cloned()
     }
 
     pub fn list(&self) -> ReaderList {
@@ -105,10 +129,11 @@ impl CardReaders {
     }
 }
 
-impl Drop for CardReaders {
+impl Drop for Watching {
     fn drop(&mut self) {
-        self.stop.asked.store(true, Ordering::Relaxed);
-        let context = self.stop.context.lock().unwrap_or_else(PoisonError::into_inner);
+        let Watching::Pcsc(stop) = self else { return };
+        stop.asked.store(true, Ordering::Relaxed);
+        let context = stop.context.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(context) = &*context {
             // An error, or a moment too early: the thread looks by itself every second.
             let _ = context.cancel();
@@ -130,7 +155,8 @@ struct Entry {
     events: SlotEvents,
     pattern: String,
     place: SharedPlace,
-    /// What was told of the slot last: whether a card is in it, and PC/SC's count of comings and goings.
+    /// What was told of the slot last: whether a card is in it, and PC/SC's count of comings and
+    /// goings.
     told: Option<(bool, u32)>,
 }
 

@@ -143,8 +143,8 @@ impl Conversation<'_> {
         Ok(())
     }
 
-    /// The last block holds key A, the access bits and key B together, and reads key A as zeros: each
-    /// part that stays must be known from somewhere.
+    /// The last block holds key A, the access bits and key B together, and reads key A as zeros:
+    /// each part that stays must be known from somewhere.
     pub(super) fn set_key(&mut self, code: u16, key: &[u8]) -> Result<(), CardError> {
         let commands = std::sync::Arc::clone(&self.memo.commands);
         let memory = commands.memory.as_ref();
@@ -177,8 +177,8 @@ impl Conversation<'_> {
     }
 }
 
-/// By the access bits of the last block (MF1S50YYX, 8.7.1 and table 7), which stand there twice, once
-/// inverted.
+/// By the access bits of the last block (MF1S50YYX, 8.7.1 and table 7), which stand there twice,
+/// once inverted.
 fn key_b_is_readable(access: &[u8]) -> Result<bool, CardError> {
     let [first, second, third, ..] = access else {
         return Err(CardError::Reader("a last block without access bits".to_owned()));
@@ -213,7 +213,8 @@ mod tests {
         }
     }
 
-    /// The transport configuration FF 07 80 lets key B be read; 78 77 88 (table 8's common one) does not.
+    /// The transport configuration FF 07 80 lets key B be read; 78 77 88 (table 8's common one)
+    /// does not.
     #[test]
     fn access_bits_say_whether_key_b_is_data() {
         assert_eq!(key_b_is_readable(&[0xFF, 0x07, 0x80, 0x69]), Ok(true));

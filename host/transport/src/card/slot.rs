@@ -13,15 +13,16 @@ use super::worker::Order;
 /// A place for one card. Used by one thread, which may wait in it.
 pub trait CardSlot: Send {
     /// Takes the card for this program alone, powered and freshly reset; its answer to reset.
-    /// [`CardError::Gone`]: there is none. [`CardError::Refused`]: there is one and it does not answer.
+    /// [`CardError::Gone`]: there is none. [`CardError::Refused`]: there is one and it does not
+    /// answer.
     fn begin(&mut self) -> Result<Vec<u8>, CardError>;
 
-    /// One command APDU to the card, or to the reader where its class is FF; the answer with its two
-    /// status bytes.
+    /// One command APDU to the card, or to the reader where its class is FF; the answer with its
+    /// two status bytes.
     fn transmit(&mut self, command: &[u8]) -> Result<Vec<u8>, CardError>;
 
-    /// Gives the card back, without power or reset, so that it forgets which codes were proved to it.
-    /// Also called when `begin` failed, or the card is gone.
+    /// Gives the card back, without power or reset, so that it forgets which codes were proved to
+    /// it. Also called when `begin` failed, or the card is gone.
     fn end(&mut self);
 }
 
@@ -47,8 +48,8 @@ impl SlotEvents {
         self.tell(Order::Gone(reason.into()));
     }
 
-    /// The reader's thread waits in the slot and cannot say so itself. It sets the state right when it
-    /// has waited enough.
+    /// The reader's thread waits in the slot and cannot say so itself. It sets the state right when
+    /// it has waited enough.
     pub(super) fn busy(&self, reason: &str) {
         let state = ReaderState::Gone(reason.to_owned());
         self.state.send_if_modified(|old| {

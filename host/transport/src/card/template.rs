@@ -1,12 +1,12 @@
 //! Commands and patterns as the reader profiles write them.
 //!
-//! Invariant: what parses can be filled in; a value that does not fit its place is an error and never
-//! cut. Not here: which command does what (`profile`).
+//! Invariant: what parses can be filled in; a value that does not fit its place is an error and
+//! never cut. Not here: which command does what (`profile`).
 
 use super::error::CardError;
 
-/// A command with places to fill in: hexadecimal bytes, `{at}` (where, one byte), `{at:2}` (the same
-/// in two bytes, high byte first), `{length}` (one byte) and `{data}`.
+/// A command with places to fill in: hexadecimal bytes, `{at}` (where, one byte), `{at:2}` (the
+/// same in two bytes, high byte first), `{length}` (one byte) and `{data}`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Command(Vec<Piece>);
 
@@ -71,7 +71,8 @@ fn byte_of(word: &str) -> Result<u8, String> {
     byte.ok_or_else(|| format!("`{word}` is neither two hexadecimal digits nor a place"))
 }
 
-/// Bytes of which some may be anything (`??`), and after which anything may follow (`*` at the end).
+/// Bytes of which some may be anything (`??`), and after which anything may follow (`*` at the
+/// end).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct BytePattern {
     bytes: Vec<Option<u8>>,

@@ -293,8 +293,8 @@ async fn a_wrong_code_never_takes_the_last_try() {
     assert!(!slot.sent().iter().any(presented), "a code was presented");
 }
 
-/// Identifying any card whatever presents nothing: 10 000 answers to reset, and readers that say yes,
-/// no, or nonsense to everything.
+/// Identifying any card whatever presents nothing: 10 000 answers to reset, and readers that say
+/// yes, no, or nonsense to everything.
 #[tokio::test]
 async fn identifying_burns_no_try() {
     let (reader, events, slot) = reader();

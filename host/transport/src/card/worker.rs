@@ -1,7 +1,8 @@
-//! The thread of one reader: it alone speaks to the slot, hears what happens there and whose turn it is.
+//! The thread of one reader: it alone speaks to the slot, hears what happens there and whose turn
+//! it is.
 //!
-//! Invariant: at most one lease has the card. A lease ends with its card or with the reader: what it asks
-//! afterwards is answered so, and goes to no other card.
+//! Invariant: at most one lease has the card. A lease ends with its card or with the reader: what
+//! it asks afterwards is answered so, and goes to no other card.
 //! Not here: what is said (`conversation`).
 
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -196,8 +197,8 @@ impl Worker {
 
     fn failed(&mut self, error: CardError) {
         let (again, state) = match error {
-            // We were told that one is there. Pulled and put back faster than the reader's driver looks,
-            // it comes without a word.
+            // We were told that one is there. Pulled and put back faster than the reader's driver
+            // looks, it comes without a word.
             CardError::Gone => (self.there || self.just_lost(), ReaderState::Empty),
             CardError::Refused(_) => (false, ReaderState::Unknown { atr: Vec::new() }),
             // It may pass by itself, and nobody may tell us.

@@ -14,6 +14,7 @@ use polymeter_domain::{
 };
 use polymeter_ledger::{Database, LedgerError};
 use polymeter_service::{Clock, Parts, Reading, Rules, Service, UnixMs};
+use polymeter_transport::CardReaders;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, SqliteConnection};
 use std::path::Path;
@@ -89,7 +90,9 @@ async fn service(database: Database) -> Result<Service> {
         nonce: Arc::new(|| Uuid::now_v7().into_bytes()),
     };
     let (drivers, lines, rules) = (Vec::new(), Vec::new(), Rules::default());
-    let parts = Parts { database, drivers, lines, currency: Currency::CNY, clock, rules };
+    let (readers, marks) = (CardReaders::of(Vec::new()), Vec::new());
+    let currency = Currency::CNY;
+    let parts = Parts { database, drivers, lines, currency, clock, rules, readers, marks };
     Ok(Service::start(parts).await?)
 }
 

@@ -12,7 +12,7 @@ use polymeter_runtime::{Capability, Driver, DriverConfig, Limits, Options, Runti
 use polymeter_service::{
     Actor, Assignment, Edition, Fitting, NewCustomer, NewMeter, NewPlan, Parts, Rules, Service,
 };
-use polymeter_transport::{Endpoint, Line, LineSettings};
+use polymeter_transport::{CardReaders, Endpoint, Line, LineSettings};
 use polymeter_vault::{Kind, Secret};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions as _, Row as _};
@@ -237,6 +237,8 @@ impl Template {
             currency: Currency::CNY,
             clock: World::clock(world),
             rules: Rules::default(),
+            readers: CardReaders::of(Vec::new()),
+            marks: Vec::new(),
         };
         Ok(Service::start(parts).await?)
     }

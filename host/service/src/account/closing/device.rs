@@ -14,7 +14,7 @@ use polymeter_transport::Priority;
 /// then its yes. Emptying names a final state, so that asking twice does no harm.
 pub(super) async fn empty(service: &Service, closing: ClosingId, it: &ClosingMeter) -> Result<()> {
     let reach = service.reach(it.meter_id, Kind::Change).await?;
-    let mut lease = reach.line.lease(Priority::Sale).await.map_err(ServiceError::Line)?;
+    let mut lease = reach.lease(Priority::Sale).await?;
     let device = &reach.meter.device;
     if it.state == ClearingState::Measured {
         let evidence = service.check_device(&reach.pick, device, &mut lease, None).await?;
@@ -22,9 +22,7 @@ pub(super) async fn empty(service: &Service, closing: ClosingId, it: &ClosingMet
         mark(service, closing, it.meter_id, ClearingState::Clearing, Some(now)).await?;
     }
     crash_point("before-closing-cleared");
-    let moment = service.clock().moment();
-    let act = reach.pick.driver.clear(&mut lease, device, moment);
-    let delivery = service.change_device(&reach.pick, act).await;
+    let delivery = service.clear_device(&reach, &mut lease).await;
     service.keep_failure(&reach).await;
     let error = match delivery {
         Delivery::Confirmed(_) => {
