@@ -19,5 +19,5 @@ pub use ended::{Ended, check};
 pub use program::{Program, binary, developer_key, drivers, root, run};
 pub use site::{
     ASKED_BEFORE_SALE, HOARDING_LIMIT_FEN, METERS, Meter, OPERATOR, PASSWORD, PURSE_KEY, SPARE,
-    Site, write_private,
+    Site, driver_entry, write_private,
 };

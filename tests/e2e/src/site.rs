@@ -285,7 +285,8 @@ fn configuration(simulator: &Simulator, url: Option<&str>) -> Result<String> {
     Ok(text)
 }
 
-fn driver_entry((name, vendor, grant): &(&str, &str, &str)) -> Result<String> {
+/// A driver of target/drivers with its vendor code and its grant, for a configuration.
+pub fn driver_entry((name, vendor, grant): &(&str, &str, &str)) -> Result<String> {
     let package = program::drivers()?.join(format!("{name}.pmdriver"));
     let signer = program::developer_key()?;
     Ok(format!(

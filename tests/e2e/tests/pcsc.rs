@@ -4,8 +4,8 @@
 //! Without a pcscd each says that it did not run. Not here: what a lease does
 //! (host/transport/tests).
 
-use e2e::{binary, run};
-use meter_sim::card::{Card, Inserted, Sle4442};
+use e2e::{binary, driver_entry, run};
+use meter_sim::card::{Card, Inserted, acme};
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -13,14 +13,24 @@ use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{ChildStdout, Command};
 use virtual_reader::Slot;
 
-/// A configuration whose reader `counter-1` is the slot.
+/// What is told of a card of ACME's that is nobody's yet.
+const BLANK: &str = "counter-1: sle4442, ATR 3B 04 A2 13 10 91, blank, fit for ACME";
+
+fn blank() -> Card {
+    Card::sle4442(acme::blank([0, 0, 0, 0, 0, 0, 0, 1]))
+}
+
+/// A configuration whose reader `counter-1` is the slot, with a driver of cards.
 fn configured(folder: &tempfile::TempDir, slot: &Slot) -> PathBuf {
     let file = folder.path().join("polymeter.toml");
     let text = format!(
         "database.path = \"polymeter.db\"\n\
          site = {{ time-zone = \"Asia/Shanghai\", currency = \"CNY\" }}\n\
-         [[reader]]\nname = \"counter-1\"\npcsc = \"{}\"\n",
-        slot.pcsc_name()
+         [[reader]]\nname = \"counter-1\"\npcsc = \"{}\"\n\
+         [[card-mark]]\nkind = \"sle4442\"\noffset = 8\nlength = 4\nencoding = \"ascii\"\n{}",
+        slot.pcsc_name(),
+        driver_entry(&("card-sle4442-acme", "ACME", r#"["card-slot", "vault", "log"]"#))
+            .expect("it is built"),
     );
     std::fs::write(&file, text).expect("a file");
     file
@@ -43,14 +53,14 @@ async fn what_lies_in_the_readers_is_listed() {
         String::from_utf8(output.stdout).expect("text")
     };
     assert_eq!(list().await, "counter-1: no card\n");
-    let card = Inserted::new(slot.address(), &Card::sle4442(Sle4442::blank())).expect("vpcd");
+    let card = Inserted::new(slot.address(), &blank()).expect("vpcd");
     let begun = Instant::now();
     // pcscd looks every 400 ms, and nothing tells from outside that it has.
     let mut seen = list().await;
     while seen.contains("no card") && begun.elapsed() < Duration::from_secs(30) {
         seen = list().await;
     }
-    assert_eq!(seen, "counter-1: sle4442, ATR 3B 04 A2 13 10 91\n");
+    assert_eq!(seen, format!("{BLANK}\n"));
     card.pull();
 
     // Without a configuration every reader is there under its own name.
@@ -73,8 +83,8 @@ async fn what_comes_and_goes_is_printed() {
     assert_eq!(next(&mut lines).await, "counter-1: no card");
     for _ in 0..2 {
         let begun = Instant::now();
-        let card = Inserted::new(slot.address(), &Card::sle4442(Sle4442::blank())).expect("vpcd");
-        assert_eq!(next(&mut lines).await, "counter-1: sle4442, ATR 3B 04 A2 13 10 91");
+        let card = Inserted::new(slot.address(), &blank()).expect("vpcd");
+        assert_eq!(next(&mut lines).await, BLANK);
         let ms = begun.elapsed().as_millis();
         println!("printed {ms} ms after the card came, of which pcscd takes up to 400 to look");
         card.pull();
