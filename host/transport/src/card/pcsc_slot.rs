@@ -7,7 +7,7 @@ use std::ffi::{CStr, CString};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use pcsc::{Context, Disposition, Error, Protocols, Scope, ShareMode};
+use pcsc::{Context, Disposition, Error, Protocols, Scope, ShareMode, Status};
 
 use super::error::CardError;
 use super::libpcsclite;
@@ -61,6 +61,10 @@ impl PcscSlot {
         // Kept until the card is disconnected, which ends it: it borrows the card, and both are
         // ours.
         std::mem::forget(transaction);
+        // Whoever had it until now may have left it without power.
+        if !card.status2_owned().is_ok_and(|it| it.status().contains(Status::POWERED)) {
+            card.reconnect(ShareMode::Shared, Protocols::ANY, Disposition::ResetCard)?;
+        }
         let atr = card.status2_owned()?.atr().to_vec();
         self.card = Some(card);
         self.lost = None;
