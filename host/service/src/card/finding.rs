@@ -282,35 +282,34 @@ pub(super) async fn judge(
         return Ok(CardVerdict::OtherCustomer);
     }
     let current = store::current(service.reader(), meter.meter_id).await?;
-    if current.is_some_and(|current| current.serial != identity.serial) {
+    if current.as_ref().is_some_and(|current| current.serial != identity.serial) {
         return Ok(CardVerdict::Replaced);
     }
     let unsettled = sale::unsettled_of_meter(service.reader(), meter.meter_id).await?;
     if let Some(sale_id) = unsettled {
         return Ok(CardVerdict::Unsettled(sale_id));
     }
-    judge_count(service, meter, contents).await
+    Ok(judge_count(meter, contents, current.and_then(|current| current.said_taken)))
 }
 
-async fn judge_count(
-    service: &Service,
+/// `said_taken`: the last purchase that a supervisor said the device has taken.
+fn judge_count(
     meter: &MeterRecord,
     contents: &CardContents,
-) -> Result<CardVerdict> {
+    said_taken: Option<u32>,
+) -> CardVerdict {
     let shows = contents.purchase.map_or(PurchaseCount::new(0), |it| it.count).get();
     let known = meter.purchase_count.and_then(|known| u32::try_from(known).ok()).unwrap_or(shows);
     if shows != known {
-        return Ok(match shows < known {
+        return match shows < known {
             true => CardVerdict::Behind { shows, known },
             false => CardVerdict::Ahead { shows, known },
-        });
+        };
     }
-    let said = store::current(service.reader(), meter.meter_id).await?;
-    let said_taken = said.and_then(|card| card.said_taken).is_some_and(|count| count >= shows);
-    Ok(match contents.is_taken() || said_taken {
+    match contents.is_taken() || said_taken.is_some_and(|count| count >= shows) {
         true => CardVerdict::Sellable,
         false => CardVerdict::Waiting,
-    })
+    }
 }
 
 /// What a reader is without a card that could be asked.

@@ -291,22 +291,21 @@ impl Service {
     }
 
     /// Before money is taken: whether the card of the meter is there and fits. Meters without a card pass.
-    pub(crate) async fn check_card_sells(&self, id: MeterId) -> Result<()> {
-        let meter = meter::record(self.reader(), id).await?;
+    pub(crate) async fn check_card_sells(&self, meter: &MeterRecord) -> Result<()> {
         let Some(driver) = self.card_driver(&meter.vendor) else { return Ok(()) };
-        let reader = self.reader_with_card_of(&meter).await?;
+        let reader = self.reader_with_card_of(meter).await?;
         let contents = {
             let mut lease = reader.lease().await.map_err(ServiceError::Card)?;
             let contents =
                 driver.check_card(&mut lease, Some(&meter.device), self.clock().moment()).await;
             contents.map_err(|error| ServiceError::device(&driver, "card", error))?
         };
-        match finding::judge(self, Some(&meter), &driver, &contents).await? {
+        match finding::judge(self, Some(meter), &driver, &contents).await? {
             CardVerdict::Sellable => Ok(()),
             // Told as for any other meter.
             CardVerdict::NotOpen => Ok(()),
             CardVerdict::Unsettled(sale_id) => {
-                let serial_number = meter.serial_number;
+                let serial_number = meter.serial_number.clone();
                 Err(ServiceError::Unsettled { serial_number, sale_id })
             }
             verdict => Err(ServiceError::Blocked {

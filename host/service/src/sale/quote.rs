@@ -50,9 +50,12 @@ pub(super) async fn reserve(
     request: SaleRequest,
     actor: Actor,
 ) -> Result<Option<Claim>> {
-    let on_token = token::on_token(service, id, &request).await?;
-    if store::find(service.reader(), id).await?.is_none() {
-        service.check_card_sells(request.meter_id).await?;
+    let meter = meter::record(service.reader(), request.meter_id).await?;
+    let on_token = token::on_token(service, id, &request, &meter).await?;
+    match service.check_card_sells(&meter).await {
+        // The very same sale, asked for twice in one moment.
+        Err(ServiceError::Unsettled { sale_id, .. }) if sale_id == id => {}
+        checked => checked?,
     }
     let inside = service.clone();
     let way = Way { on_token, ..Way::default() };

@@ -11,7 +11,7 @@ use crate::Service;
 use crate::crash_point::crash_point;
 use crate::error::{Result, ServiceError, chain};
 use crate::limits::TOKEN_ATTEMPTS;
-use crate::meter;
+use crate::meter::{self, MeterRecord};
 use crate::token::{self, Planned, StoredToken, TokenState};
 use polymeter_domain::{
     BillingMode, Credit, Delivery, Purchase, PurchaseCount, Receipt, Sale, SaleId, TokenKind,
@@ -31,16 +31,16 @@ pub(super) async fn on_token(
     service: &Service,
     id: SaleId,
     request: &SaleRequest,
+    meter: &MeterRecord,
 ) -> Result<Option<OnToken>> {
-    let meter = meter::record(service.reader(), request.meter_id).await?;
     if meter.mode != BillingMode::Token {
         return Ok(None);
     }
     let priced = service.quote_sale(request).await?;
-    let purse = crate::mode::purse_of(&meter, &*service.driver(&meter.vendor)?)?;
+    let purse = crate::mode::purse_of(meter, &*service.driver(&meter.vendor)?)?;
     let asked = super::quote::credit_of(&priced, purse.quantity)?;
     let paid = request.paid;
-    let carries = token::credit_carried(service, &meter, id.uuid(), asked, paid).await?;
+    let carries = token::credit_carried(service, meter, id.uuid(), asked, paid).await?;
     Ok(Some(OnToken { asked, carries }))
 }
 
