@@ -43,8 +43,9 @@ impl Proof {
     }
 }
 
-/// What a device was told to give back: it counts that as the purchase `purchase`, and holds at most
-/// `before` less that afterwards.
+/// What a device was told to give back. A device on a line counts that as the purchase `purchase`, and
+/// holds at most `before` less that afterwards. A card gives back what it has not brought to its meter:
+/// its purchase of `before` has nothing left then, which is `purchase`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Taking {
     pub purchase: Purchase,
@@ -60,9 +61,27 @@ impl Taking {
         enough.then_some(Taking { purchase, before })
     }
 
+    /// Off a card whose purchase its meter has not taken.
+    pub fn off_card(sold: Purchase) -> Taking {
+        let credit = Credit { amount: 0, ..sold.credit };
+        Taking { purchase: Purchase { credit, ..sold }, before: sold.credit }
+    }
+
+    fn is_off_card(self) -> bool {
+        self.purchase.credit.amount == 0
+    }
+
+    /// What goes back.
+    pub fn credit(self) -> Credit {
+        if self.is_off_card() { self.before } else { self.purchase.credit }
+    }
+
     /// What the device's own record says of it. Its balance only sinks by itself, so one that holds
     /// more than can be left was not taken from, whatever its record says.
     pub fn proved(self, on_device: &Evidence) -> Taken {
+        if self.is_off_card() {
+            return self.proved_by_card(on_device);
+        }
         match Proof::of(self.purchase, on_device) {
             Proof::Absent => Taken::No("the device has no record of it".to_owned()),
             Proof::Nothing(why) => Taken::Unknown(why),
@@ -78,6 +97,22 @@ impl Taking {
                     _ => Taken::Yes,
                 }
             }
+        }
+    }
+}
+
+impl Taking {
+    fn proved_by_card(self, on_card: &Evidence) -> Taken {
+        let count = self.purchase.count;
+        match on_card.purchase {
+            Some(found) if found == self.purchase => Taken::Yes,
+            Some(found) if found == (Purchase { count, credit: self.before }) => {
+                Taken::No(format!("the card still holds purchase {count}"))
+            }
+            _ => Taken::Unknown(format!(
+                "the card stands at purchase {}, and not at {count} as it was or without its credit",
+                on_card.count
+            )),
         }
     }
 }
@@ -230,6 +265,25 @@ mod tests {
                 assert!(!state.is_settled() || next == "-");
             }
         }
+    }
+
+    #[test]
+    fn a_card_tells_itself_whether_it_gave_back() {
+        let taking = Taking::off_card(purchase(8, 5000));
+        assert_eq!((taking.credit().amount, taking.purchase.count.get()), (5000, 8));
+        let of = |count, found| taking.proved(&evidence(count, found));
+        assert_eq!(of(8, Some(purchase(8, 0))), Taken::Yes);
+        assert!(matches!(of(8, Some(purchase(8, 5000))), Taken::No(_)));
+        for other in [Some(purchase(8, 4999)), Some(purchase(9, 0)), Some(purchase(7, 5000)), None]
+        {
+            assert!(matches!(of(8, other), Taken::Unknown(_)), "{other:?}");
+        }
+        // A device on a line that gives nothing back is told nothing.
+        let on_line = Taking::of(
+            purchase(8, 100).credit,
+            &Evidence { balance: Some(purchase(0, 300).credit), ..evidence(8, None) },
+        );
+        assert_eq!(on_line.map(Taking::credit), Some(purchase(0, 100).credit));
     }
 
     #[test]

@@ -15,7 +15,7 @@ use crate::stored;
 use crate::tariff::{self, Assignment, InForce};
 use polymeter_domain::{BillingMode, MeterAddress, MeterId, SupplyState, Value, VendorCode};
 use polymeter_ledger::Connection;
-use polymeter_runtime::Device;
+use polymeter_runtime::{Device, Driver};
 use sqlx::AnyExecutor;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -94,6 +94,13 @@ struct Row {
     purchase_count: Option<i64>,
 }
 
+impl MeterRecord {
+    /// Whether its card is the way to it, and not a line.
+    pub(crate) fn is_by_card(&self, driver: &Driver) -> bool {
+        driver.abilities().cards && self.line.is_empty() && self.mode != BillingMode::Token
+    }
+}
+
 impl TryFrom<Row> for MeterRecord {
     type Error = ServiceError;
     fn try_from(row: Row) -> Result<MeterRecord> {
@@ -149,7 +156,7 @@ impl Service {
         match (mode, new.line.as_str()) {
             (BillingMode::Token, "") => {}
             (_, "") if driver.abilities().cards => {}
-            (_, _) if driver.abilities().cards => {
+            (_, _) if driver.abilities().cards && !driver.abilities().meter => {
                 return Err(invalid("line", "leave it empty: this meter is reached by its card"));
             }
             (BillingMode::Token, _) => {

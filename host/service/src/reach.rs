@@ -10,6 +10,7 @@ use crate::error::{Result, ServiceError, chain};
 use crate::meter::{self, MeterRecord};
 use polymeter_domain::{
     CardOrder, CardPurpose, CustomerNumber, Delivery, Evidence, MeterId, Purchase, PurchaseCount,
+    Taking,
 };
 use polymeter_runtime::{CallError, Device, Driver, Opening};
 use polymeter_transport::{CardLease, CardReader, Line, LineLease, Priority};
@@ -86,7 +87,7 @@ impl Service {
     pub(crate) async fn reach(&self, id: MeterId, kind: Kind) -> Result<Reach> {
         let meter = meter::record(self.reader(), id).await?;
         let pick = self.pick(&meter, kind)?;
-        let way = match pick.driver.abilities().cards {
+        let way = match meter.is_by_card(&pick.driver) {
             true => Way::Card(self.reader_with_card_of(&meter).await?),
             false => Way::Line(self.line(&meter.line)?),
         };
@@ -97,7 +98,7 @@ impl Service {
     pub(crate) async fn reach_to_open(&self, id: MeterId, reader: Option<&str>) -> Result<Reach> {
         let meter = meter::record(self.reader(), id).await?;
         let pick = self.pick(&meter, Kind::Change)?;
-        let way = match pick.driver.abilities().cards {
+        let way = match meter.is_by_card(&pick.driver) {
             true => Way::Card(self.reader_to_open(&meter, reader).await?),
             false => Way::Line(self.line(&meter.line)?),
         };
@@ -164,20 +165,28 @@ impl Service {
         }
     }
 
-    /// Of a driver that has the ability `refund`, which cards have not.
+    /// Of a driver that has the ability `refund`, or off the card.
     pub(crate) async fn take_from_device(
         &self,
         reach: &Reach,
         lease: &mut Lease,
         customer: &CustomerNumber,
-        taken: Purchase,
+        taking: Taking,
     ) -> Delivery {
-        let Lease::Line(line) = lease else {
-            return Delivery::NotSent("a card gives no credit back".to_owned());
-        };
         let (device, moment) = (&reach.meter.device, self.clock().moment());
-        let act = reach.pick.driver.refund(line, device, moment, customer, taken);
-        self.change_device(&reach.pick, act).await
+        let driver = &reach.pick.driver;
+        match lease {
+            Lease::Line(line) => {
+                let act = driver.refund(line, device, moment, customer, taking.purchase);
+                self.change_device(&reach.pick, act).await
+            }
+            Lease::Card(card) => {
+                let held = Purchase { credit: taking.credit(), ..taking.purchase };
+                let order = user_card(reach, customer, held);
+                let act = driver.take_back_from_card(card, device, moment, &order);
+                self.change_device(&reach.pick, act).await
+            }
+        }
     }
 
     /// What the device remembers of purchase `count`; of a meter with a card, what that holds.

@@ -133,7 +133,9 @@ impl Service {
     async fn in_memory(&self, meter: MeterId, last: usize) -> Result<Vec<Arc<Recording>>> {
         let record = meter::record(self.reader(), meter).await?;
         // Wherever its card is now.
-        if let Some(driver) = self.card_driver(&record.vendor) {
+        if let Some(driver) = self.card_driver(&record.vendor)
+            && record.is_by_card(&driver)
+        {
             return Ok(driver.recent_of_cards(record.device.address.as_str(), last));
         }
         match self.reach(meter, Kind::Read).await {

@@ -2,11 +2,10 @@
 //! by another hand: each kind is known, read, written, opened and given a new code, and no card of
 //! ten thousand loses a try by being looked at.
 
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use meter_sim::card::{
-    At24c, At88sc102, Card, CardFault, CardFaultKind, Chip, CpuCard, CpuKeys, MifareClassic,
+    At24c, At88sc102, Bay, Card, CardFault, CardFaultKind, Chip, CpuCard, CpuKeys, MifareClassic,
     Sle4428, Sle4442, acme,
 };
 use polymeter_domain::CardKind;
@@ -16,33 +15,19 @@ use polymeter_transport::{
 
 /// Where a test puts a card and takes it out.
 #[derive(Clone, Default)]
-struct Slot(Arc<Mutex<Option<Card>>>);
-
-impl Slot {
-    fn card(&self) -> Result<Card, CardError> {
-        self.0.lock().expect("no panic").clone().ok_or(CardError::Gone)
-    }
-}
+struct Slot(Bay);
 
 impl CardSlot for Slot {
     fn begin(&mut self) -> Result<Vec<u8>, CardError> {
-        let card = self.card()?;
-        card.power_on();
-        Ok(card.atr())
+        self.0.power_on().map_err(|_| CardError::Gone)
     }
 
     fn transmit(&mut self, command: &[u8]) -> Result<Vec<u8>, CardError> {
-        let answer = self.card()?.transmit(command);
-        answer.map_err(|_| {
-            *self.0.lock().expect("no panic") = None;
-            CardError::Gone
-        })
+        self.0.transmit(command).map_err(|_| CardError::Gone)
     }
 
     fn end(&mut self) {
-        if let Ok(card) = self.card() {
-            card.power_off();
-        }
+        self.0.power_off();
     }
 }
 
@@ -56,10 +41,10 @@ fn reader() -> (CardReader, SlotEvents, Slot) {
 
 /// Takes out what lies there and puts this in; what the reader makes of it.
 async fn put(reader: &CardReader, events: &SlotEvents, slot: &Slot, card: &Card) -> ReaderState {
-    *slot.0.lock().expect("no panic") = None;
+    slot.0.take_out();
     events.removed();
     until(reader, |state| *state == ReaderState::Empty).await;
-    *slot.0.lock().expect("no panic") = Some(card.clone());
+    slot.0.put_in(card);
     events.inserted();
     until(reader, |state| *state != ReaderState::Empty).await
 }

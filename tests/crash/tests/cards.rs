@@ -5,7 +5,7 @@
 //! Not here: a real PC/SC daemon (e2e), the same of drivers without books (conformance).
 
 use anyhow::{Context, Result, bail, ensure};
-use meter_sim::card::{AcmeMeter, Card, CardFault, CardFaultKind, acme};
+use meter_sim::card::{AcmeMeter, Bay, Card, CardFault, CardFaultKind, acme};
 use polymeter_domain::tariff::Terms;
 use polymeter_domain::{
     Currency, CustomerId, CustomerNumber, LocalTime, MeterAddress, MeterId, Money, Region, Sale,
@@ -23,8 +23,8 @@ use polymeter_transport::{
 use polymeter_vault::{Kind, Secret};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
@@ -45,40 +45,26 @@ fn keys() -> acme::AcmeKeys {
 }
 
 /// A reader whose card is a simulated one.
-struct Slot(Arc<Mutex<Option<Card>>>);
-
-impl Slot {
-    fn card(&self) -> Result<Card, CardError> {
-        let held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        held.clone().ok_or(CardError::Gone)
-    }
-}
+struct Slot(Bay);
 
 impl CardSlot for Slot {
     fn begin(&mut self) -> Result<Vec<u8>, CardError> {
-        let card = self.card()?;
-        card.power_on();
-        Ok(card.atr())
+        self.0.power_on().map_err(|_| CardError::Gone)
     }
 
     fn transmit(&mut self, command: &[u8]) -> Result<Vec<u8>, CardError> {
-        self.card()?.transmit(command).map_err(|_| {
-            *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
-            CardError::Gone
-        })
+        self.0.transmit(command).map_err(|_| CardError::Gone)
     }
 
     fn end(&mut self) {
-        if let Ok(card) = self.card() {
-            card.power_off();
-        }
+        self.0.power_off();
     }
 }
 
 /// A counter with one reader, and the meter at the customer's.
 struct Counter {
     service: Service,
-    slot: Arc<Mutex<Option<Card>>>,
+    slot: Bay,
     events: SlotEvents,
     meter: AcmeMeter,
     meter_id: MeterId,
@@ -183,9 +169,8 @@ impl Beginning {
     async fn new() -> Result<Beginning> {
         let driver = driver().await?;
         let folder = folder()?;
-        let slot = Arc::new(Mutex::new(None));
-        let (service, events, follower) =
-            serve(&driver, folder.path(), Slot(Arc::clone(&slot))).await?;
+        let slot = Bay::default();
+        let (service, events, follower) = serve(&driver, folder.path(), Slot(slot.clone())).await?;
         let new = NewPlan {
             name: "Flat".to_owned(),
             from: "2000-01-01".parse().ok().context("a day")?,
@@ -237,9 +222,9 @@ impl Beginning {
         for (name, bytes) in &self.files {
             std::fs::write(folder.path().join(name), bytes)?;
         }
-        let slot = Arc::new(Mutex::new(None));
+        let slot = Bay::default();
         let (service, events, follower) =
-            serve(&self.driver, folder.path(), Slot(Arc::clone(&slot))).await?;
+            serve(&self.driver, folder.path(), Slot(slot.clone())).await?;
         let (meter, meter_id, customer_id) = (self.meter.clone(), self.meter_id, self.customer_id);
         Ok(Counter { service, slot, events, meter, meter_id, customer_id, follower, folder })
     }
@@ -252,13 +237,13 @@ fn blank(number: u8) -> Card {
 impl Counter {
     /// And waits until it was looked at.
     async fn put_in(&self, card: &Card) -> Result<Finding> {
-        *self.slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(card.clone());
+        self.slot.put_in(card);
         self.events.inserted();
         self.until(|finding| !matches!(finding, Finding::Empty | Finding::Gone(_))).await
     }
 
     fn take_out(&self) {
-        *self.slot.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.slot.take_out();
         self.events.removed();
     }
 
@@ -314,7 +299,7 @@ async fn pulled(beginning: &Beginning, at: u64, kind: CardFaultKind, then: Then)
     let (before, id) = (card.commands(), SaleId::new(Uuid::now_v7()));
     card.fault(CardFault { at, kind });
     let sold = counter.sell(id, 5000).await;
-    let was_pulled = counter.slot.lock().unwrap_or_else(PoisonError::into_inner).is_none();
+    let was_pulled = counter.slot.is_empty();
     if !was_pulled {
         card.clear_faults();
         ensure!(matches!(sold, Ok(Sale::Confirmed(_))), "{sold:?} after {before} commands");

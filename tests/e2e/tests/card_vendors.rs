@@ -5,11 +5,12 @@
 //! Not here: books and mark cells (crash, service), a real PC/SC daemon.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use meter_sim::card::{
-    AcmeMeter, Card, Chip, CpuCard, CpuKeys, LunaMeter, Purse, SgMeter, Shown, Stage, acme, luna,
+    AcmeMeter, Bay, Card, Chip, CpuCard, CpuKeys, LunaMeter, Purse, SgMeter, Shown, Stage, acme,
+    luna,
 };
 use polymeter_domain::{
     CardContents, CardOrder, CardPurpose, Credit, CustomerNumber, Delivery, LocalTime,
@@ -101,29 +102,19 @@ const VENDORS: [Vendor; 3] = [
 ];
 
 #[derive(Clone, Default)]
-struct Slot(Arc<Mutex<Option<Card>>>);
-
-impl Slot {
-    fn card(&self) -> Result<Card, CardError> {
-        self.0.lock().expect("no panic").clone().ok_or(CardError::Gone)
-    }
-}
+struct Slot(Bay);
 
 impl CardSlot for Slot {
     fn begin(&mut self) -> Result<Vec<u8>, CardError> {
-        let card = self.card()?;
-        card.power_on();
-        Ok(card.atr())
+        self.0.power_on().map_err(|_| CardError::Gone)
     }
 
     fn transmit(&mut self, command: &[u8]) -> Result<Vec<u8>, CardError> {
-        self.card()?.transmit(command).map_err(|_| CardError::Gone)
+        self.0.transmit(command).map_err(|_| CardError::Gone)
     }
 
     fn end(&mut self) {
-        if let Ok(card) = self.card() {
-            card.power_off();
-        }
+        self.0.power_off();
     }
 }
 
@@ -168,15 +159,21 @@ impl Counter {
 
     /// Takes out what lies there and puts this in; none: no profile knows its kind.
     async fn put(&self, card: &Card) -> Option<CardLease> {
-        *self.slot.0.lock().expect("no panic") = None;
+        self.slot.0.take_out();
         self.events.removed();
         self.until(|state| *state == ReaderState::Empty).await;
-        *self.slot.0.lock().expect("no panic") = Some(card.clone());
+        self.slot.0.put_in(card);
         self.events.inserted();
         match self.until(|state| *state != ReaderState::Empty).await {
             ReaderState::Card(_) => Some(self.reader.lease().await.expect("it is free")),
             _ => None,
         }
+    }
+
+    /// The card is done with at the counter; the customer has it.
+    fn take_out(&self, lease: CardLease) {
+        drop(lease);
+        self.slot.0.take_out();
     }
 
     async fn until(&self, what: impl Fn(&ReaderState) -> bool) -> ReaderState {
@@ -239,7 +236,7 @@ async fn life(counter: &Counter, vendor: &Vendor, driver: &Driver) -> i64 {
     let mut lease = counter.put(&card).await.expect("a kind");
     let opened = driver.open_card(&mut lease, &device, moment(), &order(Some((1, 5_000)))).await;
     confirmed(&opened.outcome, 1);
-    drop(lease);
+    counter.take_out(lease);
     assert_eq!(meter.insert(&card), Shown::Credited { amount_fen: 5_000 }, "{}", vendor.code);
     for (count, amount) in [(2, 700_u32), (3, 800)] {
         let bought = order(Some((count, amount.into())));
@@ -251,13 +248,14 @@ async fn life(counter: &Counter, vendor: &Vendor, driver: &Driver) -> i64 {
         let after = check(driver, &mut lease).await;
         assert_eq!(after.purchase, bought.purchase);
         assert_eq!(after.uptake, Uptake::Waiting, "{}", vendor.code);
-        drop(lease);
+        counter.take_out(lease);
         if count == 3 {
             // Lost on the way home.
             card = (vendor.blank)(2);
             let mut lease = counter.put(&card).await.expect("a kind");
             let new = driver.replace_card(&mut lease, &device, moment(), &bought).await;
             confirmed(&new.outcome, count);
+            counter.take_out(lease);
         }
         assert_eq!(meter.insert(&card), Shown::Credited { amount_fen: amount });
         assert_eq!(meter.insert(&card), Shown::Known);

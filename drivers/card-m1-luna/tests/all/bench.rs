@@ -1,6 +1,6 @@
 //! A driver's host with the real vault, and a simulated card behind the host's own reader.
 
-use meter_sim::card::{Card, Chip, luna};
+use meter_sim::card::{Bay, Card, Chip, luna};
 use polymeter_domain::VendorCode;
 use polymeter_driver::codes::slot;
 use polymeter_driver::{
@@ -10,7 +10,6 @@ use polymeter_transport::{
     CardError, CardLease, CardReader, CardSlot, ReaderProfiles, ReaderState, SlotEvents,
 };
 use polymeter_vault::{KeyName, Kind, Message, Refused, Scope, Vault};
-use std::sync::{Arc, Mutex};
 use tokio::runtime::Runtime;
 
 pub const UID: [u8; 4] = [0xC0, 0xFF, 0xEE, 0x01];
@@ -24,32 +23,19 @@ pub fn blank() -> Card {
 }
 
 #[derive(Debug, Clone, Default)]
-struct Slot(Arc<Mutex<Option<Card>>>);
-
-impl Slot {
-    fn card(&self) -> Result<Card, CardError> {
-        self.0.lock().unwrap().clone().ok_or(CardError::Gone)
-    }
-}
+struct Slot(Bay);
 
 impl CardSlot for Slot {
     fn begin(&mut self) -> Result<Vec<u8>, CardError> {
-        let card = self.card()?;
-        card.power_on();
-        Ok(card.atr())
+        self.0.power_on().map_err(|_| CardError::Gone)
     }
 
     fn transmit(&mut self, command: &[u8]) -> Result<Vec<u8>, CardError> {
-        self.card()?.transmit(command).map_err(|_| {
-            *self.0.lock().unwrap() = None;
-            CardError::Gone
-        })
+        self.0.transmit(command).map_err(|_| CardError::Gone)
     }
 
     fn end(&mut self) {
-        if let Ok(card) = self.card() {
-            card.power_off();
-        }
+        self.0.power_off();
     }
 }
 
@@ -82,10 +68,10 @@ impl Bench {
     /// The card lies in the reader and is this call's.
     pub fn with(&mut self, card: &Card) -> &mut Bench {
         self.lease = None;
-        *self.slot.0.lock().unwrap() = None;
+        self.slot.0.take_out();
         self.events.removed();
         self.until(|state| *state == ReaderState::Empty);
-        *self.slot.0.lock().unwrap() = Some(card.clone());
+        self.slot.0.put_in(card);
         self.events.inserted();
         self.until(|state| *state != ReaderState::Empty);
         self.lease = self.runtime.block_on(self.reader.lease()).ok();

@@ -6,7 +6,9 @@
 use super::step;
 use crate::app::App;
 use crate::commands::Failure;
-use meter_sim::card::{AcmeMeter, Card, CpuCard, CpuKeys, SgMeter, Shown, Stage, acme};
+use meter_sim::card::{
+    AcmeMeter, At24c, Bay, Card, Chip, CpuCard, CpuKeys, RdkMeter, SgMeter, Shown, Stage, acme,
+};
 use polymeter_domain::tariff::Terms;
 use polymeter_domain::{
     CustomerNumber, MeterAddress, Money, Sale, SaleId, TariffPlanId, VendorCode,
@@ -18,7 +20,6 @@ use polymeter_service::{
 use polymeter_transport::{
     CardError, CardReader, CardReaders, CardSlot, ReaderProfiles, SlotEvents,
 };
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// The keys of the demo's cards, which are on no real card: what the vault gets, by vendor and label.
@@ -39,30 +40,19 @@ const LOOK_MOST: Duration = Duration::from_secs(10);
 
 /// A place for a card in a simulated reader.
 #[derive(Debug, Clone, Default)]
-struct Place(Arc<Mutex<Option<Card>>>);
-
-impl Place {
-    fn card(&self) -> Result<Card, CardError> {
-        let held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        held.clone().ok_or(CardError::Gone)
-    }
-}
+struct Place(Bay);
 
 impl CardSlot for Place {
     fn begin(&mut self) -> Result<Vec<u8>, CardError> {
-        let card = self.card()?;
-        card.power_on();
-        Ok(card.atr())
+        self.0.power_on().map_err(|_| CardError::Gone)
     }
 
     fn transmit(&mut self, command: &[u8]) -> Result<Vec<u8>, CardError> {
-        self.card()?.transmit(command).map_err(|_| CardError::Gone)
+        self.0.transmit(command).map_err(|_| CardError::Gone)
     }
 
     fn end(&mut self) {
-        if let Ok(card) = self.card() {
-            card.power_off();
-        }
+        self.0.power_off();
     }
 }
 
@@ -75,12 +65,12 @@ struct Desk {
 
 impl Desk {
     fn put_in(&self, card: &Card) {
-        *self.place.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(card.clone());
+        self.place.0.put_in(card);
         self.events.inserted();
     }
 
     fn take_out(&self) {
-        *self.place.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.place.0.take_out();
         self.events.removed();
     }
 }
@@ -89,6 +79,7 @@ impl Desk {
 enum FieldMeter {
     Acme(AcmeMeter),
     Sg(SgMeter),
+    Rdk(RdkMeter),
 }
 
 impl FieldMeter {
@@ -96,6 +87,7 @@ impl FieldMeter {
         match self {
             FieldMeter::Acme(meter) => meter.insert(card),
             FieldMeter::Sg(meter) => meter.insert(card),
+            FieldMeter::Rdk(meter) => meter.insert(card),
         }
     }
 
@@ -103,6 +95,7 @@ impl FieldMeter {
         match self {
             FieldMeter::Acme(meter) => meter.purse.credited_fen,
             FieldMeter::Sg(meter) => meter.purse.credited_fen,
+            FieldMeter::Rdk(meter) => meter.purse.credited_fen,
         }
     }
 }
@@ -170,6 +163,17 @@ impl Counter {
                 card: Card::cpu(CpuCard::blank([0, 0, 0, 0, 0, 0, 0, 2], &sg_keys)),
                 meter: FieldMeter::Sg(sg_meter),
                 desk: desk("counter-2"),
+            },
+            Holder {
+                vendor: "RDK",
+                serial_number: "000000000043",
+                customer_number: "300003",
+                name: "何敏",
+                premises: "Flat 303",
+                sales_fen: [4000, 1000],
+                card: Card::new(Chip::At24c(Box::new(At24c::blank(2)))),
+                meter: FieldMeter::Rdk(RdkMeter::new([0; 8])),
+                desk: desk("counter-3"),
             },
         ];
         Counter { readers: CardReaders::of(readers), holders }

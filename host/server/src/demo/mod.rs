@@ -1,4 +1,4 @@
-//! `demo`: two vendors' simulated meters on a TCP line and a serial line, and two vendors' cards in
+//! `demo`: two vendors' simulated meters on a TCP line and a serial line, and three vendors' cards in
 //! simulated readers, sold to, read and switched through the same configuration, service and drivers as real ones.
 //!
 //! Invariant: nothing here knows a shorter way than `serve` has; what the simulator says at the end
@@ -50,7 +50,9 @@ pub async fn run(options: Options) -> Result<(), Failure> {
     let database = options.database.as_deref();
     let file = site::write(folder.path(), &drivers, options.listen, database, &simulator).await?;
     println!("Simulator: 4 ACREL ADF400L users on a TCP line, 4 DL/T 645 meters on a serial line");
-    println!("Card counter: a card of ACME (SLE4442) and one of SGCPU (CPU card) in two readers");
+    println!(
+        "Card counter: cards of ACME (SLE4442), SGCPU (CPU) and RDK (AT24C02, by its own library)"
+    );
     println!("Configuration: {}", file.display());
     let config = Config::read(&file)?;
     let mut counter = cards::Counter::new();

@@ -9,6 +9,7 @@ use polymeter_runtime::Driver;
 use polymeter_vault::{
     Cost, KeyFile, KeyId, Kind, Label, Secret, Use, generated_passphrase, write_private,
 };
+use sha2::{Digest, Sha256};
 use std::fmt::Write;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -40,6 +41,8 @@ const DRIVERS: [(&str, &str, &str); 4] = [
     ("card-sle4442-acme", "ACME", r#"["card-slot", "vault", "log"]"#),
     ("card-sg-cpu", "SGCPU", r#"["card-slot", "vault", "log"]"#),
 ];
+/// A vendor's own library, beside the packages.
+const LIBRARY: &str = "rdk-native.so";
 
 /// As the simulator's plan for demos has them.
 pub const METERS: &[SimulatedMeter] = &[
@@ -217,11 +220,7 @@ pub async fn write(
     );
     let signer = developer_key(drivers)?;
     for (name, vendor, grant) in DRIVERS {
-        let package = drivers.join(format!("{name}.pmdriver"));
-        let package = package.canonicalize().map_err(Failure::while_doing(format!(
-            "looking for {} (cargo xtask drivers builds it; --drivers names another folder)",
-            package.display()
-        )))?;
+        let package = found(drivers.join(format!("{name}.pmdriver")))?;
         let package = toml::Value::from(package.display().to_string());
         let _ = write!(
             text,
@@ -229,6 +228,7 @@ pub async fn write(
              grant = {grant}\n\n[[vendor]]\ncode = \"{vendor}\"\nsigner = [\"{signer}\"]\n"
         );
     }
+    text += &library(drivers)?;
     for (name, endpoint) in simulator.endpoints() {
         let end = match &endpoint {
             Endpoint::Tcp(address) => format!("tcp = \"{address}\""),
@@ -248,6 +248,26 @@ pub async fn write(
     std::fs::write(&file, text)
         .map_err(Failure::while_doing(format!("writing {}", file.display())))?;
     Ok(file)
+}
+
+/// `[[driver]]` of the library, pinned by its sum.
+fn library(drivers: &Path) -> Result<String, Failure> {
+    let file = found(drivers.join(LIBRARY))?;
+    let bytes = std::fs::read(&file)
+        .map_err(Failure::while_doing(format!("reading {}", file.display())))?;
+    let sum = hex::encode(Sha256::digest(bytes));
+    let file = toml::Value::from(file.display().to_string());
+    Ok(format!(
+        "\n[[driver]]\nname = \"rdk\"\nnative = {file}\nfunction = \"RDKIcard\"\nsha256 = \"{sum}\"\n\
+         vendor = \"RDK\"\ngrant = [\"line\", \"card-slot\", \"log\"]\n"
+    ))
+}
+
+fn found(file: PathBuf) -> Result<PathBuf, Failure> {
+    file.canonicalize().map_err(Failure::while_doing(format!(
+        "looking for {} (cargo xtask drivers builds it; --drivers names another folder)",
+        file.display()
+    )))
 }
 
 /// A vault with the keys of meters and cards, as `polymeter vault` would make it.

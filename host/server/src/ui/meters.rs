@@ -180,7 +180,7 @@ pub async fn page(app: &App, caller: &Caller, meter: &Meter, again: Again) -> Pa
             meter,
             &holds,
             app.service.sets_clock(&meter.vendor),
-            app.service.has_cards(&meter.vendor),
+            app.service.has_card(meter),
         ),
         holds: holds.iter().filter(|it| it.to.is_none()).map(|it| view::hold(it, app)).collect(),
         installations,

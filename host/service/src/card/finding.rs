@@ -258,7 +258,7 @@ pub(super) fn is_same(number: &CustomerNumber, other: &CustomerNumber) -> bool {
     number.as_str().trim_start_matches('0') == other.as_str().trim_start_matches('0')
 }
 
-pub(super) async fn judge(
+pub(crate) async fn judge(
     service: &Service,
     meter: Option<&MeterRecord>,
     driver: &Driver,

@@ -1,6 +1,6 @@
 //! Cards (IC卡) at the counter: what lies in which reader, and what follows when a card is put in.
 //!
-//! A meter whose driver has the ability `card` has no line: its card is the way to it, so that opening,
+//! To a meter without a line whose driver has the ability `card`, its card is the way, so that opening,
 //! selling, asking and emptying are the acts of any meter (reach.rs), done while the card lies in a
 //! reader. Invariants: a card is sold to only where it fits the books (`CardVerdict::Sellable`), also in the
 //! moment before the sale is dispatched; what it brought home is kept before anything else is done.
@@ -14,14 +14,16 @@ mod owner;
 mod replace;
 mod store;
 
+pub(crate) use finding::judge as card_verdict;
 pub use finding::{CardVerdict, Finding, KnownCard, Looked};
 pub use made::NewMaintenanceCard;
 pub use mark::{Encoding, Mark, Place};
 pub use owner::{CardOwners, Theirs, Whose};
 
 use crate::audit::{self, Act, Actor};
+use crate::counter_act;
 use crate::error::{Result, ServiceError, chain};
-use crate::meter::{self, MeterRecord};
+use crate::meter::{self, Meter, MeterRecord};
 use crate::mode::reason_of;
 use crate::reading::{COUNT_REGISTER, Reading};
 use crate::{Service, to_the_end};
@@ -86,9 +88,10 @@ impl Service {
         self.driver(vendor).ok().filter(|driver| driver.abilities().cards)
     }
 
-    /// Whether a vendor's meters are reached by cards.
-    pub fn has_cards(&self, vendor: &VendorCode) -> bool {
-        self.card_driver(vendor).is_some()
+    /// Whether a card is the way to this meter. A vendor whose driver has cards and a line has meters
+    /// of both kinds.
+    pub fn has_card(&self, meter: &Meter) -> bool {
+        meter.line.is_empty() && self.card_driver(&meter.vendor).is_some()
     }
 
     pub(crate) fn card_reader(&self, name: &str) -> Result<CardReader> {
@@ -134,7 +137,7 @@ impl Service {
     }
 
     /// Follows all readers for as long as the program runs: a card that is put in is looked at, and what
-    /// was left of a sale on it goes on.
+    /// was left of a sale on it, or of one that is taken back, goes on.
     pub async fn follow_readers(&self) {
         let mut list = self.cards().readers.changes();
         let mut followed: BTreeMap<String, AbortOnDrop> = BTreeMap::new();
@@ -175,6 +178,12 @@ impl Service {
         }
         if let CardVerdict::Unsettled(sale_id) = card.verdict {
             self.go_on_with_card_sale(sale_id).await?;
+            self.look_at(reader).await?;
+        }
+        if let Some(meter_id) = card.meter_id
+            && let Some(act_id) = counter_act::unsettled_of_meter(self.reader(), meter_id).await?
+        {
+            self.ask_for_act(act_id).await?;
             self.look_at(reader).await?;
         }
         Ok(())
@@ -292,7 +301,8 @@ impl Service {
 
     /// Before money is taken: whether the card of the meter is there and fits. Meters without a card pass.
     pub(crate) async fn check_card_sells(&self, meter: &MeterRecord) -> Result<()> {
-        let Some(driver) = self.card_driver(&meter.vendor) else { return Ok(()) };
+        let driver = self.card_driver(&meter.vendor).filter(|driver| meter.is_by_card(driver));
+        let Some(driver) = driver else { return Ok(()) };
         let reader = self.reader_with_card_of(meter).await?;
         let contents = {
             let mut lease = reader.lease().await.map_err(ServiceError::Card)?;

@@ -10,7 +10,7 @@ use crate::error::{Result, ServiceError};
 use crate::meter::{self, AccountState, MeterRecord};
 use crate::mode::reason_of;
 use crate::reach::{Reach, user_card};
-use crate::{Service, account, discrepancy, sale, to_the_end};
+use crate::{Service, account, counter_act, discrepancy, sale, to_the_end};
 use polymeter_domain::{
     CardIdentity, Credit, CustomerId, Delivery, MeterId, Purchase, PurchaseCount, Sale, SaleId,
 };
@@ -40,7 +40,7 @@ impl Service {
 
 async fn replace(service: &Service, reach: Reach, reason: String, actor: &Actor) -> Result<()> {
     let meter = &reach.meter;
-    if !reach.pick.driver.abilities().cards {
+    if !meter.is_by_card(&reach.pick.driver) {
         let what = format!("meter {}", meter.serial_number);
         return Err(ServiceError::Blocked { what, why: "it has no card".to_owned() });
     }
@@ -93,6 +93,10 @@ async fn carried(service: &Service, meter: &MeterRecord, reach: &Reach) -> Resul
             Sale::Unresolved(purchase) => Ok(Carried { purchase, proves: Some(sale_id) }),
             _ => Err(ServiceError::Unsettled { serial_number: serial_number(), sale_id }),
         };
+    }
+    // What goes back must not come again by another card.
+    if let Some(act_id) = counter_act::unsettled_of_meter(service.reader(), meter.meter_id).await? {
+        return Err(ServiceError::UnsettledAct { serial_number: serial_number(), act_id });
     }
     let known = meter.purchase_count.unwrap_or_default();
     let count = u32::try_from(known).unwrap_or_default();

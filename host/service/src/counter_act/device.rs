@@ -9,6 +9,7 @@ use super::store::{self, Step};
 use super::{StoredAct, out_of_order};
 use crate::Service;
 use crate::account;
+use crate::card::{CardVerdict, card_verdict};
 use crate::crash_point::crash_point;
 use crate::discrepancy::{self, Seen};
 use crate::driver::Kind;
@@ -19,7 +20,7 @@ use polymeter_domain::{
     ActEvent, ActState, BillingMode, CounterActId, Credit, Evidence, Proof, Purchase, Quantity,
     Sale, SaleId, Taken, Taking,
 };
-use polymeter_transport::Priority;
+use polymeter_transport::{CardLease, Priority};
 
 impl Service {
     /// The sole right to carry an act on: that of its sale, so that nobody works on that meanwhile.
@@ -96,6 +97,10 @@ async fn look(service: &Service, act: &StoredAct) -> Result<()> {
     let sold = sold(service, act).await?;
     let Some((reach, mut lease, evidence)) = ask(service, act, sold).await? else { return Ok(()) };
     crash_point("after-refund-ask");
+    if let Lease::Card(card) = &mut lease {
+        let may = may_take_off_card(service, &reach, card, sold).await?;
+        return follow(service, act, &reach, &mut lease, may).await;
+    }
     let credit = match sold {
         Some(sold) => match Proof::of(sold, &evidence) {
             Proof::Held => sold.credit,
@@ -111,12 +116,24 @@ async fn look(service: &Service, act: &StoredAct) -> Result<()> {
         },
         None => Credit { quantity: Quantity::Money, amount: act.amount.minor().unsigned_abs() },
     };
-    match may_take(service, act, &reach, &evidence, credit).await? {
-        May::Take(taking) => take(service, act, &reach, &mut lease, taking).await,
+    let may = may_take(service, act, &reach, &evidence, credit).await?;
+    follow(service, act, &reach, &mut lease, may).await
+}
+
+async fn follow(
+    service: &Service,
+    act: &StoredAct,
+    reach: &Reach,
+    lease: &mut Lease,
+    may: May,
+) -> Result<()> {
+    match may {
+        May::Take(taking) => take(service, act, reach, lease, taking).await,
         May::Not(proof, why) => {
             let step = Step::new(service, act.act_id, why);
             settle(service, step, ActEvent::Proved(proof)).await
         }
+        May::Wait(why) => store::note_only(service, Step::new(service, act.act_id, why)).await,
     }
 }
 
@@ -155,6 +172,46 @@ async fn nothing_proved(
 enum May {
     Take(Taking),
     Not(Proof, String),
+    /// The card that lies there has no say.
+    Wait(String),
+}
+
+/// Off the card goes only the purchase that it has not brought to its meter, and off no other card than
+/// the meter's own as the books know it.
+async fn may_take_off_card(
+    service: &Service,
+    reach: &Reach,
+    card: &mut CardLease,
+    sold: Option<Purchase>,
+) -> Result<May> {
+    let held = |why: &str| Ok(May::Not(Proof::Held, why.to_owned()));
+    let Some(sold) = sold else {
+        return held(
+            "a meter with a card gives nothing back: choose a sale that is still on the card",
+        );
+    };
+    let driver = &reach.pick.driver;
+    if driver.is_native() {
+        return held("the credit was put on the card, and a vendor's library takes none back");
+    }
+    let moment = service.clock().moment();
+    let contents = match driver.check_card(card, Some(&reach.meter.device), moment).await {
+        Ok(contents) => contents,
+        Err(error) => return Ok(May::Wait(chain(&error))),
+    };
+    match card_verdict(service, Some(&reach.meter), driver, &contents).await? {
+        CardVerdict::Waiting if contents.purchase == Some(sold) => {
+            Ok(May::Take(Taking::off_card(sold)))
+        }
+        CardVerdict::Waiting if contents.purchase == Some(Taking::off_card(sold).purchase) => {
+            let why = format!("the card holds purchase {} without its credit", sold.count);
+            Ok(May::Not(Proof::Absent, why))
+        }
+        CardVerdict::Waiting | CardVerdict::Sellable => {
+            held("the meter has taken the purchase from the card")
+        }
+        other => Ok(May::Wait(other.sentence())),
+    }
 }
 
 async fn may_take(
@@ -199,7 +256,7 @@ async fn take(
     settle(service, step, ActEvent::Dispatched).await?;
     crash_point("after-refund-dispatch");
     let device = &reach.meter.device;
-    let delivery = service.take_from_device(reach, lease, &customer, taking.purchase).await;
+    let delivery = service.take_from_device(reach, lease, &customer, taking).await;
     service.keep_failure(reach).await;
     crash_point("after-refund-taken");
     let taken = Taken::from(delivery);
@@ -236,7 +293,7 @@ async fn end_taking(
 ) -> Result<()> {
     let detail = match &taken {
         Taken::Yes => {
-            let credit = sale::in_words(taking.purchase.credit, service.currency());
+            let credit = sale::in_words(taking.credit(), service.currency());
             format!("the device gave {credit} back as purchase {}", taking.purchase.count)
         }
         Taken::No(why) => format!("the device kept its credit: {why}"),

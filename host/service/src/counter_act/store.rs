@@ -216,7 +216,7 @@ pub(super) async fn unsettled(executor: impl AnyExecutor<'_>) -> Result<Vec<Stor
 
 /// One whose outcome depends on the device's record as it stands, so that nothing may be sold meanwhile.
 pub(crate) async fn unsettled_of_meter(
-    connection: &mut Connection,
+    executor: impl AnyExecutor<'_>,
     meter: MeterId,
 ) -> Result<Option<CounterActId>> {
     let id: Option<String> = sqlx::query_scalar(
@@ -224,7 +224,7 @@ pub(crate) async fn unsettled_of_meter(
          where meter_id = $1 and state in ('reserved', 'dispatched', 'unresolved')",
     )
     .bind(meter.to_string())
-    .fetch_optional(connection)
+    .fetch_optional(executor)
     .await?;
     maybe("counter_act_id", id)
 }

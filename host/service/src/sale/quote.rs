@@ -121,7 +121,7 @@ async fn quote(
     service.check_gift(gift)?;
     mode::check_sold_to(meter)?;
     let driver = service.driver(&meter.vendor)?;
-    if meter.mode != BillingMode::Token && !driver.abilities().cards {
+    if meter.mode != BillingMode::Token && !meter.is_by_card(&driver) {
         service.line(&meter.line)?;
     }
     let (AccountState::Open, Some(customer_id)) = (meter.account, meter.customer_id) else {

@@ -1,7 +1,7 @@
 //! Simulated IC cards (protocols.md chapter 9), as a reader finds them: a chip that answers commands,
 //! with scripted faults and a truth that tests look at. A card goes into a virtual reader of pcscd
 //! ([`Inserted`]), is spoken to in this process ([`Card::transmit`]), or is put into a card meter
-//! ([`AcmeMeter`], [`SgMeter`], [`LunaMeter`]).
+//! ([`AcmeMeter`], [`SgMeter`], [`LunaMeter`], [`RdkMeter`]).
 //!
 //! Invariant: a pulled card answers nothing more, and what it holds is what it held at that moment.
 //!
@@ -12,6 +12,7 @@ pub mod acme;
 mod apdu;
 mod at24c;
 mod at88sc102;
+mod bay;
 mod cpu;
 mod desfire;
 mod fault;
@@ -35,11 +36,13 @@ use apdu::{Command, answer};
 
 pub use at24c::At24c;
 pub use at88sc102::At88sc102;
+pub use bay::Bay;
 pub use cpu::{CpuCard, PARAMETERS, PRICES_1, PRICES_2, PURSE, WRITTEN_BACK};
 pub use desfire::DesFire;
 pub use fault::{CardFault, CardFaultKind};
 pub use field::acme::AcmeMeter;
 pub use field::luna::LunaMeter;
+pub use field::rdk::RdkMeter;
 pub use field::sg::SgMeter;
 pub use field::{CardError, Purse, Shown, Stage, Trouble};
 pub use hand::serve as serve_hand;

@@ -1,7 +1,7 @@
 //! A card meter of ACME, written from "What the device does" in the README of
 //! `drivers/card-sle4442-acme`.
 
-use super::{CardError, Purse, Shown, Stage};
+use super::{CardError, Purse, Shown, Stage, ask};
 use crate::card::acme::{
     AcmeKeys, AcmeState, AcmeWrittenBack, WRITE_BACK_BYTES, WRITE_BACKS, counting, number,
 };
@@ -161,11 +161,4 @@ fn verify(card: &Card, code: [u8; 3]) -> Result<(), CardError> {
         .transmit(&[&[0xFF, 0x20, 0, 0, 3], &code[..]].concat())
         .map_err(|_| CardError::PulledEarly)?;
     if answer == [0x90, 0x07] { Ok(()) } else { Err(CardError::Authentication) }
-}
-
-/// What comes back before 9000.
-fn ask(card: &Card, command: &[u8]) -> Result<Vec<u8>, CardError> {
-    let mut answer = card.transmit(command).map_err(|_| CardError::PulledEarly)?;
-    let status = answer.split_off(answer.len().saturating_sub(2));
-    if status == [0x90, 0x00] { Ok(answer) } else { Err(CardError::Communication) }
 }

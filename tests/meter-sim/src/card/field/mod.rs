@@ -7,10 +7,12 @@
 
 pub mod acme;
 pub mod luna;
+pub mod rdk;
 pub mod sg;
 
 use jiff::civil::DateTime;
 
+use super::Card;
 use crate::dlt645::frame::{bcd, reversed};
 use crate::load::later;
 
@@ -230,4 +232,11 @@ impl Purse {
             }
         }
     }
+}
+
+/// What comes back before 9000.
+fn ask(card: &Card, command: &[u8]) -> Result<Vec<u8>, CardError> {
+    let mut answer = card.transmit(command).map_err(|_| CardError::PulledEarly)?;
+    let status = answer.split_off(answer.len().saturating_sub(2));
+    if status == [0x90, 0x00] { Ok(answer) } else { Err(CardError::Communication) }
 }

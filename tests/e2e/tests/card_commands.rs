@@ -1,0 +1,163 @@
+//! `polymeter card ...` as a clerk without a browser types it, on a real pcscd: a card's life from blank
+//! to blank, each command on what lies in the virtual reader, and the meter at the customer's.
+//!
+//! Without a pcscd it says that it did not run. Not here: the books when a card is pulled (crash),
+//! `polymeter reader` (pcsc).
+
+use anyhow::{Context, Result, ensure};
+use e2e::{Ended, Program, Site, check, driver_entry, run, write_private};
+use meter_sim::card::{AcmeMeter, Card, Inserted, Shown, Stage, acme};
+use serde_json::{Value, json};
+use virtual_reader::{SETTLED, Slot};
+
+/// The issuer's, on no real card.
+const KEY: [u8; 16] = *b"commands' cards!";
+const METER: &str = "C-1";
+const CUSTOMER: &str = "300011";
+
+fn blank(number: u8) -> Card {
+    Card::sle4442(acme::blank([0, 0, 0, 0, 0, 0, 0, number]))
+}
+
+/// The site's programs ended, and the counter's reader.
+struct Counter {
+    site: Site,
+    slot: Slot,
+}
+
+impl Counter {
+    /// With a meter of ACME's and a customer, who have no account yet.
+    async fn new(slot: Slot) -> Result<Counter> {
+        let entry =
+            driver_entry(&("card-sle4442-acme", "ACME", r#"["card-slot", "vault", "log"]"#))?;
+        let more =
+            format!("[[reader]]\nname = \"counter-1\"\npcsc = \"{}\"\n{entry}", slot.pcsc_name());
+        let (site, program) = Site::with_more(&more, &[]).await?;
+        let api = site.api(&program);
+        let plan = json!({ "name": "Cards", "definition": "unit kWh\nprice 0.52\n" });
+        let plan = api.post("/api/v1/tariffs", plan).await?;
+        let meter = json!({ "serial_number": METER, "vendor": "ACME", "address": "000000000077",
+            "tariff": { "tariff_plan_id": plan["tariff_plan_id"] } });
+        api.post("/api/v1/meters", meter).await?;
+        let customer =
+            json!({ "number": CUSTOMER, "name": "孙丽", "phone": "1", "premises": "Flat 1" });
+        api.post("/api/v1/customers", customer).await?;
+        program.kill().await?;
+        let config = site.config.display().to_string();
+        let file = site.folder.path().join("card.key");
+        let digits: String = KEY.iter().map(|byte| format!("{byte:02x}")).collect();
+        write_private(&file, &digits)?;
+        let from = file.display().to_string();
+        for label in ["card-psc", "card-data"] {
+            let words = ["--config", &config, "vault", "add", "ACME", label, "--kind", "hmac"];
+            let ended = run(words.into_iter().chain(["--from", &from])).await?;
+            ensure!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
+        }
+        Ok(Counter { site, slot })
+    }
+
+    /// And waits until pcscd has seen it.
+    async fn put_in(&self, card: &Card) -> Result<Inserted> {
+        let inserted = Inserted::new(self.slot.address(), card)?;
+        tokio::time::sleep(SETTLED).await;
+        Ok(inserted)
+    }
+
+    /// What `card` and these words print.
+    async fn said(&self, words: &[&str], code: i32, texts: &[&str]) -> Result<String> {
+        let words = [&["card"], words].concat();
+        let ended = Ended::of(&self.site.config, &words).await?;
+        check(&words, &ended, code, texts)?;
+        Ok(ended.stdout)
+    }
+
+    async fn read(&self) -> Result<Value> {
+        serde_json::from_str(&self.said(&["read"], 0, &[]).await?).context("JSON")
+    }
+}
+
+async fn pull(inserted: Inserted) {
+    inserted.pull();
+    tokio::time::sleep(SETTLED).await;
+}
+
+#[tokio::test]
+async fn a_card_lives_from_blank_to_blank_by_commands() -> Result<()> {
+    let Some(slot) = Slot::take() else { return Ok(()) };
+    let counter = Counter::new(slot).await?;
+    let keys = acme::AcmeKeys { psc: KEY.to_vec(), data: KEY.to_vec() };
+    let mut meter = AcmeMeter::new([0, 0, 0, 0, 0, 0x77], keys);
+    meter.purse.stage = Stage::Cleared;
+    counter.said(&["check"], 1, &["no reader holds a card"]).await?;
+
+    // Opened: a blank card becomes the meter's.
+    let (card, other) = (blank(1), blank(2));
+    let lies = counter.put_in(&card).await?;
+    let read = counter.read().await?;
+    ensure!((&read["reader"], &read["state"]) == (&json!("counter-1"), &json!("blank")), "{read}");
+    counter.said(&["check"], 1, &["reader counter-1: it is blank"]).await?;
+    counter.said(&["sell", "50.00"], 1, &["it is blank"]).await?;
+    counter.said(&["open", METER, "9"], 2, &["no customer has number 9"]).await?;
+    counter.said(&["open", METER, CUSTOMER], 0, &["meter C-1 is open for customer 300011"]).await?;
+    let read = counter.read().await?;
+    ensure!(read["card"]["customer_number"] == CUSTOMER, "{read}");
+    pull(lies).await;
+    ensure!(meter.insert(&card) == Shown::Known, "{meter:?}");
+
+    // Sold to, and not twice before the meter has it.
+    let lies = counter.put_in(&card).await?;
+    counter.said(&["check"], 0, &["sellable: it can be sold to", "has taken purchase 0"]).await?;
+    counter
+        .said(&["sell", "50.00"], 0, &["50.00 CNY onto the card in counter-1", "confirmed"])
+        .await?;
+    counter.said(&["check"], 0, &["waiting: its last purchase has not been put"]).await?;
+    counter
+        .said(&["sell", "20.00"], 1, &["its last purchase has not been put into the meter"])
+        .await?;
+    pull(lies).await;
+    ensure!(meter.insert(&card) == Shown::Credited { amount_fen: 5000 }, "{meter:?}");
+    let lies = counter.put_in(&card).await?;
+    counter.said(&["check"], 0, &["sellable", "has taken purchase 1"]).await?;
+    // Asked twice by one id, it is one sale.
+    let again = ["sell", "20.00", "--id", "019e0000-0000-7000-8000-000000000001"];
+    for _ in 0..2 {
+        counter.said(&again, 0, &["confirmed"]).await?;
+    }
+    pull(lies).await;
+
+    // Lost on the way home: the next one brings the same purchase, and the lost one nothing.
+    let lies = counter.put_in(&other).await?;
+    counter.said(&["replace", METER], 2, &["--reason"]).await?;
+    let replaced = ["replace", METER, "--reason", "lost"];
+    counter.said(&replaced, 0, &["it is the card of meter C-1 now"]).await?;
+    pull(lies).await;
+    ensure!(meter.insert(&other) == Shown::Credited { amount_fen: 2000 }, "{meter:?}");
+    let lies = counter.put_in(&card).await?;
+    counter.said(&["check"], 0, &["replaced: another card has taken its place"]).await?;
+    counter.said(&["sell", "5.00"], 1, &["another card has taken its place"]).await?;
+
+    // Blank again, then one that sets meters.
+    counter.said(&["clear", "--reason", "found"], 0, &["the card in counter-1 is blank"]).await?;
+    ensure!(counter.read().await?["state"] == "blank");
+    let set = ["set", "ACME", "--set", "alarm=2000", "--reason", "new alarm"];
+    let unknown = ["set", "ACME", "--set", "colour=1", "--reason", "x"];
+    counter.said(&unknown, 2, &["colour"]).await?;
+    counter.said(&set, 0, &["the card in counter-1 is a setting card now"]).await?;
+    counter.said(&["check"], 0, &["setting card", "maintenance"]).await?;
+    counter.said(&["sell", "5.00"], 1, &["it is a maintenance card"]).await?;
+    pull(lies).await;
+    ensure!(meter.insert(&card) == Shown::Set && meter.purse.alarm_fen == 2000, "{meter:?}");
+
+    // The card of an open account is not made blank; what the books say is in the meter.
+    let lies = counter.put_in(&other).await?;
+    counter.said(&["clear", "--reason", "x"], 1, &["the card of an open account"]).await?;
+    counter.said(&["check"], 0, &["sellable", "has taken purchase 2"]).await?;
+    pull(lies).await;
+    let program = Program::start(&counter.site.config, None).await?;
+    let api = counter.site.api(&program);
+    let meters = api.get(&format!("/api/v1/meters?query={METER}")).await?;
+    let id = meters["items"][0]["meter_id"].as_str().context("an id")?;
+    let booked = e2e::money::meter_credit(&api, id).await?;
+    ensure!(booked == meter.purse.credited_fen && booked == 7000, "{booked}: {meter:?}");
+    program.kill().await
+}
