@@ -100,7 +100,8 @@ async fn a_card_lives_from_blank_to_blank_by_commands() -> Result<()> {
     counter.said(&["open", METER, "9"], 2, &["no customer has number 9"]).await?;
     counter.said(&["open", METER, CUSTOMER], 0, &["meter C-1 is open for customer 300011"]).await?;
     let read = counter.read().await?;
-    ensure!(read["card"]["customer_number"] == CUSTOMER, "{read}");
+    let number = &read["card"]["customer_number"];
+    ensure!(number.as_str().is_some_and(|it| it.ends_with(CUSTOMER)), "{read}");
     pull(lies).await;
     ensure!(meter.insert(&card) == Shown::Known, "{meter:?}");
 
@@ -141,7 +142,7 @@ async fn a_card_lives_from_blank_to_blank_by_commands() -> Result<()> {
     ensure!(counter.read().await?["state"] == "blank");
     let set = ["set", "ACME", "--set", "alarm=2000", "--reason", "new alarm"];
     let unknown = ["set", "ACME", "--set", "colour=1", "--reason", "x"];
-    counter.said(&unknown, 2, &["colour"]).await?;
+    counter.said(&unknown, 1, &["`colour` is not known"]).await?;
     counter.said(&set, 0, &["the card in counter-1 is a setting card now"]).await?;
     counter.said(&["check"], 0, &["setting card", "maintenance"]).await?;
     counter.said(&["sell", "5.00"], 1, &["it is a maintenance card"]).await?;

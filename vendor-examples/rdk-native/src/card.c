@@ -113,6 +113,12 @@ static int fill(const struct request *request, uint8_t *map)
     return 0;
 }
 
+/* With its first purchase a card opens the meter still: nobody has been there with it before. */
+static uint8_t kind_of(const struct request *request)
+{
+    return number(find(request, ICARD_D_COUNT), 4) <= 1 ? OPENS : SELLS;
+}
+
 /* The card is this customer's with this purchase already: the same was asked before. */
 static int holds(const struct request *request, const uint8_t *map)
 {
@@ -176,7 +182,7 @@ int card(const struct request *request, struct answer *answer)
             put_refusal(answer, REFUSED_OTHER, 0x22);
             return 0;
         }
-        map[KIND] = request->command == ICARD_C_CARD_OPEN ? OPENS : SELLS;
+        map[KIND] = kind_of(request);
         /* A number that no other card has: the call's nonce is no other call's. */
         nonce = find(request, ICARD_D_NONCE);
         if (nonce.length < 4) return BAD_ARGUMENT;
@@ -194,7 +200,7 @@ int card(const struct request *request, struct answer *answer)
             put_refusal(answer, REFUSED_COUNT, 0x24);
             return 0;
         }
-        map[KIND] = SELLS;
+        map[KIND] = kind_of(request);
         error = fill(request, map);
         break;
     case ICARD_C_CARD_CLEAR:

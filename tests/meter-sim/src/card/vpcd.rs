@@ -64,6 +64,14 @@ impl Drop for Inserted {
     }
 }
 
+/// vpcd sends length and message by two writes, and the second waits (Nagle) until the first is
+/// acknowledged, which Linux puts off for 40 ms (tcp(7)): no chip is as slow as that.
+fn acknowledge(stream: &TcpStream) {
+    #[cfg(target_os = "linux")]
+    // Without it the card is slow and as good.
+    let _ = std::os::linux::net::TcpStreamExt::set_quickack(stream, true);
+}
+
 /// Until the card is pulled or vpcd goes.
 fn serve(mut stream: &TcpStream, card: &Card) {
     loop {
@@ -71,6 +79,7 @@ fn serve(mut stream: &TcpStream, card: &Card) {
         if stream.read_exact(&mut length).is_err() {
             return;
         }
+        acknowledge(stream);
         let mut message = vec![0; usize::from(u16::from_be_bytes(length))];
         if stream.read_exact(&mut message).is_err() {
             return;
