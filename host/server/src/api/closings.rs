@@ -95,7 +95,8 @@ pub enum ArrearsEnd {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewClosing {
-    /// For dead meters. Where one answers, its own figures count.
+    /// For dead meters, and those with a card, whose display is newer than what the card brought home.
+    /// Where a meter on a line answers, its own figures count.
     #[serde(default)]
     pub keyed: Vec<KeyedMeter>,
     /// The devices are not emptied: they are taken off, or cannot be.

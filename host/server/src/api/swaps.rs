@@ -47,7 +47,8 @@ pub struct NewSwap {
     pub old_meter_id: String,
     /// A meter without a customer.
     pub new_meter_id: String,
-    /// For a dead old meter. Where it answers, its own figures count.
+    /// For a dead old meter, or one with a card, whose display is newer than what the card brought home.
+    /// Where a meter on a line answers, its own figures count.
     #[serde(default)]
     pub keyed: Keyed,
     /// For a new meter that shows no total.

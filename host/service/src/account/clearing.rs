@@ -365,5 +365,6 @@ pub(super) async fn clear(
         })
         .await?;
     drop(lease);
+    service.look_again(&reach).await;
     result
 }

@@ -11,7 +11,7 @@ use crate::booking::receivable_account;
 use crate::driver::Kind;
 use crate::error::{Result, ServiceError, chain, invalid};
 use crate::meter::{self, MeterRecord};
-use crate::reach::Way;
+use crate::reach::{Lease, Way};
 use crate::sale::in_words;
 use polymeter_domain::{BillingMode, Credit, Currency, CustomerId, MeterId, Money, Quantity};
 use polymeter_ledger::Connection;
@@ -76,10 +76,21 @@ struct Told {
     /// `None`: it does not say what its purse holds, or nobody knows what that is worth.
     credit: Option<Money>,
     left: Option<Credit>,
+    by: Teller,
+}
+
+/// Who told it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Teller {
+    Device,
+    /// Of a meter as it was when the card was last in there, and of what the card brings it next.
+    Card {
+        brings_more: bool,
+    },
 }
 
 /// Asks the meter for its purse and its register. What a person typed counts only where the meter does
-/// not answer, or has no such figure.
+/// not answer, has no such figure, or told its card some time ago.
 pub(super) async fn figures(
     service: &Service,
     meter_id: MeterId,
@@ -110,8 +121,17 @@ async fn ask(service: &Service, meter: &MeterRecord, actor: &Actor) -> Result<To
     let device = &reach.meter.device;
     let evidence = service.check_device(&reach.pick, device, &mut lease, None).await;
     service.keep_failure(&reach).await;
-    drop(lease);
     let balance = evidence?.balance;
+    let by = match &mut lease {
+        Lease::Line(_) => Teller::Device,
+        Lease::Card(card) => {
+            let (driver, moment) = (&reach.pick.driver, service.clock().moment());
+            let contents = driver.check_card(card, Some(device), moment).await;
+            let contents = contents.map_err(|error| ServiceError::device(driver, "card", error))?;
+            Teller::Card { brings_more: !contents.is_taken() }
+        }
+    };
+    drop(lease);
     let credit = money(service, meter.meter_id, balance).await?;
     let left = balance.filter(|balance| balance.quantity != Quantity::Money);
     let reading = match &reach.way {
@@ -120,7 +140,7 @@ async fn ask(service: &Service, meter: &MeterRecord, actor: &Actor) -> Result<To
         Way::Card(_) => service.last_reading(meter.meter_id).await?,
     };
     let reading = reading.and_then(|reading| total(&reading.snapshot));
-    Ok(Told { reading, credit, left })
+    Ok(Told { reading, credit, left, by })
 }
 
 /// Of a meter whose customer pays here or by bill: whatever its device holds is nobody's money.
@@ -168,6 +188,9 @@ fn told_by_device(
 ) -> Result<Figures> {
     let serial = &meter.serial_number;
     let code = service.currency().code().to_owned();
+    if let (Teller::Card { brings_more }, Some(credit)) = (told.by, keyed.credit) {
+        return by_display(meter, told, keyed.reading, credit, brings_more);
+    }
     if let (Some(told), Some(keyed)) = (told.credit, keyed.credit)
         && told != keyed
     {
@@ -191,6 +214,30 @@ fn told_by_device(
     })?;
     let mode = meter.mode;
     Ok(Figures { reading, remaining, left: told.left, told_by: ToldBy::Device, mode })
+}
+
+/// What somebody read off the display of a meter whose card is here.
+fn by_display(
+    meter: &MeterRecord,
+    told: &Told,
+    reading: Option<u64>,
+    remaining: Money,
+    brings_more: bool,
+) -> Result<Figures> {
+    let serial = &meter.serial_number;
+    if brings_more {
+        let why = "its card holds a purchase that the meter has not taken, which no display shows: put \
+                   the card into the meter, or take the sale back, first";
+        return Err(ServiceError::Blocked { what: format!("meter {serial}"), why: why.to_owned() });
+    }
+    let reading = reading.or(told.reading).ok_or_else(|| {
+        invalid(
+            "reading",
+            format!("the card of meter {serial} brought no total; type the display's"),
+        )
+    })?;
+    let (told_by, mode) = (ToldBy::Operator, meter.mode);
+    Ok(Figures { reading, remaining, left: None, told_by, mode })
 }
 
 pub(super) fn check_keyed(keyed: Keyed, service: &Service) -> Result<()> {

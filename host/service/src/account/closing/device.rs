@@ -24,6 +24,8 @@ pub(super) async fn empty(service: &Service, closing: ClosingId, it: &ClosingMet
     crash_point("before-closing-cleared");
     let delivery = service.clear_device(&reach, &mut lease).await;
     service.keep_failure(&reach).await;
+    drop(lease);
+    service.look_again(&reach).await;
     let error = match delivery {
         Delivery::Confirmed(_) => {
             crash_point("after-closing-cleared");
