@@ -250,7 +250,10 @@ async fn a_meter_with_a_card_is_swapped_and_its_account_closed() -> Result<()> {
         "{closed}"
     );
     let meter = &closed["meters"][0];
-    ensure!((&meter["told_by"], &meter["state"]) == (&json!("operator"), &json!("kept")), "{closed}");
+    ensure!(
+        (&meter["told_by"], &meter["state"]) == (&json!("operator"), &json!("kept")),
+        "{closed}"
+    );
     let clearing = format!("/api/v1/meters/{new}/clearing");
     api.ask(Method::POST, &clearing, Some(json!({ "reason": "moved out" }))).await?;
     ensure!(in_reader(&api).await?["state"] == "blank");

@@ -12,6 +12,8 @@ use std::time::Duration;
 const SECOND: &str = "bo";
 /// More than any line here takes to give up.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// Before the program is asked again, so that it and the meter have the machine.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// A second operator, and a session of theirs.
 async fn second(api: &Api, program: &Program) -> Result<Api> {
@@ -190,6 +192,7 @@ async fn dies_and_ends(
             if answer.body["settled"] == true {
                 return anyhow::Ok(answer.body["state"].clone());
             }
+            tokio::time::sleep(PAUSE).await;
         }
     };
     let state = tokio::time::timeout(PATIENCE, settled).await.context("it never ended")??;
@@ -246,7 +249,9 @@ async fn wrongly_confirmed(site: &Site, api: &Api, meter_id: &str) -> Result<Str
     let decide = format!("{path}/decision");
     let settled = async {
         // Refused while the sale is not unresolved yet, or is still being asked about.
-        while !api.ask(Method::POST, &decide, Some(decided.clone())).await?.status.is_success() {}
+        while !api.ask(Method::POST, &decide, Some(decided.clone())).await?.status.is_success() {
+            tokio::time::sleep(PAUSE).await;
+        }
         anyhow::Ok(())
     };
     tokio::time::timeout(PATIENCE, settled).await.context("it never became unresolved")??;
