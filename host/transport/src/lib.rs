@@ -24,7 +24,7 @@ mod tests;
 
 pub use card::{
     CardError, CardLease, CardReader, CardReaders, CardSlot, InsertedCard, ReaderList,
-    ReaderProfile, ReaderProfiles, ReaderSettings, ReaderState, SlotEvents,
+    ReaderPlace, ReaderProfile, ReaderProfiles, ReaderSettings, ReaderState, SlotEvents,
 };
 pub use envelope::{Envelope, Part, SiteClock, SiteTime};
 pub use error::LineError;

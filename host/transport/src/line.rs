@@ -3,6 +3,7 @@
 //! Invariant: no more than `WAITING_MAX` requests wait at once; the next is refused at once.
 //! Not here: the order of the waiting (`queue`) and the lending (`owner`).
 
+use std::fmt;
 use std::io;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -31,18 +32,24 @@ impl Line {
     ///
     /// Must be called within a tokio runtime, which the line then lives in.
     pub fn spawn(settings: LineSettings) -> Line {
-        Self::spawn_with(settings, None)
+        Self::spawn_with(settings, None, true)
+    }
+
+    /// The same, and no byte that passes over it is ever logged.
+    pub(crate) fn unlogged(settings: LineSettings) -> Line {
+        Self::spawn_with(settings, None, false)
     }
 
     /// The same over whatever `opener` opens; the settings' endpoint is its name and no more.
     pub fn over(settings: LineSettings, opener: Opener) -> Line {
-        Self::spawn_with(settings, Some(opener))
+        Self::spawn_with(settings, Some(opener), true)
     }
 
-    fn spawn_with(settings: LineSettings, opener: Option<Opener>) -> Line {
+    fn spawn_with(settings: LineSettings, opener: Option<Opener>, is_logged: bool) -> Line {
         let shared = Arc::new(Shared {
             settings,
             opener,
+            is_logged,
             tally: Tally::default(),
             waiting: AtomicUsize::new(0),
             home: Mutex::new(Some(Wire::new())),
@@ -146,6 +153,7 @@ pub(crate) struct Shared {
     pub(crate) settings: LineSettings,
     /// Opens the far end instead of the settings' endpoint.
     opener: Option<Opener>,
+    is_logged: bool,
     pub(crate) tally: Tally,
     waiting: AtomicUsize,
     /// Where the wire rests while nobody has it: `None` while it is lent or being opened.
@@ -195,6 +203,13 @@ impl Shared {
         None
     }
 
+    /// What passed, for whoever follows the bytes.
+    pub(crate) fn trace(&self, what: &'static str, bytes: &[u8]) {
+        if self.is_logged {
+            tracing::trace!(line = %self.settings.name, bytes = %Hex(bytes), "{what}");
+        }
+    }
+
     fn name(&self) -> String {
         self.settings.name.clone()
     }
@@ -213,6 +228,18 @@ impl Shared {
 
     pub(crate) fn lent(&self) -> LineError {
         LineError::Lent { line: self.name() }
+    }
+}
+
+/// Bytes as a person reads them in a log.
+struct Hex<'a>(&'a [u8]);
+
+impl fmt::Display for Hex<'_> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().enumerate().try_for_each(|(place, byte)| {
+            let space = if place == 0 { "" } else { " " };
+            write!(out, "{space}{byte:02X}")
+        })
     }
 }
 

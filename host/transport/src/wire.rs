@@ -4,7 +4,6 @@
 //! What is known about the quiet outlives the stream, so that it holds across a reconnect too.
 //! Not here: opening (`owner`), and any idea of what the bytes mean.
 
-use std::fmt;
 use std::io;
 use std::time::Duration;
 
@@ -144,7 +143,7 @@ impl Wire {
             left = left.get(written..).unwrap_or_default();
         }
         call.shared.tally.frame_sent();
-        tracing::trace!(line = %settings.name, bytes = %Hex(bytes), "sent");
+        call.shared.trace("sent", bytes);
         Ok(())
     }
 
@@ -181,7 +180,7 @@ impl Wire {
             return Err(call.shared.silent(asked_at.elapsed()));
         }
         buffer.truncate(length);
-        tracing::trace!(line = %settings.name, bytes = %Hex(&buffer), "received");
+        call.shared.trace("received", &buffer);
         Ok(buffer)
     }
 
@@ -224,7 +223,7 @@ impl Wire {
 
     fn late(&mut self, shared: &Shared, bytes: &[u8]) {
         shared.tally.late(bytes.len());
-        tracing::trace!(line = %shared.settings.name, bytes = %Hex(bytes), "late");
+        shared.trace("late", bytes);
         self.heard();
         if let Answer::Due(_) = self.answer {
             self.answer = Answer::Flowing;
@@ -251,16 +250,4 @@ pub(crate) fn after(start: Instant, wait: Duration) -> Instant {
 
 fn closed() -> io::Error {
     io::Error::new(io::ErrorKind::NotConnected, "the stream is closed")
-}
-
-/// Bytes as a person reads them in a log.
-struct Hex<'a>(&'a [u8]);
-
-impl fmt::Display for Hex<'_> {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().enumerate().try_for_each(|(place, byte)| {
-            let space = if place == 0 { "" } else { " " };
-            write!(out, "{space}{byte:02X}")
-        })
-    }
 }

@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 
 use polymeter_domain::CardKind;
 use polymeter_transport::{
-    CardError, CardReader, CardReaders, InsertedCard, ReaderProfiles, ReaderSettings, ReaderState,
+    CardError, CardReader, CardReaders, InsertedCard, ReaderPlace, ReaderProfiles,
+    ReaderSettings, ReaderState,
 };
 use virtual_reader::{Pcscd, Slot};
 
@@ -72,7 +73,10 @@ impl Drop for Card {
 
 fn reader_of(slot: &Slot) -> (CardReaders, String) {
     let name = "counter-1".to_owned();
-    let settings = vec![ReaderSettings { name: name.clone(), pcsc: slot.pcsc_name() }];
+    let settings = vec![ReaderSettings {
+        name: name.clone(),
+        place: ReaderPlace::Pcsc(slot.pcsc_name()),
+    }];
     (CardReaders::start(settings, ReaderProfiles::built_in()), name)
 }
 
@@ -158,7 +162,7 @@ async fn two_readers_hold_two_cards() {
     let Some(slots) = Slot::both() else { return };
     let settings = [("left", 0), ("right", 1)].map(|(name, slot): (&str, usize)| ReaderSettings {
         name: name.to_owned(),
-        pcsc: slots[slot].pcsc_name(),
+        place: ReaderPlace::Pcsc(slots[slot].pcsc_name()),
     });
     let readers = CardReaders::start(settings.to_vec(), ReaderProfiles::built_in());
     let list = readers.looked().await.readers;
@@ -248,7 +252,10 @@ async fn pcscd_stops_and_comes_back() {
 async fn a_reader_that_is_not_plugged_in_says_so() {
     let Some(_slot) = Slot::take() else { return };
     let settings =
-        vec![ReaderSettings { name: "counter-2".to_owned(), pcsc: "ACS ACR38*".to_owned() }];
+        vec![ReaderSettings {
+            name: "counter-2".to_owned(),
+            place: ReaderPlace::Pcsc("ACS ACR38*".to_owned()),
+        }];
     let readers = CardReaders::start(settings, ReaderProfiles::built_in());
     let state = the_one(&readers).await.state();
     assert_eq!(state, ReaderState::Gone("no reader \"ACS ACR38*\" is plugged in".to_owned()));

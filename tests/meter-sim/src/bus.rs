@@ -58,7 +58,7 @@ impl Port {
         })
     }
 
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+    pub fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
         match self {
             Port::Tcp(stream) => stream.read(buffer),
             Port::Modem(link) => link.read(buffer),
@@ -70,7 +70,7 @@ impl Port {
         }
     }
 
-    fn write_all(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+    pub fn write_all(&mut self, bytes: &[u8]) -> std::io::Result<()> {
         match self {
             Port::Tcp(stream) => stream.write_all(bytes),
             Port::Modem(link) => link.write_all(bytes),

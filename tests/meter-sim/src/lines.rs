@@ -13,7 +13,7 @@ use nix::pty::openpty;
 use nix::sys::termios::{FlushArg, SetArg, cfmakeraw, tcflush, tcgetattr, tcsetattr};
 use nix::unistd::ttyname;
 
-use crate::bus::{Bus, Port};
+use crate::bus::Port;
 use crate::event::{Hub, lock};
 
 /// Where a host finds a bus.
@@ -95,16 +95,18 @@ impl Line {
     }
 
     /// Opens a raw pseudo-terminal and serves its master side.
-    pub fn pty(bus: Arc<Bus>) -> std::io::Result<Self> {
+    pub fn pty<S>(hub: Arc<Hub>, serve: S) -> std::io::Result<Self>
+    where
+        S: FnOnce(Port) + Send + 'static,
+    {
         let pair = openpty(None, None)?;
         let mut settings = tcgetattr(&pair.slave)?;
         cfmakeraw(&mut settings);
         tcsetattr(&pair.slave, SetArg::TCSANOW, &settings)?;
         let path = ttyname(&pair.slave)?;
         let (master, slave) = (File::from(pair.master), File::from(pair.slave));
-        let hub = Arc::clone(&bus.hub);
         let port = Port::Pty { master, slave: slave.try_clone()? };
-        let thread = spawn(move || bus.serve(port));
+        let thread = spawn(move || serve(port));
         Ok(Self { hub, end: End::Pty { slave, path }, thread: Some(thread) })
     }
 

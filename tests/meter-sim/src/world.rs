@@ -57,7 +57,7 @@ impl Simulator {
                 BusKind::Tcp => Line::tcp(port, Arc::clone(&hub), move |stream| {
                     serving.serve_tcp(stream);
                 }),
-                BusKind::Pty => Line::pty(serving),
+                BusKind::Pty => Line::pty(Arc::clone(&hub), move |port| serving.serve(port)),
             };
             let line =
                 line.map_err(|source| SimulatorError::Open { bus: bus.name.clone(), source })?;

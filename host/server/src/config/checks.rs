@@ -28,7 +28,7 @@ pub fn check(file: &Path, text: &str, raw: raw::File) -> Result<Config, Problems
     let vendors = checker.covers(&raw.vendor, &mut drivers);
     let lines = checker.lines(&raw.line, time_zone.as_ref());
     let card_marks = checker.card_marks(&raw.card_mark);
-    let readers = checker.readers(&raw.reader);
+    let readers = checker.readers(&raw.reader, &lines);
     let reader_profiles = checker.reader_profiles(&raw.reader_profile);
     let vault = raw.vault.as_ref().and_then(|vault| checker.vault(vault));
     let backup = raw.backup.as_ref().and_then(|backup| checker.backup(backup));

@@ -299,7 +299,9 @@ pub struct Line {
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Reader {
     pub name: Spanned<String>,
-    pub pcsc: Spanned<String>,
+    pub pcsc: Option<Spanned<String>>,
+    pub port: Option<Spanned<String>>,
+    pub baud: Option<Spanned<u32>>,
 }
 
 #[derive(Debug, Clone, Copy, Deserialize)]

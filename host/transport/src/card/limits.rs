@@ -51,3 +51,29 @@ pub(crate) const LOST_FOR: Duration = Duration::from_secs(3);
 /// After how long pcscd would have seen that. It looks every 400 ms (`PCSCLITE_STATUS_POLL_RATE`),
 /// and must look twice.
 pub(crate) const UNNOTICED_AFTER: Duration = Duration::from_secs(1);
+
+/// How often a serial reader is asked whether a card lies there: at 9600 baud each asking takes a
+/// quarter of a second itself.
+pub(crate) const PORT_LOOK_WAIT: Duration = Duration::from_millis(300);
+
+/// How long a serial reader may be silent. It says at once that it took a frame; then the card has its
+/// time, which for what we ask is less (ISO/IEC 14443-4, 7.2: frame waiting time).
+pub(crate) const PORT_REPLY_WAIT: Duration = Duration::from_secs(3);
+
+/// Quiet in the middle of a frame that ends it: what a serial server may wait before it passes bytes on.
+pub(crate) const PORT_BYTE_WAIT: Duration = Duration::from_millis(200);
+
+/// One question to a serial reader with all that is asked again.
+pub(crate) const PORT_CALL_WAIT: Duration = Duration::from_secs(10);
+
+/// Frames that may come before the answer to one question: more than all that are asked again bring.
+pub(crate) const PORT_FRAMES_MAX: usize = 12;
+
+/// How often one answer is asked for again.
+pub(crate) const PORT_AGAIN_MAX: usize = 3;
+
+/// How often a frame leaves that the reader says it did not take, if twice does no harm.
+pub(crate) const PORT_SENDS_MAX: usize = 3;
+
+/// After this long without a field a contactless card has lost its power (ISO/IEC 14443-3, 5.2: 5 ms).
+pub(crate) const FIELD_OFF_WAIT: Duration = Duration::from_millis(10);

@@ -1,8 +1,9 @@
-//! The PC/SC readers of this machine: which there are, and what comes and goes in them.
+//! The readers of this machine: which there are, and what comes and goes in those that PC/SC has.
 //!
-//! Invariant: one thread watches all of them and changes nothing; it comes back by itself when
-//! pcscd does, and when libpcsclite is installed. A reader that was once listed stays listed.
-//! Not here: the cards (`worker`).
+//! Invariant: one thread watches all PC/SC readers and changes nothing; it comes back by itself when
+//! pcscd does, and when libpcsclite is installed. Where only ports are configured PC/SC is not asked
+//! for. A reader that was once listed stays listed.
+//! Not here: the cards (`worker`), readers at ports (`serial`).
 
 use std::ffi::CString;
 use std::fmt;
@@ -17,18 +18,28 @@ use super::limits::{BUSY_AFTER, LOOK_WAIT, READERS_MAX, RECONNECT_WAIT};
 use super::pcsc_slot::{BUSY, PcscSlot, Place, SharedPlace, reason};
 use super::profile::ReaderProfiles;
 use super::reader::CardReader;
+use super::serial::{self, Keeper};
 use super::slot::SlotEvents;
 use super::state::{LOOKING, ReaderState};
 use super::template::name_fits;
 use super::worker::Order;
+use crate::settings::Endpoint;
 
 /// One reader of the configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReaderSettings {
     pub name: String,
-    /// Its PC/SC name, in which `*` stands for any text and `?` for any one character. The first
+    pub place: ReaderPlace,
+}
+
+/// Where a reader is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ReaderPlace {
+    /// A PC/SC name, in which `*` stands for any text and `?` for any one character. The first
     /// reader that fits and is no other's is it.
-    pub pcsc: String,
+    Pcsc(String),
+    /// A serial reader's port, which is this program's alone.
+    Port(Endpoint),
 }
 
 /// What there is.
@@ -49,12 +60,11 @@ pub struct CardReaders {
 }
 
 /// What keeps the list true, until nobody wants it any more.
-enum Watching {
-    Pcsc(Arc<Stop>),
-    /// The list is what it is.
-    Nobody {
-        _shown: watch::Sender<ReaderList>,
-    },
+struct Watching {
+    pcsc: Option<Arc<Stop>>,
+    _ports: Vec<Keeper>,
+    /// Of a list that is what it is.
+    _shown: Option<watch::Sender<ReaderList>>,
 }
 
 impl fmt::Debug for CardReaders {
@@ -79,24 +89,41 @@ impl CardReaders {
             every: settings.is_empty(),
             profiles,
             entries: Vec::new(),
+            readers: Vec::new(),
             shown,
             stop: Arc::clone(&stop),
         };
-        for reader in settings {
-            watcher.add(reader.name, reader.pcsc);
+        let mut ports = Vec::new();
+        for ReaderSettings { name, place } in settings {
+            match place {
+                ReaderPlace::Pcsc(pattern) => watcher.add(name, pattern),
+                ReaderPlace::Port(endpoint) => {
+                    let (reader, keeper) = serial::start(&name, endpoint, &watcher.profiles);
+                    watcher.readers.push(reader);
+                    ports.push(keeper);
+                }
+            }
+        }
+        if watcher.entries.is_empty() && !watcher.every {
+            watcher.show(None, true);
+            let shown = Some(watcher.shown);
+            let watching = Watching { pcsc: None, _ports: ports, _shown: shown };
+            return CardReaders { list, _watching: Arc::new(watching) };
         }
         watcher.show(None, false);
         let thread = std::thread::Builder::new().name("card readers".to_owned());
         if let Err(error) = thread.spawn(move || watcher.run()) {
             tracing::error!(%error, "no thread for the card readers");
         }
-        CardReaders { list, _watching: Arc::new(Watching::Pcsc(stop)) }
+        let watching = Watching { pcsc: Some(stop), _ports: ports, _shown: None };
+        CardReaders { list, _watching: Arc::new(watching) }
     }
 
     /// These and no others, whatever PC/SC has.
     pub fn of(readers: Vec<CardReader>) -> CardReaders {
         let (shown, list) = watch::channel(ReaderList { readers, trouble: None, looked: true });
-        CardReaders { list, _watching: Arc::new(Watching::Nobody { _shown: shown }) }
+        let watching = Watching { pcsc: None, _ports: Vec::new(), _shown: Some(shown) };
+        CardReaders { list, _watching: Arc::new(watching) }
     }
 
     pub fn all(&self) -> Vec<CardReader> {
@@ -131,7 +158,7 @@ impl CardReaders {
 
 impl Drop for Watching {
     fn drop(&mut self) {
-        let Watching::Pcsc(stop) = self else { return };
+        let Some(stop) = &self.pcsc else { return };
         stop.asked.store(true, Ordering::Relaxed);
         let context = stop.context.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(context) = &*context {
@@ -146,6 +173,8 @@ struct Watcher {
     every: bool,
     profiles: ReaderProfiles,
     entries: Vec<Entry>,
+    /// All, as they are listed.
+    readers: Vec<CardReader>,
     shown: watch::Sender<ReaderList>,
     stop: Arc<Stop>,
 }
@@ -192,12 +221,12 @@ impl Watcher {
         let looking = ReaderState::Gone(LOOKING.to_owned());
         let profile = self.profiles.of(&name);
         let (reader, events) = CardReader::starting(&name, profile, slot, looking);
+        self.readers.push(reader.clone());
         self.entries.push(Entry { reader, events, pattern, place, told: None });
     }
 
     fn show(&self, trouble: Option<String>, looked: bool) {
-        let readers: Vec<CardReader> =
-            self.entries.iter().map(|entry| entry.reader.clone()).collect();
+        let readers = self.readers.clone();
         self.shown.send_if_modified(|list| {
             let other = list.readers.len() != readers.len()
                 || list.trouble != trouble

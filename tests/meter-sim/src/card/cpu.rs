@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 use super::apdu::{self, Command, Status, answer};
 use super::keys::{CpuKeys, cipher, mac};
-use super::{Acts, Truth};
+use super::{Acts, Contactless, Truth};
 
 pub const PARAMETERS: u8 = 1;
 pub const PURSE: u8 = 2;
@@ -275,6 +275,17 @@ impl Acts for CpuCard {
             Ok(data) => self.hand_out(command, data),
             Err(status) => answer(&[], status),
         }
+    }
+
+    /// A card with contacts and antenna says the same historical bytes on both (ISO/IEC 14443-4, 5.2.7);
+    /// the interface bytes are those of ACS's example (ACR122L Communication Protocol 1.03, page 41).
+    fn contactless(&self) -> Option<Contactless> {
+        let count = usize::from(self.atr.get(1)? & 0x0F);
+        let historical = self.atr.get(self.atr.len().checked_sub(count)?..)?;
+        let length = u8::try_from(5 + historical.len()).ok()?;
+        let ats = [&[length, 0x77, 0xF7, 0x80, 0x02][..], historical].concat();
+        let uid = self.serial[4..].to_vec();
+        Some(Contactless { sens_res: [0x00, 0x08], sel_res: 0x20, uid, ats })
     }
 
     /// It takes all or nothing.

@@ -4,7 +4,7 @@
 //! Not here: applications, files and keys. What else it is asked, it does not know.
 
 use super::apdu::{self, Command, answer};
-use super::{Acts, Truth};
+use super::{Acts, Contactless, Truth};
 
 const ATR: [u8; 6] = [0x3B, 0x81, 0x80, 0x01, 0x80, 0x80];
 const TELL_UID: u8 = 0xCA;
@@ -34,6 +34,13 @@ impl Acts for DesFire {
             (0xFF, _) => answer(&[], apdu::UNKNOWN_INSTRUCTION),
             _ => answer(&[], apdu::UNKNOWN_CLASS),
         }
+    }
+
+    /// NXP AN10833: ATQA 0344, SAK 20; the answer to select by which PC/SC makes [`ATR`].
+    fn contactless(&self) -> Option<Contactless> {
+        let ats = vec![0x06, 0x75, 0x77, 0x81, 0x02, 0x80];
+        let uid = self.uid.to_vec();
+        Some(Contactless { sens_res: [0x03, 0x44], sel_res: 0x20, uid, ats })
     }
 
     fn tear(&mut self, _: &Command<'_>, _: usize) {}

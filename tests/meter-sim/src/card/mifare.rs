@@ -7,7 +7,7 @@
 //! Not here: value operations; Crypto-1 itself, which the reader does.
 
 use super::apdu::{self, Command, Status, answer};
-use super::{Acts, Truth, reader};
+use super::{Acts, Contactless, Truth, reader};
 
 const ATR: [u8; 20] = [
     0x3B, 0x8F, 0x80, 0x01, 0x80, 0x4F, 0x0C, 0xA0, 0x00, 0x00, 0x03, 0x06, 0x03, 0x00, 0x01, 0x00,
@@ -243,6 +243,12 @@ impl Acts for MifareClassic {
 
     fn serve(&mut self, command: &Command<'_>) -> Vec<u8> {
         self.done(command).unwrap_or_else(|status| answer(&[], status))
+    }
+
+    /// MF1S50YYX, 8.2: ATQA 0004, SAK 08.
+    fn contactless(&self) -> Option<Contactless> {
+        let uid = self.uid.to_vec();
+        Some(Contactless { sens_res: [0x00, 0x04], sel_res: 0x08, uid, ats: Vec::new() })
     }
 
     /// A block that was being written has its first bytes anew.

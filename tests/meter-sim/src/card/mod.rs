@@ -1,7 +1,8 @@
 //! Simulated IC cards (protocols.md chapter 9), as a reader finds them: a chip that answers commands,
 //! with scripted faults and a truth that tests look at. A card goes into a virtual reader of pcscd
-//! ([`Inserted`]), is spoken to in this process ([`Card::transmit`]), or is put into a card meter
-//! ([`AcmeMeter`], [`SgMeter`], [`LunaMeter`], [`RdkMeter`]).
+//! ([`Inserted`]), is laid onto a serial reader ([`SerialReader`]), is spoken to in this process
+//! ([`Card::transmit`]), or is put into a card meter ([`AcmeMeter`], [`SgMeter`], [`LunaMeter`],
+//! [`RdkMeter`]).
 //!
 //! Invariant: a pulled card answers nothing more, and what it holds is what it held at that moment.
 //!
@@ -17,12 +18,14 @@ mod cpu;
 mod desfire;
 mod fault;
 mod field;
+mod field_chip;
 mod hand;
 mod keys;
 pub mod luna;
 mod mifare;
 mod random;
 mod reader;
+mod serial;
 pub mod sg;
 mod sle4428;
 mod sle4442;
@@ -45,9 +48,11 @@ pub use field::luna::LunaMeter;
 pub use field::rdk::RdkMeter;
 pub use field::sg::SgMeter;
 pub use field::{CardError, Purse, Shown, Stage, Trouble};
+pub use field_chip::Contactless;
 pub use hand::serve as serve_hand;
 pub use keys::CpuKeys;
 pub use mifare::MifareClassic;
+pub use serial::{ReaderFault, ReaderFaultKind, SerialReader};
 pub use sle4428::Sle4428;
 pub use sle4442::Sle4442;
 pub use vpcd::{Inserted, PORT as VPCD_PORT};
@@ -71,6 +76,10 @@ trait Acts {
     /// Power comes or goes, or a reset: the session is over.
     fn power(&mut self);
     fn serve(&mut self, command: &Command<'_>) -> Vec<u8>;
+    /// What it says through an antenna, if it has one.
+    fn contactless(&self) -> Option<Contactless> {
+        None
+    }
     /// Power goes when `bytes` of what the command writes are in.
     fn tear(&mut self, command: &Command<'_>, bytes: usize);
     fn truth(&self) -> Truth;
@@ -161,6 +170,11 @@ impl Card {
     /// As the reader tells it.
     pub fn atr(&self) -> Vec<u8> {
         lock(&self.0).chip.acts().atr()
+    }
+
+    /// What it says of itself in a field, if it has an antenna.
+    pub fn contactless(&self) -> Option<Contactless> {
+        lock(&self.0).chip.acts().contactless()
     }
 
     /// Power, or a reset: whatever a session had is gone.

@@ -13,3 +13,4 @@ mod faults;
 mod host;
 mod mbus;
 mod prepay;
+mod serial_reader;
