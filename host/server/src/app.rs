@@ -95,11 +95,16 @@ impl App {
 /// The configured card readers, watched from now on. Where no driver may speak to cards nobody wants
 /// them.
 fn readers(config: &Config) -> CardReaders {
-    let granted = |entry: &DriverEntry| entry.config.grants.contains(&Capability::CardSlot);
-    if !config.drivers.iter().any(granted) {
+    if !wants_readers(config) {
         return CardReaders::of(Vec::new());
     }
     CardReaders::start(config.readers.clone(), config.reader_profiles.clone())
+}
+
+/// Whether a `serve` of this configuration opens its readers.
+pub fn wants_readers(config: &Config) -> bool {
+    let granted = |entry: &DriverEntry| entry.config.grants.contains(&Capability::CardSlot);
+    config.drivers.iter().any(granted)
 }
 
 /// The configured database, brought to this program's version, with a backup before.

@@ -93,6 +93,11 @@ impl Client {
         Client { path: path(beside), beside: beside.to_owned() }
     }
 
+    /// Whether somebody serves there.
+    pub async fn is_served(&self) -> bool {
+        UnixStream::connect(&self.path).await.is_ok()
+    }
+
     pub async fn get<T: DeserializeOwned>(&self, route: &str) -> Result<T, ControlError> {
         self.json("GET", route, Vec::new()).await
     }

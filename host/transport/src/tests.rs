@@ -722,3 +722,54 @@ async fn the_task_ends_with_the_last_handle_and_closes_the_stream() {
         assert_eq!(length, 0);
     }
 }
+
+/// Writes down what is told of frames, in hexadecimal.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<String>>);
+
+impl tracing::Subscriber for Log {
+    fn enabled(&self, _: &tracing::Metadata<'_>) -> bool {
+        true
+    }
+
+    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        tracing::span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+
+    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+
+    fn event(&self, event: &tracing::Event<'_>) {
+        event.record(&mut |field: &tracing::field::Field, value: &dyn std::fmt::Debug| {
+            let mut log = self.0.lock().unwrap();
+            *log += &format!("{field}={value:?} ");
+        });
+    }
+
+    fn enter(&self, _: &tracing::span::Id) {}
+
+    fn exit(&self, _: &tracing::span::Id) {}
+}
+
+#[tokio::test]
+async fn bytes_of_an_unlogged_line_are_in_no_log() {
+    for (is_logged, spawn) in
+        [(true, Line::spawn as fn(LineSettings) -> Line), (false, Line::unlogged)]
+    {
+        let log = Log::default();
+        let _guard = tracing::subscriber::set_default(log.clone());
+        let (listener, settings) = gateway().await;
+        let line = spawn(settings);
+        let (lease, far) = tokio::join!(sale(&line), accept(&listener));
+        let (mut lease, mut far) = (lease, far);
+        exchange(&mut lease, &mut far, &[0xAB, 0xCD], &[0xEF, 0x12]).await;
+        far.write_all(&[0x77]).await.unwrap();
+        lease.until_arrived(1).await;
+        lease.drain().await.unwrap();
+        let log = log.0.lock().unwrap().clone();
+        for bytes in ["AB CD", "EF 12", "77"] {
+            assert_eq!(log.contains(&format!("bytes={bytes}")), is_logged, "{bytes}: {log}");
+        }
+    }
+}

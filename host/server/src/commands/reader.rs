@@ -2,16 +2,20 @@
 //! it is by the configured drivers. Without a configuration every reader that is plugged in, and no
 //! drivers.
 //!
-//! Invariant: looks alone, beside a running `serve` too; presents no code and writes nothing.
+//! Invariant: looks alone, beside a running `serve` too; presents no code and writes nothing. A port has
+//! one program: those of a running `serve` are left to it.
 //! Not here: what the books say of a card (`card check`).
 
 use super::Failure;
 use crate::app;
 use crate::config::Config;
+use crate::control::Client;
 use jiff::tz::TimeZone;
 use polymeter_domain::VendorCode;
 use polymeter_service::{CardOwners, Finding, Theirs, Whose};
-use polymeter_transport::{CardReader, CardReaders, ReaderProfiles, ReaderState};
+use polymeter_transport::{
+    CardReader, CardReaders, ReaderPlace, ReaderProfiles, ReaderSettings, ReaderState,
+};
 use std::collections::HashSet;
 use std::path::Path;
 use tokio::sync::mpsc;
@@ -39,8 +43,30 @@ async fn start(file: &Path) -> Result<(CardReaders, CardOwners), Failure> {
     }
     let config = Config::read(file)?;
     let drivers = app::load_drivers(&config).await?;
+    let settings = ours(&config).await;
     let owners = CardOwners::new(drivers, config.card_marks, app::clock(config.time_zone));
-    Ok((CardReaders::start(config.readers, config.reader_profiles), owners))
+    let readers = if settings.is_empty() && !config.readers.is_empty() {
+        CardReaders::of(Vec::new())
+    } else {
+        CardReaders::start(settings, config.reader_profiles)
+    };
+    Ok((readers, owners))
+}
+
+/// The configured readers but for those whose ports a running `serve` has, which are told of.
+async fn ours(config: &Config) -> Vec<ReaderSettings> {
+    let mut settings = config.readers.clone();
+    let is_port = |reader: &ReaderSettings| matches!(reader.place, ReaderPlace::Port(_));
+    let are_kept = app::wants_readers(config) && settings.iter().any(is_port);
+    if are_kept && Client::of(&config.control).is_served().await {
+        settings.retain(|reader| {
+            if is_port(reader) {
+                println!("{}: the running `serve` has its port, and shows its card", reader.name);
+            }
+            !is_port(reader)
+        });
+    }
+    settings
 }
 
 async fn list(readers: &CardReaders, owners: &CardOwners) -> Result<(), Failure> {

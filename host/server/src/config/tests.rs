@@ -1,6 +1,7 @@
 //! What a person reads when the file is wrong: file, line, what, fix.
 
 use super::*;
+use polymeter_transport::{Endpoint, Parity, ReaderPlace};
 
 /// The problems of `text`, one per line, with the folder cut off.
 fn problems(text: &str) -> String {
@@ -502,4 +503,63 @@ fn readers_are_named_once_and_found_by_a_pattern() {
     let wrong = problems(&format!("{HEAD}{}", profile.replace("cpu", "sle4443")));
     let want = "polymeter.toml:3: reader profile ours: card sle4443: there is no such kind";
     assert!(wrong.starts_with(want), "{wrong}");
+}
+
+#[test]
+fn a_reader_at_a_port_has_that_port_for_itself() {
+    let reader = |rest: &str| format!("[[reader]]\nname = \"desk-2\"\n{rest}\n");
+    for good in [
+        "port = \"/dev/ttyUSB0\"",
+        "port = \"/dev/serial/by-id/usb-1\"\nbaud = 115200",
+        "port = \"tcp:10.0.0.5:4001\"",
+    ] {
+        check(&reader(good), "");
+    }
+    let text = format!("{HEAD}{}", reader("port = \"/dev/ttyUSB0\""));
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let config = Config::parse(&folder.path().join("polymeter.toml"), &text).expect("it is good");
+    let port = Endpoint::Serial {
+        path: "/dev/ttyUSB0".into(),
+        baud: 9_600,
+        parity: Parity::None,
+        stop_bits: 1,
+    };
+    assert_eq!(config.readers[0].place, ReaderPlace::Port(port));
+
+    let no_place = "polymeter.toml:4: reader `desk-2` needs exactly one place; give it either pcsc = \"a \
+         name of `polymeter reader list`\" or port = \"/dev/...\" or \"tcp:host:port\"";
+    check(&reader(""), no_place);
+    check(&reader("pcsc = \"ACS*\"\nport = \"/dev/ttyUSB0\""), no_place);
+    for (wrong, want) in [
+        (
+            "pcsc = \"ACS*\"\nbaud = 9600",
+            "6: reader `desk-2` is PC/SC's and has a baud rate; remove it: only a port has one",
+        ),
+        (
+            "port = \"/dev/ttyUSB0\"\nbaud = 19200",
+            "6: reader `desk-2` has 19200 baud; write 9600, as it is delivered, or 115200",
+        ),
+        (
+            "port = \"ttyUSB0\"",
+            "5: `ttyUSB0` is no port; write the path of a device, e.g. /dev/ttyUSB0, or tcp:host:port",
+        ),
+        (
+            "port = \"tcp:10.0.0.5\"",
+            "5: `tcp:10.0.0.5` is no port; write tcp:host:port, e.g. tcp:10.0.0.5:4001",
+        ),
+        (
+            "port = \"tcp:10.0.0.5:4001\"\nbaud = 9600",
+            "6: reader `desk-2` is behind tcp and has a baud rate; remove it: the serial server has its own",
+        ),
+        (
+            "port = \"/dev/ttyS1\"\n[[line]]\nname = \"bus\"\nserial = \"/dev/ttyS1\"",
+            "5: the port of reader `desk-2` is line `bus`'s already; a port has one device: name another",
+        ),
+        (
+            "port = \"/dev/ttyS1\"\n[[reader]]\nname = \"desk-3\"\nport = \"/dev/ttyS1\"\nbaud = 115200",
+            "8: the port of reader `desk-3` is reader `desk-2`'s already; a port has one device: name another",
+        ),
+    ] {
+        check(&reader(wrong), &format!("polymeter.toml:{want}"));
+    }
 }

@@ -14,9 +14,6 @@ const HEADER_BYTES: usize = 10;
 const AROUND_BYTES: usize = 3;
 const STATUS_BYTES: usize = 4;
 
-/// The longest data of a command: header and 255 bytes of a direct transmit, and one more. The reader
-/// refuses more (4.1, page 10: `dDwLength` above 0105h).
-pub(super) const ORDER_BYTES_MAX: usize = 0x105;
 /// The longest data of an answer: `D5 41`, a status, 262 bytes from the card (ACR122L Communication
 /// Protocol 1.03, page 19), `90 00`.
 const ANSWER_BYTES_MAX: usize = 3 + 262 + 2;
@@ -69,7 +66,7 @@ pub(super) enum Decoded {
     },
 }
 
-/// `data` has at most [`ORDER_BYTES_MAX`] bytes.
+/// The reader takes up to 0105h bytes of `data` (4.1, page 10); a direct transmit has 260 at most.
 pub(super) fn frame(order: Order, sequence: u8, data: &[u8]) -> Vec<u8> {
     let message = match order {
         Order::PowerOn => 0x62,

@@ -91,36 +91,45 @@ impl Link {
         let mut lease = self.line.lease(Priority::Sale).await.map_err(|error| down(&error))?;
         send(&mut lease, &order).await?;
         let (mut sends, mut asked_again, mut unread) = (1, 0, Vec::new());
+        // What the answer was asked for again for.
+        let mut wrong = None;
         for _ in 0..PORT_FRAMES_MAX {
             let why = match next(&mut lease, &mut unread).await? {
                 Came::Frame(Heard::Answer { sequence, data }) if sequence == ours => {
                     return Ok(data);
                 }
-                // Its answer is to come; or this is a late one, of a question that was given up.
-                Came::Frame(Heard::Taken | Heard::Answer { .. }) => continue,
-                Came::Frame(Heard::NotTaken(_)) if twice == Twice::Harmless && sends < PORT_SENDS_MAX => {
-                    sends += 1;
-                    unread.clear();
-                    send(&mut lease, &order).await?;
-                    continue;
+                Came::Frame(Heard::Taken) => continue,
+                // The last answer that it has is of another question: this one it never heard.
+                Came::Frame(Heard::Answer { .. }) if wrong.is_some() => None,
+                // A late one, of a question that was given up.
+                Came::Frame(Heard::Answer { .. }) => continue,
+                Came::Frame(Heard::NotTaken(why)) => {
+                    wrong = Some(Unanswered::NotTaken(why));
+                    None
                 }
-                Came::Frame(Heard::NotTaken(why)) => return Err(Unanswered::NotTaken(why)),
                 // A reader that is not there need not be asked twice; but what may have been done to a
                 // card is worth the wait.
                 Came::Nothing { waited_ms } if twice == Twice::Harmless || asked_again > 0 => {
                     return Err(Unanswered::Silent { waited_ms });
                 }
-                Came::Nothing { waited_ms } => Unanswered::Silent { waited_ms },
-                Came::Garbled => Unanswered::Garbled,
+                Came::Nothing { waited_ms } => Some(Unanswered::Silent { waited_ms }),
+                Came::Garbled => Some(Unanswered::Garbled),
             };
-            if asked_again >= PORT_AGAIN_MAX {
-                return Err(why);
-            }
-            asked_again += 1;
             unread.clear();
-            send(&mut lease, &AGAIN).await?;
+            let is_unheard = why.is_none();
+            wrong = why.or(wrong);
+            if is_unheard && twice == Twice::Harmless && sends < PORT_SENDS_MAX {
+                sends += 1;
+                wrong = None;
+                send(&mut lease, &order).await?;
+            } else if !is_unheard && asked_again < PORT_AGAIN_MAX {
+                asked_again += 1;
+                send(&mut lease, &AGAIN).await?;
+            } else {
+                break;
+            }
         }
-        Err(Unanswered::Garbled)
+        Err(wrong.unwrap_or(Unanswered::Garbled))
     }
 }
 
@@ -163,4 +172,164 @@ async fn next(lease: &mut LineLease, unread: &mut Vec<u8>) -> Result<Came, Unans
 fn down(error: &LineError) -> Unanswered {
     let why = error.source().map_or_else(|| error.to_string(), ToString::to_string);
     Unanswered::Down(format!("its port is down: {why}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+    use std::time::{Duration, Instant};
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+
+    use super::*;
+    use crate::settings::{Endpoint, LineSettings};
+    use crate::stream::Opener;
+
+    const REPLY_WAIT: Duration = Duration::from_millis(40);
+
+    /// What a reader says to each frame in turn, and then no more; and the frames that it had.
+    struct Reader {
+        heard: Arc<Mutex<Vec<Vec<u8>>>>,
+        link: Link,
+    }
+
+    impl Reader {
+        fn saying(replies: Vec<Vec<u8>>) -> Reader {
+            let heard = Arc::new(Mutex::new(Vec::new()));
+            let (ours, theirs) = tokio::io::duplex(1 << 16);
+            tokio::spawn(play(theirs, replies, Arc::clone(&heard)));
+            let ends = Mutex::new(Some(ours));
+            let opener = Opener::new(move || {
+                let end = ends.lock().expect("no panic").take();
+                end.map(|end| Box::new(end) as _).ok_or_else(|| std::io::ErrorKind::NotFound.into())
+            });
+            let settings = LineSettings {
+                name: "a reader".to_owned(),
+                endpoint: Endpoint::Tcp { address: String::new() },
+                inter_frame: Duration::ZERO,
+                reply_timeout: REPLY_WAIT,
+                byte_timeout: Duration::from_millis(5),
+                total_timeout: Duration::from_millis(400),
+            };
+            Reader { heard, link: Link::new(Line::over(settings, opener)) }
+        }
+
+        async fn ask(&mut self, twice: Twice) -> Result<Vec<u8>, Unanswered> {
+            self.link.ask(Order::Exchange, &[1, 2, 3], twice).await
+        }
+
+        /// How often the order was heard, and how often an answer was asked for again.
+        fn heard(&self) -> (usize, usize) {
+            let heard = self.heard.lock().expect("no panic");
+            let again = heard.iter().filter(|frame| **frame == AGAIN).count();
+            (heard.len() - again, again)
+        }
+    }
+
+    async fn play(
+        mut theirs: DuplexStream,
+        replies: Vec<Vec<u8>>,
+        heard: Arc<Mutex<Vec<Vec<u8>>>>,
+    ) {
+        let mut replies = replies.into_iter();
+        let mut frame = vec![0; 64];
+        while let Ok(bytes @ 1..) = theirs.read(&mut frame).await {
+            heard.lock().expect("no panic").push(frame[..bytes].to_vec());
+            let reply = replies.next().unwrap_or_default();
+            if theirs.write_all(&reply).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    const TAKEN: [u8; 4] = [2, 0, 0, 3];
+    const SUM: [u8; 4] = [2, 0xFF, 0xFF, 3];
+
+    /// Data under a sequence; the first question's is 1.
+    fn answer(sequence: u8, data: &[u8]) -> Vec<u8> {
+        let length = u8::try_from(data.len()).expect("short");
+        let body = [&[0x80, length, 0, 0, 0, 0, sequence, 0, 0, 0][..], data].concat();
+        let sum = body.iter().fold(0, |sum, byte| sum ^ byte);
+        [&[2][..], &body, &[sum, 3]].concat()
+    }
+
+    fn garbled(mut frame: Vec<u8>) -> Vec<u8> {
+        frame[11] ^= 1;
+        frame
+    }
+
+    #[tokio::test]
+    async fn an_answer_is_found_through_whatever_stands_before_it() {
+        let good = || answer(1, &[0x90, 0]);
+        for (replies, heard) in [
+            (vec![[&TAKEN[..], &good()].concat()], (1, 0)),
+            // A late one of another question first; the status lost; the answer garbled.
+            (vec![[&TAKEN[..], &answer(0, &[9]), &good()].concat()], (1, 0)),
+            (vec![good()], (1, 0)),
+            (vec![[&TAKEN[..], &garbled(good())].concat(), good()], (1, 1)),
+            (vec![[&TAKEN[..], &good()[..9]].concat(), vec![2, 7], good()], (1, 2)),
+        ] {
+            for twice in [Twice::Harmless, Twice::Never] {
+                let mut reader = Reader::saying(replies.clone());
+                assert_eq!(reader.ask(twice).await, Ok(vec![0x90, 0]), "{replies:02X?}");
+                assert_eq!(reader.heard(), heard, "{replies:02X?}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn what_may_change_a_card_leaves_once() {
+        let (good, other) = (answer(1, &[0x90, 0]), answer(9, &[9]));
+        let silent = |again| if again { Ok(vec![0x90, 0]) } else { Err(()) };
+        for (replies, harmless, never) in [
+            // Not taken; silent, and then heard of; the last answer is of another question.
+            (vec![SUM.to_vec(), good.clone()], (Ok(vec![0x90, 0]), (2, 0)), (Err(()), (1, 0))),
+            (vec![Vec::new(), good.clone()], (silent(false), (1, 0)), (silent(true), (1, 1))),
+            (
+                vec![vec![2, 7], other.clone(), good.clone()],
+                (Ok(vec![0x90, 0]), (2, 1)),
+                (Err(()), (1, 1)),
+            ),
+            (vec![SUM.to_vec(); 9], (Err(()), (3, 0)), (Err(()), (1, 0))),
+            (vec![vec![2, 7]; 9], (Err(()), (1, 3)), (Err(()), (1, 3))),
+        ] {
+            for (twice, want) in [(Twice::Harmless, harmless), (Twice::Never, never)] {
+                let mut reader = Reader::saying(replies.clone());
+                let got = reader.ask(twice).await.map_err(drop);
+                assert_eq!((got, reader.heard()), want, "{twice:?} {replies:02X?}");
+            }
+        }
+    }
+
+    /// Status frames without an end, lengths without an end, noise: an error, soon, and few frames of ours.
+    #[tokio::test]
+    async fn no_reader_keeps_us_and_none_makes_us_send_without_end() {
+        let mut said: Vec<Vec<u8>> = vec![
+            TAKEN.repeat(2_000),
+            SUM.repeat(2_000),
+            answer(7, &[]).repeat(500),
+            vec![2; 5_000],
+            [&TAKEN[..], &[2, 0x80, 0xFF, 0xFF, 0xFF, 0xFF, 0, 1, 0, 0, 0]].concat(),
+            [&TAKEN[..], &[2, 0x80, 0x0B, 1, 0, 0, 0, 1, 0, 0, 0]].concat(),
+        ];
+        let mut seed = 7_u64;
+        for round in 0..200 {
+            let random = std::iter::repeat_with(|| {
+                // Knuth's linear congruence (MMIX).
+                seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                let [byte, kind, ..] = seed.to_be_bytes();
+                if kind < 100 { [2, 3, 0x80, 0][usize::from(kind) % 4] } else { byte }
+            });
+            said.push(random.take(round).collect());
+        }
+        for reply in said {
+            let (begun, mut reader) = (Instant::now(), Reader::saying(vec![reply.clone(); 50]));
+            let got = reader.ask(Twice::Harmless).await;
+            let shown = &reply[..reply.len().min(16)];
+            assert!(got.is_err(), "{shown:02X?}: {got:?}");
+            assert!(begun.elapsed() < Duration::from_secs(2), "{shown:02X?}: {:?}", begun.elapsed());
+            let (orders, again) = reader.heard();
+            assert!(orders <= PORT_SENDS_MAX && again <= PORT_AGAIN_MAX, "{shown:02X?}");
+        }
+    }
 }

@@ -2,7 +2,8 @@
 //! with a contactless chip inside.
 //!
 //! Invariant: one thread owns the port and alone speaks on it; nothing on it is logged, for keys of
-//! cards go over it. Not here: readers that pcscd has (`pcsc_slot`), the reader's other lights, sounds
+//! cards go over it. While a card is lent nobody looks whether it still lies there: its next command
+//! tells. Not here: readers that pcscd has (`pcsc_slot`), the reader's other lights, sounds
 //! and slots, cards of type B.
 
 mod chip;
