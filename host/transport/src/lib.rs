@@ -23,8 +23,8 @@ mod wire;
 mod tests;
 
 pub use card::{
-    CardError, CardLease, CardReader, CardReaders, CardSlot, InsertedCard, ReaderList,
-    ReaderPlace, ReaderProfile, ReaderProfiles, ReaderSettings, ReaderState, SlotEvents,
+    CardError, CardLease, CardReader, CardReaders, CardSlot, InsertedCard, ReaderList, ReaderPlace,
+    ReaderProfile, ReaderProfiles, ReaderSettings, ReaderState, SlotEvents,
 };
 pub use envelope::{Envelope, Part, SiteClock, SiteTime};
 pub use error::LineError;

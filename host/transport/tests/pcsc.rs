@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 
 use polymeter_domain::CardKind;
 use polymeter_transport::{
-    CardError, CardReader, CardReaders, InsertedCard, ReaderPlace, ReaderProfiles,
-    ReaderSettings, ReaderState,
+    CardError, CardReader, CardReaders, InsertedCard, ReaderPlace, ReaderProfiles, ReaderSettings,
+    ReaderState,
 };
 use virtual_reader::{Pcscd, Slot};
 
@@ -73,10 +73,8 @@ impl Drop for Card {
 
 fn reader_of(slot: &Slot) -> (CardReaders, String) {
     let name = "counter-1".to_owned();
-    let settings = vec![ReaderSettings {
-        name: name.clone(),
-        place: ReaderPlace::Pcsc(slot.pcsc_name()),
-    }];
+    let settings =
+        vec![ReaderSettings { name: name.clone(), place: ReaderPlace::Pcsc(slot.pcsc_name()) }];
     (CardReaders::start(settings, ReaderProfiles::built_in()), name)
 }
 
@@ -251,11 +249,10 @@ async fn pcscd_stops_and_comes_back() {
 #[tokio::test]
 async fn a_reader_that_is_not_plugged_in_says_so() {
     let Some(_slot) = Slot::take() else { return };
-    let settings =
-        vec![ReaderSettings {
-            name: "counter-2".to_owned(),
-            place: ReaderPlace::Pcsc("ACS ACR38*".to_owned()),
-        }];
+    let settings = vec![ReaderSettings {
+        name: "counter-2".to_owned(),
+        place: ReaderPlace::Pcsc("ACS ACR38*".to_owned()),
+    }];
     let readers = CardReaders::start(settings, ReaderProfiles::built_in());
     let state = the_one(&readers).await.state();
     assert_eq!(state, ReaderState::Gone("no reader \"ACS ACR38*\" is plugged in".to_owned()));

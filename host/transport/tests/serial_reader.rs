@@ -54,7 +54,8 @@ impl Counter {
     }
 
     async fn until_gone(&self) -> String {
-        let is_gone = |state: &ReaderState| matches!(state, ReaderState::Gone(_)) && state.is_known();
+        let is_gone =
+            |state: &ReaderState| matches!(state, ReaderState::Gone(_)) && state.is_known();
         self.until(is_gone).await.to_string()
     }
 

@@ -46,8 +46,10 @@ impl Host {
     /// A command of the chip's, and what it says.
     fn chip(&mut self, command: &str) -> String {
         let length = command.split(' ').count();
-        let frame =
-            format!("02 6F {:02X} 00 00 00 00 01 00 00 00 FF 00 00 00 {length:02X} {command}", length + 5);
+        let frame = format!(
+            "02 6F {:02X} 00 00 00 00 01 00 00 00 FF 00 00 00 {length:02X} {command}",
+            length + 5
+        );
         self.ask(&frame).split_off("02 80 05 00 00 00 00 01 00 00 00 ".len())
     }
 
@@ -77,8 +79,7 @@ fn the_manuals_flows_are_answered_as_it_shows() {
     let reader = SerialReader::tcp(0).unwrap();
     let mut host = Host::of(&reader);
     let on = "02 62 00 00 00 00 00 01 01 00 00";
-    let module =
-        "02 80 0D 00 00 00 00 01 00 00 00 3B 2A 00 80 65 24 B0 00 02 00 82 90 00";
+    let module = "02 80 0D 00 00 00 00 01 00 00 00 3B 2A 00 80 65 24 B0 00 02 00 82 90 00";
     // Nothing goes past an interface that is off.
     assert_eq!(host.chip("D4 4A 01 00"), "63 00");
     assert_eq!(host.ask(on), module);
@@ -104,10 +105,7 @@ fn the_manuals_flows_are_answered_as_it_shows() {
     let good = host.hear(26);
     assert_eq!((&good[..24], good[25]), (&summed(module)[..24], 3));
     assert_ne!(garbled[24], good[24]);
-    assert_eq!(
-        host.ask("02 63 00 00 00 00 00 02 00 00 00"),
-        "02 81 00 00 00 00 00 02 00 00 00"
-    );
+    assert_eq!(host.ask("02 63 00 00 00 00 00 02 00 00 00"), "02 81 00 00 00 00 00 02 00 00 00");
 }
 
 #[test]
@@ -173,8 +171,10 @@ fn faults_are_as_ordered_and_what_was_done_is_done_once() {
     reader.put(&card);
     host.chip("D4 4A 01 00");
     host.chip("D4 40 01 60 04 FF FF FF FF FF FF F6 8E 2A 99");
-    let write = summed("02 6F 1A 00 00 00 00 09 00 00 00 FF 00 00 00 15 D4 40 01 A0 04 \
-                        01 02 03 04 05 06 07 08 09 0A 0B 0C 0D 0E 0F 10");
+    let write = summed(
+        "02 6F 1A 00 00 00 00 09 00 00 00 FF 00 00 00 15 D4 40 01 A0 04 \
+                        01 02 03 04 05 06 07 08 09 0A 0B 0C 0D 0E 0F 10",
+    );
     let begun = card.commands();
     reader.fault(ReaderFault { at: 1, kind: ReaderFaultKind::Unheard });
     host.0.write_all(&write).unwrap();

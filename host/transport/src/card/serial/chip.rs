@@ -187,7 +187,9 @@ mod tests {
             let want = if cut == 12 { None } else { Some(Fault::Garbled) };
             assert_eq!(listed(&answer).err(), want, "{cut}");
         }
-        for answer in ["", "90", "90 00", "D5 90 00", "D5 4B 90 00", "D5 41 90 00", "D5 41 40 90 00"] {
+        for answer in
+            ["", "90", "90 00", "D5 90 00", "D5 4B 90 00", "D5 41 90 00", "D5 41 40 90 00"]
+        {
             let answer = if answer.is_empty() { Vec::new() } else { bytes(answer) };
             assert_eq!(exchanged(&answer), Err(Fault::Garbled), "{answer:02X?}");
         }

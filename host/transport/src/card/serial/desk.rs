@@ -74,14 +74,7 @@ impl From<Trouble> for CardError {
 
 impl Desk {
     pub(super) fn new(link: Link, events: SlotEvents) -> Desk {
-        Desk {
-            link,
-            events,
-            told: Told::Nothing,
-            is_ready: false,
-            is_field_on: false,
-            card: None,
-        }
+        Desk { link, events, told: Told::Nothing, is_ready: false, is_field_on: false, card: None }
     }
 
     /// Until nobody wants the reader any more, which the end of `stop` says too.

@@ -218,7 +218,11 @@ mod tests {
                 // Knuth's linear congruence (MMIX).
                 seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
                 let [byte, kind, ..] = seed.to_be_bytes();
-                bytes.push(if kind < 90 { [STX, ETX, 0x80, 0][usize::from(kind) % 4] } else { byte });
+                bytes.push(if kind < 90 {
+                    [STX, ETX, 0x80, 0][usize::from(kind) % 4]
+                } else {
+                    byte
+                });
             }
             let mut at = 0;
             while at < bytes.len() {

@@ -327,7 +327,11 @@ mod tests {
             let got = reader.ask(Twice::Harmless).await;
             let shown = &reply[..reply.len().min(16)];
             assert!(got.is_err(), "{shown:02X?}: {got:?}");
-            assert!(begun.elapsed() < Duration::from_secs(2), "{shown:02X?}: {:?}", begun.elapsed());
+            assert!(
+                begun.elapsed() < Duration::from_secs(2),
+                "{shown:02X?}: {:?}",
+                begun.elapsed()
+            );
             let (orders, again) = reader.heard();
             assert!(orders <= PORT_SENDS_MAX && again <= PORT_AGAIN_MAX, "{shown:02X?}");
         }

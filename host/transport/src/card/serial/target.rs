@@ -48,7 +48,8 @@ impl Target {
     }
 
     pub(super) fn atr(&self) -> Vec<u8> {
-        let historical = if self.is_processor() { self.historical().to_vec() } else { self.named() };
+        let historical =
+            if self.is_processor() { self.historical().to_vec() } else { self.named() };
         // T=0 is said and T=1 follows, with the historical bytes' count in the low half of T0.
         let count = u8::try_from(historical.len()).unwrap_or_default();
         let mut atr = vec![0x3B, 0x80 | count, 0x80, 0x01];
