@@ -80,7 +80,7 @@ impl Counter {
         let account = json!({ "customer_id": customer["customer_id"] });
         let path = format!("/api/v1/meters/{}/account", counter.meter_id);
         counter.api.post(&path, account).await?;
-        counter.to_the_meter().await?;
+        counter.goes_home().await?;
         Ok(counter)
     }
 
@@ -108,7 +108,7 @@ impl Counter {
     }
 
     /// The card goes home, into the meter, and has been there.
-    async fn to_the_meter(&mut self) -> Result<()> {
+    async fn goes_home(&mut self) -> Result<()> {
         self.reader.pull();
         self.until("empty", |_| true).await?;
         self.meter.insert(&self.card);
@@ -136,7 +136,7 @@ impl Counter {
             None | Some("refused" | "cancelled") => {}
             Some(other) => bail!("the sale ended as {other}"),
         }
-        self.to_the_meter().await?;
+        self.goes_home().await?;
         let (credited, sold) = (self.meter.purse.credited_fen, self.sold_fen);
         ensure!(credited == sold, "sold {sold}, credited {:?}", self.meter.purse);
         let balance = self.api.get("/api/v1/ledger/trial-balance").await?;
