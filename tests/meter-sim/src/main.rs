@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::Parser;
+use meter_sim::card::{Readers, SerialReader};
 use meter_sim::{Alone, Plan, Simulator};
 use serde_json::{Map, Value, json};
 
@@ -36,6 +37,9 @@ struct Arguments {
     /// reader, whose first slot listens there (127.0.0.1:35963 where nobody configured another).
     #[arg(long, value_name = "VPCD", conflicts_with = "alone")]
     cards: Option<std::net::SocketAddr>,
+    /// As `--cards`, and cards are laid onto a serial reader that listens on this port of the loopback.
+    #[arg(long, value_name = "PORT", conflicts_with_all = ["alone", "cards"])]
+    card_port: Option<u16>,
     /// End when standard input ends, so that a killed parent leaves nothing behind.
     #[arg(long)]
     until_eof: bool,
@@ -46,9 +50,16 @@ fn main() -> anyhow::Result<()> {
     if let (Some(alone), Some(start)) = (arguments.alone, &arguments.start) {
         return meter_sim::serve_alone(alone, start);
     }
-    if let Some(vpcd) = arguments.cards {
+    let readers = match (arguments.cards, arguments.card_port) {
+        (Some(vpcd), _) => Some(Readers::Virtual(vpcd)),
+        (None, Some(port)) => {
+            Some(Readers::Serial(SerialReader::tcp(port).context("the reader's port")?))
+        }
+        (None, None) => None,
+    };
+    if let Some(readers) = readers {
         let (mut input, mut output) = (std::io::stdin().lock(), std::io::stdout().lock());
-        return meter_sim::card::serve_hand(vpcd, &mut input, &mut output)
+        return meter_sim::card::serve_hand(readers, &mut input, &mut output)
             .context("standard input and output");
     }
     if !arguments.control.ip().is_loopback() {

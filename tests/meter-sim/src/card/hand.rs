@@ -1,5 +1,5 @@
-//! A person's hand with cards in it: makes cards and card meters, puts cards into the virtual reader
-//! and into meters, pulls them out. Asked by JSON lines, one thing each, and answered by one line; bad
+//! A person's hand with cards in it: makes cards and card meters, puts cards into a reader (the virtual
+//! one, or a serial one of its own) and into meters, pulls them out. Asked by JSON lines, one thing each, and answered by one line; bad
 //! input is answered with an error and changes nothing.
 
 use std::collections::BTreeMap;
@@ -11,9 +11,10 @@ use serde_json::{Value, json};
 
 use super::acme::{self, AcmeKeys};
 use super::field::Purse;
+use super::luna::{self, LunaKeys};
 use super::{
     AcmeMeter, At24c, At88sc102, Card, CardFault, CardFaultKind, Chip, CpuCard, CpuKeys, DesFire,
-    Inserted, MifareClassic, SgMeter, Shown, Sle4428, Sle4442,
+    Inserted, LunaMeter, MifareClassic, SerialReader, SgMeter, Shown, Sle4428, Sle4442,
 };
 
 /// Longest line.
@@ -24,9 +25,9 @@ const LINE_BYTES_MAX: u64 = 65_536;
 enum Asked {
     Card(CardPlan),
     Meter(MeterPlan),
-    /// Into a slot of the virtual reader.
+    /// Into a slot of the virtual reader, or onto the serial one.
     Insert(Place),
-    /// Out of the slot, by the card's name.
+    /// Out of the reader, by the card's name.
     Pull(String),
     Fault(Ordered),
     /// What a card truly holds.
@@ -49,6 +50,8 @@ enum CardKind {
     At24c,
     At88sc102,
     Mifare,
+    /// A Mifare Classic as LUNA delivers it.
+    Luna,
     Desfire,
     Cpu,
 }
@@ -58,7 +61,7 @@ enum CardKind {
 struct CardPlan {
     name: String,
     kind: CardKind,
-    /// Hexadecimal digits: 16 of ACME and CPU cards, 8 of Mifare Classic, 14 of DESFire.
+    /// Hexadecimal digits: 16 of ACME and CPU cards, 8 of LUNA and Mifare Classic, 14 of DESFire.
     number: Option<String>,
     keys: Option<CpuPlan>,
 }
@@ -80,6 +83,13 @@ enum MeterPlan {
         name: String,
         number: String,
         psc: String,
+        data: String,
+    },
+    Luna {
+        name: String,
+        number: String,
+        read: String,
+        write: String,
         data: String,
     },
     Sg {
@@ -125,6 +135,7 @@ struct Used {
 #[derive(Debug)]
 enum Meter {
     Acme(Box<AcmeMeter>),
+    Luna(Box<LunaMeter>),
     Sg(Box<SgMeter>),
 }
 
@@ -132,6 +143,7 @@ impl Meter {
     fn insert(&mut self, card: &Card) -> Shown {
         match self {
             Meter::Acme(meter) => meter.insert(card),
+            Meter::Luna(meter) => meter.insert(card),
             Meter::Sg(meter) => meter.insert(card),
         }
     }
@@ -139,29 +151,44 @@ impl Meter {
     fn purse(&mut self) -> &mut Purse {
         match self {
             Meter::Acme(meter) => &mut meter.purse,
+            Meter::Luna(meter) => &mut meter.purse,
             Meter::Sg(meter) => &mut meter.purse,
         }
     }
 }
 
+/// Where the hand puts cards.
+#[derive(Debug)]
+pub enum Readers {
+    /// vpcd's slots; the first one listens there.
+    Virtual(SocketAddr),
+    Serial(SerialReader),
+}
+
+/// A card that was put into a reader.
+#[derive(Debug)]
+enum Lying {
+    Virtual(Inserted),
+    Serial,
+}
+
 /// The hand, and what it has made.
 #[derive(Debug)]
 struct Hand {
-    /// The reader's first slot.
-    vpcd: SocketAddr,
+    readers: Readers,
     cards: BTreeMap<String, Card>,
     meters: BTreeMap<String, Meter>,
-    lying: BTreeMap<String, Inserted>,
+    lying: BTreeMap<String, Lying>,
 }
 
 /// Serves lines until they end; the cards are pulled then.
 pub fn serve(
-    vpcd: SocketAddr,
+    readers: Readers,
     input: &mut impl BufRead,
     output: &mut impl Write,
 ) -> std::io::Result<()> {
     let (cards, meters, lying) = Default::default();
-    let mut hand = Hand { vpcd, cards, meters, lying };
+    let mut hand = Hand { readers, cards, meters, lying };
     loop {
         let mut line = Vec::new();
         if input.by_ref().take(LINE_BYTES_MAX).read_until(b'\n', &mut line)? == 0 {
@@ -176,7 +203,12 @@ pub fn serve(
 impl Hand {
     fn answer(&mut self, line: &[u8]) -> Result<Value, String> {
         let asked = serde_json::from_slice(line).map_err(|error| error.to_string())?;
-        self.lying.retain(|_, inserted| inserted.is_in());
+        let readers = &self.readers;
+        self.lying.retain(|_, lying| match (lying, readers) {
+            (Lying::Virtual(inserted), _) => inserted.is_in(),
+            (Lying::Serial, Readers::Serial(reader)) => reader.has_card(),
+            (Lying::Serial, Readers::Virtual(_)) => false,
+        });
         match asked {
             Asked::Card(plan) => {
                 let card = plan.made()?;
@@ -189,17 +221,16 @@ impl Hand {
             }
             Asked::Insert(Place { card: name, slot }) => {
                 let card = self.card(&name)?;
-                let mut at = self.vpcd;
-                let port = at.port().checked_add(slot);
-                at.set_port(port.ok_or("there is no such slot")?);
-                self.lying.remove(&name);
-                let inserted = Inserted::new(at, &card)
-                    .map_err(|error| format!("no virtual reader at {at}: {error}"))?;
-                self.lying.insert(name, inserted);
+                let lying = self.inserted(&name, &card, slot)?;
+                self.lying.insert(name, lying);
             }
             Asked::Pull(name) => {
-                let inserted = self.lying.remove(&name);
-                inserted.ok_or_else(|| format!("{name} lies in no reader"))?.pull();
+                let lying = self.lying.remove(&name);
+                match (lying.ok_or_else(|| format!("{name} lies in no reader"))?, &self.readers) {
+                    (Lying::Virtual(inserted), _) => inserted.pull(),
+                    (Lying::Serial, Readers::Serial(reader)) => reader.pull(),
+                    (Lying::Serial, Readers::Virtual(_)) => {}
+                }
             }
             Asked::Fault(Ordered { card, at, kind }) => {
                 self.card(&card)?.fault(CardFault { at, kind });
@@ -216,6 +247,29 @@ impl Hand {
             Asked::State(meter) => return Ok(state(self.meter(&meter)?.purse())),
         }
         Ok(json!({ "ok": true }))
+    }
+
+    fn inserted(&mut self, name: &str, card: &Card, slot: u16) -> Result<Lying, String> {
+        match &self.readers {
+            Readers::Virtual(first) => {
+                let port = first.port().checked_add(slot).ok_or("there is no such slot")?;
+                let at = SocketAddr::new(first.ip(), port);
+                self.lying.remove(name);
+                let inserted = Inserted::new(at, card);
+                inserted
+                    .map(Lying::Virtual)
+                    .map_err(|error| format!("no virtual reader at {at}: {error}"))
+            }
+            Readers::Serial(_) if slot > 0 => Err("there is no such slot".to_owned()),
+            Readers::Serial(_) if card.contactless().is_none() => {
+                Err(format!("{name} has no antenna"))
+            }
+            Readers::Serial(reader) => {
+                self.lying.clear();
+                reader.put(card);
+                Ok(Lying::Serial)
+            }
+        }
     }
 
     fn card(&self, name: &str) -> Result<Card, String> {
@@ -281,6 +335,7 @@ impl CardPlan {
             CardKind::Mifare => {
                 Chip::MifareClassic(Box::new(MifareClassic::blank(field("number", number)?)))
             }
+            CardKind::Luna => Chip::MifareClassic(Box::new(luna::blank(field("number", number)?))),
             CardKind::Desfire => Chip::DesFire(Box::new(DesFire::blank(field("number", number)?))),
             CardKind::Cpu => {
                 let keys = self.keys.as_ref().ok_or("a CPU card wants its issuer's keys")?;
@@ -295,8 +350,12 @@ impl CardPlan {
 impl MeterPlan {
     fn made(self) -> Result<(String, Meter), String> {
         match self {
+            MeterPlan::Luna { name, number, read, write, data } => {
+                let keys = LunaKeys { read: key(&read)?, write: key(&write)?, data: key(&data)? };
+                let meter = LunaMeter::new(field("number", &number)?, keys);
+                Ok((name, Meter::Luna(Box::new(meter))))
+            }
             MeterPlan::Acme { name, number, psc, data } => {
-                let key = |text: &str| hex::decode(text).map_err(|error| error.to_string());
                 let keys = AcmeKeys { psc: key(&psc)?, data: key(&data)? };
                 let meter = AcmeMeter::new(field("number", &number)?, keys);
                 Ok((name, Meter::Acme(Box::new(meter))))
@@ -308,6 +367,10 @@ impl MeterPlan {
             }
         }
     }
+}
+
+fn key(text: &str) -> Result<Vec<u8>, String> {
+    hex::decode(text).map_err(|error| error.to_string())
 }
 
 fn cpu_keys(internal: &str, external: &str, mac: &str) -> Result<CpuKeys, String> {

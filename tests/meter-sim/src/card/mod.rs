@@ -49,7 +49,7 @@ pub use field::rdk::RdkMeter;
 pub use field::sg::SgMeter;
 pub use field::{CardError, Purse, Shown, Stage, Trouble};
 pub use field_chip::Contactless;
-pub use hand::serve as serve_hand;
+pub use hand::{Readers, serve as serve_hand};
 pub use keys::CpuKeys;
 pub use mifare::MifareClassic;
 pub use serial::{ReaderFault, ReaderFaultKind, SerialReader};

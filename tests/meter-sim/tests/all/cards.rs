@@ -4,7 +4,9 @@
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 
-use meter_sim::card::{Card, CardFault, CardFaultKind, CpuCard, CpuKeys, Inserted, Sle4442};
+use meter_sim::card::{
+    Card, CardFault, CardFaultKind, CpuCard, CpuKeys, Inserted, Readers, SerialReader, Sle4442,
+};
 
 const SELECT: [u8; 6] = [0xFF, 0xA4, 0, 0, 1, 6];
 const VERIFY: [u8; 8] = [0xFF, 0x20, 0, 0, 3, 0xFF, 0xFF, 0xFF];
@@ -137,34 +139,65 @@ fn ten_thousand_random_cards_answer_whatever_they_are_asked() {
     assert!(kinds.len() > 4, "{kinds:?}");
 }
 
+fn ask(readers: Readers, lines: &[&str]) -> Vec<serde_json::Value> {
+    let (mut input, mut output) = (lines.join("\n").into_bytes(), Vec::new());
+    input.push(b'\n');
+    meter_sim::card::serve_hand(readers, &mut &input[..], &mut output).unwrap();
+    let text = String::from_utf8(output).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[test]
+fn a_hand_lays_cards_onto_a_serial_reader() {
+    let said = ask(
+        Readers::Serial(SerialReader::tcp(0).unwrap()),
+        &[
+            r#"{"card":{"name":"a","kind":"luna","number":"A0000001"}}"#,
+            r#"{"card":{"name":"b","kind":"acme","number":"0000000000000007"}}"#,
+            r#"{"insert":{"card":"a"}}"#,
+            r#"{"truth":"a"}"#,
+            r#"{"insert":{"card":"b"}}"#,
+            r#"{"insert":{"card":"a","slot":1}}"#,
+            r#"{"pull":"a"}"#,
+            r#"{"truth":"a"}"#,
+            r#"{"meter":{"kind":"luna","name":"m","number":"000000000042","read":"01","write":"02","data":"03"}}"#,
+            r#"{"take":{"card":"a","meter":"m"}}"#,
+        ],
+    );
+    let ok = serde_json::json!({ "ok": true });
+    let error = |text: &str| serde_json::json!({ "error": text });
+    assert_eq!([&said[0], &said[1], &said[2], &said[6], &said[8]], [&ok; 5]);
+    assert_eq!((&said[3]["in_reader"], &said[7]["in_reader"]), (&true.into(), &false.into()));
+    assert_eq!(said[4], error("b has no antenna"));
+    assert_eq!(said[5], error("there is no such slot"));
+    // A card from its maker has none of the meter's keys.
+    assert!(said[9]["code"].is_u64(), "{}", said[9]);
+}
+
 #[test]
 fn a_hand_puts_cards_into_the_reader_and_into_meters() {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    let slot = listener.local_addr().unwrap();
-    let ask = |lines: &[&str]| -> Vec<serde_json::Value> {
-        let (mut input, mut output) = (lines.join("\n").into_bytes(), Vec::new());
-        input.push(b'\n');
-        meter_sim::card::serve_hand(slot, &mut &input[..], &mut output).unwrap();
-        let text = String::from_utf8(output).unwrap();
-        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
-    };
-    let said = ask(&[
-        r#"{"card":{"name":"a","kind":"acme","number":"0000000000000007"}}"#,
-        r#"{"insert":{"card":"a"}}"#,
-        r#"{"truth":"a"}"#,
-        r#"{"meter":{"kind":"acme","name":"m","number":"000000000042","psc":"01","data":"02"}}"#,
-        r#"{"take":{"card":"a","meter":"m"}}"#,
-        r#"{"pull":"a"}"#,
-        r#"{"pull":"a"}"#,
-        r#"{"fault":{"card":"a","at":2,"kind":"pulled_before"}}"#,
-        r#"{"take":{"card":"a","meter":"m"}}"#,
-        r#"{"take":{"card":"a","meter":"m"}}"#,
-        r#"{"use":{"meter":"m","fen":5}}"#,
-        r#"{"state":"m"}"#,
-        r#"{"card":{"name":"b","kind":"mifare","number":"07"}}"#,
-        r#"{"insert":{"card":"c"}}"#,
-        r#"{"nothing":1}"#,
-    ]);
+    let slot = Readers::Virtual(listener.local_addr().unwrap());
+    let said = ask(
+        slot,
+        &[
+            r#"{"card":{"name":"a","kind":"acme","number":"0000000000000007"}}"#,
+            r#"{"insert":{"card":"a"}}"#,
+            r#"{"truth":"a"}"#,
+            r#"{"meter":{"kind":"acme","name":"m","number":"000000000042","psc":"01","data":"02"}}"#,
+            r#"{"take":{"card":"a","meter":"m"}}"#,
+            r#"{"pull":"a"}"#,
+            r#"{"pull":"a"}"#,
+            r#"{"fault":{"card":"a","at":2,"kind":"pulled_before"}}"#,
+            r#"{"take":{"card":"a","meter":"m"}}"#,
+            r#"{"take":{"card":"a","meter":"m"}}"#,
+            r#"{"use":{"meter":"m","fen":5}}"#,
+            r#"{"state":"m"}"#,
+            r#"{"card":{"name":"b","kind":"mifare","number":"07"}}"#,
+            r#"{"insert":{"card":"c"}}"#,
+            r#"{"nothing":1}"#,
+        ],
+    );
     let ok = serde_json::json!({ "ok": true });
     let error = |text: &str| serde_json::json!({ "error": text });
     assert_eq!([&said[0], &said[1], &said[3], &said[5], &said[7], &said[10]], [&ok; 6]);
