@@ -67,7 +67,7 @@ impl Taking {
         Taking { purchase: Purchase { credit, ..sold }, before: sold.credit }
     }
 
-    fn is_off_card(self) -> bool {
+    pub fn is_off_card(self) -> bool {
         self.purchase.credit.amount == 0
     }
 

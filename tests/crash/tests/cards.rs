@@ -365,6 +365,11 @@ async fn taken_back(
     if !was_pulled {
         card.clear_faults();
         ensure!(act_settled(&counter.service, id).await? == ActState::Confirmed, "{act:?}");
+        let is_empty = |finding: &Finding| match finding {
+            Finding::Known(card) => card.contents.purchase.is_some_and(|it| it.credit.amount == 0),
+            _ => false,
+        };
+        counter.until(is_empty).await.context("the reader shows the card as it was")?;
         goes_on(&mut counter, &card).await?;
         return Ok(false);
     }

@@ -99,7 +99,10 @@ async fn look(service: &Service, act: &StoredAct) -> Result<()> {
     crash_point("after-refund-ask");
     if let Lease::Card(card) = &mut lease {
         let may = may_take_off_card(service, &reach, card, sold).await?;
-        return follow(service, act, &reach, &mut lease, may).await;
+        let followed = follow(service, act, &reach, &mut lease, may).await;
+        drop(lease);
+        service.look_again(&reach).await;
+        return followed;
     }
     let credit = match sold {
         Some(sold) => match Proof::of(sold, &evidence) {
@@ -251,7 +254,11 @@ async fn take(
 ) -> Result<()> {
     let customer =
         account::number_in_device(service, reach.meter.meter_id, act.customer_id).await?;
-    let detail = format!("as purchase {}", taking.purchase.count);
+    let count = taking.purchase.count;
+    let detail = match taking.is_off_card() {
+        true => format!("purchase {count} off the card"),
+        false => format!("as purchase {count}"),
+    };
     let step = Step::new(service, act.act_id, detail).taking(taking);
     settle(service, step, ActEvent::Dispatched).await?;
     crash_point("after-refund-dispatch");
@@ -294,7 +301,11 @@ async fn end_taking(
     let detail = match &taken {
         Taken::Yes => {
             let credit = sale::in_words(taking.credit(), service.currency());
-            format!("the device gave {credit} back as purchase {}", taking.purchase.count)
+            let count = taking.purchase.count;
+            match taking.is_off_card() {
+                true => format!("the card gave {credit} of purchase {count} back"),
+                false => format!("the device gave {credit} back as purchase {count}"),
+            }
         }
         Taken::No(why) => format!("the device kept its credit: {why}"),
         Taken::NotSent(why) => format!("nothing was sent: {why}"),
