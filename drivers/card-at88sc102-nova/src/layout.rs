@@ -3,7 +3,7 @@
 //! Invariant: a zone is good by its sum or is none, and a state that is built parses as itself.
 
 use polymeter_cards::{
-    Back, BroughtHome, Kind, State, field, filled, is_summed, letters, part, summed, word,
+    Back, BroughtHome, Carried, Kind, State, field, filled, is_summed, letters, part, summed, word,
 };
 use polymeter_codec::gbcard::{Digits, Moment};
 
@@ -79,7 +79,7 @@ impl Zone {
             amount: word(slot, 23)?,
             kind: Kind::from_code(kind)?,
             // All ones leave what the device has.
-            carried: vec![(alarm != u32::MAX).then_some(alarm)],
+            carried: vec![(alarm != u32::MAX).then_some(Carried::Number(alarm))],
         };
         let sequence = u16::from_be_bytes(field(slot, 0)?);
         let read = Zone { sequence, state: (purpose != 0).then_some(state) };
@@ -93,7 +93,7 @@ impl Zone {
             filled(state.map(|state| state.region.as_str()).unwrap_or_default());
         let purpose = state.and_then(|state| u8::try_from(state.purpose).ok()).unwrap_or(0);
         let kind = state.map_or(0, |state| state.kind.code());
-        let alarm = state.and_then(|state| *state.carried.first()?);
+        let alarm = state.and_then(|state| state.carried.first()?.as_ref()?.number());
         let customer = state.map(|state| state.customer.bytes()).unwrap_or_default();
         let device = state.map(|state| state.device.bytes()).unwrap_or_default();
         let (count, amount) = state.map_or((0, 0), |state| (state.count, state.amount));
@@ -134,6 +134,7 @@ pub fn written_back(zone: &[u8], state: &State) -> Back {
             balance: word(slot, 12)?,
             overdrawn: None,
             at: Moment::from_bytes(field(slot, 16)?),
+            key_version: 0,
         })
     };
     let back = if is_summed(slot) { parsed() } else { None };

@@ -22,7 +22,7 @@ mod card;
 mod describe;
 mod layout;
 
-use polymeter_cards::Cards;
+use polymeter_cards::{Cards, Carries, Shape};
 use polymeter_driver::Host;
 use polymeter_driver::codes::card::purpose;
 use polymeter_driver::ending::Stop;
@@ -36,7 +36,12 @@ impl Cards for CardAt88sc102Nova {
     const REGION_LETTERS: usize = layout::REGION_BYTES;
     const MAINTENANCE: &'static [u16] =
         &[purpose::SETTING, purpose::CHECK, purpose::CLEAR, purpose::RESET];
-    const CARRIED: &'static [&'static str] = &[describe::ALARM];
+    const CARRIES: &'static [Carries] = &[Carries {
+        name: describe::ALARM,
+        purpose: purpose::SETTING,
+        shape: Shape::Money,
+        needed: true,
+    }];
     fn begin(host: &mut dyn Host) -> Result<Option<Self::Card<'_>>, Stop> {
         card::NovaCard::begin(host)
     }

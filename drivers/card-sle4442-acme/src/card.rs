@@ -5,14 +5,16 @@
 //!
 //! Not here: which state follows which (`polymeter_cards`).
 
+use crate::carried;
 use crate::layout::{
-    BACK_AT, BACK_BYTES, Code, IMAGE_AT, IMAGE_BYTES, MAC_BYTES, STATE_AT, STATE_BYTES, Slot,
-    is_empty, number, written_back,
+    ANNEX_AT, ANNEX_BYTES, BACK_AT, BACK_BYTES, Code, IMAGE_AT, IMAGE_BYTES, MAC_BYTES, STATE_AT,
+    STATE_BYTES, Slot, is_empty, number, written_back,
 };
 use polymeter_cards::{Back, Card, State, newest, part};
-use polymeter_driver::codes::{card, refusal, slot, vault};
+use polymeter_driver::codes::card::purpose;
+use polymeter_driver::codes::{card, error, refusal, slot, vault};
 use polymeter_driver::ending::Stop;
-use polymeter_driver::{Host, Key, Secret, SlotError};
+use polymeter_driver::{DriverError, Host, Key, Secret, SlotError, VaultError};
 use std::fmt;
 
 /// The only code of an SLE4442, and what it is from the chip's maker (data sheet, 2.4).
@@ -20,6 +22,10 @@ const CODE: u16 = 0;
 const PUBLISHED: [u8; 3] = [0xFF; 3];
 /// How many tries a card has that nobody presented a wrong code to.
 const TRIES: u8 = 3;
+/// The key of the MACs, whose versions are found out by trying: a state does not say which one it is
+/// under.
+const DATA_KEY: &str = "card-data";
+const VERSIONS_TRIED: u16 = 8;
 
 /// What was read at once.
 #[derive(Debug)]
@@ -28,11 +34,17 @@ struct Image {
     /// The state that counts, its MAC, and its slot; none on a card that is fresh from its maker.
     current: Option<((Slot, [u8; MAC_BYTES]), usize)>,
     back: Back,
+    /// What a key-change card has behind the write-backs; empty for any other.
+    annex: Vec<u8>,
 }
 
 pub struct AcmeCard<'a> {
     host: &'a mut dyn Host,
     image: Image,
+    /// Under which version of the key its state is.
+    proved: String,
+    /// The annex of the key-change card that it shall become.
+    wrapped: Vec<u8>,
     changed: bool,
 }
 
@@ -65,7 +77,18 @@ fn read(host: &mut dyn Host) -> Result<Option<Image>, Stop> {
         None if backs.iter().any(is_damaged) => Back::Damaged,
         None => Back::None,
     };
-    Ok(Some(Image { number, current, back }))
+    let is_key_card = |(slot, _): &(Slot, _)| slot.state.as_ref().is_some_and(is_key_change);
+    let annex = match &current {
+        Some((found, _)) if is_key_card(found) => {
+            host.read_card(ANNEX_AT, u32::try_from(ANNEX_BYTES).unwrap_or(u32::MAX))?
+        }
+        Some(_) | None => Vec::new(),
+    };
+    Ok(Some(Image { number, current, back, annex }))
+}
+
+fn is_key_change(state: &State) -> bool {
+    state.purpose == purpose::KEYS
 }
 
 impl Image {
@@ -76,7 +99,8 @@ impl Image {
 
 impl<'a> AcmeCard<'a> {
     pub fn begin(host: &'a mut dyn Host) -> Result<Option<AcmeCard<'a>>, Stop> {
-        Ok(read(host)?.map(|image| AcmeCard { host, image, changed: false }))
+        let (proved, wrapped) = (DATA_KEY.to_owned(), Vec::new());
+        Ok(read(host)?.map(|image| AcmeCard { host, image, proved, wrapped, changed: false }))
     }
 
     fn present(&mut self, code: &Secret) -> Result<(), Stop> {
@@ -88,17 +112,19 @@ impl<'a> AcmeCard<'a> {
         if self.image.slot().is_some_and(|slot| slot.code == Code::Vault) {
             return Ok(());
         }
-        self.write(Code::Changing, None)?;
+        self.write(Code::Changing, None, DATA_KEY)?;
         let ours = self.code();
         self.host.set_code(CODE, &ours)?;
         Ok(())
     }
 
-    /// Writes the slot that does not count. Where it ends well it is the one that counts.
-    fn write(&mut self, code: Code, state: Option<&State>) -> Result<(), Stop> {
+    /// Writes the slot that does not count, under this key. Where it ends well it is the one that counts.
+    fn write(&mut self, code: Code, state: Option<&State>, label: &str) -> Result<(), Stop> {
         let sequence = self.image.slot().map_or(1, |slot| slot.sequence.wrapping_add(1));
         let slot = Slot { sequence, code, state: state.cloned() };
-        let mac = self.mac(&slot)?;
+        let mac = self.mac(&slot, label)?;
+        let mac = mac.first_chunk().copied();
+        let mac = mac.ok_or_else(|| Stop::garbled("a MAC of the vault that is too short"))?;
         let place = match self.image.current {
             Some((_, 0)) => 1,
             Some(_) | None => 0,
@@ -122,16 +148,43 @@ impl<'a> AcmeCard<'a> {
         Ok(())
     }
 
+    /// Writes what stands behind the write-backs.
+    fn write_annex(&mut self, annex: &[u8]) -> Result<(), Stop> {
+        self.changed = true;
+        self.host.write_card(ANNEX_AT, annex)?;
+        self.image.annex = annex.to_vec();
+        Ok(())
+    }
+
     fn code(&self) -> Secret {
         Secret::OfVault((key("card-psc"), self.image.number.to_vec()))
     }
 
-    fn mac(&mut self, slot: &Slot) -> Result<[u8; MAC_BYTES], Stop> {
-        let message = [&self.image.number[..], &slot.sealed()].concat();
-        let key = key("card-data");
-        let mac = self.host.mac(&key, vault::mac::HMAC_SHA_256, &[], &message)?;
-        let first = mac.first_chunk().copied();
-        first.ok_or_else(|| Stop::garbled("a MAC of the vault that is too short"))
+    /// A key-change card's annex is under the MAC as well.
+    fn mac(&mut self, slot: &Slot, label: &str) -> Result<Vec<u8>, VaultError> {
+        let is_key_card = slot.state.as_ref().is_some_and(is_key_change);
+        let annex = if is_key_card { &self.image.annex[..] } else { &[] };
+        let message = [&self.image.number[..], &slot.sealed(), annex].concat();
+        self.host.mac(&key(label), vault::mac::HMAC_SHA_256, &[], &message)
+    }
+
+    /// The key for a state that takes the place of this one: of a card that is issued the newest, but for
+    /// a key-change card that which devices have. A customer's card gets that of its device, and as long
+    /// as that has not told, its own.
+    fn key_for(&self, state: Option<&State>, issued: bool) -> String {
+        let version = |version: u32| format!("{DATA_KEY}@{version}");
+        match (state, &self.image.back) {
+            (Some(state), _) if is_key_change(state) => {
+                carried::versions(state).map_or_else(|| DATA_KEY.to_owned(), |it| version(it.0))
+            }
+            (Some(state), Back::Written(back))
+                if !issued && back.key_version > 0 && back.device == state.device =>
+            {
+                version(back.key_version.into())
+            }
+            (Some(_), _) if !issued => self.proved.clone(),
+            _ => DATA_KEY.to_owned(),
+        }
     }
 }
 
@@ -148,16 +201,47 @@ impl Card for AcmeCard<'_> {
         self.image.back.clone()
     }
 
-    /// Nothing is under a MAC on a fresh card.
+    /// Nothing is under a MAC on a fresh card. The newest version of the key is tried first.
     fn prove(&mut self) -> Result<(), Stop> {
         let Some(((slot, theirs), _)) = self.image.current.clone() else { return Ok(()) };
-        if self.mac(&slot)? == theirs {
-            return Ok(());
+        let older = (1..=VERSIONS_TRIED).map(|version| format!("{DATA_KEY}@{version}"));
+        for label in std::iter::once(DATA_KEY.to_owned()).chain(older) {
+            match self.mac(&slot, &label) {
+                Ok(ours) if ours.starts_with(&theirs) => {
+                    self.proved = label;
+                    return Ok(());
+                }
+                Ok(_) => {}
+                // Versions are counted from 1, so none comes after this one.
+                Err(no) if no.code == vault::error::NO_SUCH_KEY && label != DATA_KEY => break,
+                Err(no) => return Err(no.into()),
+            }
         }
         Err(Stop::refused(
             refusal::WRONG_MAC,
             "the card's MAC is not ours: another region's card, or its state was tampered with",
         ))
+    }
+
+    /// The new key comes out of the vault wrapped for the devices, and in no other way.
+    fn prepare(&mut self, new: Option<&State>) -> Result<(), Stop> {
+        let Some((from, to)) = new.and_then(carried::versions) else { return Ok(()) };
+        if from == to {
+            let detail = "a key-change card leads to another version than it comes from";
+            return Err(DriverError::new(error::BAD_PARAMETER, detail).into());
+        }
+        let under = key("card-transport");
+        let wanted = format!("{DATA_KEY}@{to}");
+        let wrap = vault::cipher::KEY_WRAP;
+        let wrapped = self.host.encrypt(&under, wrap, &[], wanted.as_bytes(), &[])?;
+        let length = u8::try_from(wrapped.len()).ok().filter(|it| matches!(it, 24 | 32 | 40));
+        let length = length.ok_or_else(|| {
+            let detail = "these cards carry keys of 16, 24 or 32 bytes";
+            DriverError::new(error::BAD_PARAMETER, detail)
+        })?;
+        self.wrapped = [&[length], &wrapped[..]].concat();
+        self.wrapped.resize(ANNEX_BYTES, 0);
+        Ok(())
     }
 
     fn unlock(&mut self) -> Result<(), Stop> {
@@ -184,19 +268,34 @@ impl Card for AcmeCard<'_> {
 
     fn put(&mut self, state: Option<&State>, issued: bool) -> Result<(), Stop> {
         self.make_ours()?;
+        let label = self.key_for(state, issued);
         if issued {
             self.empty_backs()?;
         }
-        self.write(Code::Vault, state)?;
+        let has_annex = !self.image.annex.is_empty();
+        if state.is_some_and(is_key_change) {
+            let wrapped = std::mem::take(&mut self.wrapped);
+            self.write_annex(&wrapped)?;
+        }
+        self.write(Code::Vault, state, &label)?;
         if state.is_none() {
             self.empty_backs()?;
+            if has_annex {
+                self.write_annex(&[0; ANNEX_BYTES])?;
+            }
         }
         Ok(())
     }
 
     fn look(&mut self) -> Result<(), Stop> {
         let found = read(self.host)?.filter(|found| found.number == self.image.number);
-        self.image = found.ok_or_else(|| Stop::garbled("the card has become another one"))?;
+        let found = found.ok_or_else(|| Stop::garbled("the card has become another one"))?;
+        let is_key_card =
+            found.slot().and_then(|slot| slot.state.as_ref()).is_some_and(is_key_change);
+        if is_key_card && found.annex != self.image.annex {
+            return Err(Stop::garbled("the key on the card is not as it was written"));
+        }
+        self.image = found;
         Ok(())
     }
 

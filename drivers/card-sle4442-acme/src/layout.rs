@@ -3,6 +3,7 @@
 //!
 //! Invariant: a slot is good by its sum or is none, and a state that is built parses as itself.
 
+use crate::carried::{self, CARRIED_BYTES};
 use polymeter_cards::{BroughtHome, Kind, State, field, filled, is_summed, letters, summed, word};
 use polymeter_codec::gbcard::{Digits, Moment};
 
@@ -14,6 +15,9 @@ pub const STATE_AT: [u32; 2] = [0x20, 0x54];
 pub const STATE_BYTES: usize = 52;
 pub const BACK_AT: [u32; 2] = [0x88, 0xAC];
 pub const BACK_BYTES: usize = 36;
+/// What a key-change card carries, read and written beside the rest.
+pub const ANNEX_AT: u32 = 0xD0;
+pub const ANNEX_BYTES: usize = 41;
 pub const REGION_BYTES: usize = 8;
 
 const VENDOR: &[u8; 4] = b"ACME";
@@ -22,8 +26,10 @@ const MARK_BYTES: usize = 18;
 /// Bytes of a state under its MAC, and that MAC.
 const SEALED_BYTES: usize = 44;
 pub const MAC_BYTES: usize = 6;
+/// Where a state has what a maintenance card carries.
+const CARRIED_AT: usize = 36;
 /// The highest purpose.
-const PURPOSE_MAX: u8 = 5;
+const PURPOSE_MAX: u8 = 9;
 
 pub fn is_empty(bytes: &[u8]) -> bool {
     [0x00, 0xFF].iter().any(|empty| bytes.iter().all(|byte| byte == empty))
@@ -78,8 +84,6 @@ impl Slot {
         if slot.len() != STATE_BYTES || !is_summed(slot) {
             return None;
         }
-        // All ones leave what the device has.
-        let carried = |at| word(slot, at).map(|fen| (fen != u32::MAX).then_some(fen));
         let [purpose, code] = field(slot, 2)?;
         let [kind] = field(slot, 32)?;
         let state = State {
@@ -90,7 +94,7 @@ impl Slot {
             count: word(slot, 24)?,
             amount: word(slot, 28)?,
             kind: Kind::from_code(kind)?,
-            carried: vec![carried(36)?, carried(40)?],
+            carried: carried::parse(purpose.into(), &field(slot, CARRIED_AT)?)?,
         };
         let slot_read = Slot {
             sequence: u16::from_be_bytes(field(slot, 0)?),
@@ -109,11 +113,8 @@ impl Slot {
             filled(state.map(|state| state.region.as_str()).unwrap_or_default());
         let digits = |digits: Option<Digits>| digits.map(Digits::bytes).unwrap_or_default();
         let kind = state.map_or(0, |state| state.kind.code());
-        let carried = |index: usize| {
-            let fen = state.and_then(|state| *state.carried.get(index)?);
-            fen.unwrap_or(u32::MAX).to_be_bytes()
-        };
-        let parts: [&[u8]; 10] = [
+        let carried = state.map_or([0xFF; CARRIED_BYTES], carried::build);
+        let parts: [&[u8]; 9] = [
             &self.sequence.to_be_bytes(),
             &[purpose, self.code.byte()],
             &region,
@@ -122,8 +123,7 @@ impl Slot {
             &number(state.map(|state| state.count)),
             &number(state.map(|state| state.amount)),
             &[kind, 0, 0, 0],
-            &carried(0),
-            &carried(1),
+            &carried,
         ];
         parts.concat()
     }
@@ -140,6 +140,7 @@ pub fn written_back(slot: &[u8]) -> Option<(u16, BroughtHome)> {
         return None;
     }
     let [status, error] = field(slot, 2)?;
+    let [key_version] = field(slot, 33)?;
     let back = BroughtHome {
         status,
         error,
@@ -149,6 +150,7 @@ pub fn written_back(slot: &[u8]) -> Option<(u16, BroughtHome)> {
         balance: word(slot, 20)?,
         overdrawn: Some(word(slot, 24)?),
         at: Moment::from_bytes(field(slot, 28)?),
+        key_version,
     };
     Some((u16::from_be_bytes(field(slot, 0)?), back))
 }

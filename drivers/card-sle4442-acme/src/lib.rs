@@ -19,10 +19,11 @@
 )]
 
 mod card;
+mod carried;
 mod describe;
 mod layout;
 
-use polymeter_cards::Cards;
+use polymeter_cards::{Cards, Carries};
 use polymeter_driver::Host;
 use polymeter_driver::codes::card::purpose;
 use polymeter_driver::ending::Stop;
@@ -34,9 +35,17 @@ impl Cards for CardSle4442Acme {
     type Card<'a> = card::AcmeCard<'a>;
     const VENDOR: &'static str = "ACME";
     const REGION_LETTERS: usize = layout::REGION_BYTES;
-    const MAINTENANCE: &'static [u16] =
-        &[purpose::SETTING, purpose::CHECK, purpose::CLEAR, purpose::RESET];
-    const CARRIED: &'static [&'static str] = &[describe::ALARM, describe::OVERDRAFT_LIMIT];
+    const MAINTENANCE: &'static [u16] = &[
+        purpose::SETTING,
+        purpose::CHECK,
+        purpose::CLEAR,
+        purpose::RESET,
+        purpose::PRICE,
+        purpose::AREA,
+        purpose::TEST,
+        purpose::KEYS,
+    ];
+    const CARRIES: &'static [Carries] = &carried::CARRIES;
     fn begin(host: &mut dyn Host) -> Result<Option<Self::Card<'_>>, Stop> {
         card::AcmeCard::begin(host)
     }

@@ -67,6 +67,8 @@ pub enum Cipher {
     StsEa11,
     /// Bits of another key are put into the block first: `sts.rs`.
     StsKeyChange,
+    /// Another key is what is encrypted: `wrap.rs`.
+    KeyWrap,
 }
 
 impl Cipher {
@@ -86,6 +88,8 @@ impl Cipher {
             10 if operation == "encrypt" => Cipher::StsEa07,
             11 if operation == "encrypt" => Cipher::StsEa11,
             12 if operation == "encrypt" => Cipher::StsKeyChange,
+            // A wrapped key is a device's to open.
+            13 if operation == "encrypt" => Cipher::KeyWrap,
             algorithm => return Err(Refused::NotOffered { operation, algorithm }),
         })
     }
@@ -100,6 +104,7 @@ impl Cipher {
             Cipher::StsKeyChange if found == Kind::StsEa07 => Kind::StsEa07,
             Cipher::StsEa07 => Kind::StsEa07,
             Cipher::StsEa11 | Cipher::StsKeyChange => Kind::StsEa11,
+            Cipher::KeyWrap => Kind::KeyWrap,
         }
     }
 
@@ -110,7 +115,8 @@ impl Cipher {
             | Cipher::Sm4Ecb
             | Cipher::StsEa07
             | Cipher::StsEa11
-            | Cipher::StsKeyChange => 0,
+            | Cipher::StsKeyChange
+            | Cipher::KeyWrap => 0,
             Cipher::TripleDesCbc => 8,
             Cipher::DlmsGcm | Cipher::AesGcm => 12,
             Cipher::AesCbc | Cipher::Sm4Cbc | Cipher::AesCtr => 16,
@@ -126,7 +132,7 @@ impl Cipher {
             | Cipher::StsEa11
             | Cipher::StsKeyChange => 8,
             Cipher::AesEcb | Cipher::AesCbc | Cipher::Sm4Ecb | Cipher::Sm4Cbc => 16,
-            Cipher::DlmsGcm | Cipher::AesGcm | Cipher::AesCtr => 1,
+            Cipher::DlmsGcm | Cipher::AesGcm | Cipher::AesCtr | Cipher::KeyWrap => 1,
         }
     }
 
@@ -134,7 +140,7 @@ impl Cipher {
     pub fn takes_associated(self, length: usize) -> bool {
         match self {
             Cipher::AesGcm => true,
-            Cipher::DlmsGcm | Cipher::StsKeyChange => length > 0,
+            Cipher::DlmsGcm | Cipher::StsKeyChange | Cipher::KeyWrap => length > 0,
             _ => length == 0,
         }
     }

@@ -13,7 +13,7 @@ const DIGIT_BYTES: usize = 3;
 pub fn of(key: &Key) -> Result<String, Refused> {
     let answer = match key.kind() {
         Kind::TripleDes => key.ecb(Direction::Encrypt, &[0; 8])?,
-        Kind::Aes | Kind::Sm4 => key.ecb(Direction::Encrypt, &[0; 16])?,
+        Kind::Aes | Kind::KeyWrap | Kind::Sm4 => key.ecb(Direction::Encrypt, &[0; 16])?,
         Kind::Hmac | Kind::StsKdf | Kind::StsEa07 | Kind::StsTables => key.hmac(&[])?,
         Kind::StsDes => key.ecb(Direction::Encrypt, &[0; 8])?,
         Kind::StsEa11 => key.sts_encrypt(None, 0)?.to_be_bytes().to_vec(),

@@ -29,10 +29,12 @@ pub enum Kind {
     /// The tables of EA07, which the STS Association gives to its members: two substitutions of 16
     /// numbers, then a permutation of 64, a byte each. No key, and kept like one (ADR 0032).
     StsTables,
+    /// AES, 16 or 32 bytes: wraps other keys for the devices that hold it, and does nothing else.
+    KeyWrap,
 }
 
 impl Kind {
-    pub const ALL: [Kind; 10] = [
+    pub const ALL: [Kind; 11] = [
         Kind::TripleDes,
         Kind::Aes,
         Kind::Sm4,
@@ -43,6 +45,7 @@ impl Kind {
         Kind::StsEa07,
         Kind::StsEa11,
         Kind::StsTables,
+        Kind::KeyWrap,
     ];
 
     /// As files and command lines write it.
@@ -58,6 +61,7 @@ impl Kind {
             Kind::StsEa07 => "sts-ea07",
             Kind::StsEa11 => "sts-ea11",
             Kind::StsTables => "sts-tables",
+            Kind::KeyWrap => "key-wrap",
         }
     }
 
@@ -71,7 +75,7 @@ impl Kind {
             Kind::StsDes | Kind::StsEa07 => bytes == 8,
             Kind::StsKdf => bytes == 20,
             Kind::StsTables => bytes == STS_TABLES_BYTES,
-            Kind::Aes => matches!(bytes, 16 | 32),
+            Kind::Aes | Kind::KeyWrap => matches!(bytes, 16 | 32),
             Kind::Hmac => (16..=64).contains(&bytes),
             Kind::Dlms => matches!(bytes, 32 | 64),
         }
@@ -84,7 +88,7 @@ impl Kind {
             Kind::StsDes | Kind::StsEa07 => "8 bytes",
             Kind::StsKdf => "20 bytes",
             Kind::StsTables => "96 bytes (two substitutions of 16, a permutation of 64)",
-            Kind::Aes => "16 or 32 bytes",
+            Kind::Aes | Kind::KeyWrap => "16 or 32 bytes",
             Kind::Hmac => "16 to 64 bytes",
             Kind::Dlms => "32 or 64 bytes (encryption key, then authentication key)",
         }
@@ -93,7 +97,7 @@ impl Kind {
     /// The length of a key that is generated.
     pub fn generated_bytes(self) -> usize {
         match self {
-            Kind::TripleDes | Kind::Sm4 | Kind::Aes | Kind::StsEa11 => 16,
+            Kind::TripleDes | Kind::Sm4 | Kind::Aes | Kind::StsEa11 | Kind::KeyWrap => 16,
             Kind::Hmac | Kind::Dlms => 32,
             Kind::StsDes | Kind::StsEa07 => 8,
             Kind::StsKdf => 20,

@@ -28,6 +28,7 @@ mod token;
 mod token_keys;
 mod unlock;
 mod vault;
+mod wrap;
 
 pub use error::StoreError;
 pub use file::KeyFile;

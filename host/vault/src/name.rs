@@ -1,10 +1,13 @@
 //! How a key is named: by vendor, region, label and version.
 
 use crate::refused::Refused;
+use crate::vault::{Derivation, KeyName};
 use polymeter_domain::{Region, VendorCode};
 use std::fmt;
 
 const LABEL_BYTES: usize = 64;
+/// How many derivations the name of another key may have: one makes a decoder key.
+const STEPS: usize = 2;
 
 /// The name that a driver uses: letters, digits, `.`, `_` and `-`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -82,4 +85,23 @@ pub(crate) fn parsed(scope: &Scope, text: &str) -> Result<(Label, Option<u32>), 
         Some(label) if is_whole => Ok((label, version)),
         _ => Err(Refused::no_such_key(scope, text)),
     }
+}
+
+/// The name of another key, as `associated` of algorithms 12 and 13 has it: the label, and of each
+/// derivation a zero byte, its algorithm, the length of its factor and the factor.
+pub(crate) fn of_other(associated: &[u8]) -> Result<KeyName<'_>, Refused> {
+    let bad = || Refused::BadLength { what: "the name of another key", length: associated.len() };
+    let end = associated.iter().position(|byte| *byte == 0).unwrap_or(associated.len());
+    let (label, mut rest) = associated.split_at_checked(end).ok_or_else(bad)?;
+    let label = std::str::from_utf8(label).map_err(|_| bad())?;
+    let mut path = Vec::new();
+    while let [0, algorithm, length, more @ ..] = rest {
+        let (factor, after) = more.split_at_checked(usize::from(*length)).ok_or_else(bad)?;
+        path.push(Derivation { algorithm: u16::from(*algorithm), factor });
+        rest = after;
+        if path.len() > STEPS {
+            return Err(bad());
+        }
+    }
+    if rest.is_empty() { Ok(KeyName { label, path }) } else { Err(bad()) }
 }

@@ -29,6 +29,8 @@ pub enum Refused {
     NotTables,
     #[error("a key change takes one of its sections, of a decoder key as long as the new one")]
     NotASection,
+    #[error("a {found} key is wrapped for nobody")]
+    NotToWrap { found: Kind },
     #[error("the tag of what was to be decrypted is wrong")]
     WrongTag,
     #[error("the token that holds this key does not do it: {why}")]
@@ -49,7 +51,10 @@ impl Refused {
             Refused::NoSuchKey { .. } | Refused::NoVendor => 1,
             Refused::NotOffered { .. } | Refused::NoMechanism { .. } => 2,
             Refused::BadLength { .. } | Refused::TooMuchRandom { .. } | Refused::NotASection => 3,
-            Refused::OtherKind { .. } | Refused::DeriveOnly | Refused::NotTables => 5,
+            Refused::OtherKind { .. }
+            | Refused::DeriveOnly
+            | Refused::NotTables
+            | Refused::NotToWrap { .. } => 5,
             Refused::WrongTag => 6,
             Refused::NoAnswer { .. } | Refused::NoRandomSource => 7,
         }

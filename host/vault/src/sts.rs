@@ -10,7 +10,6 @@ use crate::kind::Kind;
 use crate::refused::Refused;
 use crate::secret::Secret;
 use crate::soft::{Direction, Key};
-use crate::vault::{Derivation, KeyName};
 use polymeter_codec::sts::decoder_key::dkga02_key;
 use polymeter_codec::sts::misty1::Misty1;
 use polymeter_codec::sts::sta::Tables;
@@ -19,8 +18,6 @@ use zeroize::Zeroizing;
 
 /// The label under which a vendor's tables of EA07 stand.
 pub const TABLES: &str = "sts-tables";
-/// How many derivations the name of a new key may have: one makes a decoder key.
-const STEPS: usize = 2;
 
 impl Key {
     /// The decoder key of a meter: DKGA02 by DES, DKGA04 by HMAC-SHA-256.
@@ -121,23 +118,4 @@ pub fn with_key(block: u64, new: &Key) -> Result<u64, Refused> {
         | KeySection::Fourth { part, .. } => *part = word(nth)?,
     }
     Content::Key(section).block().map_err(|_| Refused::NotASection)
-}
-
-/// The name of the new key, as `associated` of algorithm 12 has it: the label, and of each derivation
-/// a zero byte, its algorithm, the length of its factor and the factor.
-pub fn named(associated: &[u8]) -> Result<KeyName<'_>, Refused> {
-    let bad = || Refused::BadLength { what: "the name of a new key", length: associated.len() };
-    let end = associated.iter().position(|byte| *byte == 0).unwrap_or(associated.len());
-    let (label, mut rest) = associated.split_at_checked(end).ok_or_else(bad)?;
-    let label = std::str::from_utf8(label).map_err(|_| bad())?;
-    let mut path = Vec::new();
-    while let [0, algorithm, length, more @ ..] = rest {
-        let (factor, after) = more.split_at_checked(usize::from(*length)).ok_or_else(bad)?;
-        path.push(Derivation { algorithm: u16::from(*algorithm), factor });
-        rest = after;
-        if path.len() > STEPS {
-            return Err(bad());
-        }
-    }
-    if rest.is_empty() { Ok(KeyName { label, path }) } else { Err(bad()) }
 }

@@ -54,7 +54,8 @@ impl TokenKey {
             | Kind::StsKdf
             | Kind::StsEa07
             | Kind::StsEa11
-            | Kind::StsTables => return Err(no_mechanism(self.kind)),
+            | Kind::StsTables
+            | Kind::KeyWrap => return Err(no_mechanism(self.kind)),
         };
         Ok(check_value::shown(&answer))
     }
@@ -104,7 +105,8 @@ impl TokenKey {
             | Cipher::Sm4Cbc
             | Cipher::StsEa07
             | Cipher::StsEa11
-            | Cipher::StsKeyChange => Err(no_mechanism(algorithm.kind(self.kind))),
+            | Cipher::StsKeyChange
+            | Cipher::KeyWrap => Err(no_mechanism(algorithm.kind(self.kind))),
         }
     }
 
@@ -222,6 +224,7 @@ pub fn why_not(kind: Kind) -> &'static str {
         Kind::StsDes | Kind::StsKdf | Kind::StsEa07 | Kind::StsEa11 | Kind::StsTables => {
             "mechanism for STS (PKCS#11 names none)"
         }
+        Kind::KeyWrap => "CKM_AES_KEY_WRAP of keys that may not leave it",
         Kind::TripleDes | Kind::Aes | Kind::Hmac => "such mechanism",
     }
 }

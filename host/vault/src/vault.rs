@@ -10,6 +10,7 @@ use crate::secret::Secret;
 use crate::soft::{Direction, Key, Tag};
 use crate::sts;
 use crate::token_keys::{TokenKey, no_mechanism};
+use crate::wrap;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -66,7 +67,7 @@ pub struct KeyInfo {
 }
 
 impl Vault {
-    /// Puts in a key for all regions of a vendor, as its only version; `None`: not a label, or not a
+    /// Puts in a key for all regions of a vendor, as its next version; `None`: not a label, or not a
     /// length of this kind. For tests and benches, which have no vault file.
     #[must_use]
     pub fn with(
@@ -78,7 +79,9 @@ impl Vault {
     ) -> Option<Vault> {
         let id = KeyId { vendor, region: None, label: Label::new(label)? };
         let key = Key::new(kind, key)?;
-        self.put(id, 1, Use::Anything, Material::Here(key));
+        let last = self.keys.get(&id).and_then(|versions| versions.last());
+        let version = last.map_or(0, |stored| stored.version).checked_add(1)?;
+        self.put(id, version, Use::Anything, Material::Here(key));
         Some(self)
     }
 
@@ -154,6 +157,14 @@ impl Vault {
         let key = self.checked(scope, named, algorithm, "encrypt", message)?;
         if matches!(algorithm, Cipher::StsEa07 | Cipher::StsEa11 | Cipher::StsKeyChange) {
             return self.sts(scope, &key, algorithm, message);
+        }
+        if algorithm == Cipher::KeyWrap {
+            if !message.data.is_empty() {
+                let length = message.data.len();
+                return Err(Refused::BadLength { what: "data beside a key", length });
+            }
+            let wanted = name::of_other(message.associated)?;
+            return wrap::wrapped(key.here()?, self.key(scope, &wanted)?.here()?);
         }
         key.cipher(algorithm, Direction::Encrypt, message)
     }
@@ -236,7 +247,7 @@ impl Vault {
         let block = sts::block(message.data)?;
         let block = match algorithm {
             Cipher::StsKeyChange => {
-                let new = sts::named(message.associated)?;
+                let new = name::of_other(message.associated)?;
                 sts::with_key(block, self.key(scope, &new)?.here()?)?
             }
             _ => block,
@@ -339,7 +350,7 @@ impl Material {
             Cipher::DlmsGcm => {
                 key.gcm(Tag::Bytes12, direction, iv, &key.dlms_aad(associated), data)
             }
-            Cipher::StsEa07 | Cipher::StsEa11 | Cipher::StsKeyChange => {
+            Cipher::StsEa07 | Cipher::StsEa11 | Cipher::StsKeyChange | Cipher::KeyWrap => {
                 unreachable!("`encrypt` has its own way for these, and `decrypt` has none")
             }
         }

@@ -41,6 +41,9 @@ fn act<V: Cards>(
         Ok(Plan::Clear) => (None, false),
         Err(stop) => return before(stop),
     };
+    if let Err(stop) = card.prepare(new.as_ref()) {
+        return before(stop);
+    }
     let written = card.unlock().and_then(|()| card.put(new.as_ref(), issued));
     let count = new.as_ref().map_or(0, |state| state.count);
     ended(card.has_changed(), count, written, || {
@@ -97,7 +100,7 @@ fn users<V: Cards>(
         count,
         amount,
         kind,
-        carried: vec![None; V::CARRIED.len()],
+        carried: vec![None; V::CARRIES.len()],
     };
     act::<V>(host, |found, _| issued(found, user))
 }
@@ -118,12 +121,7 @@ pub fn make<V: Cards>(
     if order.purchase.is_some() {
         return Err(bad("a maintenance card has no purchase"));
     }
-    let carried = if order.purpose == purpose::SETTING {
-        carried::<V>(&order.parameters)?
-    } else {
-        nothing_else(order)?;
-        vec![None; V::CARRIED.len()]
-    };
+    let carried = carried::<V>(order)?;
     let nobody = digits("nobody", "0")?;
     let made = State {
         purpose: order.purpose,

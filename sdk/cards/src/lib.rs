@@ -28,10 +28,10 @@ mod look;
 mod state;
 
 pub use acts::{clear, make, open, replace, sell, take_back};
-pub use arguments::money_parameter;
+pub use arguments::{FEN_MAX, PRICE_MAX, carried_parameter, money_parameter};
 pub use bytes::{field, filled, is_summed, letters, part, summed, word};
 pub use look::{check, identify};
-pub use state::{Back, BroughtHome, Card, Cards, Kind, State, newest};
+pub use state::{Back, BroughtHome, Card, Cards, Carried, Carries, Kind, Shape, State, newest};
 
 /// Implements [`polymeter_driver::CardDriver`] for a type that implements [`Cards`], by the functions of
 /// this crate; `describe` is a function of the driver's.

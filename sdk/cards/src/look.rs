@@ -2,7 +2,7 @@
 //!
 //! Invariant: nothing here presents a code or changes a card.
 
-use crate::state::{Back, BroughtHome, Card, Cards, State};
+use crate::state::{Back, BroughtHome, Card, Cards, Carried, Shape, State};
 use polymeter_codec::gbcard::Digits;
 use polymeter_driver::codes::card::{purpose, taken};
 use polymeter_driver::codes::{error, quality, quantity, register, unit};
@@ -75,9 +75,9 @@ pub fn check<V: Cards>(host: &mut dyn Host) -> Result<CardContents, DriverError>
         contents.purchase = Some(Purchase { count: state.count, credit: credit(state.amount) });
         contents.taken = taken_by(&state, &back);
     }
-    for (name, fen) in V::CARRIED.iter().zip(&state.carried) {
-        let carried = fen.map(|fen| ((*name).to_owned(), money(fen)));
-        contents.extras.extend(carried);
+    for (carries, carried) in V::CARRIES.iter().zip(&state.carried) {
+        let shown = carried.as_ref().map(|carried| shown(carries.shape, carried));
+        contents.extras.extend(shown.map(|value| (carries.name.to_owned(), value)));
     }
     match &back {
         Back::None => {}
@@ -105,6 +105,9 @@ fn brought_home(state: &State, back: &BroughtHome) -> WrittenBack {
     }
     if back.error != 0 {
         extras.push(("error".to_owned(), whole(back.error.into())));
+    }
+    if back.key_version != 0 {
+        extras.push(("key version".to_owned(), whole(back.key_version.into())));
     }
     if !is_of(state, back) {
         extras.push(("of device".to_owned(), Value::Text(back.device.to_string())));
@@ -139,6 +142,19 @@ fn credit(fen: u32) -> Credit {
 /// Yuan.
 fn money(fen: u32) -> Value {
     Value::Number(Decimal { mantissa: fen.into(), scale: -2 })
+}
+
+/// As a person reads what a card carries.
+fn shown(shape: Shape, carried: &Carried) -> Value {
+    let scale = match shape {
+        Shape::Money => -2,
+        Shape::Price => -4,
+        Shape::Whole(_) | Shape::Region => 0,
+    };
+    match carried {
+        Carried::Number(number) => Value::Number(Decimal { mantissa: i64::from(*number), scale }),
+        Carried::Letters(letters) => Value::Text(letters.clone()),
+    }
 }
 
 fn whole(number: u32) -> Value {

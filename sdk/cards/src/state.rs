@@ -55,8 +55,8 @@ pub struct State {
     pub amount: u32,
     /// What a user card does.
     pub kind: Kind,
-    /// What a setting card carries, in fen, in the order of [`Cards::CARRIED`]; none leaves it.
-    pub carried: Vec<Option<u32>>,
+    /// What a maintenance card carries, in the order of [`Cards::CARRIES`]; none leaves it.
+    pub carried: Vec<Option<Carried>>,
 }
 
 /// What a device wrote onto a card.
@@ -78,6 +78,53 @@ pub struct BroughtHome {
     pub error: u8,
     /// When, by its clock.
     pub at: Option<Moment>,
+    /// Which version of its key the device was given by a card; 0 for that of its maker.
+    pub key_version: u8,
+}
+
+/// Something that maintenance cards of one purpose carry to a device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Carries {
+    /// The parameter's.
+    pub name: &'static str,
+    /// Of the cards that carry it.
+    pub purpose: u16,
+    /// What it is.
+    pub shape: Shape,
+    /// Whether every such card carries it.
+    pub needed: bool,
+}
+
+/// What is carried, and in what it is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shape {
+    /// An amount: given in fen, shown in yuan.
+    Money,
+    /// Yuan per unit with up to four decimals; carried in 0.0001 yuan, at most 6.5534.
+    Price,
+    /// A whole number from 1 to this one.
+    Whole(u16),
+    /// A region.
+    Region,
+}
+
+/// What a card carries of one [`Carries`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Carried {
+    /// Fen, 0.0001 yuan, or just a number.
+    Number(u32),
+    /// A region's.
+    Letters(String),
+}
+
+impl Carried {
+    /// The number; none where it is letters.
+    pub fn number(&self) -> Option<u32> {
+        match self {
+            Carried::Number(number) => Some(*number),
+            Carried::Letters(_) => None,
+        }
+    }
 }
 
 /// Whether a device wrote something.
@@ -104,6 +151,13 @@ pub trait Card {
     /// # Errors
     /// Another's keys, or a state that was tampered with.
     fn prove(&mut self) -> Result<(), Stop>;
+    /// Gets ready what the card shall become, as far as the vault has a part in it. Presents nothing.
+    ///
+    /// # Errors
+    /// The vault's no.
+    fn prepare(&mut self, _new: Option<&State>) -> Result<(), Stop> {
+        Ok(())
+    }
     /// Presents what must be presented before a card that was proved is written.
     ///
     /// # Errors
@@ -134,8 +188,8 @@ pub trait Cards {
     const REGION_LETTERS: usize;
     /// The purposes of maintenance cards that are made.
     const MAINTENANCE: &'static [u16];
-    /// The names of what a setting card carries, each in fen.
-    const CARRIED: &'static [&'static str];
+    /// What maintenance cards carry to a device.
+    const CARRIES: &'static [Carries];
     /// Reads the card in the slot. None: it is none of this vendor's.
     ///
     /// # Errors

@@ -187,6 +187,8 @@ pub mod vault {
         pub const STS_EA11: u16 = 11;
         /// A section of an STS key change, under the old key; `encrypt` alone.
         pub const STS_KEY_CHANGE: u16 = 12;
+        /// Another key of the vault, wrapped by a key for that alone (RFC 3394); `encrypt` alone.
+        pub const KEY_WRAP: u16 = 13;
     }
 
     /// `diversification.algorithm`.

@@ -7,13 +7,16 @@ use polymeter_driver::codes::{card, line, slot};
 use polymeter_driver::{
     Host, InsertedCard, Key, Level, LineError, Secret as Presented, SlotError, VaultError,
 };
-use polymeter_vault::{KeyName, Kind, Scope, Secret, Vault};
+use polymeter_vault::{KeyName, Kind, Message, Refused, Scope, Secret, Vault};
 
 pub const NUMBER: [u8; 8] = [0xA0, 1, 2, 3, 4, 5, 6, 7];
 
 pub fn keys() -> AcmeKeys {
     AcmeKeys { psc: vec![0x51; 16], data: vec![0x52; 16] }
 }
+
+/// What devices open key-change cards by.
+pub const TRANSPORT: [u8; 16] = [0x53; 16];
 
 /// As the maker of cards delivers one.
 pub fn fresh() -> Card {
@@ -41,9 +44,21 @@ impl Bench {
         let vault = named.iter().fold(Vault::default(), |vault, (label, key)| {
             vault.with(vendor(), label, Kind::Hmac, Secret::new(key.to_vec())).unwrap()
         });
+        let transport = Secret::new(TRANSPORT.to_vec());
+        let vault = vault.with(vendor(), "card-transport", Kind::KeyWrap, transport).unwrap();
         let mut bench = Bench { vault, card, sent: 0, gone: None };
         bench.insert();
         bench
+    }
+
+    /// The key of the MACs gets its next version.
+    #[must_use]
+    pub fn rotated(mut self, key: &[u8]) -> Bench {
+        let vault = std::mem::take(&mut self.vault);
+        let vendor = VendorCode::new("ACME").unwrap();
+        let key = Secret::new(key.to_vec());
+        self.vault = vault.with(vendor, "card-data", Kind::Hmac, key).unwrap();
+        self
     }
 
     /// The card is put in, again.
@@ -54,11 +69,8 @@ impl Bench {
     }
 
     fn hmac(&self, label: &str, data: &[u8]) -> Result<Vec<u8>, VaultError> {
-        let scope = Scope { vendor: VendorCode::new("ACME").unwrap(), region: None };
         let named = KeyName { label, path: Vec::new() };
-        let refused =
-            |no: polymeter_vault::Refused| VaultError { code: no.code(), detail: no.to_string() };
-        self.vault.mac(&scope, &named, 2, &[], data).map_err(refused)
+        self.vault.mac(&scope(), &named, 2, &[], data).map_err(said)
     }
 
     /// One command of the reader; what it brings without its status.
@@ -93,6 +105,14 @@ impl Bench {
     }
 }
 
+fn scope() -> Scope {
+    Scope { vendor: VendorCode::new("ACME").unwrap(), region: None }
+}
+
+fn said(no: Refused) -> VaultError {
+    VaultError { code: no.code(), detail: no.to_string() }
+}
+
 fn no(code: u16) -> SlotError {
     let detail = match code {
         slot::GONE => "the card was pulled",
@@ -122,8 +142,17 @@ impl Host for Bench {
         assert_eq!((algorithm, iv, key.path.len()), (2, &[][..], 0));
         self.hmac(&key.label, data)
     }
-    fn encrypt(&mut self, _: &Key, _: u16, _: &[u8], _: &[u8], _: &[u8]) -> Answer {
-        panic!("nothing is encrypted here")
+    fn encrypt(
+        &mut self,
+        key: &Key,
+        algorithm: u16,
+        iv: &[u8],
+        associated: &[u8],
+        data: &[u8],
+    ) -> Answer {
+        let named = KeyName { label: &key.label, path: Vec::new() };
+        let message = Message { iv, associated, data };
+        self.vault.encrypt(&scope(), &named, algorithm, message).map_err(said)
     }
     fn decrypt(&mut self, _: &Key, _: u16, _: &[u8], _: &[u8], _: &[u8]) -> Answer {
         panic!("nothing is decrypted here")

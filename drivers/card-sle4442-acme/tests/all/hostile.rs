@@ -19,11 +19,17 @@ fn filled(memory: &[u8], summed: bool) -> Card {
             for (slot, bytes) in [(0x20, 52), (0x54, 52), (0x88, 36), (0xAC, 36)] {
                 // Purpose, code and type that there are, letters and decimals.
                 if bytes == 52 {
-                    place[slot + 2] %= 6;
+                    place[slot + 2] %= 10;
                     place[slot + 3] %= 3;
                     place[slot + 32] %= 4;
                     place[slot + 4..slot + 12].fill(b'n');
                     place[slot + 12..slot + 24].fill(0x12);
+                    // An area is letters, and a key change has two versions.
+                    match place[slot + 2] {
+                        7 => place[slot + 36..slot + 44].fill(b's'),
+                        9 => place[slot + 36..slot + 40].fill(1),
+                        _ => {}
+                    }
                 }
                 let sum = x25(&place[slot..slot + bytes - 2]).to_be_bytes();
                 place[slot + bytes - 2..slot + bytes].copy_from_slice(&sum);

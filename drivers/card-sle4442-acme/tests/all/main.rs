@@ -4,6 +4,7 @@
 
 mod bench;
 mod hostile;
+mod maintenance;
 mod pulled;
 
 use bench::{Bench, NUMBER, fresh, keys};
@@ -247,9 +248,6 @@ fn a_setting_card_sets_and_a_check_card_brings_home() {
         let bad = Driver::make(&mut Bench::new(fresh()), &call, &with(name, value));
         assert_eq!(bad.unwrap_err().code, error::BAD_PARAMETER, "{name}");
     }
-    let (_, price) = maintenance(purpose::PRICE);
-    let none = Driver::make(&mut Bench::new(fresh()), &call, &price);
-    assert_eq!(none.unwrap_err().code, error::UNSUPPORTED);
     let card = fresh();
     let (_, order) = maintenance(purpose::CHECK);
     confirmed(Driver::make(&mut Bench::new(card.clone()), &call, &order), 0);

@@ -4,7 +4,7 @@ use super::{
     DeviceError, Manifest, PURSES, Parameter, ParameterKind, Proof, TEXT_BYTES, UNITS, Vendor, raw,
 };
 use crate::problem::{Problem, Problems, line_at};
-use polymeter_domain::{Decimal, Quantity, Unit, Value, VendorCode};
+use polymeter_domain::{CardPurpose, Decimal, Quantity, Unit, Value, VendorCode};
 use semver::Version;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -37,7 +37,8 @@ pub fn check(file: &Path, text: &str, raw: raw::File) -> Result<Manifest, Proble
     let proof = checker.proof(&raw.proof);
     let purse = checker.one_of("purse", &raw.purse, PURSES);
     let purse_step = checker.purse_step(raw.purse_step.as_ref(), purse);
-    let parameters = checker.parameters(raw.parameters);
+    let makes = raw.cards.as_ref().map(|cards| checker.makes(&cards.makes, &imports));
+    let parameters = checker.parameters(raw.parameters, makes.as_deref());
     let errors = checker.errors(raw.errors);
     match (version, contract, proof, purse) {
         (Some(version), Some(contract), Some(proof), Some(purse))
@@ -56,6 +57,7 @@ pub fn check(file: &Path, text: &str, raw: raw::File) -> Result<Manifest, Proble
                 purse,
                 purse_step,
                 parameters,
+                makes,
                 errors,
                 maps: raw.map,
                 build: raw.build,
@@ -200,13 +202,71 @@ impl Checker<'_> {
         }
     }
 
-    fn parameters(&mut self, raw: BTreeMap<String, Spanned<raw::Parameter>>) -> Vec<Parameter> {
+    /// Purposes of maintenance cards, each once.
+    fn purposes(&mut self, words: &[Spanned<String>]) -> Vec<CardPurpose> {
+        let known: Vec<_> = CardPurpose::ALL.into_iter().filter(|it| it.is_maintenance()).collect();
+        let known: Vec<_> = known.into_iter().map(|it| (it.name(), it)).collect();
+        let mut found = Vec::new();
+        for word in words {
+            let Some(purpose) = self.one_of("a maintenance card", word, &known) else { continue };
+            if found.contains(&purpose) {
+                self.problem(word, format!("{purpose} stands twice"), "remove one");
+            } else {
+                found.push(purpose);
+            }
+        }
+        found
+    }
+
+    fn makes(
+        &mut self,
+        said: &Spanned<Vec<Spanned<String>>>,
+        imports: &BTreeSet<String>,
+    ) -> Vec<CardPurpose> {
+        if !imports.contains("card-slot") {
+            let what = "a driver that has no `card-slot` makes no cards".to_owned();
+            self.problem(said, what, "remove [cards], or import card-slot");
+        }
+        self.purposes(said.get_ref())
+    }
+
+    fn parameters(
+        &mut self,
+        raw: BTreeMap<String, Spanned<raw::Parameter>>,
+        makes: Option<&[CardPurpose]>,
+    ) -> Vec<Parameter> {
         let mut entries: Vec<_> = raw.into_iter().collect();
         entries.sort_by_key(|(_, parameter)| parameter.span().start);
         if let Some((_, more)) = entries.get(ENTRIES) {
             self.problem(more, format!("more than {ENTRIES} parameters"), "leave some out");
         }
-        entries.into_iter().filter_map(|(name, raw)| self.parameter(name, &raw)).collect()
+        let mut found = Vec::new();
+        for (name, raw) in entries {
+            let Some(mut parameter) = self.parameter(name, &raw) else { continue };
+            parameter.cards = self.cards_of(&parameter, &raw, makes.unwrap_or_default());
+            found.push(parameter);
+        }
+        found
+    }
+
+    /// The cards that carry a parameter: of those that the driver makes.
+    fn cards_of(
+        &mut self,
+        of: &Parameter,
+        raw: &Spanned<raw::Parameter>,
+        makes: &[CardPurpose],
+    ) -> Vec<CardPurpose> {
+        let name = &of.name;
+        let purposes = self.purposes(&raw.get_ref().cards);
+        if let Some(other) = purposes.iter().find(|it| !makes.contains(it)) {
+            let what = format!("{name} goes onto {other} cards, and none is made");
+            self.problem(raw, what, "name it in makes under [cards]");
+        }
+        if !purposes.is_empty() && !of.writable {
+            let what = format!("{name} goes onto cards and does not live in the device");
+            self.problem(raw, what, "write writable = true, or remove cards");
+        }
+        purposes
     }
 
     fn parameter(&mut self, name: String, raw: &Spanned<raw::Parameter>) -> Option<Parameter> {
@@ -255,6 +315,7 @@ impl Checker<'_> {
             default: None,
             unit: unit?,
             writable: said.writable,
+            cards: Vec::new(),
         };
         let choices = said.choices.as_ref().map(|choices| self.choices(&parameter, choices));
         parameter.choices = choices.unwrap_or_default();

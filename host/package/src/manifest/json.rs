@@ -2,7 +2,7 @@
 //! drawn from.
 
 use super::{Manifest, PURSES, Parameter, ParameterKind, UNITS};
-use polymeter_domain::Value;
+use polymeter_domain::{CardPurpose, Value};
 use serde_json::{Map, Value as Json, json};
 
 impl Manifest {
@@ -25,6 +25,7 @@ impl Manifest {
             "purse": purse.map_or("none", |(name, _)| *name),
             "purse_step": self.purse_step,
             "parameters": self.parameters_schema(),
+            "makes_cards": self.makes.as_ref().map(|makes| names(makes)),
             "maps": self.maps.iter().map(|map| json!({
                 "model": map.get("model").and_then(toml::Value::as_str),
                 "evidence": map.get("evidence").and_then(toml::Value::as_str),
@@ -86,6 +87,9 @@ impl Parameter {
                 schema[key] = json!(bound);
             }
         }
+        if !self.cards.is_empty() {
+            schema["x-cards"] = json!(names(&self.cards));
+        }
         if !self.choices.is_empty() {
             schema["enum"] = self.choices.iter().map(value).collect();
         }
@@ -94,6 +98,10 @@ impl Parameter {
         }
         schema
     }
+}
+
+fn names(purposes: &[CardPurpose]) -> Vec<&'static str> {
+    purposes.iter().map(|purpose| purpose.name()).collect()
 }
 
 fn value(value: &Value) -> Json {

@@ -13,7 +13,7 @@ mod value;
 mod tests;
 
 use crate::problem::{self, Problems};
-use polymeter_domain::{Decimal, Quantity, Unit, Value, VendorCode};
+use polymeter_domain::{CardPurpose, Decimal, Quantity, Unit, Value, VendorCode};
 use semver::Version;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -42,6 +42,8 @@ pub struct Manifest {
     pub purse_step: u64,
     /// In the order of the file.
     pub parameters: Vec<Parameter>,
+    /// Which maintenance cards it makes, in the order of the file; `None`: the file does not say.
+    pub makes: Option<Vec<CardPurpose>>,
     pub errors: Vec<DeviceError>,
     /// `[[map]]`, for the component, which checks them: how an instrument's registers are read.
     pub maps: Vec<toml::Table>,
@@ -88,6 +90,8 @@ pub struct Parameter {
     pub unit: Unit,
     /// Lives in the device, and can be written there; false: it only steers the driver.
     pub writable: bool,
+    /// The maintenance cards that carry it to the device; empty: the file does not say.
+    pub cards: Vec<CardPurpose>,
 }
 
 /// The types of JSON Schema that the contract's values have.

@@ -22,6 +22,7 @@ pub struct File {
     pub limits: BTreeMap<String, Spanned<i64>>,
     #[serde(default)]
     pub parameters: BTreeMap<String, Spanned<Parameter>>,
+    pub cards: Option<Cards>,
     #[serde(default)]
     pub errors: BTreeMap<String, Spanned<DeviceError>>,
     /// Register maps of an instrument, which its component alone reads (ADR 0034).
@@ -61,6 +62,14 @@ pub struct Parameter {
     pub unit: Option<Spanned<String>>,
     #[serde(default)]
     pub writable: bool,
+    #[serde(default)]
+    pub cards: Vec<Spanned<String>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Cards {
+    pub makes: Spanned<Vec<Spanned<String>>>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -72,6 +72,34 @@ fn check(from: &str, to: &str, expected: &str) {
 }
 
 #[test]
+fn what_a_driver_of_cards_makes_is_understood_or_told() {
+    let cards = GOOD
+        .replace("[\"line\", \"log\", \"vault\"]", "[\"card-slot\", \"log\", \"vault\"]")
+        .replace("[limits]", "[cards]\nmakes = [\"setting\", \"price\"]\n\n[limits]")
+        .replace("writable = true", "writable = true\ncards = [\"setting\"]");
+    let parsed = |text: &str| Manifest::parse(Path::new("driver.toml"), text);
+    let manifest = parsed(&cards).expect("good");
+    assert_eq!(manifest.makes, Some(vec![CardPurpose::Setting, CardPurpose::Price]));
+    assert_eq!(manifest.parameters[1].cards, [CardPurpose::Setting]);
+    assert_eq!(manifest.parameters[0].cards, []);
+    assert_eq!(good().makes, None);
+    let told = |from: &str, to: &str, says: &str| {
+        assert!(cards.contains(from), "{from}");
+        let problems = parsed(&cards.replacen(from, to, 1)).expect_err("a problem").to_string();
+        assert!(problems.contains(says), "{problems}");
+    };
+    told("\"price\"]", "\"user\"]", "a maintenance card `user` is not known");
+    told("\"price\"]", "\"setting\"]", "setting stands twice");
+    told(
+        "\"setting\"]\n\n[errors",
+        "\"area\"]\n\n[errors",
+        "alarm goes onto area cards, and none is made",
+    );
+    told("\"card-slot\"", "\"line\"", "has no `card-slot`");
+    told("writable = true\n", "", "does not live in the device");
+}
+
+#[test]
 fn a_good_file_is_understood() {
     let manifest = good();
     assert_eq!(manifest.name, "acme-halo");

@@ -151,6 +151,7 @@ mod tests {
             default: None,
             unit: Unit::NONE,
             writable: false,
+            cards: Vec::new(),
         }
     }
 

@@ -7,6 +7,7 @@ mod scope;
 mod secrets;
 mod sts;
 mod vectors;
+mod wrap;
 
 use polymeter_domain::VendorCode;
 use polymeter_vault::{Derivation, KeyName, Kind, Message, Refused, Scope, Secret, Vault};

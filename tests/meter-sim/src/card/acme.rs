@@ -3,6 +3,8 @@
 //!
 //! Invariant: of two good slots the one counts whose sequence is ahead.
 
+use aes_gcm::aes::Aes128;
+use aes_gcm::aes::cipher::BlockCipherDecrypt;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
@@ -17,6 +19,10 @@ pub const STATES: [usize; 2] = [0x20, 0x54];
 pub const STATE_BYTES: usize = 52;
 pub const WRITE_BACKS: [usize; 2] = [0x88, 0xAC];
 pub const WRITE_BACK_BYTES: usize = 36;
+/// Of a key-change card: length, wrapped key, zeros.
+const ANNEX: std::ops::Range<usize> = 0xD0..0xF9;
+/// The purpose of such a card.
+const KEY_CHANGE: u8 = 9;
 
 /// The keys of an issuer, as its vault has them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,7 +44,7 @@ impl AcmeKeys {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AcmeState {
     pub sequence: u16,
-    /// 0 blank, 1 user, 2 setting, 3 check, 4 clear, 5 reset.
+    /// 0 blank, 1 user, 2 setting, 3 check, 4 clear, 5 reset, 6 price, 7 area, 8 test, 9 key change.
     pub purpose: u8,
     /// Which code the card has: 0 the published one, 1 it is being changed, 2 the vault's.
     pub code: u8,
@@ -49,9 +55,8 @@ pub struct AcmeState {
     pub amount_fen: u32,
     /// What a user card does: 1 opens, 2 buys, 3 replaces.
     pub act: u8,
-    /// None: a setting card leaves it.
-    pub alarm_fen: Option<u32>,
-    pub overdraft_fen: Option<u32>,
+    /// What a maintenance card carries; all ones leave it.
+    pub carried: [u8; 8],
 }
 
 impl AcmeState {
@@ -67,13 +72,16 @@ impl AcmeState {
             count: 0,
             amount_fen: 0,
             act: 0,
-            alarm_fen: None,
-            overdraft_fen: None,
+            carried: [0xFF; 8],
         }
     }
 
+    /// Of any card but one that changes keys.
     pub fn slot(&self, number: [u8; 8], keys: &AcmeKeys) -> [u8; STATE_BYTES] {
-        let optional = |fen: Option<u32>| fen.unwrap_or(u32::MAX).to_be_bytes();
+        self.sealed(number, keys, &[])
+    }
+
+    fn sealed(&self, number: [u8; 8], keys: &AcmeKeys, annex: &[u8]) -> [u8; STATE_BYTES] {
         let body = [
             &self.sequence.to_be_bytes()[..],
             &[self.purpose, self.code],
@@ -83,11 +91,10 @@ impl AcmeState {
             &self.count.to_be_bytes(),
             &self.amount_fen.to_be_bytes(),
             &[self.act, 0, 0, 0],
-            &optional(self.alarm_fen),
-            &optional(self.overdraft_fen),
+            &self.carried,
         ]
         .concat();
-        let seal: [u8; 6] = first(&keys.data, &[&number, &body]);
+        let seal: [u8; 6] = first(&keys.data, &[&number, &body, annex]);
         summed(&[&body[..], &seal].concat())
     }
 
@@ -96,12 +103,24 @@ impl AcmeState {
         let (at, _) = counting(memory, STATES, STATE_BYTES);
         let slot: [u8; STATE_BYTES] = memory.get(at?..)?.first_chunk().copied()?;
         let state = Self::parts(&slot)?;
-        (state.slot(number, keys) == slot).then_some(state)
+        let annex = if state.purpose == KEY_CHANGE { memory.get(ANNEX)? } else { &[] };
+        (state.sealed(number, keys, annex) == slot).then_some(state)
+    }
+
+    /// A number that a card carries, from a byte of `carried` on; none: it leaves what there is.
+    pub fn carried_word(&self, at: usize) -> Option<u32> {
+        let word = self.carried.get(at..)?.first_chunk().copied().map(u32::from_be_bytes);
+        word.filter(|number| *number != u32::MAX)
+    }
+
+    /// As `carried_word`, of two bytes.
+    pub fn carried_short(&self, at: usize) -> Option<u16> {
+        let short = self.carried.get(at..)?.first_chunk().copied().map(u16::from_be_bytes);
+        short.filter(|number| *number != u16::MAX)
     }
 
     fn parts(slot: &[u8; STATE_BYTES]) -> Option<Self> {
         let word = |at: usize| slot[at..].first_chunk().copied().map(u32::from_be_bytes);
-        let optional = |at| word(at).map(|fen| (fen != u32::MAX).then_some(fen));
         Some(Self {
             sequence: u16::from_be_bytes([slot[0], slot[1]]),
             purpose: slot[2],
@@ -112,8 +131,7 @@ impl AcmeState {
             count: word(24)?,
             amount_fen: word(28)?,
             act: slot[32],
-            alarm_fen: optional(36)?,
-            overdraft_fen: optional(40)?,
+            carried: *slot[36..].first_chunk()?,
         })
     }
 }
@@ -131,6 +149,8 @@ pub struct AcmeWrittenBack {
     pub overdrawn_fen: u32,
     /// YY MM DD hh mm, BCD.
     pub at: [u8; 5],
+    /// Version of its key that a card brought; 0: its maker's.
+    pub key_version: u8,
 }
 
 impl AcmeWrittenBack {
@@ -145,7 +165,7 @@ impl AcmeWrittenBack {
                 &self.balance_fen.to_be_bytes(),
                 &self.overdrawn_fen.to_be_bytes(),
                 &self.at,
-                &[0],
+                &[self.key_version],
             ]
             .concat(),
         )
@@ -165,8 +185,39 @@ impl AcmeWrittenBack {
             balance_fen: word(20)?,
             overdrawn_fen: word(24)?,
             at: *slot[28..].first_chunk()?,
+            key_version: slot[33],
         })
     }
+}
+
+/// The wrapped key on a key-change card; none: no length that there is.
+pub fn wrapped_key(memory: &[u8]) -> Option<&[u8]> {
+    let (length, rest) = memory.get(ANNEX)?.split_first()?;
+    rest.get(..usize::from(*length)).filter(|wrapped| matches!(wrapped.len(), 24 | 32 | 40))
+}
+
+/// AES key wrap backwards (RFC 3394, 2.2.2); none where it was not wrapped under this key.
+pub fn unwrapped(wrapped: &[u8], under: [u8; 16]) -> Option<Vec<u8>> {
+    let cipher = Aes128::new(&under.into());
+    let (check, halves) = wrapped.split_first_chunk::<8>()?;
+    let mut check = u64::from_be_bytes(*check);
+    let (halves, []) = halves.as_chunks::<8>() else { return None };
+    let mut halves = halves.to_vec();
+    let mut step = 6 * u64::try_from(halves.len()).ok()?;
+    for _ in 0..6 {
+        for half in halves.iter_mut().rev() {
+            let mut block = [0; 16];
+            block[..8].copy_from_slice(&(check ^ step).to_be_bytes());
+            block[8..].copy_from_slice(half);
+            let mut block = block.into();
+            cipher.decrypt_block(&mut block);
+            let block: [u8; 16] = block.into();
+            check = u64::from_be_bytes(*block.first_chunk()?);
+            half.copy_from_slice(&block[8..]);
+            step -= 1;
+        }
+    }
+    (check == 0xA6A6_A6A6_A6A6_A6A6).then(|| halves.concat())
 }
 
 /// The card's number, if its mark cell is ACME's and good.
@@ -254,6 +305,20 @@ pub fn six_bytes(number: u64) -> [u8; 6] {
 mod tests {
     use super::*;
     use crate::card::Acts as _;
+
+    #[test]
+    fn a_wrapped_key_is_opened_by_the_key_that_wrapped_it() {
+        // RFC 3394, 4.1.
+        let wrapped: [u8; 24] = [
+            0x1F, 0xA6, 0x8B, 0x0A, 0x81, 0x12, 0xB4, 0x47, 0xAE, 0xF3, 0x4B, 0xD8, 0xFB, 0x5A,
+            0x7B, 0x82, 0x9D, 0x3E, 0x86, 0x23, 0x71, 0xD2, 0xCF, 0xE5,
+        ];
+        let under = std::array::from_fn(|at| u8::try_from(at).unwrap_or_default());
+        let key = [0x11_u8; 16].iter().zip(0..).map(|(eleven, at)| eleven * at).collect::<Vec<_>>();
+        assert_eq!(unwrapped(&wrapped, under), Some(key));
+        assert_eq!(unwrapped(&wrapped, [0; 16]), None);
+        assert_eq!(unwrapped(&wrapped[..23], under), None);
+    }
 
     #[test]
     fn the_slot_ahead_counts_and_a_torn_one_does_not() {

@@ -84,6 +84,7 @@ enum MeterPlan {
         number: String,
         psc: String,
         data: String,
+        transport: Option<String>,
     },
     Luna {
         name: String,
@@ -300,6 +301,10 @@ fn shown(shown: Shown) -> Value {
         Shown::Known => json!({ "shown": "known" }),
         Shown::Set => json!({ "shown": "set" }),
         Shown::Checked => json!({ "shown": "checked" }),
+        Shown::Priced => json!({ "shown": "priced" }),
+        Shown::Moved => json!({ "shown": "moved" }),
+        Shown::Tested => json!({ "shown": "tested" }),
+        Shown::KeyChanged => json!({ "shown": "key-changed" }),
         Shown::Cleared => json!({ "shown": "cleared" }),
         Shown::End => json!({ "shown": "END" }),
         Shown::Error(error) => json!({
@@ -355,9 +360,12 @@ impl MeterPlan {
                 let meter = LunaMeter::new(field("number", &number)?, keys);
                 Ok((name, Meter::Luna(Box::new(meter))))
             }
-            MeterPlan::Acme { name, number, psc, data } => {
+            MeterPlan::Acme { name, number, psc, data, transport } => {
                 let keys = AcmeKeys { psc: key(&psc)?, data: key(&data)? };
-                let meter = AcmeMeter::new(field("number", &number)?, keys);
+                let mut meter = AcmeMeter::new(field("number", &number)?, keys);
+                if let Some(transport) = transport {
+                    meter = meter.with_transport_key(field("transport", &transport)?);
+                }
                 Ok((name, Meter::Acme(Box::new(meter))))
             }
             MeterPlan::Sg { name, number, internal, external, mac } => {

@@ -226,7 +226,8 @@ fn an_acme_meter_lives_from_its_reset_to_its_clearing_by_cards_alone() {
     let check = device.maintenance(3);
     assert_eq!(device.insert(&check), Shown::Checked);
     assert_eq!(device.brought_home(&check), Some((0, 0, 0)));
-    let setting = AcmeState { alarm_fen: Some(7), ..AcmeState::new(2, six_bytes(DEVICE)) };
+    let carried = [0, 0, 0, 7, 0xFF, 0xFF, 0xFF, 0xFF];
+    let setting = AcmeState { carried, ..AcmeState::new(2, six_bytes(DEVICE)) };
     assert_eq!(device.insert(&device.card(9, setting)), Shown::Set);
     assert_eq!((device.purse().alarm_fen, device.purse().overdraft_limit_fen), (7, 0));
     // Closed: whatever was left is gone, and so is the customer.

@@ -40,6 +40,14 @@ pub enum Shown {
     Set,
     /// A check card was filled.
     Checked,
+    /// Prices were taken.
+    Priced,
+    /// It belongs to another region now.
+    Moved,
+    /// All segments of the display are lit, and the relay moved and is as it was.
+    Tested,
+    /// It has another key now.
+    KeyChanged,
     Cleared,
     /// A reset card did its work.
     End,
@@ -71,6 +79,8 @@ pub enum CardError {
     Communication = 19,
     PulledEarly = 20,
     Hoarding = 21,
+    /// A card of another region. A maker's own: protocols.md has none for it.
+    Region = 22,
 }
 
 impl CardError {
