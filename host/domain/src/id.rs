@@ -92,4 +92,5 @@ id! {
     /// Of a credit token it is the sale's; of others made by the client.
     TokenOrderId,
     ClockSettingId,
+    MaintenanceCardId,
 }

@@ -34,7 +34,7 @@ pub use discrepancy::Story;
 pub use id::{
     AccountId, AllocationId, AllocationRunId, ApplicationId, ApprovalId, BillId, BillPaymentId,
     BillingPeriodId, ChargeAssignmentId, ChargeId, ChargeItemId, ClaimId, ClockSettingId,
-    ClosingId, CounterActId, CustomerId, DiscrepancyId, HoldId, InstallationId, MeterClearingId,
+    ClosingId, CounterActId, CustomerId, DiscrepancyId, HoldId, InstallationId, MaintenanceCardId, MeterClearingId,
     MeterId, OperatorId, PursePaymentId, ReadingCaseId, ReadingId, SaleId, ShiftId, SwapId,
     TakeoverId, TariffPlanId, TariffVersionId, TokenOrderId, TransferId, derived_id,
 };

@@ -7,9 +7,10 @@
 
 use crate::clock::UnixMs;
 use crate::error::{Result, ServiceError, chain};
-use crate::{Service, account, clock_setting, counter_act, purse, token};
+use crate::{Service, account, card, clock_setting, counter_act, purse, token};
 use polymeter_domain::{
-    ClockSettingId, ClosingId, CounterActId, MeterClearingId, PursePaymentId, TokenOrderId,
+    ClockSettingId, ClosingId, CounterActId, MaintenanceCardId, MeterClearingId, PursePaymentId,
+    TokenOrderId,
 };
 use polymeter_ledger::Transaction;
 use std::fmt;
@@ -26,6 +27,8 @@ pub enum Approvable {
     Token(TokenOrderId),
     /// A clock that is moved far.
     Clock(ClockSettingId),
+    /// A card that takes money away or changes keys.
+    Card(MaintenanceCardId),
 }
 
 impl fmt::Display for Approvable {
@@ -38,6 +41,7 @@ impl fmt::Display for Approvable {
             Approvable::PurseRefund(id) => write!(f, "purse-payment/{id}"),
             Approvable::Token(id) => write!(f, "token-order/{id}"),
             Approvable::Clock(id) => write!(f, "clock-setting/{id}"),
+            Approvable::Card(id) => write!(f, "maintenance-card/{id}"),
         }
     }
 }
@@ -52,6 +56,7 @@ impl Approvable {
             "purse-payment" => id.parse().ok().map(Approvable::PurseRefund),
             "token-order" => id.parse().ok().map(Approvable::Token),
             "clock-setting" => id.parse().ok().map(Approvable::Clock),
+            "maintenance-card" => id.parse().ok().map(Approvable::Card),
             _ => None,
         }
     }
@@ -86,6 +91,10 @@ impl Approvable {
                 clock_setting::approved(tx, id).await?;
                 Ok(Some(self))
             }
+            Approvable::Card(id) => {
+                card::approved(tx, id).await?;
+                Ok(None)
+            }
         }
     }
 
@@ -98,6 +107,7 @@ impl Approvable {
             Approvable::PurseRefund(id) => purse::refund_withdrawn(tx, id, at).await,
             Approvable::Token(id) => token::withdrawn(tx, id, at).await,
             Approvable::Clock(id) => clock_setting::withdrawn(tx, id, why, at).await,
+            Approvable::Card(id) => card::withdrawn(tx, id, why, at).await,
         }
     }
 
@@ -108,7 +118,8 @@ impl Approvable {
             Approvable::Act(id) => return service.ask_for_act(id).await,
             Approvable::Closing(id) => account::follow_closing(service, id).await,
             Approvable::Clearing(id) => account::follow_clearing(service, id).await,
-            Approvable::PurseRefund(_) => Ok(()),
+            // A card is made of whatever blank one somebody puts into a reader.
+            Approvable::PurseRefund(_) | Approvable::Card(_) => Ok(()),
             Approvable::Token(id) => service.follow_token(id).await,
             Approvable::Clock(id) => service.follow_clock(id).await,
         };
@@ -139,6 +150,7 @@ mod tests {
             Approvable::PurseRefund(PursePaymentId::new(id)),
             Approvable::Token(TokenOrderId::new(id)),
             Approvable::Clock(ClockSettingId::new(id)),
+            Approvable::Card(MaintenanceCardId::new(id)),
         ] {
             assert_eq!(Approvable::parse(&object.to_string()), Some(object));
         }

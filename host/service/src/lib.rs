@@ -71,8 +71,8 @@ pub use booking::{
     Booking, customer_of_account, meter_credit_account, meter_of_account, purse_account,
 };
 pub use card::{
-    CardOwners, CardVerdict, Encoding as MarkEncoding, Finding, KnownCard, Looked, Mark,
-    NewMaintenanceCard, Place as MarkPlace, Theirs, Whose,
+    CardOwners, CardVerdict, Encoding as MarkEncoding, Finding, KnownCard, Looked, MaintenanceCard,
+    MaintenanceCardState, Mark, NewMaintenanceCard, Place as MarkPlace, Theirs, Whose,
 };
 pub use charge::{
     CaseDecision, CaseKind, Charge, ChargeExplanation, ChargeKind, ChargeOutcome, ChargePart,

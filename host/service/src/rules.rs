@@ -2,7 +2,7 @@
 //! end. Not here: what a tariff says, and who may do what (operators' rights).
 
 use crate::counter_act::ActKind;
-use polymeter_domain::Money;
+use polymeter_domain::{CardPurpose, Money};
 
 /// Everything has a default that asks for nothing, so that a small site writes nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -25,7 +25,8 @@ pub struct ApprovalRules {
     pub refund: Option<Money>,
     pub reversal: Option<Money>,
     pub write_off: Option<Money>,
-    /// Of what a closing pays out, and of what a free meter holds that is cleared.
+    /// Of what a closing pays out, and of what a free meter holds that is cleared. Where it is set, cards
+    /// that take money away or change keys take two people too.
     pub clear: Option<Money>,
     /// Of the seconds by which a clock is moved with authority.
     pub clock_s: Option<u32>,
@@ -68,6 +69,14 @@ impl ApprovalRules {
     pub(crate) fn is_needed_to_set_a_clock(&self, drift_s: Option<i64>) -> bool {
         let is_above = |limit| drift_s.is_none_or(|off| off.unsigned_abs() > u64::from(limit));
         self.clock_s.is_some_and(is_above)
+    }
+
+    /// Of a card that empties devices, ends their trial or changes their keys: whoever has it can do so
+    /// to any of them.
+    pub(crate) fn is_needed_for_a_card(&self, purpose: CardPurpose) -> bool {
+        let is_risky =
+            matches!(purpose, CardPurpose::Clear | CardPurpose::Reset | CardPurpose::KeyChange);
+        is_risky && self.clear.is_some()
     }
 
     /// Of money given back out of a purse.

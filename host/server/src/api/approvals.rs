@@ -18,10 +18,10 @@ use utoipa::{IntoParams, ToSchema};
 pub struct Approval {
     pub approval_id: String,
     /// `refund`, `reversal`, `deposit-refund`, `write-off`, `closing`, `clearing`, `purse-refund`,
-    /// `clock-setting`, or the kind of a token order.
+    /// `clock-setting`, `maintenance-card`, or the kind of a token order.
     pub act: String,
     /// To what: `counter-act/<id>`, `closing/<id>`, `meter-clearing/<id>`,
-    /// `purse-payment/<id>`, `token-order/<id>` or `clock-setting/<id>`.
+    /// `purse-payment/<id>`, `token-order/<id>`, `clock-setting/<id>` or `maintenance-card/<id>`.
     pub object: String,
     /// What is given up: of a closing, what it pays out and writes off; of a meter, what it holds.
     pub amount: String,

@@ -1,10 +1,12 @@
 //! Readers and the cards (IC卡) in them: what lies where, what may be done with it, and the acts that are
 //! no sale. A sale on a card is a sale like any other (`PUT /sales`), while the card lies in a reader.
+//!
+//! Not here: cards that are no customer's (maintenance_cards).
 
 use super::error::{ApiError, Problem};
 use super::extract::{Body, Id};
 use super::sales::CreditJson;
-use super::values::{DeviceValue, MeasurementJson, extras, parameters};
+use super::values::{DeviceValue, MeasurementJson, extras};
 use crate::app::App;
 use crate::session::Caller;
 use axum::Json;
@@ -12,10 +14,9 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use futures_util::Stream;
-use polymeter_domain::{CardContents, CardPurpose, MeterAddress, MeterId, Purchase, VendorCode};
-use polymeter_service::{Finding, KnownCard, Looked, NewMaintenanceCard};
+use polymeter_domain::{CardContents, MeterId, Purchase};
+use polymeter_service::{Finding, KnownCard, Looked};
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use utoipa::ToSchema;
@@ -97,22 +98,6 @@ pub struct ReplaceCard {
     /// In which the blank card lies; needed where several do.
     #[serde(default)]
     pub reader: Option<String>,
-    pub reason: String,
-}
-
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct MakeCard {
-    pub vendor: String,
-    /// `setting`, `check`, `clear`, `reset`, `price`, `area`, `test` or `key-change`.
-    pub purpose: String,
-    /// The number of the meter that it is for; left out: any.
-    #[serde(default)]
-    pub device: Option<String>,
-    /// What it carries there, by the driver's names.
-    #[serde(default)]
-    #[schema(value_type = BTreeMap<String, DeviceValue>)]
-    pub parameters: BTreeMap<String, Box<RawValue>>,
     pub reason: String,
 }
 
@@ -239,45 +224,6 @@ pub async fn recycle(
     Body(asked): Body<CardReason>,
 ) -> Result<Json<Reader>, ApiError> {
     app.service.recycle_card(&reader, &asked.reason, &caller.actor()).await?;
-    Ok(Json(Reader::from(&app.service.look_at(&reader).await?)))
-}
-
-/// Make a maintenance card (设置卡, 清零卡 ...) of the blank one in this reader.
-#[utoipa::path(post, path = "/api/v1/readers/{reader}/maintenance-cards", tag = "cards",
-    params(("reader" = String, Path)), request_body = MakeCard, responses(
-    (status = 200, description = "What lies there now", body = Reader),
-    (status = 404, description = "`not-found`", body = Problem,
-        content_type = "application/problem+json"),
-    (status = 409, description = "`device-refused`", body = Problem,
-        content_type = "application/problem+json"),
-    (status = 422, description = "`invalid-field`, `no-driver`", body = Problem,
-        content_type = "application/problem+json"),
-    (status = 503, description = "`not-sent`, `card-gone`", body = Problem,
-        content_type = "application/problem+json"),
-    (status = 504, description = "`outcome-unknown`", body = Problem,
-        content_type = "application/problem+json"),
-))]
-pub async fn make(
-    State(app): State<App>,
-    caller: Caller,
-    Id(reader): Id<String>,
-    Body(asked): Body<MakeCard>,
-) -> Result<Json<Reader>, ApiError> {
-    let invalid = |field, error: &dyn std::fmt::Display| ApiError::invalid(field, error);
-    let new = NewMaintenanceCard {
-        vendor: VendorCode::new(&asked.vendor).map_err(|error| invalid("vendor", &error))?,
-        purpose: CardPurpose::from_name(&asked.purpose)
-            .ok_or_else(|| invalid("purpose", &"it is none of a card's"))?,
-        device: asked
-            .device
-            .as_deref()
-            .map(MeterAddress::new)
-            .transpose()
-            .map_err(|error| invalid("device", &error))?,
-        parameters: parameters(&asked.parameters).map_err(|why| invalid("parameters", &why))?,
-        reason: asked.reason,
-    };
-    app.service.make_maintenance_card(&reader, new, &caller.actor()).await?;
     Ok(Json(Reader::from(&app.service.look_at(&reader).await?)))
 }
 

@@ -29,6 +29,9 @@ pub struct Driver {
     /// Interfaces that the component imports.
     pub imports: Vec<String>,
     pub parameters: Vec<Parameter>,
+    /// Which maintenance cards it makes, of `setting`, `check`, `clear`, `reset`, `price`, `area`, `test`
+    /// and `key-change`; `null`: it does not say.
+    pub makes_cards: Option<Vec<&'static str>>,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -49,6 +52,12 @@ pub struct Parameter {
     pub default: Option<DeviceValue>,
     /// Written into the device; `false`: it only steers the driver.
     pub writable: bool,
+    /// The maintenance cards that carry it there; empty: the driver does not say.
+    pub cards: Vec<&'static str>,
+}
+
+fn purposes(of: &[CardPurpose]) -> Vec<&'static str> {
+    of.iter().map(|purpose| purpose.name()).collect()
 }
 
 impl From<&runtime::Driver> for Driver {
@@ -82,6 +91,10 @@ impl From<&runtime::Driver> for Driver {
             abilities: abilities.iter().filter(|(has, _)| *has).map(|(_, name)| *name).collect(),
             imports: driver.imports().to_vec(),
             parameters: driver.parameters().iter().map(Parameter::from).collect(),
+            makes_cards: driver
+                .manifest()
+                .and_then(|manifest| manifest.makes.as_deref())
+                .map(purposes),
         }
     }
 }
@@ -99,6 +112,7 @@ impl From<&polymeter_package::Parameter> for Parameter {
             choices: parameter.choices.iter().map(values::value).collect(),
             default: parameter.default.as_ref().map(values::value),
             writable: parameter.writable,
+            cards: purposes(&parameter.cards),
         }
     }
 }

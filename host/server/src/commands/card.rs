@@ -8,9 +8,12 @@ use crate::api::cards::Reader;
 use crate::app::App;
 use clap::Subcommand;
 use polymeter_domain::{
-    CardPurpose, Channel, CustomerNumber, MeterAddress, Money, SaleId, VendorCode,
+    CardPurpose, Channel, CustomerNumber, MaintenanceCardId, MeterAddress, Money, SaleId,
+    VendorCode,
 };
-use polymeter_service::{Finding, Home, KnownCard, Looked, NewMaintenanceCard, Page, SaleRequest};
+use polymeter_service::{
+    Finding, Home, KnownCard, Looked, MaintenanceCardState, NewMaintenanceCard, Page, SaleRequest,
+};
 use std::path::Path;
 
 #[derive(Debug, Subcommand)]
@@ -50,13 +53,14 @@ pub enum CardCommand {
         #[arg(long)]
         reason: String,
     },
-    /// Make a maintenance card of a blank one (设置卡 and others).
-    Set {
+    /// Make a maintenance card of a blank one (设置卡, 电价卡, 清零卡 ...).
+    Make {
+        /// setting, check, clear, reset, price, area, test or key-change, as far as the vendor's driver
+        /// makes it.
+        #[arg(value_name = "PURPOSE")]
+        purpose: String,
         #[arg(value_name = "VENDOR")]
         vendor: String,
-        /// setting, check, clear, reset, price, area, test or key-change.
-        #[arg(long, default_value = "setting")]
-        purpose: String,
         /// The number of the meter that it is for; left out: any.
         #[arg(long)]
         device: Option<String>,
@@ -66,6 +70,11 @@ pub enum CardCommand {
         /// For the audit trail.
         #[arg(long)]
         reason: String,
+    },
+    /// Make a maintenance card that a second person agreed to.
+    MakeAgreed {
+        #[arg(value_name = "ID", help = "As `card make` printed it")]
+        id: MaintenanceCardId,
     },
 }
 
@@ -91,8 +100,13 @@ pub async fn run(config: &Path, reader: Option<&str>, command: CardCommand) -> R
             println!("the card in {} is blank", looked.reader);
             Ok(())
         }
-        CardCommand::Set { vendor, purpose, device, set, reason } => {
+        CardCommand::Make { purpose, vendor, device, set, reason } => {
             make(&app, &looked, &vendor, &purpose, device.as_deref(), &set, reason).await
+        }
+        CardCommand::MakeAgreed { id } => {
+            let it = app.service.make_agreed_card(id, &looked.reader, &ACTOR).await?;
+            println!("the card in {} is a {} card now", looked.reader, it.purpose);
+            Ok(())
         }
     }
 }
@@ -198,14 +212,20 @@ async fn make(
     let declared = app.service.parameters_of(&vendor, Home::Device);
     let new = NewMaintenanceCard {
         purpose: CardPurpose::from_name(purpose)
-            .ok_or_else(|| usage(&format!("--purpose {purpose} is none of a card's")))?,
+            .ok_or_else(|| usage(&format!("there are no {purpose} cards")))?,
         device: device.map(MeterAddress::new).transpose().map_err(|error| usage(&error))?,
         parameters: set.iter().map(|it| value_of(it, &declared)).collect::<Result<_, _>>()?,
         vendor,
         reason,
     };
     let purpose = new.purpose;
-    app.service.make_maintenance_card(&looked.reader, new, &ACTOR).await?;
-    println!("the card in {} is a {purpose} card now", looked.reader);
+    let it = app.service.make_maintenance_card(&looked.reader, new, &ACTOR).await?;
+    match it.state {
+        MaintenanceCardState::Waiting => println!(
+            "the {purpose} card waits for a second person; then: polymeter card make-agreed {}",
+            it.maintenance_card_id
+        ),
+        _ => println!("the card in {} is a {purpose} card now", looked.reader),
+    }
     Ok(())
 }

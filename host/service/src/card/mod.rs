@@ -8,15 +8,18 @@
 //! Not here: how a reader is spoken to (transport), what is on a card (drivers).
 
 mod finding;
-mod made;
+mod maintenance;
+mod maintenance_store;
 mod mark;
 mod owner;
+mod recycle;
 mod replace;
 mod store;
 
 pub(crate) use finding::judge as card_verdict;
 pub use finding::{CardVerdict, Finding, KnownCard, Looked};
-pub use made::NewMaintenanceCard;
+pub use maintenance::{MaintenanceCard, MaintenanceCardState, NewMaintenanceCard};
+pub(crate) use maintenance::{approved, withdrawn};
 pub use mark::{Encoding, Mark, Place};
 pub use owner::{CardOwners, Theirs, Whose};
 
@@ -37,6 +40,9 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+
+/// When a device wrote what a reading has from its card, by the device's clock.
+const WRITTEN_AT: &str = "written-at";
 
 /// The readers, where cards have their marks, and what was seen last.
 #[derive(Debug)]
@@ -125,10 +131,12 @@ impl Service {
             let mut since = reader.changes();
             since.mark_unchanged();
             let looked = look(&service, &reader).await?;
-            if let Finding::Known(card) = &looked.finding
-                && let Some(meter_id) = card.meter_id
-            {
-                service.keep_card(meter_id, card).await?;
+            if let Finding::Known(card) = &looked.finding {
+                if card.verdict == CardVerdict::Maintenance {
+                    service.keep_brought_home(card).await?;
+                } else if let Some(meter_id) = card.meter_id {
+                    service.keep_card(meter_id, card).await?;
+                }
             }
             service.cards().keep(Seen { looked: looked.clone(), since });
             Ok(looked)
@@ -466,7 +474,7 @@ fn snapshot_of(back: &WrittenBack) -> Snapshot {
     }
     let mut extras = back.extras.clone();
     if let Some(at) = back.at {
-        extras.push(("written-at".to_owned(), Value::Time(at)));
+        extras.push((WRITTEN_AT.to_owned(), Value::Time(at)));
     }
     Snapshot { measurements, supply: SupplyState::Unknown, extras }
 }

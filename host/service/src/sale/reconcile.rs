@@ -43,6 +43,7 @@ impl Service {
         self.resume_clearings().await?;
         self.resume_tokens().await?;
         self.resume_clocks().await?;
+        self.resume_cards().await?;
         let mut views = Vec::with_capacity(left.len());
         for sale in left {
             views.push(self.sale(sale.sale_id).await?);
