@@ -34,9 +34,10 @@ pub use discrepancy::Story;
 pub use id::{
     AccountId, AllocationId, AllocationRunId, ApplicationId, ApprovalId, BillId, BillPaymentId,
     BillingPeriodId, ChargeAssignmentId, ChargeId, ChargeItemId, ClaimId, ClockSettingId,
-    ClosingId, CounterActId, CustomerId, DiscrepancyId, HoldId, InstallationId, MaintenanceCardId, MeterClearingId,
-    MeterId, OperatorId, PursePaymentId, ReadingCaseId, ReadingId, SaleId, ShiftId, SwapId,
-    TakeoverId, TariffPlanId, TariffVersionId, TokenOrderId, TransferId, derived_id,
+    ClosingId, CounterActId, CustomerId, DiscrepancyId, HoldId, InstallationId, MaintenanceCardId,
+    MeterClearingId, MeterId, OperatorId, PursePaymentId, ReadingCaseId, ReadingId, SaleId,
+    ShiftId, SwapId, TakeoverId, TariffPlanId, TariffVersionId, TokenOrderId, TransferId,
+    derived_id,
 };
 pub use mode::BillingMode;
 pub use money::{Currency, Money};

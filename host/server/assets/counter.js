@@ -2,10 +2,12 @@
 // tells of cards that come and go. Nothing is decided here.
 "use strict";
 
-// F2 search, F3 amount for the card in the reader, F8 print, F9 the page's main button.
+// F2 search, F3 amount for the card in the reader, F4 what else can be done with it, F8 print, F9 the
+// page's main button.
 const keys = {
   F2: () => document.querySelector("input[type=search]")?.focus(),
   F3: () => document.querySelector(".card-paid")?.focus(),
+  F4: () => document.querySelector(".card-act")?.focus(),
   F8: () => window.print(),
   F9: () => document.querySelector("main .btn-primary")?.click(),
 };
@@ -29,7 +31,7 @@ document.addEventListener("DOMContentLoaded", () => {
   let waits = false;
   const draw = () => {
     waits = isTyping();
-    if (!waits) htmx.ajax("GET", "/readers", { target: panel, swap: "innerHTML" });
+    if (!waits) htmx.ajax("GET", panel.dataset.from ?? "/readers", { target: panel, swap: "innerHTML" });
   };
   panel.addEventListener("focusout", () => { if (waits) setTimeout(draw); });
   panel.addEventListener("htmx:afterSwap", (event) => {

@@ -32,6 +32,7 @@ pub mod holds;
 pub mod idempotency;
 pub mod items;
 pub mod ledger;
+pub mod maintenance_cards;
 pub mod meters;
 pub mod operators;
 pub mod purse;

@@ -4,7 +4,7 @@ use super::values::{self, DeviceValue};
 use crate::app::App;
 use axum::Json;
 use axum::extract::State;
-use polymeter_domain::Quantity;
+use polymeter_domain::{CardPurpose, Quantity};
 use polymeter_runtime as runtime;
 use polymeter_runtime::Proof;
 use polymeter_transport::{Endpoint, Line as LineHandle};

@@ -23,9 +23,10 @@ use polymeter_transport::{
 use std::time::Duration;
 
 /// The keys of the demo's cards, which are on no real card: what the vault gets, by vendor and label.
-pub const KEYS: [(&str, &str, polymeter_vault::Kind); 5] = [
+pub const KEYS: [(&str, &str, polymeter_vault::Kind); 6] = [
     ("ACME", "card-psc", polymeter_vault::Kind::Hmac),
     ("ACME", "card-data", polymeter_vault::Kind::Hmac),
+    ("ACME", "card-transport", polymeter_vault::Kind::KeyWrap),
     ("SGCPU", "card-internal", polymeter_vault::Kind::TripleDes),
     ("SGCPU", "card-external", polymeter_vault::Kind::TripleDes),
     ("SGCPU", "card-mac", polymeter_vault::Kind::TripleDes),
@@ -117,6 +118,8 @@ struct Holder {
 pub struct Counter {
     pub readers: CardReaders,
     holders: Vec<Holder>,
+    /// A blank card, to make a maintenance card of, and where it lies.
+    blank: (Card, Desk),
 }
 
 /// Twelve digits as BCD.
@@ -136,7 +139,7 @@ impl Counter {
             Desk { reader: name.to_owned(), place, events }
         };
         let acme_keys = acme::AcmeKeys { psc: KEY.to_vec(), data: KEY.to_vec() };
-        let mut acme_meter = AcmeMeter::new(bcd(0x41), acme_keys);
+        let mut acme_meter = AcmeMeter::new(bcd(0x41), acme_keys).with_transport_key(KEY);
         acme_meter.purse.stage = Stage::Cleared;
         let sg_keys = CpuKeys::same(KEY);
         let mut sg_meter = SgMeter::new(bcd(0x42), sg_keys);
@@ -176,7 +179,9 @@ impl Counter {
                 desk: desk("counter-3"),
             },
         ];
-        Counter { readers: CardReaders::of(readers), holders }
+        let blank = Card::sle4442(acme::blank([0, 0, 0, 0, 0, 0, 0, 3]));
+        let blank = (blank, desk("counter-3"));
+        Counter { readers: CardReaders::of(readers), holders, blank }
     }
 
     /// A whole life for each: opened, sold to, put into the meter, sold to again. The cards are left in
@@ -195,6 +200,8 @@ impl Counter {
             }
             meters.push(meter);
         }
+        let (blank, desk) = &self.blank;
+        desk.put_in(blank);
         Ok(meters)
     }
 

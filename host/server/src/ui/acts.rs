@@ -232,6 +232,7 @@ fn asked_for(act: &str) -> Named {
         "clear-credit" => ("clear-credit", "Token that empties a meter", "清零码"),
         "clear-tamper" => ("clear-tamper", "Token that clears tampering", "清除窃电码"),
         "key-change" => ("key-change", "Tokens that change a meter's key", "换密钥码"),
+        "maintenance-card" => ("maintenance-card", "Make a maintenance card", "制作维护卡"),
         "purse-refund" => ("purse-refund", "Give back out of a purse", "退费"),
         _ => match ActKind::from_name(act) {
             Some(it) => return kind(it),
@@ -258,6 +259,7 @@ async fn address(app: &App, object: &str) -> Result<String, PageError> {
         Some(Approvable::Clock(id)) => {
             format!("/meters/{}", app.service.clock_setting(id).await?.meter_id)
         }
+        Some(Approvable::Card(id)) => format!("/maintenance-cards/{id}"),
         None => "/acts".to_owned(),
     })
 }

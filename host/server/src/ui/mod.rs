@@ -18,6 +18,7 @@ mod customers;
 mod day_closes;
 mod discrepancies;
 mod drivers;
+mod maintenance_cards;
 mod meter_acts;
 mod meters;
 mod office;
@@ -72,13 +73,20 @@ fn guarded() -> Vec<(Option<Right>, Router<App>)> {
         ),
         (
             Some(Right::Approve),
-            none().route("/approvals/{approval_id}", post(acts::decide_approval)),
+            none().route("/approvals/{approval_id}", post(acts::decide_approval)).route(
+                "/meters/{meter_id}/card-uptake",
+                get(readers::uptake_form).post(readers::say_taken),
+            ),
         ),
         (
             Some(Right::Customers),
             none()
                 .route("/meters/new", get(meters::new_form).post(meters::add))
                 .route("/meters/new/parameters", get(meters::new_parameters))
+                .route(
+                    "/readers/{reader}/recycling",
+                    get(readers::recycling_form).post(readers::recycle),
+                )
                 .route("/meters/{meter_id}/account", post(meters::open_account))
                 .route("/meters/{meter_id}/tariff", get(tariffs::give_form).post(tariffs::give))
                 .route("/customers/new", get(customers::new_form).post(customers::add))
@@ -95,7 +103,16 @@ fn guarded() -> Vec<(Option<Right>, Router<App>)> {
             Some(Right::Settings),
             none()
                 .route("/meters/{meter_id}/parameters", post(parameters::keep))
-                .route("/meters/{meter_id}/settings", post(parameters::set)),
+                .route("/meters/{meter_id}/settings", post(parameters::set))
+                .route(
+                    "/readers/{reader}/maintenance-card",
+                    get(maintenance_cards::new_form).post(maintenance_cards::make),
+                )
+                .route("/maintenance-cards/{card_id}/making", post(maintenance_cards::make_agreed))
+                .route(
+                    "/maintenance-cards/{card_id}/withdrawal",
+                    post(maintenance_cards::withdraw),
+                ),
         ),
         (
             Some(Right::Tariffs),
@@ -193,6 +210,9 @@ fn looking() -> Router<App> {
         .route("/acts/{act_id}", get(acts::show))
         .route("/approvals/{approval_id}/withdrawal", post(acts::withdraw_approval))
         .route("/readers", get(readers::panel))
+        .route("/maintenance-cards", get(maintenance_cards::list))
+        .route("/maintenance-cards/{card_id}", get(maintenance_cards::show))
+        .route("/maintenance-cards/{card_id}/readers", get(maintenance_cards::readers))
         .route("/reader-events", get(crate::api::cards::events))
         .route("/alarms", get(alarms::list))
         .route("/meters/{meter_id}/records", get(records::show))
@@ -275,7 +295,7 @@ impl Head {
     }
 
     fn is_in_meters(&self) -> bool {
-        matches!(self.here, "meters" | "alarms")
+        matches!(self.here, "meters" | "alarms" | "cards")
     }
 
     fn is_in_billing(&self) -> bool {

@@ -1,14 +1,21 @@
-//! The readers on the counter's page: what lies in each, in words, and the way to the sale. The panel is
-//! drawn anew whenever the service says that something came or went (SSE).
+//! The readers on the counter's page: what lies in each, in words, and the way to the sale and to what
+//! else can be done with it. The panel is drawn anew whenever the service says that something came or went
+//! (SSE).
 //!
-//! Not here: the sale itself, which is that of any meter (sales).
+//! Not here: the sale itself, which is that of any meter (sales), and cards that are no customer's
+//! (maintenance_cards).
 
-use super::view::{self, Badge, badge, sentence};
-use super::{PageResult, render};
+use super::act::{self, Field, Form, Typed};
+use super::meters::id;
+use super::view::{self, Badge, badge, segment, sentence};
+use super::{Head, PageError, PageResult, render};
 use crate::app::App;
+use crate::session::Caller;
 use askama::Template;
-use axum::extract::State;
-use polymeter_service::{CardVerdict, Finding, KnownCard, Looked};
+use axum::extract::{self, Path, State};
+use axum::response::{IntoResponse, Redirect};
+use polymeter_domain::{MeterId, Value};
+use polymeter_service::{CardVerdict, Finding, Home, KnownCard, Looked, Right};
 
 #[derive(Template)]
 #[template(path = "readers.html")]
@@ -25,6 +32,8 @@ struct ReaderView {
     /// A sentence for the clerk; empty where the badge says it all.
     told: String,
     card: Option<CardView>,
+    /// What else this operator may do with what lies there: an address, what it is, and in Chinese.
+    acts: Vec<(String, &'static str, &'static str)>,
 }
 
 #[derive(Debug)]
@@ -42,22 +51,50 @@ struct CardView {
     purchase: String,
     /// "purchase 3 taken, 12.40 CNY left, 2026-11-26 08:00:00".
     written_back: String,
+    /// The device that wrote, where that is another than the card is for.
+    written_by: String,
+    /// What a maintenance card carries, and what else the driver tells of the card.
+    carries: Vec<(String, String)>,
     sells: bool,
     currency: String,
 }
 
 /// The panel alone, for the page that has it.
-pub async fn panel(State(app): State<App>) -> PageResult {
+pub async fn panel(State(app): State<App>, caller: Caller) -> PageResult {
     let mut readers = Vec::new();
     for looked in app.service.readers().await? {
-        readers.push(view(&app, &looked).await?);
+        let acts = acts(&app, &caller, &looked);
+        readers.push(ReaderView { acts, ..view(&app, &looked).await? });
     }
     let sells = readers.iter().find(|it| it.card.as_ref().is_some_and(|card| card.sells));
     let first = sells.map(|it| it.name.clone()).unwrap_or_default();
     Ok(render(&Panel { readers, first }))
 }
 
-async fn view(app: &App, looked: &Looked) -> Result<ReaderView, super::PageError> {
+/// By the operator's rights.
+fn acts(app: &App, caller: &Caller, looked: &Looked) -> Vec<(String, &'static str, &'static str)> {
+    let may = |right| caller.operator.may(right);
+    let reader = segment(&looked.reader);
+    match &looked.finding {
+        Finding::Blank { .. }
+            if may(Right::Settings) && !app.service.makeable(&looked.finding).is_empty() =>
+        {
+            let address = format!("/readers/{reader}/maintenance-card");
+            vec![(address, "Make a maintenance card", "制作维护卡")]
+        }
+        Finding::Known(card) if card.verdict == CardVerdict::Waiting && may(Right::Approve) => {
+            let uptake = |meter| format!("/meters/{meter}/card-uptake");
+            let address = card.meter_id.map(uptake);
+            address.into_iter().map(|it| (it, "It was taken in", "已插表")).collect()
+        }
+        Finding::Known(card) if !card.verdict.serves_account() && may(Right::Customers) => {
+            vec![(format!("/readers/{reader}/recycling"), "Make it blank", "回收")]
+        }
+        _ => Vec::new(),
+    }
+}
+
+async fn view(app: &App, looked: &Looked) -> Result<ReaderView, PageError> {
     let vendors = |vendors: &[polymeter_domain::VendorCode]| {
         let vendors: Vec<&str> = vendors.iter().map(|it| it.as_str()).collect();
         vendors.join(", ")
@@ -88,7 +125,7 @@ async fn view(app: &App, looked: &Looked) -> Result<ReaderView, super::PageError
         Finding::Known(card) => Some(card_view(app, card).await?),
         _ => None,
     };
-    Ok(ReaderView { name: looked.reader.clone(), state, told, card })
+    Ok(ReaderView { name: looked.reader.clone(), state, told, card, acts: Vec::new() })
 }
 
 fn verdict(card: &KnownCard) -> (Badge, String) {
@@ -108,7 +145,15 @@ fn verdict(card: &KnownCard) -> (Badge, String) {
     (badge, sentence(&card.verdict.sentence()))
 }
 
-async fn card_view(app: &App, card: &KnownCard) -> Result<CardView, super::PageError> {
+/// As whoever wrote it tells it.
+fn extra(name: &str, value: &Value) -> String {
+    match value {
+        Value::Flag(true) => name.to_owned(),
+        value => format!("{name} {}", view::text(value)),
+    }
+}
+
+async fn card_view(app: &App, card: &KnownCard) -> Result<CardView, PageError> {
     let meter = match card.meter_id {
         Some(id) => Some(app.service.meter(id).await?),
         None => None,
@@ -121,8 +166,14 @@ async fn card_view(app: &App, card: &KnownCard) -> Result<CardView, super::PageE
     let written_back = contents.written_back.as_ref().map(|back| {
         let left = back.balance.map(|it| format!(", {} left", credit(it))).unwrap_or_default();
         let at = back.at.map(|at| format!(", {}", at.to_string().replace('T', " ")));
-        format!("purchase {} taken{left}{}", back.count, at.unwrap_or_default())
+        let extras = back.extras.iter().filter(|(name, _)| !name.starts_with("of "));
+        let extras: String =
+            extras.map(|(name, value)| format!(", {}", extra(name, value))).collect();
+        format!("purchase {} taken{left}{}{extras}", back.count, at.unwrap_or_default())
     });
+    let back = contents.written_back.as_ref();
+    let written_by = back.and_then(|back| back.extras.iter().find(|(name, _)| name == "of device"));
+    let declared = app.service.parameters_of(&identity.vendor, Home::Device);
     Ok(CardView {
         vendor: identity.vendor.to_string(),
         kind: card.kind.name(),
@@ -135,7 +186,115 @@ async fn card_view(app: &App, card: &KnownCard) -> Result<CardView, super::PageE
         serial_number: meter.as_ref().map(|it| it.serial_number.clone()).unwrap_or_default(),
         purchase: purchase.unwrap_or_default(),
         written_back: written_back.unwrap_or_default(),
+        written_by: written_by.map(|(_, device)| view::text(device)).unwrap_or_default(),
+        carries: contents
+            .extras
+            .iter()
+            .map(|(name, value)| {
+                let title = declared.iter().find(|it| it.name == *name);
+                (title.map_or_else(|| name.clone(), |it| it.title_en.clone()), view::text(value))
+            })
+            .collect(),
         sells: card.verdict == CardVerdict::Sellable,
         currency: app.currency.code().to_owned(),
     })
+}
+
+fn recycling(reader: &str) -> Form {
+    Form {
+        subject: format!("Reader {reader}"),
+        title: "Make the card blank",
+        chinese: "回收卡",
+        effect:
+            "What stands on the card is gone afterwards, and it can become anybody's card. That of \
+                 an open account is not touched."
+                .to_owned(),
+        action: format!("/readers/{}/recycling", segment(reader)),
+        back: "/".to_owned(),
+        button: "Make it blank",
+        is_risky: true,
+        fields: vec![reason()],
+        key: act::new_key(),
+        error: String::new(),
+    }
+}
+
+fn reason() -> Field {
+    Field::new("text", "reason", ("Reason", "原因"), "it is kept in the audit trail").required()
+}
+
+pub async fn recycling_form(
+    State(app): State<App>,
+    caller: Caller,
+    Path(reader): Path<String>,
+) -> PageResult {
+    let looked = app.service.look_at(&reader).await?;
+    let mut form = recycling(&looked.reader);
+    if let Finding::Known(card) = &looked.finding {
+        let identity = &card.contents.identity;
+        let (vendor, purpose, serial) = (&identity.vendor, identity.purpose, &identity.serial);
+        form.subject = format!("Reader {reader}: {vendor} {purpose} card {serial}");
+    }
+    form.page(Head::new(&caller, "start"))
+}
+
+pub async fn recycle(
+    State(app): State<App>,
+    caller: Caller,
+    Path(reader): Path<String>,
+    extract::Form(typed): extract::Form<Typed>,
+) -> PageResult {
+    let reason = act::text(&typed, "reason");
+    match app.service.recycle_card(&reader, reason, &caller.actor()).await {
+        Ok(()) => Ok(Redirect::to("/").into_response()),
+        Err(error) => {
+            let form = recycling(&reader).again(&typed, &PageError::from(error));
+            form.page(Head::new(&caller, "start"))
+        }
+    }
+}
+
+async fn uptake(app: &App, meter: MeterId) -> Result<Form, PageError> {
+    let meter = app.service.meter(meter).await?;
+    Ok(Form {
+        subject: format!("Meter {}", meter.serial_number),
+        title: "The last purchase was taken in",
+        chinese: "上次购电已插表",
+        effect: "The card does not show that the meter took it. Say so only where the customer has read \
+                 it off the meter's display: the next sale goes onto the card, and what the meter did \
+                 not take is lost with it."
+            .to_owned(),
+        action: format!("/meters/{}/card-uptake", meter.meter_id),
+        back: "/".to_owned(),
+        button: "It was taken in",
+        is_risky: true,
+        fields: vec![reason()],
+        key: act::new_key(),
+        error: String::new(),
+    })
+}
+
+pub async fn uptake_form(
+    State(app): State<App>,
+    caller: Caller,
+    Path(meter): Path<String>,
+) -> PageResult {
+    uptake(&app, id(&meter)?).await?.page(Head::new(&caller, "start"))
+}
+
+/// The panel shows what it means for the card.
+pub async fn say_taken(
+    State(app): State<App>,
+    caller: Caller,
+    Path(meter): Path<String>,
+    extract::Form(typed): extract::Form<Typed>,
+) -> PageResult {
+    let (meter, reason) = (id(&meter)?, act::text(&typed, "reason"));
+    match app.service.say_card_is_taken(meter, reason, &caller.actor()).await {
+        Ok(()) => Ok(Redirect::to("/").into_response()),
+        Err(error) => {
+            let form = uptake(&app, meter).await?.again(&typed, &PageError::from(error));
+            form.page(Head::new(&caller, "start"))
+        }
+    }
 }

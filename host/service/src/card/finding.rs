@@ -142,6 +142,17 @@ impl CardVerdict {
         }
     }
 
+    /// Whether it is the card of an open account, which is not made blank.
+    pub fn serves_account(&self) -> bool {
+        matches!(
+            self,
+            CardVerdict::Sellable
+                | CardVerdict::Waiting
+                | CardVerdict::Ahead { .. }
+                | CardVerdict::Unsettled(_)
+        )
+    }
+
     /// Whether somebody ought to know that such a card was at the counter.
     pub(super) fn is_odd(&self) -> bool {
         matches!(

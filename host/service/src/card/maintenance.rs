@@ -118,6 +118,11 @@ impl Service {
         self.card_driver(vendor).map(|driver| makes(&driver)).unwrap_or_default()
     }
 
+    /// Whether the site wants two people for such a card.
+    pub fn takes_two_for_a_card(&self, purpose: CardPurpose) -> bool {
+        self.rules().approval.is_needed_for_a_card(purpose)
+    }
+
     /// Out of the blank card in this reader; or, where the site wants two people for such a card, once a
     /// second one has agreed: the answer's state is `Waiting` then.
     pub async fn make_maintenance_card(
@@ -157,9 +162,7 @@ impl Service {
         let (service, reader, actor) = (self.clone(), reader.to_owned(), actor.clone());
         to_the_end(async move {
             ask(&service, it).await?;
-            if !needs_two
-                && let Err(error) = service.put_on_card(id, &reader, &actor).await
-            {
+            if !needs_two && let Err(error) = service.put_on_card(id, &reader, &actor).await {
                 service.give_up(id, &error).await?;
                 return Err(error);
             }

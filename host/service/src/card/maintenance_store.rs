@@ -35,9 +35,8 @@ impl TryFrom<Row> for MaintenanceCard {
             maintenance_card_id: stored::parsed("maintenance_card_id", &row.maintenance_card_id)?,
             vendor: VendorCode::new(&row.vendor).map_err(|_| bad_column("vendor", &row.vendor))?,
             purpose: purpose.ok_or_else(|| bad_column("purpose", &row.purpose))?,
-            device: device.map_err(|_| {
-                bad_column("device", row.device.as_deref().unwrap_or_default())
-            })?,
+            device: device
+                .map_err(|_| bad_column("device", row.device.as_deref().unwrap_or_default()))?,
             parameters: stored::named_values("parameters", &row.parameters)?,
             reason: row.reason,
             operator: Actor::from_stored(row.operator_id.as_deref())?,

@@ -364,13 +364,7 @@ impl Service {
     /// Takes a card that fits for its meter's, where that has none, and keeps what it brought home.
     async fn keep_card(&self, meter_id: MeterId, card: &KnownCard) -> Result<()> {
         let contents = &card.contents;
-        let fits = matches!(
-            card.verdict,
-            CardVerdict::Sellable
-                | CardVerdict::Waiting
-                | CardVerdict::Ahead { .. }
-                | CardVerdict::Unsettled(_)
-        );
+        let fits = card.verdict.serves_account();
         if !fits || contents.identity.purpose != CardPurpose::User {
             return Ok(());
         }

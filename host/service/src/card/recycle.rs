@@ -3,9 +3,9 @@
 //! Invariants: the card of an open account is not touched; the trail says who asked for it before it is
 //! done.
 
+use super::Finding;
 use super::maintenance::told;
 use super::store::{self, Ending};
-use super::{CardVerdict, Finding};
 use crate::audit::{self, Act, Actor};
 use crate::error::{Result, ServiceError};
 use crate::mode::reason_of;
@@ -26,13 +26,7 @@ impl Service {
             let why = "nobody's driver knows it, so nobody can make it blank".to_owned();
             return Err(ServiceError::Blocked { what, why });
         };
-        let serves = matches!(
-            card.verdict,
-            CardVerdict::Sellable
-                | CardVerdict::Waiting
-                | CardVerdict::Ahead { .. }
-                | CardVerdict::Unsettled(_)
-        );
+        let serves = card.verdict.serves_account();
         let identity = card.contents.identity;
         if serves {
             let what = format!("card {} of {}", identity.serial, identity.vendor);
