@@ -4,7 +4,8 @@
 //
 // Arguments: URL, operator, password, customer number, folder for the pictures; with "-" for the
 // customer nothing is sold, and each further argument NAME=PATH is a page to look
-// at, NAME=PATH=yes one whose question is answered with yes.
+// at, NAME=PATH=yes one whose question is answered with yes. With "cards" a price card is made of the
+// blank card in the only reader and made blank again.
 // Not here: what the API answers (tests/e2e/tests/api.rs), money against the meter (crash.rs).
 
 import { chromium } from "playwright-core";
@@ -236,6 +237,44 @@ async function sell() {
   await lookAt([["customers", "/customers"], ["meters", "/meters"], ["new-meter", "/meters/new"], ["new-customer", "/customers/new"], ["system", "/system"], ["drivers", "/drivers"], ["driver", "/drivers/dlt645-2007"], ["driver-reload", "/drivers-reload"], ["acts", "/acts"], ["act-new", "/acts/new"], ["shifts", "/shifts"], ["receipts", "/receipts"], ["billing", "/billing"], ["operators", "/operators"], ["operator-new", "/operators/new"], ["applications", "/applications"], ["application-new", "/applications/new"], ["closings", "/closings"], ["audit", "/audit"], ["day-closes", "/day-closes"]]);
 }
 
+// By keyboard alone: the panel's own key, then what the form asks for.
+async function makeAndRecycle() {
+  const card = page.locator("#readers .reader");
+  await card.filter({ hasText: "Blank card" }).waitFor();
+  await look("blank");
+  await page.keyboard.press("F4");
+  await page.keyboard.press("Enter");
+  await page.getByRole("heading", { name: /^Reader .* Make a maintenance card/ }).waitFor();
+  await look("choose");
+  await page.getByRole("link", { name: /^Price card/ }).press("Enter");
+  await page.locator("#p-price-flat").fill("9");
+  await page.locator("#reason").fill("dearer from today");
+  await page.locator("form", { has: page.locator("#reason") }).evaluate((form) => { form.noValidate = true; });
+  await page.keyboard.press("F9");
+  const problem = page.locator(".field-problem");
+  await problem.waitFor();
+  expect((await problem.innerText()).includes("from 0 to 6"), "the field says what it must be");
+  expect(await page.locator("#reason").inputValue() === "dearer from today", "what was typed is still there");
+  await look("wrong");
+  await page.locator("#p-price-flat").fill("0.8");
+  await page.keyboard.press("F9");
+  await page.locator(".big-word", { hasText: "Made" }).waitFor();
+  await look("made");
+  await page.goto(new URL("/maintenance-cards", url).href);
+  await look("list");
+  await page.goto(url);
+  await card.filter({ hasText: "Maintenance card" }).waitFor();
+  expect((await card.innerText()).includes("0.8000"), "the panel shows what the card carries");
+  await look("maintenance");
+  await page.keyboard.press("F4");
+  await page.keyboard.press("Enter");
+  await page.getByRole("heading", { name: /Make the card blank/ }).waitFor();
+  await page.keyboard.type("no longer needed");
+  await look("recycle");
+  await page.keyboard.press("Enter");
+  await card.filter({ hasText: "Blank card" }).waitFor();
+}
+
 try {
   await page.goto(url);
   await page.waitForURL("**/login");
@@ -246,7 +285,7 @@ try {
   await page.waitForURL((at) => at.pathname === "/");
   await look("start");
 
-  await (customer === "-" ? lookAt(pages.map(named)) : sell());
+  await (customer === "-" ? lookAt(pages.map(named)) : customer === "cards" ? makeAndRecycle() : sell());
 } catch (error) {
   complaints.push(`${error.message} (at ${page.url()})`);
   await page.screenshot({ path: path.join(folder, "failed.png"), fullPage: true });

@@ -5,6 +5,7 @@
 //! alone. Killing the program never touches the meters, which keep the true count of what they took.
 
 mod api;
+pub mod card_counter;
 mod ended;
 pub mod gallery;
 pub mod halo;

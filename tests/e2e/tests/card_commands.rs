@@ -6,96 +6,18 @@
 //! `polymeter reader` (pcsc).
 
 use anyhow::{Context, Result, ensure};
-use e2e::{Api, Ended, Program, Site, check, driver_entry, run, write_private};
-use meter_sim::card::{AcmeMeter, Card, Inserted, Shown, Stage, acme};
+use e2e::Api;
+use e2e::card_counter::{CUSTOMER, CardCounter, METER, acme_meter, blank, pull};
+use meter_sim::card::Shown;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use std::time::Duration;
-use virtual_reader::{SETTLED, Slot};
-
-/// The issuer's, on no real card.
-const KEY: [u8; 16] = *b"commands' cards!";
-const METER: &str = "C-1";
-const CUSTOMER: &str = "300011";
-
-fn blank(number: u8) -> Card {
-    Card::sle4442(acme::blank([0, 0, 0, 0, 0, 0, 0, number]))
-}
-
-/// The site's programs ended, and the counter's reader.
-struct Counter {
-    site: Site,
-    slot: Slot,
-}
-
-impl Counter {
-    /// With a meter of ACME's and a customer, who have no account yet.
-    async fn new(slot: Slot) -> Result<Counter> {
-        let entry =
-            driver_entry(&("card-sle4442-acme", "ACME", r#"["card-slot", "vault", "log"]"#))?;
-        let more =
-            format!("[[reader]]\nname = \"counter-1\"\npcsc = \"{}\"\n{entry}", slot.pcsc_name());
-        let (site, program) = Site::with_more(&more, &[]).await?;
-        let api = site.api(&program);
-        let plan = json!({ "name": "Cards", "definition": "unit kWh\nprice 0.52\n" });
-        let plan = api.post("/api/v1/tariffs", plan).await?;
-        let meter = json!({ "serial_number": METER, "vendor": "ACME", "address": "000000000077",
-            "tariff": { "tariff_plan_id": plan["tariff_plan_id"] } });
-        api.post("/api/v1/meters", meter).await?;
-        let customer =
-            json!({ "number": CUSTOMER, "name": "孙丽", "phone": "1", "premises": "Flat 1" });
-        api.post("/api/v1/customers", customer).await?;
-        program.kill().await?;
-        let config = site.config.display().to_string();
-        let file = site.folder.path().join("card.key");
-        let digits: String = KEY.iter().map(|byte| format!("{byte:02x}")).collect();
-        write_private(&file, &digits)?;
-        let from = file.display().to_string();
-        for label in ["card-psc", "card-data"] {
-            let words = ["--config", &config, "vault", "add", "ACME", label, "--kind", "hmac"];
-            let ended = run(words.into_iter().chain(["--from", &from])).await?;
-            ensure!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
-        }
-        Ok(Counter { site, slot })
-    }
-
-    /// And waits until pcscd has seen it.
-    async fn put_in(&self, card: &Card) -> Result<Inserted> {
-        let inserted = Inserted::new(self.slot.address(), card)?;
-        tokio::time::sleep(SETTLED).await;
-        Ok(inserted)
-    }
-
-    /// What `card` and these words print.
-    async fn said(&self, words: &[&str], code: i32, texts: &[&str]) -> Result<String> {
-        let words = [&["card"], words].concat();
-        let ended = Ended::of(&self.site.config, &words).await?;
-        check(&words, &ended, code, texts)?;
-        Ok(ended.stdout)
-    }
-
-    async fn read(&self) -> Result<Value> {
-        serde_json::from_str(&self.said(&["read"], 0, &[]).await?).context("JSON")
-    }
-}
-
-/// A meter at a customer's, cleared.
-fn acme_meter(number: u8) -> AcmeMeter {
-    let keys = acme::AcmeKeys { psc: KEY.to_vec(), data: KEY.to_vec() };
-    let mut meter = AcmeMeter::new([0, 0, 0, 0, 0, number], keys);
-    meter.purse.stage = Stage::Cleared;
-    meter
-}
-
-async fn pull(inserted: Inserted) {
-    inserted.pull();
-    tokio::time::sleep(SETTLED).await;
-}
+use virtual_reader::Slot;
 
 #[tokio::test]
 async fn a_card_lives_from_blank_to_blank_by_commands() -> Result<()> {
     let Some(slot) = Slot::take() else { return Ok(()) };
-    let counter = Counter::new(slot).await?;
+    let counter = CardCounter::new(slot, "").await?;
     let mut meter = acme_meter(0x77);
     counter.said(&["check"], 1, &["no reader holds a card"]).await?;
 
@@ -149,8 +71,8 @@ async fn a_card_lives_from_blank_to_blank_by_commands() -> Result<()> {
     // Blank again, then one that sets meters.
     counter.said(&["clear", "--reason", "found"], 0, &["the card in counter-1 is blank"]).await?;
     ensure!(counter.read().await?["state"] == "blank");
-    let set = ["set", "ACME", "--set", "alarm=2000", "--reason", "new alarm"];
-    let unknown = ["set", "ACME", "--set", "colour=1", "--reason", "x"];
+    let set = ["make", "setting", "ACME", "--set", "alarm=2000", "--reason", "new alarm"];
+    let unknown = ["make", "setting", "ACME", "--set", "colour=1", "--reason", "x"];
     counter.said(&unknown, 1, &["`colour` is not known"]).await?;
     counter.said(&set, 0, &["the card in counter-1 is a setting card now"]).await?;
     counter.said(&["check"], 0, &["setting card", "maintenance"]).await?;
@@ -163,7 +85,7 @@ async fn a_card_lives_from_blank_to_blank_by_commands() -> Result<()> {
     counter.said(&["clear", "--reason", "x"], 1, &["the card of an open account"]).await?;
     counter.said(&["check"], 0, &["sellable", "has taken purchase 2"]).await?;
     pull(lies).await;
-    let program = Program::start(&counter.site.config, None).await?;
+    let program = counter.serve().await?;
     let api = counter.site.api(&program);
     let meters = api.get(&format!("/api/v1/meters?query={METER}")).await?;
     let id = meters["items"][0]["meter_id"].as_str().context("an id")?;
@@ -180,8 +102,8 @@ async fn in_reader(api: &Api) -> Result<Value> {
 #[tokio::test]
 async fn a_meter_with_a_card_is_swapped_and_its_account_closed() -> Result<()> {
     let Some(slot) = Slot::take() else { return Ok(()) };
-    let counter = Counter::new(slot).await?;
-    let program = Program::start(&counter.site.config, None).await?;
+    let counter = CardCounter::new(slot, "").await?;
+    let program = counter.serve().await?;
     let api = counter.site.api(&program);
     let found = api.get(&format!("/api/v1/meters?query={METER}")).await?;
     let (old_id, plan) = (&found["items"][0]["meter_id"], &found["items"][0]["tariff"]);

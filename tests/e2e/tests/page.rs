@@ -2,6 +2,7 @@
 //! site, looks at the pictures' presence and at the meter afterwards.
 
 use anyhow::{Context, Result, ensure};
+use e2e::card_counter::{CardCounter, blank, pull};
 use e2e::wavering::{self, DRIVER};
 use e2e::{ASKED_BEFORE_SALE, Api, METERS, OPERATOR, PASSWORD, Program, Site, root};
 use meter_sim::{Fault, FaultKind, On};
@@ -10,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use tokio::process::Command;
 use tokio::sync::OnceCell;
+use virtual_reader::Slot;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_clerk_sells_through_the_page() -> Result<()> {
@@ -110,6 +112,26 @@ async fn what_a_meter_refused_is_seen() -> Result<()> {
         ("conversation", format!("/meters/{meter_id}/conversations/{trace}")),
     ];
     run(script, &program, "-", &folder, &pages).await?;
+    program.kill().await
+}
+
+/// A maintenance card is made of the blank one in the reader, and made blank again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clerk_handles_cards_through_the_page() -> Result<()> {
+    let Some(slot) = Slot::take() else { return Ok(()) };
+    let folder = root().join("target/screenshots/cards");
+    std::fs::create_dir_all(&folder)?;
+    let script = script().await?;
+    let counter = CardCounter::new(slot, "").await?;
+    let card = blank(1);
+    let fresh = card.truth().memory;
+    let lies = counter.put_in(&card).await?;
+    let program = counter.serve().await?;
+    run(script, &program, "cards", &folder, &[]).await?;
+    pull(lies).await;
+    ensure!(card.truth().memory != fresh && card.truth().wrong == 0, "{:?}", card.truth());
+    let cards = counter.site.api(&program).get("/api/v1/maintenance-cards").await?;
+    ensure!(cards["items"][0]["parameters"]["price-flat"].to_string().contains("0.8"), "{cards}");
     program.kill().await
 }
 

@@ -180,7 +180,7 @@ impl Counter {
             },
         ];
         let blank = Card::sle4442(acme::blank([0, 0, 0, 0, 0, 0, 0, 3]));
-        let blank = (blank, desk("counter-3"));
+        let blank = (blank, desk("counter-4"));
         Counter { readers: CardReaders::of(readers), holders, blank }
     }
 

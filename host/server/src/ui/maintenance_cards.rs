@@ -82,7 +82,8 @@ struct CardPage {
     head: Head,
     row: Row,
     meaning: String,
-    carries: Vec<(String, String)>,
+    /// Title, in Chinese, value.
+    carries: Vec<(String, String, String)>,
     reader: String,
     waits: bool,
     /// A blank card is wanted, and this operator may have it written.

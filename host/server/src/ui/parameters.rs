@@ -180,19 +180,20 @@ pub fn fields(declared: &[Parameter], again: &Again, currency: Currency) -> Vec<
     declared.iter().map(draw).collect()
 }
 
-/// What a card or a device holds of one parameter, with its name, as a person reads them.
+/// What a card or a device holds of one parameter, behind its titles, as a person reads them.
 pub fn told(
     declared: &[Parameter],
     name: &str,
     value: &Value,
     currency: Currency,
-) -> (String, String) {
+) -> (String, String, String) {
     let Some(parameter) = declared.iter().find(|it| it.name == name) else {
-        return (name.to_owned(), crate::api::values::text(value));
+        return (name.to_owned(), String::new(), crate::api::values::text(value));
     };
     let scale = Scale::of(parameter, currency);
     let shown = format!("{} {}", scale.shown(value), scale.unit());
-    (parameter.title_en.clone(), shown.trim_end().to_owned())
+    let titles = (parameter.title_en.clone(), parameter.title_zh.clone());
+    (titles.0, titles.1, shown.trim_end().to_owned())
 }
 
 /// The parameters among the fields of a form.

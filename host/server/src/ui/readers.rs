@@ -53,8 +53,8 @@ struct CardView {
     written_back: String,
     /// The device that wrote, where that is another than the card is for.
     written_by: String,
-    /// What a maintenance card carries, and what else the driver tells of the card.
-    carries: Vec<(String, String)>,
+    /// What a maintenance card carries: titles and value.
+    carries: Vec<(String, String, String)>,
     sells: bool,
     currency: String,
 }
@@ -161,12 +161,14 @@ async fn card_view(app: &App, card: &KnownCard) -> Result<CardView, PageError> {
     let customer = meter.as_ref().and_then(|it| it.customer.as_ref());
     let contents = &card.contents;
     let identity = &contents.identity;
+    let is_maintenance = identity.purpose.is_maintenance();
     let credit = |credit| view::credit(credit, app);
     let purchase = contents.purchase.map(|it| format!("{}: {}", it.count, credit(it.credit)));
     let written_back = contents.written_back.as_ref().map(|back| {
         let left = back.balance.map(|it| format!(", {} left", credit(it))).unwrap_or_default();
         let at = back.at.map(|at| format!(", {}", at.to_string().replace('T', " ")));
-        let extras = back.extras.iter().filter(|(name, _)| !name.starts_with("of "));
+        let extras =
+            back.extras.iter().filter(|(name, _)| is_maintenance && !name.starts_with("of "));
         let extras: String =
             extras.map(|(name, value)| format!(", {}", extra(name, value))).collect();
         format!("purchase {} taken{left}{}{extras}", back.count, at.unwrap_or_default())
@@ -174,6 +176,15 @@ async fn card_view(app: &App, card: &KnownCard) -> Result<CardView, PageError> {
     let back = contents.written_back.as_ref();
     let written_by = back.and_then(|back| back.extras.iter().find(|(name, _)| name == "of device"));
     let declared = app.service.parameters_of(&identity.vendor, Home::Device);
+    let carried = contents.extras.iter().filter(|_| is_maintenance).map(|(name, value)| {
+        let known = declared.iter().find(|it| it.name == *name);
+        let (title, chinese) = known.map_or_else(
+            || (name.clone(), String::new()),
+            |it| (it.title_en.clone(), it.title_zh.clone()),
+        );
+        (title, chinese, view::text(value))
+    });
+    let carried = carried.collect();
     Ok(CardView {
         vendor: identity.vendor.to_string(),
         kind: card.kind.name(),
@@ -187,14 +198,7 @@ async fn card_view(app: &App, card: &KnownCard) -> Result<CardView, PageError> {
         purchase: purchase.unwrap_or_default(),
         written_back: written_back.unwrap_or_default(),
         written_by: written_by.map(|(_, device)| view::text(device)).unwrap_or_default(),
-        carries: contents
-            .extras
-            .iter()
-            .map(|(name, value)| {
-                let title = declared.iter().find(|it| it.name == *name);
-                (title.map_or_else(|| name.clone(), |it| it.title_en.clone()), view::text(value))
-            })
-            .collect(),
+        carries: carried,
         sells: card.verdict == CardVerdict::Sellable,
         currency: app.currency.code().to_owned(),
     })

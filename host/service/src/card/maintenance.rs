@@ -341,7 +341,7 @@ impl Service {
             last.snapshot.extras.iter().find(|(name, _)| name == super::WRITTEN_AT)
         });
         match (written_at, back.at) {
-            (Some((_, Value::Time(known))), Some(at)) if *known >= at => Ok(()),
+            (Some((_, Value::Time(known))), Some(at)) if *known > at => Ok(()),
             _ => self.keep_written_back(meter.meter_id, back).await,
         }
     }
