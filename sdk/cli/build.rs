@@ -4,9 +4,8 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-/// Folders by the language that `new` calls them.
-const EXAMPLES: [(&str, &str); 3] =
-    [("rust", "acme-rust"), ("c", "acme-c"), ("python", "acme-python")];
+/// Folders by what `new` calls them, behind `acme-`.
+const EXAMPLES: [&str; 4] = ["rust", "c", "python", "card"];
 /// What a build or an editor leaves behind; no part of an example.
 const SKIPPED: [&str; 5] = ["target", "build", "Cargo.lock", "__pycache__", "node_modules"];
 
@@ -14,8 +13,8 @@ fn main() -> std::io::Result<()> {
     let here = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from).unwrap_or_default();
     let examples = here.join("../../vendor-examples");
     let mut table = "const FILES: &[(&str, &str, &[u8])] = &[\n".to_owned();
-    for (language, folder) in EXAMPLES {
-        let root = examples.join(folder);
+    for name in EXAMPLES {
+        let root = examples.join(format!("acme-{name}"));
         println!("cargo::rerun-if-changed={}", root.display());
         let mut files = Vec::new();
         if root.is_dir() {
@@ -27,7 +26,7 @@ fn main() -> std::io::Result<()> {
             // Writing into a String cannot fail.
             let _ = writeln!(
                 table,
-                "    ({language:?}, {:?}, include_bytes!({:?})),",
+                "    ({name:?}, {:?}, include_bytes!({:?})),",
                 path.to_string(),
                 file.display().to_string()
             );

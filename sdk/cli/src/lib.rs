@@ -6,10 +6,10 @@
 //!
 //! ```no_run
 //! use polymeter_package::Role;
-//! use polymeter_sdk::{Language, build, keys, new, pack};
+//! use polymeter_sdk::{Example, Language, build, keys, new, pack};
 //! use std::path::Path;
 //!
-//! let project = new(Path::new("."), "acme", Language::Rust, None)?;
+//! let project = new(Path::new("."), "acme", Example::Meters(Language::Rust), None)?;
 //! let out_dir = project.join("target/drivers");
 //! build(&project, &out_dir)?;
 //! let package = pack(&project, &out_dir)?;
@@ -35,7 +35,7 @@ mod project;
 pub use build::{LICENCES, TARGET, build, build_with, encode};
 #[cfg(feature = "certify")]
 pub use certify::{certify, test};
-pub use new::new;
+pub use new::{Example, new};
 pub use pack::pack;
 #[cfg(feature = "certify")]
 pub use polymeter_certify::{Choice, Report};

@@ -3,7 +3,7 @@
 use clap::{Parser, Subcommand};
 use polymeter_package::Role;
 use polymeter_sdk::keys;
-use polymeter_sdk::{Choice, Language};
+use polymeter_sdk::{Choice, Example, Language};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -24,8 +24,12 @@ enum Command {
     New {
         /// 1 to 16 small letters, digits and `-`.
         name: String,
-        #[arg(long, default_value = "rust")]
-        lang: Language,
+        /// Rust where it is left out.
+        #[arg(long)]
+        lang: Option<Language>,
+        /// A driver of cards in place of one of meters; in Rust alone.
+        #[arg(long)]
+        cards: bool,
         /// The folder `sdk` of Polymeter; without it, the one this program was built from.
         #[arg(long)]
         sdk: Option<PathBuf>,
@@ -105,8 +109,9 @@ enum Command {
 
 fn main() -> anyhow::Result<ExitCode> {
     match Arguments::parse().command {
-        Command::New { name, lang, sdk } => {
-            let root = polymeter_sdk::new(Path::new("."), &name, lang, sdk.as_deref())?;
+        Command::New { name, lang, cards, sdk } => {
+            let example = Example::of(cards, lang)?;
+            let root = polymeter_sdk::new(Path::new("."), &name, example, sdk.as_deref())?;
             println!("{}: read its README.md, then: polymeter-sdk build", root.display());
         }
         Command::Test { project, out_dir } => {

@@ -1,13 +1,52 @@
-//! A new driver project: the finished example of its language, under its own name.
+//! A new driver project: the finished example of its language or for cards, under its own name.
 //!
-//! Invariant: what is written builds, tests and certifies as it is. Not here: the example itself, which
+//! Invariant: what is written builds and tests as it is, and certifies where it is for meters. Not here: the example itself, which
 //! lies in `vendor-examples/` and is put into this program by `build.rs`.
 
 use crate::project::Language;
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use std::path::{Path, PathBuf};
 
 include!(concat!(env!("OUT_DIR"), "/examples.rs"));
+
+/// What a project begins as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Example {
+    /// A driver of meters.
+    Meters(Language),
+    /// A driver of cards, in Rust.
+    Cards,
+}
+
+impl Example {
+    /// That of cards, or that of meters in a language. Without one it is in Rust.
+    pub fn of(cards: bool, language: Option<Language>) -> Result<Example> {
+        match (cards, language) {
+            (false, language) => Ok(Example::Meters(language.unwrap_or(Language::Rust))),
+            (true, None | Some(Language::Rust)) => Ok(Example::Cards),
+            (true, Some(other)) => bail!(
+                "--cards is there in Rust alone, not in {0}: leave out --lang {0}, or begin with a \
+                 driver of meters in {0} and \"Cards\" in docs/writing-a-driver.md",
+                other.name()
+            ),
+        }
+    }
+
+    /// Of the folder below `vendor-examples/`, behind `acme-`.
+    fn name(self) -> &'static str {
+        match self {
+            Example::Meters(language) => language.name(),
+            Example::Cards => "card",
+        }
+    }
+
+    fn language(self) -> Language {
+        match self {
+            Example::Meters(language) => language,
+            Example::Cards => Language::Rust,
+        }
+    }
+}
 
 /// Names as they stand in the example, with what they become.
 struct Names {
@@ -24,15 +63,15 @@ struct Names {
 
 /// Writes the project `name` into a folder of that name below `parent`. `sdk` is the SDK's folder;
 /// without it, the one that this program was built from.
-pub fn new(parent: &Path, name: &str, language: Language, sdk: Option<&Path>) -> Result<PathBuf> {
-    let names = Names::new(name, language, &sdk_folder(sdk)?)?;
+pub fn new(parent: &Path, name: &str, example: Example, sdk: Option<&Path>) -> Result<PathBuf> {
+    let names = Names::new(name, example, &sdk_folder(sdk)?)?;
     let root = parent.join(name);
     ensure!(
         !root.exists(),
         "{} is there already: choose another name, or remove it",
         root.display()
     );
-    let files = FILES.iter().filter(|(of, ..)| *of == language.name());
+    let files = FILES.iter().filter(|(of, ..)| *of == example.name());
     let mut written = 0;
     for (_, path, bytes) in files {
         let place = root.join(names.put_into(path));
@@ -49,10 +88,10 @@ pub fn new(parent: &Path, name: &str, language: Language, sdk: Option<&Path>) ->
     }
     ensure!(
         written > 0,
-        "this polymeter-sdk was built without the example for {}",
-        language.name()
+        "this polymeter-sdk was built without the example acme-{}",
+        example.name()
     );
-    if language == Language::Rust {
+    if example.language() == Language::Rust {
         lock(Path::new(&names.sdk), &root)?;
     }
     Ok(root)
@@ -84,7 +123,7 @@ fn sdk_folder(given: Option<&Path>) -> Result<PathBuf> {
 }
 
 impl Names {
-    fn new(name: &str, language: Language, sdk: &Path) -> Result<Names> {
+    fn new(name: &str, example: Example, sdk: &Path) -> Result<Names> {
         let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
         let starts = name.bytes().next().is_some_and(|byte| byte.is_ascii_lowercase());
         ensure!(
@@ -96,7 +135,7 @@ impl Names {
             first.to_uppercase() + rest
         });
         Ok(Names {
-            example: format!("acme-{}", language.name()),
+            example: format!("acme-{}", example.name()),
             name: name.to_owned(),
             ident: name.replace('-', "_"),
             camel: camel.collect(),
@@ -140,7 +179,7 @@ mod tests {
     use super::*;
 
     fn names(name: &str) -> Result<Names> {
-        Names::new(name, Language::C, Path::new("/sdk"))
+        Names::new(name, Example::Meters(Language::C), Path::new("/sdk"))
     }
 
     #[test]
@@ -155,7 +194,8 @@ mod tests {
         ] {
             assert_eq!(names.put_into(example), written);
         }
-        let names = Names::new("acmec", Language::C, Path::new("/home/acme/sdk")).expect("good");
+        let c = Example::Meters(Language::C);
+        let names = Names::new("acmec", c, Path::new("/home/acme/sdk")).expect("good");
         assert_eq!(names.put_into("name = \"acme-c\""), "name = \"acmec\"");
         assert_eq!(names.put_into("acme, ../../sdk/driver"), "acmec, /home/acme/sdk/driver");
     }
@@ -170,7 +210,8 @@ mod tests {
     #[test]
     fn a_project_is_written_once_and_whole() {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let root = new(folder.path(), "north", Language::Rust, None).expect("written");
+        let rust = Example::Meters(Language::Rust);
+        let root = new(folder.path(), "north", rust, None).expect("written");
         let read = |path: &str| std::fs::read_to_string(root.join(path)).expect("a file");
         assert!(read("Cargo.toml").contains("name = \"north\""));
         assert!(read("driver.toml").contains("code = \"NORTH\""));
@@ -179,8 +220,39 @@ mod tests {
             let folder = root.join("transcripts").join(ending);
             assert!(folder.read_dir().expect("a folder").next().is_some(), "{ending}");
         }
-        let again = new(folder.path(), "north", Language::Rust, None);
+        let again = new(folder.path(), "north", rust, None);
         let error = again.expect_err("it is there");
         assert!(error.to_string().contains("is there already"), "{error}");
+    }
+
+    #[test]
+    fn a_project_for_cards_is_in_rust_and_nothing_of_the_example_is_left() {
+        for language in [None, Some(Language::Rust)] {
+            assert_eq!(Example::of(true, language).expect("cards"), Example::Cards);
+        }
+        for language in [Language::C, Language::Python] {
+            let error = Example::of(true, Some(language)).expect_err("there is none").to_string();
+            let wanted = format!("leave out --lang {}", language.name());
+            assert!(error.contains(&wanted), "{error}");
+            assert_eq!(Example::of(false, Some(language)).ok(), Some(Example::Meters(language)));
+        }
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let root = new(folder.path(), "tide", Example::Cards, None).expect("written");
+        let mut left = vec![root.clone()];
+        let mut files = 0;
+        while let Some(path) = left.pop() {
+            if path.is_dir() {
+                let entries = path.read_dir().expect("a folder");
+                left.extend(entries.map(|entry| entry.expect("an entry").path()));
+            } else if path.file_name() != Some("Cargo.lock".as_ref()) {
+                let text = std::fs::read_to_string(&path).expect("a text");
+                assert!(!text.to_lowercase().contains("acme"), "{}", path.display());
+                files += 1;
+            }
+        }
+        assert!(files > 30, "{files} files");
+        let read = |path: &str| std::fs::read_to_string(root.join(path)).expect("a file");
+        assert!(read("src/lib.rs").contains("const VENDOR: &'static str = \"TIDE\";"));
+        assert!(read("transcripts/ok/identify-user.transcript").contains("vendor=TIDE"));
     }
 }

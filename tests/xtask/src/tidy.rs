@@ -189,7 +189,7 @@ fn readme_complaints(readme: &str) -> Vec<String> {
     complaints
 }
 
-/// The examples speak one protocol in several languages: transcripts and the protocol's page are the
+/// The examples of meters speak one protocol in several languages: transcripts and the protocol's page are the
 /// same in all of them, and so is the simulator of those that have it in Python.
 fn example_complaints(files: &[File]) -> Vec<String> {
     const LANGUAGES: &[&str] = &["c", "python", "rust"];
@@ -200,6 +200,9 @@ fn example_complaints(files: &[File]) -> Vec<String> {
     for file in files {
         let Some(path) = file.path.strip_prefix("vendor-examples/acme-") else { continue };
         let Some((own, name)) = path.split_once('/') else { continue };
+        if !LANGUAGES.contains(&own) {
+            continue;
+        }
         let sharing = match name {
             "simulator.py" => SIMULATED_IN_PYTHON,
             name if name == "README.md" || name.starts_with("transcripts/") => LANGUAGES,
@@ -308,6 +311,13 @@ mod tests {
         check("README.md", [&c, &python, &rust], 0);
         check("README.md", [&c, &python, &page("R", "2")], 4);
         check("driver.toml", ["1", "2", "3"], 0);
+        // That of cards has no other language.
+        let file = |name: &str| File {
+            path: format!("vendor-examples/acme-card/{name}"),
+            text: "1".to_owned(),
+        };
+        let files = ["README.md", "transcripts/ok/a.transcript"].map(file);
+        assert_eq!(example_complaints(&files), Vec::<String>::new());
     }
 
     #[test]

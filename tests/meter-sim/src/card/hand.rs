@@ -30,6 +30,8 @@ enum Asked {
     /// Out of the reader, by the card's name.
     Pull(String),
     Fault(Ordered),
+    /// Bytes onto a memory card, as its maker has them put there or a device that is not simulated.
+    Write(Written),
     /// What a card truly holds.
     Truth(String),
     /// Into a card meter and out again.
@@ -117,6 +119,15 @@ struct Ordered {
     at: u64,
     #[serde(flatten)]
     kind: CardFaultKind,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    card: String,
+    at: usize,
+    /// Hexadecimal.
+    bytes: String,
 }
 
 #[derive(Debug, Deserialize)]
@@ -236,6 +247,7 @@ impl Hand {
             Asked::Fault(Ordered { card, at, kind }) => {
                 self.card(&card)?.fault(CardFault { at, kind });
             }
+            Asked::Write(written) => written.put(&self.card(&written.card)?)?,
             Asked::Truth(name) => return self.truth(&name),
             Asked::Take(Taken { card: name, meter }) => {
                 let card = self.card(&name)?;
@@ -326,6 +338,19 @@ fn state(purse: &Purse) -> Value {
         "credits": purse.credits,
         "closed": purse.is_closed(),
     })
+}
+
+impl Written {
+    fn put(&self, card: &Card) -> Result<(), String> {
+        let bytes = hex::decode(&self.bytes).map_err(|error| format!("bytes: {error}"))?;
+        card.alter(|chip| {
+            let memory = chip.memory_mut().ok_or_else(|| format!("{} has no memory", self.card))?;
+            let place = memory.get_mut(self.at..).and_then(|rest| rest.get_mut(..bytes.len()));
+            let place = place.ok_or_else(|| format!("{} has no such bytes", self.card))?;
+            place.copy_from_slice(&bytes);
+            Ok(())
+        })
+    }
 }
 
 impl CardPlan {

@@ -251,6 +251,18 @@ impl Chip {
         }
     }
 
+    /// What stands on a card of memory, past its reader and its codes.
+    pub fn memory_mut(&mut self) -> Option<&mut [u8]> {
+        match self {
+            Chip::Sle4442(card) => Some(card.memory_mut()),
+            Chip::Sle4428(card) => Some(card.memory_mut()),
+            Chip::At24c(card) => Some(card.memory_mut()),
+            Chip::At88sc102(card) => Some(card.memory_mut()),
+            Chip::MifareClassic(card) => Some(card.memory_mut()),
+            Chip::Cpu(_) | Chip::DesFire(_) => None,
+        }
+    }
+
     fn acts_mut(&mut self) -> &mut dyn Acts {
         match self {
             Chip::Cpu(card) => card.as_mut(),
