@@ -94,6 +94,7 @@ impl Drivers {
         let new: Vec<_> = new.cloned().collect();
         let changes = self.service().refit(fittings, actor).await?;
         self.service().keep_purse_rules(wanted.purse.rules.clone());
+        self.service().keep_card_marks(wanted.card_marks.clone());
         for line in &new {
             notes.push(format!("line {} is new and in use", line.name));
         }
@@ -462,6 +463,12 @@ fn needs_restart(in_force: &Config, wanted: &Config) -> Vec<String> {
     if in_force.purse.every != wanted.purse.every {
         tell("purse.every-seconds");
     }
+    if in_force.readers != wanted.readers {
+        tell("[[reader]]");
+    }
+    if in_force.reader_profiles != wanted.reader_profiles {
+        tell("[[reader-profile]]");
+    }
     if in_force.drivers_folder != wanted.drivers_folder {
         tell("drivers.folder");
     }
@@ -483,6 +490,9 @@ fn needs_restart(in_force: &Config, wanted: &Config) -> Vec<String> {
             Some(_) => tell(&format!("line {}", line.name)),
             None => tell(&format!("the removal of line {}", line.name)),
         }
+    }
+    if app::wants_readers(wanted) && !app::wants_readers(in_force) {
+        left.push("the first driver of cards: card readers are watched after a restart".to_owned());
     }
     left
 }

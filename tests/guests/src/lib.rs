@@ -1,10 +1,12 @@
-//! Components for tests, fresh from their sources.
+//! Components for tests, fresh from their sources, and what stands on a page of the documents.
 //!
 //! Invariant: every test gets its components through `cargo xtask drivers`, whose program does
 //! without the engine: built with features of its own it would compile the engine a second time.
 //! As a process, because no crate of the host may depend on the SDK.
 //!
 //! Not here: packages and programs, which end-to-end tests take from `cargo xtask test`.
+
+pub mod page;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -88,8 +88,16 @@ fn card_readers(root: &Path) -> Option<Pcscd> {
 }
 
 /// The tests that need a card reader, as `cargo test` is told them.
-const OF_READERS: &[&str] =
-    &["--test", "pcsc", "--test", "card_commands", "--test", "maintenance_cards"];
+const OF_READERS: &[&str] = &[
+    "--test",
+    "pcsc",
+    "--test",
+    "card_commands",
+    "--test",
+    "maintenance_cards",
+    "--test",
+    "new_card_vendor",
+];
 
 /// Passes tests of card readers, those or what else is asked for, on a pcscd brought up for them.
 pub fn cards(arguments: &[String]) -> Result<()> {

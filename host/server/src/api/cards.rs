@@ -108,16 +108,15 @@ impl From<&Looked> for Reader {
             reader: reader.clone(),
             state: finding.name(),
             kind: finding.kind().map(|kind| kind.name()),
-            why: None,
+            why: finding.why(),
             vendors: Vec::new(),
             card: None,
         };
         match finding {
-            Finding::Empty => {}
-            Finding::Gone(why) | Finding::Unknown { why, .. } => told.why = Some(why.clone()),
-            Finding::Foreign { mark, .. } => {
-                told.why = Some(format!("no enabled driver serves vendor {mark}"));
-            }
+            Finding::Empty
+            | Finding::Gone(_)
+            | Finding::Unknown { .. }
+            | Finding::Foreign { .. } => {}
             Finding::Ambiguous { vendors, .. } | Finding::Blank { vendors, .. } => {
                 told.vendors = vendors.iter().map(ToString::to_string).collect();
             }

@@ -133,16 +133,10 @@ fn known(looked: &Looked) -> Result<&KnownCard, Failure> {
     match &looked.finding {
         Finding::Known(card) => Ok(card),
         other => {
-            let why = match other {
-                Finding::Gone(why) | Finding::Unknown { why, .. } => why.clone(),
-                Finding::Foreign { mark, .. } => format!("no enabled driver serves vendor {mark}"),
-                Finding::Ambiguous { vendors, .. } => {
-                    let vendors: Vec<&str> = vendors.iter().map(VendorCode::as_str).collect();
-                    format!("several say that it is theirs: {}", vendors.join(", "))
-                }
+            let why = other.why().unwrap_or_else(|| match other {
                 Finding::Blank { .. } => "it is blank".to_owned(),
-                Finding::Empty | Finding::Known(_) => "it is empty".to_owned(),
-            };
+                _ => "it is empty".to_owned(),
+            });
             Err(Failure::Wrong(format!("reader {}: {why}", looked.reader)))
         }
     }

@@ -95,9 +95,6 @@ async fn owner(reader: &CardReader, owners: &CardOwners) -> String {
         Ok(mut lease) => owners.whose(&mut lease).await,
         Err(error) => Err(error),
     };
-    let vendors = |vendors: &[VendorCode]| {
-        vendors.iter().map(VendorCode::as_str).collect::<Vec<_>>().join(", ")
-    };
     match whose {
         Ok(Whose::Theirs(Theirs { driver, identity })) => format!(
             "vendor {}, driver {} {}, {} card",
@@ -106,17 +103,11 @@ async fn owner(reader: &CardReader, owners: &CardOwners) -> String {
             driver.description().version,
             identity.purpose
         ),
-        Ok(Whose::Nobodys(Finding::Blank { vendors: all, .. })) => {
-            format!("blank, fit for {}", vendors(&all))
+        Ok(Whose::Nobodys(Finding::Blank { vendors, .. })) => {
+            let vendors: Vec<&str> = vendors.iter().map(VendorCode::as_str).collect();
+            format!("blank, fit for {}", vendors.join(", "))
         }
-        Ok(Whose::Nobodys(Finding::Foreign { mark, .. })) => {
-            format!("vendor {mark}, no enabled driver")
-        }
-        Ok(Whose::Nobodys(Finding::Ambiguous { vendors: all, .. })) => {
-            format!("ambiguous: {}", vendors(&all))
-        }
-        Ok(Whose::Nobodys(Finding::Unknown { why, .. } | Finding::Gone(why))) => why,
-        Ok(Whose::Nobodys(Finding::Empty | Finding::Known(_))) => "no card".to_owned(),
+        Ok(Whose::Nobodys(finding)) => finding.why().unwrap_or_else(|| "no card".to_owned()),
         Err(error) => error.to_string(),
     }
 }

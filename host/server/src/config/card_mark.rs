@@ -42,7 +42,20 @@ impl Checker<'_> {
         };
         let mut vendors = BTreeMap::new();
         for (text, vendor) in &mark.vendors {
-            vendors.insert(text.clone(), self.vendor(vendor)?);
+            let Some(read) = as_read(text, encoding, length) else {
+                let what = format!("`{text}` is no mark of {length} bytes");
+                let fix = match encoding {
+                    MarkEncoding::Ascii => format!("write 1 to {length} ASCII characters"),
+                    MarkEncoding::Hex => format!("write {} hexadecimal digits", length * 2),
+                };
+                self.problem(vendor, what, fix);
+                return None;
+            };
+            let vendor_code = self.vendor(vendor)?;
+            if vendors.insert(read, vendor_code).is_some() {
+                let what = format!("the mark `{text}` stands here twice");
+                self.problem(vendor, what, "take one of the two out".to_owned());
+            }
         }
         Some(Mark { kind, place, encoding, vendors })
     }
@@ -85,5 +98,24 @@ impl Checker<'_> {
         }
         let length = u8::try_from(*mark.length.get_ref()).ok()?;
         Some(MarkPlace::File { select, file: *file.get_ref(), offset, length })
+    }
+}
+
+/// As it will be read off a card: the digits in capitals without the blanks between them. `None`: no
+/// cell of so many bytes ever holds that.
+fn as_read(text: &str, encoding: MarkEncoding, length: u32) -> Option<String> {
+    let length = usize::try_from(length).ok()?;
+    match encoding {
+        MarkEncoding::Hex => {
+            let digits: String = text.split_whitespace().collect();
+            let fits = digits.len() == length.saturating_mul(2)
+                && digits.bytes().all(|digit| digit.is_ascii_hexdigit());
+            fits.then(|| digits.to_ascii_uppercase())
+        }
+        MarkEncoding::Ascii => {
+            let fits = (1..=length).contains(&text.len())
+                && text.bytes().all(|letter| letter.is_ascii_graphic());
+            fits.then(|| text.to_owned())
+        }
     }
 }

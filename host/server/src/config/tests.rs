@@ -87,8 +87,40 @@ fn a_mark_cell_is_in_a_memory_or_in_a_file() {
             "polymeter.toml:7: vendor code `nova` must be 1 to 16 capital letters, digits or `-`, \
              e.g. ACREL; write the code that the driver's description names",
         ),
+        (
+            "kind = \"at24c\"\nvendors = { \"0A01B\" = \"NOVA\" }\n",
+            "polymeter.toml:7: `0A01B` is no mark of 4 bytes; write 1 to 4 ASCII characters",
+        ),
     ] {
         check(&mark(rest), expected);
+    }
+    let hex = |vendors: &str| {
+        let mark = "[[card-mark]]\nkind = \"at24c\"\nlength = 4\nencoding = \"hex\"\n";
+        format!("{mark}vendors = {{ {vendors} }}\n")
+    };
+    for good in ["7E412402", "7e412402", "7E 41 24 02"] {
+        let text = hex(&format!("\"{good}\" = \"NOVA\""));
+        check(&text, "");
+        let config = Config::parse(Path::new("polymeter.toml"), &format!("{HEAD}{text}"))
+            .expect("no problem");
+        let vendors: Vec<&String> = config.card_marks[0].vendors.keys().collect();
+        assert_eq!(vendors, ["7E412402"], "as it is read off a card");
+    }
+    for (bad, expected) in [
+        (
+            "\"7E4124\" = \"NOVA\"",
+            "polymeter.toml:7: `7E4124` is no mark of 4 bytes; write 8 hexadecimal digits",
+        ),
+        (
+            "\"7E41240X\" = \"NOVA\"",
+            "polymeter.toml:7: `7E41240X` is no mark of 4 bytes; write 8 hexadecimal digits",
+        ),
+        (
+            "\"7E412402\" = \"NOVA\", \"7e412402\" = \"NORD\"",
+            "polymeter.toml:7: the mark `7e412402` stands here twice; take one of the two out",
+        ),
+    ] {
+        check(&hex(bad), expected);
     }
 }
 

@@ -103,9 +103,16 @@ async fn view(app: &App, looked: &Looked) -> Result<ReaderView, PageError> {
         Finding::Gone(why) => (badge("bad", "No reader", "读卡器未连接"), sentence(why)),
         Finding::Empty => (badge("calm", "No card", "无卡"), String::new()),
         Finding::Unknown { why, .. } => (badge("warn", "Unknown card", "未知卡"), sentence(why)),
-        Finding::Foreign { mark, .. } => (
+        Finding::Foreign { mark, vendor, .. } => (
             badge("warn", "Foreign card", "他厂卡"),
-            format!("Its mark is “{mark}”, and no enabled driver serves that vendor."),
+            match vendor {
+                Some(vendor) => {
+                    format!("It is of vendor {vendor}, which no enabled driver serves.")
+                }
+                None => {
+                    format!("Its mark is “{mark}”, and no enabled driver serves that vendor.")
+                }
+            },
         ),
         Finding::Ambiguous { vendors: all, .. } => (
             badge("warn", "Ambiguous card", "无法确定厂家"),

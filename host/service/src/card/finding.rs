@@ -36,10 +36,11 @@ pub enum Finding {
         kind: Option<CardKind>,
         why: String,
     },
-    /// Its mark is of a vendor that no enabled driver serves.
+    /// Its mark is of a vendor that no enabled driver serves; whose, where the configuration says so.
     Foreign {
         kind: CardKind,
         mark: String,
+        vendor: Option<VendorCode>,
     },
     /// Several vendors' drivers say that it is theirs.
     Ambiguous {
@@ -65,6 +66,25 @@ impl Finding {
             Finding::Ambiguous { .. } => "ambiguous",
             Finding::Blank { .. } => "blank",
             Finding::Known(_) => "known",
+        }
+    }
+
+    /// In words, why nobody here can do anything with it; `None` where somebody can, or it is empty.
+    pub fn why(&self) -> Option<String> {
+        match self {
+            Finding::Gone(why) | Finding::Unknown { why, .. } => Some(why.clone()),
+            Finding::Foreign { mark, vendor: Some(vendor), .. } => Some(format!(
+                "its mark is `{mark}`, of vendor {vendor}, which no enabled driver serves"
+            )),
+            Finding::Foreign { mark, vendor: None, .. } => Some(format!(
+                "its mark is `{mark}`, which no enabled driver's vendor has; `vendors` under \
+                 [[card-mark]] says whose mark it is"
+            )),
+            Finding::Ambiguous { vendors, .. } => {
+                let vendors: Vec<&str> = vendors.iter().map(VendorCode::as_str).collect();
+                Some(format!("several say that it is theirs: {}", vendors.join(", ")))
+            }
+            Finding::Empty | Finding::Blank { .. } | Finding::Known(_) => None,
         }
     }
 

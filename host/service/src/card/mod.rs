@@ -37,7 +37,7 @@ use polymeter_domain::{
 use polymeter_runtime::Driver;
 use polymeter_transport::{CardReader, CardReaders, ReaderState};
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -48,7 +48,7 @@ const WRITTEN_AT: &str = "written-at";
 #[derive(Debug)]
 pub(crate) struct Cards {
     readers: CardReaders,
-    marks: Vec<Mark>,
+    marks: RwLock<Vec<Mark>>,
     looked: Mutex<BTreeMap<String, Seen>>,
     changed: watch::Sender<u64>,
 }
@@ -63,6 +63,7 @@ struct Seen {
 impl Cards {
     pub(crate) fn new(readers: CardReaders, marks: Vec<Mark>) -> Cards {
         let (changed, _) = watch::channel(0);
+        let marks = RwLock::new(marks);
         Cards { readers, marks, looked: Mutex::default(), changed }
     }
 
@@ -86,7 +87,17 @@ impl Service {
     }
 
     fn card_owners(&self) -> CardOwners {
-        CardOwners::new(self.drivers(), self.cards().marks.clone(), self.clock().clone())
+        let marks = self.cards().marks.read().unwrap_or_else(PoisonError::into_inner).clone();
+        CardOwners::new(self.drivers(), marks, self.clock().clone())
+    }
+
+    /// What `[[card-mark]]` of the configuration says now. What lies in a reader is looked at anew: it may
+    /// be somebody else's, by the marks or by the drivers that there are now.
+    pub fn keep_card_marks(&self, marks: Vec<Mark>) {
+        let cards = self.cards();
+        *cards.marks.write().unwrap_or_else(PoisonError::into_inner) = marks;
+        cards.looked.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        cards.changed.send_modify(|number| *number += 1);
     }
 
     /// The driver of a vendor's cards, if there is one.

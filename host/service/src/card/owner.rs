@@ -44,28 +44,35 @@ impl CardOwners {
 
     pub async fn whose(&self, lease: &mut CardLease) -> Result<Whose, CardError> {
         let kind = lease.card().kind;
+        let mut foreign = None;
         for mark in self.marks.iter().filter(|mark| mark.kind == kind) {
             match mark.read(lease).await {
-                Ok(Some(text)) => return Ok(self.by_mark(lease, mark, text).await),
+                Ok(Some(text)) => match mark.vendor(&text).and_then(|vendor| self.of(&vendor)) {
+                    Some(driver) => return Ok(self.by_mark(lease, driver, text).await),
+                    // Where one vendor has its mark, another may have anything.
+                    None => {
+                        let vendor = mark.vendors.get(&text).cloned();
+                        foreign = foreign.or(Some(Finding::Foreign { kind, mark: text, vendor }));
+                    }
+                },
                 Ok(None) => {}
                 // A place that this card does not show to everybody is no mark cell of its maker's.
                 Err(error) if error.is_about_the_card() => {}
                 Err(error) => return Err(error),
             }
         }
-        Ok(self.by_asking(lease).await)
+        match foreign {
+            Some(foreign) => Ok(Whose::Nobodys(foreign)),
+            None => Ok(self.by_asking(lease).await),
+        }
     }
 
     fn of(&self, vendor: &VendorCode) -> Option<Arc<Driver>> {
         self.drivers.iter().find(|driver| driver.vendor() == vendor).cloned()
     }
 
-    async fn by_mark(&self, lease: &mut CardLease, mark: &Mark, text: String) -> Whose {
-        let kind = mark.kind;
-        let driver = mark.vendor(&text).and_then(|vendor| self.of(&vendor));
-        let Some(driver) = driver else {
-            return Whose::Nobodys(Finding::Foreign { kind, mark: text });
-        };
+    async fn by_mark(&self, lease: &mut CardLease, driver: Arc<Driver>, text: String) -> Whose {
+        let kind = lease.card().kind;
         let name = driver.name().to_owned();
         let why = match driver.identify_card(lease, None, self.clock.moment()).await {
             Ok(Some(identity)) if identity.purpose == CardPurpose::Blank => {

@@ -94,7 +94,7 @@ impl ReaderProfile {
 }
 
 /// Profiles in the order in which they are asked whether a reader is theirs.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReaderProfiles(Vec<Arc<ReaderProfile>>);
 
 impl ReaderProfiles {
