@@ -36,7 +36,8 @@ pub enum Finding {
         kind: Option<CardKind>,
         why: String,
     },
-    /// Its mark is of a vendor that no enabled driver serves; whose, where the configuration says so.
+    /// Its mark is of a vendor that no enabled driver serves; whose, where the configuration says so. Each
+    /// of its marks, where it might have several.
     Foreign {
         kind: CardKind,
         mark: String,

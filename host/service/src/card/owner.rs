@@ -44,15 +44,18 @@ impl CardOwners {
 
     pub async fn whose(&self, lease: &mut CardLease) -> Result<Whose, CardError> {
         let kind = lease.card().kind;
-        let mut foreign = None;
+        let mut foreign: Option<(String, Option<VendorCode>)> = None;
         for mark in self.marks.iter().filter(|mark| mark.kind == kind) {
             match mark.read(lease).await {
                 Ok(Some(text)) => match mark.vendor(&text).and_then(|vendor| self.of(&vendor)) {
                     Some(driver) => return Ok(self.by_mark(lease, driver, text).await),
                     // Where one vendor has its mark, another may have anything.
                     None => {
-                        let vendor = mark.vendors.get(&text).cloned();
-                        foreign = foreign.or(Some(Finding::Foreign { kind, mark: text, vendor }));
+                        foreign = Some(match (foreign, mark.vendors.get(&text)) {
+                            (Some((mark, Some(vendor))), _) => (mark, Some(vendor)),
+                            (Some((marks, None)), None) => (format!("{marks}, {text}"), None),
+                            (_, vendor) => (text, vendor.cloned()),
+                        });
                     }
                 },
                 Ok(None) => {}
@@ -62,7 +65,7 @@ impl CardOwners {
             }
         }
         match foreign {
-            Some(foreign) => Ok(Whose::Nobodys(foreign)),
+            Some((mark, vendor)) => Ok(Whose::Nobodys(Finding::Foreign { kind, mark, vendor })),
             None => Ok(self.by_asking(lease).await),
         }
     }
