@@ -110,6 +110,8 @@ pub fn written_back(slot: &[u8]) -> Option<(u16, BroughtHome)> {
         balance: word(slot, 20)?,
         overdrawn: Some(word(slot, 24)?),
         at: Moment::from_bytes(field(slot, 28)?),
+        // No card gives these devices another key.
+        key_version: 0,
     };
     Some((u16::from_be_bytes(field(slot, 0)?), back))
 }

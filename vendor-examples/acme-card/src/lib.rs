@@ -9,7 +9,7 @@
 mod card;
 mod layout;
 
-use polymeter_cards::Cards;
+use polymeter_cards::{Cards, Carries};
 use polymeter_driver::codes::card::purpose;
 use polymeter_driver::codes::{proof, quantity};
 use polymeter_driver::ending::Stop;
@@ -25,7 +25,7 @@ impl Cards for Acme {
     const REGION_LETTERS: usize = layout::REGION_BYTES;
     /// Cards for whoever looks after the meters: these two carry no values.
     const MAINTENANCE: &'static [u16] = &[purpose::CHECK, purpose::CLEAR];
-    const CARRIED: &'static [&'static str] = &[];
+    const CARRIES: &'static [Carries] = &[];
 
     fn begin(host: &mut dyn Host) -> Result<Option<Self::Card<'_>>, Stop> {
         card::AcmeCard::begin(host)
