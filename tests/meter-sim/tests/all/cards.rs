@@ -212,15 +212,18 @@ fn a_hand_puts_cards_into_the_reader_and_into_meters() {
     assert_eq!(said[12], error("number has 8 hexadecimal digits"));
     assert_eq!(said[13], error("there is no card c"));
     assert!(said[14]["error"].as_str().unwrap().contains("nothing"));
-    let said = ask(&[
-        r#"{"card":{"name":"a","kind":"at24c"}}"#,
-        r#"{"write":{"card":"a","at":1,"bytes":"7e41"}}"#,
-        r#"{"write":{"card":"a","at":2047,"bytes":"0000"}}"#,
-        r#"{"write":{"card":"a","at":0,"bytes":"0"}}"#,
-        r#"{"truth":"a"}"#,
-        r#"{"card":{"name":"d","kind":"desfire","number":"01020304050607"}}"#,
-        r#"{"write":{"card":"d","at":0,"bytes":"00"}}"#,
-    ]);
+    let said = ask(
+        Readers::Virtual(listener.local_addr().unwrap()),
+        &[
+            r#"{"card":{"name":"a","kind":"at24c"}}"#,
+            r#"{"write":{"card":"a","at":1,"bytes":"7e41"}}"#,
+            r#"{"write":{"card":"a","at":2047,"bytes":"0000"}}"#,
+            r#"{"write":{"card":"a","at":0,"bytes":"0"}}"#,
+            r#"{"truth":"a"}"#,
+            r#"{"card":{"name":"d","kind":"desfire","number":"01020304050607"}}"#,
+            r#"{"write":{"card":"d","at":0,"bytes":"00"}}"#,
+        ],
+    );
     assert_eq!([&said[0], &said[1], &said[5]], [&ok; 3]);
     assert_eq!(said[2], error("a has no such bytes"));
     assert_eq!(said[3], error("bytes: Odd number of digits"));
