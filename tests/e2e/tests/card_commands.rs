@@ -71,7 +71,7 @@ async fn a_card_lives_from_blank_to_blank_by_commands() -> Result<()> {
     // Blank again, then one that sets meters.
     counter.said(&["clear", "--reason", "found"], 0, &["the card in counter-1 is blank"]).await?;
     ensure!(counter.read().await?["state"] == "blank");
-    let set = ["make", "setting", "ACME", "--set", "alarm=2000", "--reason", "new alarm"];
+    let set = ["set", "ACME", "--set", "alarm=2000", "--reason", "new alarm"];
     let unknown = ["make", "setting", "ACME", "--set", "colour=1", "--reason", "x"];
     counter.said(&unknown, 1, &["`colour` is not known"]).await?;
     counter.said(&set, 0, &["the card in counter-1 is a setting card now"]).await?;

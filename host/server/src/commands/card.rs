@@ -53,6 +53,20 @@ pub enum CardCommand {
         #[arg(long)]
         reason: String,
     },
+    /// Make a card of a blank one that sets meters (设置卡): `make setting`.
+    Set {
+        #[arg(value_name = "VENDOR")]
+        vendor: String,
+        /// The number of the meter that it is for; left out: any.
+        #[arg(long)]
+        device: Option<String>,
+        /// What it carries there, by the driver's names.
+        #[arg(long, value_name = "NAME=VALUE", required = true)]
+        set: Vec<String>,
+        /// For the audit trail.
+        #[arg(long)]
+        reason: String,
+    },
     /// Make a maintenance card of a blank one (设置卡, 电价卡, 清零卡 ...).
     Make {
         /// setting, check, clear, reset, price, area, test or key-change, as far as the vendor's driver
@@ -99,6 +113,10 @@ pub async fn run(config: &Path, reader: Option<&str>, command: CardCommand) -> R
             app.service.recycle_card(&looked.reader, &reason, &ACTOR).await?;
             println!("the card in {} is blank", looked.reader);
             Ok(())
+        }
+        CardCommand::Set { vendor, device, set, reason } => {
+            let purpose = CardPurpose::Setting.name();
+            make(&app, &looked, &vendor, purpose, device.as_deref(), &set, reason).await
         }
         CardCommand::Make { purpose, vendor, device, set, reason } => {
             make(&app, &looked, &vendor, &purpose, device.as_deref(), &set, reason).await
