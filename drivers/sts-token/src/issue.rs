@@ -10,6 +10,9 @@ use polymeter_driver::{Call, Draft, DriverError, Extras, Host, Issued, Key, Toke
 
 /// A tenth of a kWh in Wh, and of a cubic metre in litres.
 const PER_TENTH: u64 = 100;
+/// All tests, where the maker's code has two digits, and where it has four.
+const SHORT_TESTS: u64 = (1 << 36) - 1;
+const LONG_TESTS: u64 = (1 << 28) - 1;
 
 pub fn plan(call: &Call, order: &TokenOrder, last: Option<u32>) -> Result<Draft, DriverError> {
     let settings = Settings::of(call, &Extras::new())?;
@@ -50,7 +53,7 @@ pub fn issue(
     let tokens = match order.kind {
         token::TEST => {
             // The same for all meters, and not encrypted.
-            let content = test(order)?;
+            let content = test(&settings, order)?;
             let block = content.block().map_err(|error| bad(error.to_string()))?;
             vec![digits(Token::new(content.class(), block))]
         }
@@ -74,7 +77,7 @@ fn is_numbered(kind: u16) -> bool {
 /// anew after it.
 fn check_rest(call: &Call, settings: &Settings, order: &TokenOrder) -> Result<bool, DriverError> {
     if order.kind == token::TEST {
-        let block = test(order)?.block();
+        let block = test(settings, order)?.block();
         return block.map(|_| false).map_err(|error| bad(error.to_string()));
     }
     Ok(after_change(call, settings, order)?.base != settings.base)
@@ -144,11 +147,19 @@ fn carried(
     Ok(Some((polymeter_driver::Credit { amount: amount_carried, ..credit }, amount)))
 }
 
-fn test(order: &TokenOrder) -> Result<Content, DriverError> {
+/// By the length of the code that the meter's maker has (6.2.6); all bits are all tests (6.3.8).
+fn test(settings: &Settings, order: &TokenOrder) -> Result<Content, DriverError> {
     if order.credit.is_some() {
         return Err(bad("only a credit has an amount"));
     }
-    Ok(Content::Test(Test::Short { control: order.value, vendor: 0 }))
+    let (value, is_all) = (order.value, order.value == u64::MAX);
+    Ok(Content::Test(if settings.has_long_vendor {
+        let control = u32::try_from(if is_all { LONG_TESTS } else { value });
+        let control = control.map_err(|_| bad("this meter has no such test"))?;
+        Test::Long { control, vendor: 0 }
+    } else {
+        Test::Short { control: if is_all { SHORT_TESTS } else { value }, vendor: 0 }
+    }))
 }
 
 fn encrypted(

@@ -49,6 +49,8 @@ pub struct Settings {
     pub service: Service,
     /// The top byte of the last identifier that the key serves.
     pub expiry: u8,
+    /// The code of the meter's maker has four digits, not two.
+    pub has_long_vendor: bool,
     derivation: Derivation,
     label: String,
 }
@@ -71,6 +73,8 @@ impl Settings {
         let tariff_index = told.byte(TARIFF_INDEX)?;
         let group = Group { supply_group: code, tariff_index, revision, key_type };
         let pan = pan(&call.address, told.text(ISSUER, ISSUER_DEFAULT)?)?;
+        // Numbers of thirteen digits have this issuer (6.1.2.2).
+        let has_long_vendor = pan.as_str().starts_with("0000");
         let origin = Origin::new(pan, group).map_err(|error| bad(error.to_string()))?;
         let year = told.number(BASE_DATE)?;
         let base = BaseDate::ALL.into_iter().find(|base| i64::from(base.year()) == year);
@@ -96,7 +100,7 @@ impl Settings {
             label => label.to_owned(),
         };
         let expiry = told.byte(KEY_EXPIRY)?;
-        Ok(Settings { origin, base, cipher, service, expiry, derivation, label })
+        Ok(Settings { origin, base, cipher, service, expiry, has_long_vendor, derivation, label })
     }
 
     /// The decoder key, as the vault finds it.

@@ -19,17 +19,20 @@ pub enum TokenKind {
     ClearTamper,
     /// The difference between phases above which the device disconnects, in W.
     MaxPhaseUnbalance,
+    /// The device tests itself or shows something: the same for every device, and worth nothing.
+    Test,
     KeyChange,
 }
 
 impl TokenKind {
-    pub const ALL: [TokenKind; 7] = [
+    pub const ALL: [TokenKind; 8] = [
         TokenKind::Credit,
         TokenKind::ClearCredit,
         TokenKind::MaxPower,
         TokenKind::TariffRate,
         TokenKind::ClearTamper,
         TokenKind::MaxPhaseUnbalance,
+        TokenKind::Test,
         TokenKind::KeyChange,
     ];
 
@@ -42,6 +45,7 @@ impl TokenKind {
             TokenKind::TariffRate => "tariff-rate",
             TokenKind::ClearTamper => "clear-tamper",
             TokenKind::MaxPhaseUnbalance => "max-phase-unbalance",
+            TokenKind::Test => "test",
             TokenKind::KeyChange => "key-change",
         }
     }
@@ -54,6 +58,7 @@ impl TokenKind {
             TokenKind::TariffRate => "费率",
             TokenKind::ClearTamper => "清除窃电",
             TokenKind::MaxPhaseUnbalance => "限不平衡",
+            TokenKind::Test => "测试显示",
             TokenKind::KeyChange => "换密钥",
         }
     }
@@ -70,6 +75,7 @@ impl TokenKind {
             TokenKind::TariffRate => 4,
             TokenKind::ClearTamper => 5,
             TokenKind::MaxPhaseUnbalance => 6,
+            TokenKind::Test => 8,
             TokenKind::KeyChange => 9,
         }
     }
@@ -92,7 +98,7 @@ pub struct TokenOrder {
     pub kind: TokenKind,
     /// Of [`TokenKind::Credit`] alone.
     pub credit: Option<Credit>,
-    /// Which register, how many W, which rate; 0 where the kind takes none.
+    /// Which register, how many W, which rate, a bit for each test; 0 where the kind takes none.
     pub value: u64,
     /// The driver's parameters that the meter has after a key change.
     pub change: Vec<(String, Value)>,
@@ -101,6 +107,15 @@ pub struct TokenOrder {
 impl TokenOrder {
     pub fn of_credit(credit: Credit) -> TokenOrder {
         TokenOrder { kind: TokenKind::Credit, credit: Some(credit), value: 0, change: Vec::new() }
+    }
+
+    /// One test by its number, from 1 on, or all of them (0). `None`: no order has a bit for it.
+    pub fn of_test(number: u64) -> Option<TokenOrder> {
+        let value = match u32::try_from(number).ok()?.checked_sub(1) {
+            None => u64::MAX,
+            Some(bit) => 1_u64.checked_shl(bit)?,
+        };
+        Some(TokenOrder { kind: TokenKind::Test, credit: None, value, change: Vec::new() })
     }
 }
 
@@ -168,6 +183,13 @@ mod tests {
             assert_eq!(TokenKind::from_name(kind.name()), Some(kind));
         }
         assert_eq!(TokenKind::from_name("refund"), None);
+    }
+
+    #[test]
+    fn a_test_is_a_bit_and_none_is_all() {
+        let value = |number| TokenOrder::of_test(number).map(|order| order.value);
+        let expected = [Some(u64::MAX), Some(1), Some(8), Some(1 << 63), None, None];
+        assert_eq!([0, 1, 4, 64, 65, u64::MAX].map(value), expected);
     }
 
     #[test]

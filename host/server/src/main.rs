@@ -75,18 +75,19 @@ enum Command {
     Token {
         #[arg(value_name = "METER", help = "Serial number")]
         meter: String,
-        /// clear-credit, max-power, tariff-rate, clear-tamper, max-phase-unbalance or key-change.
+        /// clear-credit, max-power, tariff-rate, clear-tamper, max-phase-unbalance, key-change, or test,
+        /// which is no order and the same for every meter.
         #[arg(value_name = "KIND", value_parser = commands::token::kind)]
         kind: TokenKind,
-        /// Which register (65535: all), how many W, which rate.
+        /// Which register (65535: all), how many W, which rate, which test (0: all).
         #[arg(long, value_name = "NUMBER", default_value_t = 0)]
         value: u64,
         /// Of a key change: a parameter of the driver that it brings.
         #[arg(long, value_name = "NAME=VALUE")]
         set: Vec<String>,
-        /// For the audit trail.
+        /// For the audit trail; of everything but a test.
         #[arg(long)]
-        reason: String,
+        reason: Option<String>,
         /// The order's id; repeating a command with the same id gives the same digits.
         #[arg(long, value_name = "UUID")]
         id: Option<TokenOrderId>,

@@ -4,8 +4,8 @@
 //
 // Arguments: URL, operator, password, customer number, folder for the pictures; with "-" for the
 // customer nothing is sold, and each further argument NAME=PATH is a page to look
-// at, NAME=PATH=yes one whose question is answered with yes. With "cards" a price card is made of the
-// blank card in the only reader and made blank again.
+// at, NAME=PATH=yes one whose question is answered with yes, NAME=PATH=order a form for a token. With
+// "cards" a price card is made of the blank card in the only reader and made blank again.
 // Not here: what the API answers (tests/e2e/tests/api.rs), money against the meter (crash.rs).
 
 import { chromium } from "playwright-core";
@@ -48,7 +48,7 @@ function expect(condition, what) {
 
 // A path may have a query with "=" in it.
 function named(page) {
-  const [, name, at, does] = page.match(/^([^=]*)=(.*?)(?:=(yes))?$/);
+  const [, name, at, does] = page.match(/^([^=]*)=(.*?)(?:=(yes|order))?$/);
   return [name, at, does];
 }
 
@@ -61,6 +61,20 @@ async function lookAt(pages) {
       await yes.click();
       await yes.waitFor({ state: "detached" });
       await look(`${name}-done`);
+    }
+    if (does === "order") {
+      // By keyboard alone: the first field has the focus.
+      await page.keyboard.type("6000");
+      await page.keyboard.press("Tab");
+      await page.keyboard.type("new contract");
+      await page.keyboard.press("Enter");
+      const digits = page.locator(".big-word");
+      await digits.waitFor();
+      expect(/^(\d{4} ){4}\d{4}$/.test(await digits.innerText()), "the digits are grouped");
+      await look(`${name}-done`);
+      await page.keyboard.press("Enter");
+      await page.locator(".paper").waitFor();
+      await look(`${name}-paper`);
     }
   }
 }

@@ -9,6 +9,7 @@ pub mod card_counter;
 mod ended;
 pub mod gallery;
 pub mod halo;
+pub mod keypad;
 pub mod money;
 pub mod native;
 mod program;

@@ -4,8 +4,8 @@
 use anyhow::{Context, Result, ensure};
 use e2e::card_counter::{CardCounter, blank, pull};
 use e2e::wavering::{self, DRIVER};
-use e2e::{ASKED_BEFORE_SALE, Api, METERS, OPERATOR, PASSWORD, Program, Site, root};
-use meter_sim::{Fault, FaultKind, On};
+use e2e::{ASKED_BEFORE_SALE, Api, METERS, OPERATOR, PASSWORD, Program, Site, keypad, root};
+use meter_sim::{Fault, FaultKind, Keypad, On, Shown};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -250,6 +250,40 @@ async fn what_is_done_at_the_counter_is_seen() -> Result<()> {
         ("refund", format!("/acts/new?meter={meter_id}")),
         ("take-back", format!("/acts/new?sale={sale}")),
         ("discrepancies", "/discrepancies".to_owned()),
+    ];
+    run(script, &program, "-", &folder, &pages).await?;
+    program.kill().await
+}
+
+/// A keypad meter's tokens: ordered by keyboard, waited for, looked at.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_typed_into_a_keypad_meter_is_seen() -> Result<()> {
+    let folder = root().join("target/screenshots/tokens");
+    std::fs::create_dir_all(&folder)?;
+    let script = script().await?;
+    let (site, program) = keypad::site().await?;
+    let api = site.api(&program);
+    let meter_id = keypad::add(&api, "K-1", keypad::PANS[0], "0.52", 2014).await?;
+    api.sell(&uuid::Uuid::now_v7().to_string(), &meter_id, "50.00").await?;
+    let order = [("order", format!("/meters/{meter_id}/tokens/max-power=order"))];
+    run(script, &program, "-", &folder, &order).await?;
+    let listed = api.get(&format!("/api/v1/meters/{meter_id}/token-orders")).await?;
+    let made = &listed["items"][0];
+    ensure!((&made["kind"], &made["value"]) == (&json!("max-power"), &json!(6_000)), "{made}");
+    ensure!(made["reason"] == "new contract" && made["operator_id"].is_string(), "{made}");
+    let digits = made["tokens"][0].as_str().context("digits")?;
+    let mut meter = Keypad::new(keypad::origin(keypad::PANS[0], 0));
+    ensure!(meter.type_in(digits) == Shown::Done && meter.max_power == 6_000);
+    let waiting = uuid::Uuid::now_v7().to_string();
+    let change = json!({ "meter_id": meter_id, "kind": "key-change", "reason": "new group",
+        "change": { "supply-group": "654321", "key-revision": 2 } });
+    let path = format!("/api/v1/token-orders/{waiting}");
+    api.ask(reqwest::Method::PUT, &path, Some(change)).await?;
+    let pages = [
+        ("meter", format!("/meters/{meter_id}")),
+        ("tokens", format!("/meters/{meter_id}/tokens")),
+        ("waiting", format!("/token-orders/{waiting}")),
+        ("key-change", format!("/meters/{meter_id}/tokens/key-change")),
     ];
     run(script, &program, "-", &folder, &pages).await?;
     program.kill().await

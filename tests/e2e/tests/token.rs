@@ -3,9 +3,10 @@
 //! program that is killed anywhere makes one token.
 
 use anyhow::{Context, Result, ensure};
+use e2e::keypad::{PANS, add, origin, site};
 use e2e::money::meter_credit;
-use e2e::{Answer, Api, PASSWORD, Program, Site, run, write_private};
-use meter_sim::{KeyOrigin, Keypad, Shown, sample_tables};
+use e2e::{Answer, Api, PASSWORD, Program, Site, run};
+use meter_sim::{Keypad, Shown};
 use polymeter_service::{ORDER_CRASH_POINTS, TOKEN_CRASH_POINTS};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -13,62 +14,8 @@ use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// The vending key of the published conformance tests, and another.
-const VENDING: [[u8; 8]; 2] = [[0xAB; 8], [0x17; 8]];
-const PANS: [&str; 2] = ["600727000000000009", "600727000000000017"];
 /// More than a delivery takes to begin again after a start.
 const PATIENCE: Duration = Duration::from_secs(60);
-
-fn origin(pan: &'static str, group: usize) -> KeyOrigin {
-    let (supply_group, revision) = [(123_456, 1), (654_321, 2)][group];
-    KeyOrigin { vending_key: VENDING[group], pan, supply_group, tariff_index: 1, revision }
-}
-
-/// A site with the driver, the keys of two supply groups and the sample tables.
-async fn site() -> Result<(Site, Program)> {
-    let more = "[approval]\nclear = \"0.00\"\n";
-    let (site, program) =
-        Site::with_drivers_and(&[("sts-token", "STS", r#"["line", "vault", "log"]"#)], more)
-            .await?;
-    program.kill().await?;
-    let config = site.config.display().to_string();
-    let file = site.folder.path().join("sts.key");
-    let shown = file.display().to_string();
-    for (label, kind, bytes) in [
-        ("vending-123456-1", "sts-des", VENDING[0].to_vec()),
-        ("vending-654321-2", "sts-des", VENDING[1].to_vec()),
-        ("sts-tables", "sts-tables", sample_tables()),
-    ] {
-        let digits: String = bytes.iter().map(|byte| format!("{byte:02X}")).collect();
-        write_private(&file, &digits)?;
-        let words =
-            ["--config", &config, "vault", "add", "STS", label, "--kind", kind, "--from", &shown];
-        let ended = run(words).await?;
-        ensure!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
-    }
-    let program = Program::start(&site.config, None).await?;
-    Ok((site, program))
-}
-
-/// A meter with an account; its id.
-async fn add(api: &Api, serial: &str, pan: &str, price: &str, base: u32) -> Result<String> {
-    let plan = json!({ "name": format!("Plan {serial}"),
-        "definition": format!("unit kWh\nprice {price}\n") });
-    let plan = api.post("/api/v1/tariffs", plan).await?;
-    let new = json!({ "serial_number": serial, "vendor": "STS", "address": pan,
-        "parameters": { "supply-group": "123456", "derivation": 2, "encryption": 7,
-            "base-date": base },
-        "tariff": { "tariff_plan_id": plan["tariff_plan_id"] } });
-    let meter = api.post("/api/v1/meters", new).await?;
-    ensure!((&meter["mode"], &meter["line"]) == (&json!("token"), &json!("")), "{meter}");
-    let customer = json!({ "number": pan.get(10..).context("a PAN")?, "name": "Hut", "phone": "1",
-        "premises": "Hill" });
-    let customer = api.post("/api/v1/customers", customer).await?;
-    let meter_id = meter["meter_id"].as_str().context("an id")?.to_owned();
-    let account = json!({ "customer_id": customer["customer_id"] });
-    api.post(&format!("/api/v1/meters/{meter_id}/account"), account).await?;
-    Ok(meter_id)
-}
 
 fn fresh() -> String {
     uuid::Uuid::now_v7().to_string()
@@ -148,6 +95,7 @@ async fn a_token_is_bought_typed_in_once_and_worth_what_the_ledger_says() -> Res
 
     on_paper(&api, &sold.body, &digits).await?;
     taken_back_by_a_person(&api, &meter_id).await?;
+    tests_itself(&api, &meter_id, &mut keypad).await?;
     what_cannot_be(&api, &meter_id).await?;
     program.kill().await
 }
@@ -182,6 +130,26 @@ async fn taken_back_by_a_person(api: &Api, meter_id: &str) -> Result<()> {
     let found = json!({ "held": true, "reason": "the meter shows it" });
     let decided = api.post(&format!("/api/v1/counter-acts/{id}/decision"), found).await?;
     ensure!(decided["state"] == "refused", "{decided}");
+    Ok(())
+}
+
+/// Which stands in no list of the meter's tokens.
+async fn tests_itself(api: &Api, meter_id: &str, keypad: &mut Keypad) -> Result<()> {
+    let listed = format!("/api/v1/meters/{meter_id}/token-orders");
+    let before = api.get(&listed).await?;
+    let path = format!("/api/v1/meters/{meter_id}/test-token");
+    for (number, bits) in [(0, 0x000F_FFFF_FFFF), (4, 8)] {
+        let made = api.get(&format!("{path}?number={number}")).await?;
+        let digits = made["tokens"][0].as_str().context("digits")?;
+        ensure!(keypad.type_in(digits) == Shown::Tests(bits), "{number}: {made}");
+    }
+    for number in ["37", "64", "65", "18446744073709551615"] {
+        let refused = api.ask(Method::GET, &format!("{path}?number={number}"), None).await?;
+        ensure!(refused.code() == "invalid-field", "{number}: {refused:?}");
+    }
+    ensure!(api.get(&listed).await? == before);
+    let body = json!({ "meter_id": meter_id, "kind": "test", "value": 8, "reason": "x" });
+    ensure!(order(api, &fresh(), &body).await?.code() == "invalid-field");
     Ok(())
 }
 
@@ -369,6 +337,8 @@ async fn a_terminal_sells_tokens_too() -> Result<()> {
             Some(Shown::Done),
         ),
         (vec!["token", "K-1", "key-change", "--set", "key-revision=2", "--reason", "x"], 0, None),
+        (vec!["token", "K-1", "test", "--value", "4"], 0, Some(Shown::Tests(8))),
+        (vec!["token", "K-1", "max-power", "--value", "6000"], 2, None),
         (vec!["token", "K-1", "credit", "--reason", "x"], 2, None),
         (vec!["token", "K-1", "no-such-kind", "--reason", "x"], 2, None),
     ] {

@@ -65,6 +65,8 @@ pub enum Shown {
     Added(u64),
     /// Accepted, and done.
     Done,
+    /// Accepted: the tests of these bits ran, or what they ask for was shown.
+    Tests(u64),
     /// A part of a key; the rest is waited for.
     Part,
     /// Refused: not twenty digits, or another meter's, or made with another key.
@@ -107,6 +109,9 @@ impl Keypad {
     pub fn type_in(&mut self, text: &str) -> Shown {
         let digits: String = text.chars().filter(|typed| *typed != ' ').collect();
         let Some((class, carried)) = parted(&digits) else { return Shown::Rejected };
+        if class == 1 {
+            return tests(carried);
+        }
         if class != 0 && class != 2 {
             return Shown::Rejected;
         }
@@ -176,6 +181,15 @@ impl Keypad {
         }
         Shown::Done
     }
+}
+
+/// Not encrypted: 36 bits of tests, for makers with a code of two digits, 0 for all of them (6.2.6).
+fn tests(block: u64) -> Shown {
+    let is_for_all = block >> 60 == 0 && block >> 16 & 0xFF == 0;
+    if !is_for_all || checksum(1, block) != (block & 0xFFFF) {
+        return Shown::Rejected;
+    }
+    Shown::Tests(block >> 24 & 0x000F_FFFF_FFFF)
 }
 
 fn low(bits: u64) -> u32 {
@@ -286,6 +300,18 @@ mod tests {
         assert_eq!(meter.type_in("123"), Shown::Rejected);
         assert_eq!(meter.type_in("99999999999999999999"), Shown::Rejected);
         assert_eq!(meter.credit, 10);
+    }
+
+    #[test]
+    fn a_test_token_is_taken_as_often_as_it_is_typed() {
+        let mut meter = Keypad::new(ORIGIN);
+        // Published (STS 531-1-0-02, CTSA02 and CTSA11): all tests, and the fourth.
+        for _ in 0..2 {
+            assert_eq!(meter.type_in("5649 3153 7254 5031 3471"), Shown::Tests(0x000F_FFFF_FFFF));
+            assert_eq!(meter.type_in("18446744073843772416"), Shown::Tests(8));
+        }
+        assert_eq!(meter.type_in("18446744073843772417"), Shown::Rejected, "another checksum");
+        assert_eq!(meter.type_in("01152921539100838034"), Shown::Rejected, "long maker's code");
     }
 
     #[test]

@@ -116,6 +116,32 @@ fn the_same_order_has_the_same_digits_and_another_number_has_others() {
     assert_eq!(error.code, error::VAULT, "{error:?}");
 }
 
+/// Tests 1, 4, 11 and 18, and all of them, for makers with a code of two digits and of four: published
+/// tokens of STS 531-1-0-02, CTSA02 and CTSA11.
+#[test]
+fn tests_are_the_same_for_every_meter_of_a_length_of_code() {
+    let tests = [
+        (u64::MAX, "56493153725450313471", "02305843005052951967"),
+        (1, "00000000000150997584", "01152921509036054672"),
+        (8, "18446744073843772416", "01152921539100838034"),
+        (0x400, "00000000017314105857", "01152925902787577952"),
+        (0x2_0000, "00000002199157475960", "01153484454694514832"),
+    ];
+    let digits = |address: &str, value| {
+        let call = Call { address: address.to_owned(), ..call(group()) };
+        let order = order(token::TEST, value);
+        assert_eq!(StsToken::plan(&call, &order, None).unwrap().identifier, None);
+        StsToken::issue(&mut Keys::none(), &call, &order, None).map(|it| it.tokens)
+    };
+    for (value, short, long) in tests {
+        assert_eq!(digits(PAN, value), Ok(vec![short.to_owned()]));
+        assert_eq!(digits("600727000000000017", value), Ok(vec![short.to_owned()]));
+        assert_eq!(digits("000001000000000082", value), Ok(vec![long.to_owned()]));
+    }
+    let beyond = order(token::TEST, 1 << 36);
+    refused(StsToken::plan(&call(group()), &beyond, None), "control");
+}
+
 /// The four tokens of a change bring exactly the key that the meter's next tokens are made by.
 #[test]
 fn a_key_change_brings_the_key_of_the_tokens_after_it() {

@@ -238,6 +238,7 @@ fn looking() -> OpenApiRouter<App> {
         .routes(routes!(sales::of_meter))
         .routes(routes!(token_orders::get))
         .routes(routes!(token_orders::of_meter))
+        .routes(routes!(token_orders::test))
         .routes(routes!(sales::list))
         .routes(routes!(explanation::explain))
         .routes(routes!(tariffs::list))

@@ -18,7 +18,7 @@ use polymeter_service::{NewTokenOrder, TokenRecord, TokenState};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -152,6 +152,44 @@ pub async fn of_meter(
     let page = parameters.page();
     let found = app.service.token_orders(id, &page).await?;
     Ok(Json(Paged::of(&found, page.limit, |it| it.token_order_id.to_string())))
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub struct WhichTest {
+    /// Which test of the meter's standard, 0 for all: of IEC 62055-41 (6.3.8) 1 the load switch,
+    /// 2 the display, 3 totals, 4 key revision and type, 5 tariff index, 7 power limit, 8 tampering,
+    /// 9 load, 10 software version, 14 cipher, 16 supply group, 17 key expiry, 18 number.
+    #[param(example = 4)]
+    pub number: u64,
+}
+
+/// Digits by which a meter tests itself or shows something.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct TestToken {
+    /// What is typed, in groups of four.
+    pub tokens: Vec<String>,
+}
+
+/// Digits by which a meter tests itself or shows something: the same for every meter, as often as they
+/// are typed, worth nothing and kept nowhere.
+#[utoipa::path(get, path = "/api/v1/meters/{meter_id}/test-token", tag = "tokens",
+    params(("meter_id" = String, Path), WhichTest), responses(
+    (status = 200, description = "The digits", body = TestToken),
+    (status = 404, description = "`not-found`", body = Problem,
+        content_type = "application/problem+json"),
+    (status = 409, description = "`blocked`: its driver cannot make them", body = Problem,
+        content_type = "application/problem+json"),
+    (status = 422, description = "`invalid-field`: the meter takes no tokens, or has no such test; \
+        `no-driver`", body = Problem, content_type = "application/problem+json"),
+))]
+pub async fn test(
+    State(app): State<App>,
+    Id(id): Id<MeterId>,
+    Parameters(which): Parameters<WhichTest>,
+) -> Result<Json<TestToken>, ApiError> {
+    let digits = app.service.test_token(id, which.number).await?;
+    Ok(Json(TestToken { tokens: digits.grouped() }))
 }
 
 /// Give up an order whose digits nobody has seen.

@@ -1,7 +1,7 @@
 //! `token METER KIND`: a token that is no sale, from a terminal.
 
 use super::{ACTOR, Failure, open};
-use polymeter_domain::{Decimal, TokenKind, TokenOrderId, Value};
+use polymeter_domain::{Decimal, TokenDigits, TokenKind, TokenOrderId, Value};
 use polymeter_runtime::{Parameter, ParameterKind};
 use polymeter_service::{Home, NewTokenOrder, TokenState};
 use std::path::Path;
@@ -20,27 +20,31 @@ pub struct Asked {
     pub value: u64,
     /// `name=value`
     pub set: Vec<String>,
-    pub reason: String,
+    /// Of everything but a test.
+    pub reason: Option<String>,
     pub id: Option<TokenOrderId>,
 }
 
 pub async fn run(config: &Path, asked: Asked) -> Result<(), Failure> {
     let app = open(config).await?;
     let meter = app.service.meter_by_serial(&asked.meter).await?;
+    if asked.kind == TokenKind::Test {
+        print(&app.service.test_token(meter.meter_id, asked.value).await?);
+        return Ok(());
+    }
     let declared = app.service.parameters_of(&meter.vendor, Home::Here);
+    let reason = asked.reason.ok_or_else(|| Failure::Usage("--reason is missing".to_owned()))?;
     let change = asked.set.iter().map(|text| value_of(text, &declared));
     let change = change.collect::<Result<_, Failure>>()?;
     let id = asked.id.unwrap_or_else(|| TokenOrderId::new(uuid::Uuid::now_v7()));
     // Printed first: whatever happens next, this id names the order.
     println!("token order {id}: {} for meter {}", asked.kind, asked.meter);
-    let Asked { kind, value, reason, .. } = asked;
+    let Asked { kind, value, .. } = asked;
     let new = NewTokenOrder { meter_id: meter.meter_id, kind, value, change, reason };
     let made = app.service.put_token_order(id, new, &ACTOR).await?;
     match (made.state, made.digits) {
         (TokenState::Issued, Some(digits)) => {
-            for token in digits.grouped() {
-                println!("token: {token}");
-            }
+            print(&digits);
             Ok(())
         }
         (TokenState::Waiting, _) => {
@@ -48,6 +52,12 @@ pub async fn run(config: &Path, asked: Asked) -> Result<(), Failure> {
             Ok(())
         }
         (state, _) => Err(Failure::Wrong(format!("the token order is {}", state.name()))),
+    }
+}
+
+fn print(digits: &TokenDigits) {
+    for token in digits.grouped() {
+        println!("token: {token}");
     }
 }
 

@@ -253,9 +253,7 @@ async fn address(app: &App, object: &str) -> Result<String, PageError> {
         Some(Approvable::PurseRefund(id)) => {
             format!("/customers/{}/purse", app.service.purse_refund(id).await?.customer_id)
         }
-        Some(Approvable::Token(id)) => {
-            format!("/meters/{}", app.service.token_order(id).await?.meter_id)
-        }
+        Some(Approvable::Token(id)) => format!("/token-orders/{id}"),
         Some(Approvable::Clock(id)) => {
             format!("/meters/{}", app.service.clock_setting(id).await?.meter_id)
         }

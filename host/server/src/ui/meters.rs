@@ -5,7 +5,7 @@ use super::customer::{ChangeView, InstallationView};
 use super::parameters::{self, Again, ByName, Field, SettingRow};
 use super::tariffs::{PlanChoice, plan_choices};
 use super::view::{ClockRow, MeterView, ReadingView, SaleRow, sentence};
-use super::{Head, PageError, PageResult, is_fragment, meter_acts, render, view};
+use super::{Head, PageError, PageResult, is_fragment, meter_acts, render, tokens, view};
 use crate::app::App;
 use crate::session::Caller;
 use askama::Template;
@@ -29,6 +29,9 @@ struct MeterPage {
     meter: MeterView,
     reading: Option<ReadingView>,
     sales: Vec<SaleRow>,
+    /// Into which tokens are typed: the last ones, and what can be ordered; both empty on another.
+    tokens: Vec<tokens::TokenRow>,
+    orders: Vec<view::Named>,
     conversations: Vec<ConversationRow>,
     commands: &'static [Command],
     /// What its driver takes with each call; empty: nothing, and no form.
@@ -161,6 +164,12 @@ pub async fn page(app: &App, caller: &Caller, meter: &Meter, again: Again) -> Pa
     let last = Page { query: None, after: None, limit: RECENT_CLOCKS };
     let clock = app.service.clock_settings(meter.meter_id, &last).await?;
     let parameters = parameters::kept(app, meter, &again);
+    let (tokens, orders) = match meter.mode {
+        BillingMode::Token => {
+            (tokens::rows(app, meter, None, tokens::RECENT).await?, tokens::orders())
+        }
+        _ => Default::default(),
+    };
     let holds: Vec<Hold> = app.service.holds(meter.meter_id).await?;
     let (mut installations, mut changes) = (Vec::new(), Vec::new());
     for it in app.service.installations_of_meter(meter.meter_id).await? {
@@ -174,6 +183,8 @@ pub async fn page(app: &App, caller: &Caller, meter: &Meter, again: Again) -> Pa
         meter: MeterView::new(meter, app),
         reading: meter.last_reading.as_ref().map(|it| ReadingView::new(it, app)),
         sales: sales.iter().map(|sale| SaleRow::new(sale, None, app)).collect(),
+        tokens,
+        orders,
         conversations: conversations.iter().map(ConversationRow::from).collect(),
         commands: COMMANDS,
         acts: meter_acts::offered(

@@ -34,6 +34,7 @@ mod shifts;
 mod swaps;
 mod tariff_form;
 mod tariffs;
+mod tokens;
 pub mod view;
 
 use crate::app::{App, chain};
@@ -112,7 +113,13 @@ fn guarded() -> Vec<(Option<Right>, Router<App>)> {
                 .route(
                     "/maintenance-cards/{card_id}/withdrawal",
                     post(maintenance_cards::withdraw),
-                ),
+                )
+                .route(
+                    "/meters/{meter_id}/tokens/{kind}",
+                    get(tokens::new_form).post(tokens::order),
+                )
+                .route("/token-orders/{token_order_id}/continuation", post(tokens::go_on))
+                .route("/token-orders/{token_order_id}/cancellation", post(tokens::cancel)),
         ),
         (
             Some(Right::Tariffs),
@@ -216,6 +223,9 @@ fn looking() -> Router<App> {
         .route("/reader-events", get(crate::api::cards::events))
         .route("/alarms", get(alarms::list))
         .route("/meters/{meter_id}/records", get(records::show))
+        .route("/meters/{meter_id}/tokens", get(tokens::list))
+        .route("/token-orders/{token_order_id}", get(tokens::show))
+        .route("/token-orders/{token_order_id}/paper", get(tokens::paper))
         .route("/discrepancies", get(discrepancies::list))
         .route("/shifts", get(shifts::list))
         .route("/shifts/{shift_id}", get(shifts::show))

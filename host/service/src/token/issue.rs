@@ -81,6 +81,18 @@ pub(crate) async fn digits_of(service: &Service, it: &StoredToken) -> Result<Tok
     Ok(issued.digits)
 }
 
+/// What no key, number or moment goes into.
+pub(super) async fn test(
+    service: &Service,
+    meter: &MeterRecord,
+    order: &TokenOrder,
+) -> Result<TokenDigits> {
+    let driver = service.driver(&meter.vendor)?;
+    let moment = moment(Uuid::nil(), service.clock().moment().now);
+    let issued = driver.issue_token(&meter.device, moment, order, None).await;
+    Ok(issued.map_err(not_made)?.digits)
+}
+
 fn not_made(error: CallError) -> ServiceError {
     match error {
         CallError::Driver { code: BAD_ARGUMENT, detail, .. } => {

@@ -140,6 +140,17 @@ impl Service {
         .await
     }
 
+    /// Digits by which a meter tests itself or shows something: test `number` of its standard, 0 for all.
+    /// Every such meter takes the same, as often as they are typed; so they are made of nothing but the
+    /// question, and kept nowhere.
+    pub async fn test_token(&self, meter: MeterId, number: u64) -> Result<TokenDigits> {
+        let meter = meter::record(self.reader(), meter).await?;
+        check_mode(&meter)?;
+        let order = TokenOrder::of_test(number);
+        let order = order.ok_or_else(|| invalid("number", "tests have the numbers 1 to 64"))?;
+        issue::test(self, &meter, &order).await
+    }
+
     pub async fn token_order(&self, id: TokenOrderId) -> Result<TokenRecord> {
         self.token_record(store::record(self.reader(), id).await?).await
     }
@@ -244,6 +255,9 @@ fn check_mode(meter: &MeterRecord) -> Result<()> {
 fn check_shape(new: &NewTokenOrder) -> Result<()> {
     match new.kind {
         TokenKind::Credit => Err(invalid("kind", "credit is sold: make a sale")),
+        TokenKind::Test => {
+            Err(invalid("kind", "a test token is no order to one meter, and is not kept"))
+        }
         TokenKind::KeyChange if new.change.is_empty() => {
             Err(invalid("change", "a key change names the parameters that it brings"))
         }

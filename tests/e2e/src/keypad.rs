@@ -1,0 +1,63 @@
+//! A site that vends STS tokens: its driver, the keys of two supply groups, and keypad meters with accounts.
+//!
+//! Invariant: a meter's simulated keypad gets nothing but digits. Not here: what is typed into it (tests).
+
+use crate::{Api, Program, Site, run, write_private};
+use anyhow::{Context, Result, ensure};
+use meter_sim::{KeyOrigin, sample_tables};
+use serde_json::json;
+
+/// The vending key of the published conformance tests, and another.
+const VENDING: [[u8; 8]; 2] = [[0xAB; 8], [0x17; 8]];
+pub const PANS: [&str; 2] = ["600727000000000009", "600727000000000017"];
+/// Of which a meter's key is made, with the key of either group.
+pub fn origin(pan: &'static str, group: usize) -> KeyOrigin {
+    let (supply_group, revision) = [(123_456, 1), (654_321, 2)][group];
+    KeyOrigin { vending_key: VENDING[group], pan, supply_group, tariff_index: 1, revision }
+}
+
+/// A site with the driver, the keys of two supply groups and the sample tables.
+pub async fn site() -> Result<(Site, Program)> {
+    let more = "[approval]\nclear = \"0.00\"\n";
+    let (site, program) =
+        Site::with_drivers_and(&[("sts-token", "STS", r#"["line", "vault", "log"]"#)], more)
+            .await?;
+    program.kill().await?;
+    let config = site.config.display().to_string();
+    let file = site.folder.path().join("sts.key");
+    let shown = file.display().to_string();
+    for (label, kind, bytes) in [
+        ("vending-123456-1", "sts-des", VENDING[0].to_vec()),
+        ("vending-654321-2", "sts-des", VENDING[1].to_vec()),
+        ("sts-tables", "sts-tables", sample_tables()),
+    ] {
+        let digits: String = bytes.iter().map(|byte| format!("{byte:02X}")).collect();
+        write_private(&file, &digits)?;
+        let words =
+            ["--config", &config, "vault", "add", "STS", label, "--kind", kind, "--from", &shown];
+        let ended = run(words).await?;
+        ensure!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
+    }
+    let program = Program::start(&site.config, None).await?;
+    Ok((site, program))
+}
+
+/// A meter with an account; its id.
+pub async fn add(api: &Api, serial: &str, pan: &str, price: &str, base: u32) -> Result<String> {
+    let plan = json!({ "name": format!("Plan {serial}"),
+        "definition": format!("unit kWh\nprice {price}\n") });
+    let plan = api.post("/api/v1/tariffs", plan).await?;
+    let new = json!({ "serial_number": serial, "vendor": "STS", "address": pan,
+        "parameters": { "supply-group": "123456", "derivation": 2, "encryption": 7,
+            "base-date": base },
+        "tariff": { "tariff_plan_id": plan["tariff_plan_id"] } });
+    let meter = api.post("/api/v1/meters", new).await?;
+    ensure!((&meter["mode"], &meter["line"]) == (&json!("token"), &json!("")), "{meter}");
+    let customer = json!({ "number": pan.get(10..).context("a PAN")?, "name": "Hut", "phone": "1",
+        "premises": "Hill" });
+    let customer = api.post("/api/v1/customers", customer).await?;
+    let meter_id = meter["meter_id"].as_str().context("an id")?.to_owned();
+    let account = json!({ "customer_id": customer["customer_id"] });
+    api.post(&format!("/api/v1/meters/{meter_id}/account"), account).await?;
+    Ok(meter_id)
+}
