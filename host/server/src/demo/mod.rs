@@ -1,11 +1,13 @@
-//! `demo`: two vendors' simulated meters on a TCP line and a serial line, and three vendors' cards in
-//! simulated readers, sold to, read and switched through the same configuration, service and drivers as real ones.
+//! `demo`: two vendors' simulated meters on a TCP line and a serial line, three vendors' cards in simulated
+//! readers and a keypad meter, sold to, read and switched through the same configuration, service and
+//! drivers as real ones.
 //!
 //! Invariant: nothing here knows a shorter way than `serve` has; what the simulator says at the end
 //! is compared with the ledger and never read before. Not here: the meters and
 //! cards (tests/meter-sim).
 
 mod cards;
+mod keypad;
 mod site;
 
 use crate::app::App;
@@ -36,7 +38,7 @@ pub struct Options {
     pub database: Option<String>,
 }
 
-/// What a kWh costs at the card meters.
+/// What a kWh costs at the card meters, and at the keypad meter.
 const CARD_PRICE_FEN: i64 = 60;
 
 /// Far longer than a sale on a simulated line takes.
@@ -53,6 +55,7 @@ pub async fn run(options: Options) -> Result<(), Failure> {
     println!(
         "Card counter: cards of ACME (SLE4442), SGCPU (CPU) and RDK (AT24C02, by its own library)"
     );
+    println!("Keypad meter: one after IEC 62055-41 (STS), into which tokens are typed");
     println!("Configuration: {}", file.display());
     let config = Config::read(&file)?;
     let mut counter = cards::Counter::new();
@@ -64,8 +67,11 @@ pub async fn run(options: Options) -> Result<(), Failure> {
     walk.sell(&meters).await?;
     walk.switch(&meters).await?;
     let card_meters = counter.walk(&app, walk.plan(CARD_PRICE_FEN).await?).await?;
+    let mut kitchen = keypad::Kitchen::new();
+    let keypad_meter = kitchen.walk(&app, walk.plan(CARD_PRICE_FEN).await?).await?;
     let balance = walk.compare(&meters).await?;
     counter.compare(&card_meters, &balance)?;
+    kitchen.compare(&keypad_meter, &balance)?;
     step("money in the ledger = money in the meters, meter by meter");
     if options.once {
         println!("The demo held: every step above did what it says.");

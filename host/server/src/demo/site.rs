@@ -1,6 +1,6 @@
 //! The demo's site on disk: folder, vault, configuration; and who lives there.
 
-use super::cards;
+use super::{cards, keypad};
 use crate::commands::Failure;
 use meter_sim::{Endpoint, Simulator};
 use polymeter_domain::{MeterAddress, VendorCode};
@@ -35,11 +35,12 @@ pub struct SimulatedMeter {
 const ACREL: &str = "acrel-adf400l";
 const DLT645: &str = "dlt645-2007";
 /// Driver, its vendor code, what it is granted.
-const DRIVERS: [(&str, &str, &str); 4] = [
+const DRIVERS: [(&str, &str, &str); 5] = [
     (ACREL, "ACREL", r#"["line", "log"]"#),
     (DLT645, "DLT645", r#"["line", "vault", "log"]"#),
     ("card-sle4442-acme", "ACME", r#"["card-slot", "vault", "log"]"#),
     ("card-sg-cpu", "SGCPU", r#"["card-slot", "vault", "log"]"#),
+    (keypad::DRIVER, keypad::VENDOR, r#"["line", "vault", "log"]"#),
 ];
 /// A vendor's own library, beside the packages.
 const LIBRARY: &str = "rdk-native.so";
@@ -270,7 +271,7 @@ fn found(file: PathBuf) -> Result<PathBuf, Failure> {
     )))
 }
 
-/// A vault with the keys of meters and cards, as `polymeter vault` would make it.
+/// A vault with the keys of meters, cards and tokens, as `polymeter vault` would make it.
 fn make_vault(folder: &Path) -> Result<(), Failure> {
     let failed = || Failure::while_doing("making the demo's vault");
     let passphrase = generated_passphrase().map_err(failed())?;
@@ -280,7 +281,11 @@ fn make_vault(folder: &Path) -> Result<(), Failure> {
     let card_key = hex::encode(cards::KEY).into_bytes();
     let of_meters = ("DLT645", "purse", Kind::TripleDes, TEST_KEY);
     let of_cards = cards::KEYS.map(|(vendor, label, kind)| (vendor, label, kind, &card_key[..]));
-    for (vendor, label, kind, key) in std::iter::once(of_meters).chain(of_cards) {
+    let of_tokens = keypad::keys()
+        .map(|(label, kind, key)| (keypad::VENDOR, label, kind, hex::encode(key).into_bytes()));
+    let of_tokens =
+        of_tokens.iter().map(|(vendor, label, kind, key)| (*vendor, *label, *kind, key.as_slice()));
+    for (vendor, label, kind, key) in std::iter::once(of_meters).chain(of_cards).chain(of_tokens) {
         let (Ok(vendor), Some(label), Some(key)) =
             (VendorCode::new(vendor), Label::new(label), Secret::from_hex(key))
         else {
