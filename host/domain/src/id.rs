@@ -91,6 +91,8 @@ id! {
     AllocationRunId,
     /// Of a credit token it is the sale's; of others made by the client.
     TokenOrderId,
+    /// A campaign that moves meters to a later base date.
+    TokenRolloverId,
     ClockSettingId,
     MaintenanceCardId,
 }

@@ -36,8 +36,8 @@ pub use id::{
     BillingPeriodId, ChargeAssignmentId, ChargeId, ChargeItemId, ClaimId, ClockSettingId,
     ClosingId, CounterActId, CustomerId, DiscrepancyId, HoldId, InstallationId, MaintenanceCardId,
     MeterClearingId, MeterId, OperatorId, PursePaymentId, ReadingCaseId, ReadingId, SaleId,
-    ShiftId, SwapId, TakeoverId, TariffPlanId, TariffVersionId, TokenOrderId, TransferId,
-    derived_id,
+    ShiftId, SwapId, TakeoverId, TariffPlanId, TariffVersionId, TokenOrderId, TokenRolloverId,
+    TransferId, derived_id,
 };
 pub use mode::BillingMode;
 pub use money::{Currency, Money};

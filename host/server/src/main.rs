@@ -3,7 +3,7 @@
 //! Exit codes: 0 done, 1 failed, 2 bad input, 3 the device said no, 4 nobody knows.
 
 use clap::{Parser, Subcommand, ValueEnum};
-use polymeter_domain::{Channel, SaleId, SupplyCommand, TokenKind, TokenOrderId, VendorCode};
+use polymeter_domain::{Channel, SaleId, SupplyCommand, VendorCode};
 use polymeter_runtime::ClockWay;
 use polymeter_server::{app, commands, demo};
 use polymeter_service::ScanRequest;
@@ -72,26 +72,7 @@ enum Command {
         channel: Channel,
     },
     /// Have a token made that is no sale: an order to a meter into which tokens are typed.
-    Token {
-        #[arg(value_name = "METER", help = "Serial number")]
-        meter: String,
-        /// clear-credit, max-power, tariff-rate, clear-tamper, max-phase-unbalance, key-change, or test,
-        /// which is no order and the same for every meter.
-        #[arg(value_name = "KIND", value_parser = commands::token::kind)]
-        kind: TokenKind,
-        /// Which register (65535: all), how many W, which rate, which test (0: all).
-        #[arg(long, value_name = "NUMBER", default_value_t = 0)]
-        value: u64,
-        /// Of a key change: a parameter of the driver that it brings.
-        #[arg(long, value_name = "NAME=VALUE")]
-        set: Vec<String>,
-        /// For the audit trail; of everything but a test.
-        #[arg(long)]
-        reason: Option<String>,
-        /// The order's id; repeating a command with the same id gives the same digits.
-        #[arg(long, value_name = "UUID")]
-        id: Option<TokenOrderId>,
-    },
+    Token(commands::token::Token),
     /// Read a meter and charge its customer's purse.
     Charge {
         #[arg(value_name = "METER", help = "Serial number")]
@@ -451,10 +432,7 @@ async fn run(arguments: Arguments) -> Result<(), commands::Failure> {
         Command::Sell { meter, amount, id, channel } => {
             commands::sell::run(&config, &meter, &amount, id, channel).await
         }
-        Command::Token { meter, kind, value, set, reason, id } => {
-            let asked = commands::token::Asked { meter, kind, value, set, reason, id };
-            commands::token::run(&config, asked).await
-        }
+        Command::Token(token) => commands::token::run(&config, token).await,
         Command::Charge { meter } => commands::charge::run(&config, &meter).await,
         Command::Control { meter, command } => {
             commands::control::run(&config, &meter, command.into()).await

@@ -10,7 +10,7 @@ use crate::error::{Result, ServiceError, chain};
 use crate::{Service, account, card, clock_setting, counter_act, purse, token};
 use polymeter_domain::{
     ClockSettingId, ClosingId, CounterActId, MaintenanceCardId, MeterClearingId, PursePaymentId,
-    TokenOrderId,
+    TokenOrderId, TokenRolloverId,
 };
 use polymeter_ledger::Transaction;
 use std::fmt;
@@ -25,6 +25,8 @@ pub enum Approvable {
     PurseRefund(PursePaymentId),
     /// A token that a meter obeys and nobody can take back.
     Token(TokenOrderId),
+    /// Key changes of many meters at once.
+    Rollover(TokenRolloverId),
     /// A clock that is moved far.
     Clock(ClockSettingId),
     /// A card that takes money away or changes keys.
@@ -40,6 +42,7 @@ impl fmt::Display for Approvable {
             Approvable::Clearing(id) => write!(f, "meter-clearing/{id}"),
             Approvable::PurseRefund(id) => write!(f, "purse-payment/{id}"),
             Approvable::Token(id) => write!(f, "token-order/{id}"),
+            Approvable::Rollover(id) => write!(f, "token-rollover/{id}"),
             Approvable::Clock(id) => write!(f, "clock-setting/{id}"),
             Approvable::Card(id) => write!(f, "maintenance-card/{id}"),
         }
@@ -55,6 +58,7 @@ impl Approvable {
             "meter-clearing" => id.parse().ok().map(Approvable::Clearing),
             "purse-payment" => id.parse().ok().map(Approvable::PurseRefund),
             "token-order" => id.parse().ok().map(Approvable::Token),
+            "token-rollover" => id.parse().ok().map(Approvable::Rollover),
             "clock-setting" => id.parse().ok().map(Approvable::Clock),
             "maintenance-card" => id.parse().ok().map(Approvable::Card),
             _ => None,
@@ -87,6 +91,10 @@ impl Approvable {
                 token::approved(tx, id).await?;
                 Ok(Some(self))
             }
+            Approvable::Rollover(id) => {
+                token::rollover_approved(tx, id).await?;
+                Ok(Some(self))
+            }
             Approvable::Clock(id) => {
                 clock_setting::approved(tx, id).await?;
                 Ok(Some(self))
@@ -106,6 +114,7 @@ impl Approvable {
             Approvable::Clearing(id) => account::clearing_withdrawn(tx, id, at).await,
             Approvable::PurseRefund(id) => purse::refund_withdrawn(tx, id, at).await,
             Approvable::Token(id) => token::withdrawn(tx, id, at).await,
+            Approvable::Rollover(id) => token::rollover_withdrawn(tx, id, at).await,
             Approvable::Clock(id) => clock_setting::withdrawn(tx, id, why, at).await,
             Approvable::Card(id) => card::withdrawn(tx, id, why, at).await,
         }
@@ -121,6 +130,7 @@ impl Approvable {
             // A card is made of whatever blank one somebody puts into a reader.
             Approvable::PurseRefund(_) | Approvable::Card(_) => Ok(()),
             Approvable::Token(id) => service.follow_token(id).await,
+            Approvable::Rollover(id) => service.follow_rollover(id).await,
             Approvable::Clock(id) => service.follow_clock(id).await,
         };
         match followed {
@@ -149,6 +159,7 @@ mod tests {
             Approvable::Clearing(MeterClearingId::new(id)),
             Approvable::PurseRefund(PursePaymentId::new(id)),
             Approvable::Token(TokenOrderId::new(id)),
+            Approvable::Rollover(TokenRolloverId::new(id)),
             Approvable::Clock(ClockSettingId::new(id)),
             Approvable::Card(MaintenanceCardId::new(id)),
         ] {

@@ -67,6 +67,14 @@ pub const ORDER_CRASH_POINTS: &[&str] = &[
     "after-token-kept",
 ];
 
+/// The points of a roll-over: it is ordered, then each of its tokens goes on.
+pub const ROLLOVER_CRASH_POINTS: &[&str] = &[
+    "after-rollover-ordered",
+    ORDER_CRASH_POINTS[1],
+    ORDER_CRASH_POINTS[2],
+    ORDER_CRASH_POINTS[3],
+];
+
 /// Those of purses, in the order in which a reading that uses one up passes them.
 pub const PURSE_CRASH_POINTS: &[&str] = &[
     // The reading is stored and not charged.
@@ -102,6 +110,7 @@ pub(crate) fn crash_point(name: &'static str) {
         PURSE_CRASH_POINTS,
         ACCOUNT_CRASH_POINTS,
         ORDER_CRASH_POINTS,
+        ROLLOVER_CRASH_POINTS,
     ];
     debug_assert!(lists.iter().any(|list| list.contains(&name)), "{name} is not in the list");
     polymeter_ledger::crash_point(name);

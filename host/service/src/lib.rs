@@ -83,7 +83,7 @@ pub use clock_setting::{ClockSetting, ClockState};
 pub use counter_act::{ActKind, ActNote, ActPreview, ActRequest, CounterAct, Subject};
 pub use crash_point::{
     ACCOUNT_CRASH_POINTS, CRASH_POINTS, ORDER_CRASH_POINTS, PURSE_CRASH_POINTS,
-    REFUND_CRASH_POINTS, TAKING_CRASH_POINTS, TOKEN_CRASH_POINTS,
+    REFUND_CRASH_POINTS, ROLLOVER_CRASH_POINTS, TAKING_CRASH_POINTS, TOKEN_CRASH_POINTS,
 };
 pub use customer::{Customer, NewCustomer, Shelf};
 pub use customer_receipt::{CustomerReceipt, ReceiptLine};
@@ -115,7 +115,10 @@ pub use tariff::{
     Assignment, InForce, MeterTariff, NamedVersion, NewPlan, NewVersion, Preview, Priced, Rerun,
     SaleExplanation, Sample, TariffPlan, TariffVersion,
 };
-pub use token::{NewTokenOrder, SoldToken, TokenRecord, TokenState};
+pub use token::{
+    NewRollover, NewTokenOrder, Rollover, RolloverLine, RolloverMeter, RolloverOrder,
+    RolloverPreview, SoldToken, TokenRecord, TokenState,
+};
 pub use trial_balance::{TrialBalance, TrialLine};
 
 use driver::Registry;

@@ -42,6 +42,9 @@ pub const SESSION_LENGTH: Duration = Duration::from_hours(12);
 /// many steps it is carried on at once.
 pub(crate) const TOKEN_ATTEMPTS: usize = 8;
 
+/// How many meters one roll-over takes: they are tried, and ordered in one job.
+pub(crate) const ROLLOVER_METERS_MAX: usize = 1_000;
+
 /// How far off a clock may be that was just set: the line's and the driver's own time before the frame
 /// leaves, and no more.
 pub(crate) const CLOCK_TOLERANCE_SECONDS: i64 = 5;

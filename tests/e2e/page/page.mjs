@@ -4,8 +4,9 @@
 //
 // Arguments: URL, operator, password, customer number, folder for the pictures; with "-" for the
 // customer nothing is sold, and each further argument NAME=PATH is a page to look
-// at, NAME=PATH=yes one whose question is answered with yes, NAME=PATH=order a form for a token. With
-// "cards" a price card is made of the blank card in the only reader and made blank again.
+// at, NAME=PATH=yes one whose question is answered with yes, NAME=PATH=order a form for a token,
+// NAME=PATH=roll the form of a roll-over. With "cards" a price card is made of the blank card in the only
+// reader and made blank again.
 // Not here: what the API answers (tests/e2e/tests/api.rs), money against the meter (crash.rs).
 
 import { chromium } from "playwright-core";
@@ -48,7 +49,7 @@ function expect(condition, what) {
 
 // A path may have a query with "=" in it.
 function named(page) {
-  const [, name, at, does] = page.match(/^([^=]*)=(.*?)(?:=(yes|order))?$/);
+  const [, name, at, does] = page.match(/^([^=]*)=(.*?)(?:=(yes|order|roll))?$/);
   return [name, at, does];
 }
 
@@ -75,6 +76,16 @@ async function lookAt(pages) {
       await page.keyboard.press("Enter");
       await page.locator(".paper").waitFor();
       await look(`${name}-paper`);
+    }
+    if (does === "roll") {
+      // What it would do is shown first, and asks for a yes, which has the focus.
+      await page.locator("#reason").fill("TID roll-over");
+      await page.keyboard.press("Enter");
+      await yes.waitFor();
+      await look(`${name}-preview`);
+      await yes.press("Enter");
+      await page.waitForURL(/token-rollovers\/./);
+      await look(`${name}-done`);
     }
   }
 }

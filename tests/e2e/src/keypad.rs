@@ -2,14 +2,32 @@
 //!
 //! Invariant: a meter's simulated keypad gets nothing but digits. Not here: what is typed into it (tests).
 
-use crate::{Api, Program, Site, run, write_private};
+use crate::{Api, PASSWORD, Program, Site, run, write_private};
 use anyhow::{Context, Result, ensure};
 use meter_sim::{KeyOrigin, sample_tables};
 use serde_json::json;
+use std::ffi::OsStr;
+use std::path::PathBuf;
 
 /// The vending key of the published conformance tests, and another.
 const VENDING: [[u8; 8]; 2] = [[0xAB; 8], [0x17; 8]];
 pub const PANS: [&str; 2] = ["600727000000000009", "600727000000000017"];
+
+/// The account number of one more meter, with its check digit (ISO/IEC 7812-1, Luhn).
+pub fn pan(number: u64) -> &'static str {
+    let digits = format!("600727{number:011}");
+    let doubled = |nth: usize, digit: u32| if nth.is_multiple_of(2) { digit * 2 } else { digit };
+    let sum: u32 = digits
+        .chars()
+        .rev()
+        .filter_map(|digit| digit.to_digit(10))
+        .enumerate()
+        .map(|(nth, digit)| doubled(nth, digit))
+        .map(|digit| if digit > 9 { digit - 9 } else { digit })
+        .sum();
+    format!("{digits}{}", (10 - sum % 10) % 10).leak()
+}
+
 /// Of which a meter's key is made, with the key of either group.
 pub fn origin(pan: &'static str, group: usize) -> KeyOrigin {
     let (supply_group, revision) = [(123_456, 1), (654_321, 2)][group];
@@ -60,4 +78,35 @@ pub async fn add(api: &Api, serial: &str, pan: &str, price: &str, base: u32) -> 
     let account = json!({ "customer_id": customer["customer_id"] });
     api.post(&format!("/api/v1/meters/{meter_id}/account"), account).await?;
     Ok(meter_id)
+}
+
+/// An operator who may agree, made and logged in.
+pub async fn second(api: &Api, program: &Program) -> Result<Api> {
+    let new = json!({ "name": "bo", "password": PASSWORD, "rights": ["approve"] });
+    api.post("/api/v1/operators", new).await?;
+    as_second(program).await
+}
+
+/// The same one, once made.
+pub async fn as_second(program: &Program) -> Result<Api> {
+    let session = Api::log_in(&program.url, "bo", PASSWORD).await?;
+    Ok(Api::new(&program.url, session.body["token"].as_str().context("a token")?))
+}
+
+/// A program that is told where to die once it runs.
+#[derive(Debug)]
+pub struct Deadly(PathBuf);
+
+impl Deadly {
+    pub async fn start(site: &Site) -> Result<(Program, Deadly)> {
+        let file = site.folder.path().join("die.here");
+        let _ = std::fs::remove_file(&file);
+        let order = format!("@{}", file.display());
+        let variable = ("POLYMETER_CRASH_AT", OsStr::new(&order));
+        Ok((Program::start_in(&site.config, &[variable]).await?, Deadly(file)))
+    }
+
+    pub fn kill_at(&self, point: &str) -> Result<()> {
+        Ok(std::fs::write(&self.0, point)?)
+    }
 }

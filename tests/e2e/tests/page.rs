@@ -286,5 +286,30 @@ async fn what_is_typed_into_a_keypad_meter_is_seen() -> Result<()> {
         ("key-change", format!("/meters/{meter_id}/tokens/key-change")),
     ];
     run(script, &program, "-", &folder, &pages).await?;
+    rolled_over(script, &program, &api, &folder).await?;
     program.kill().await
+}
+
+/// Two meters moved to a later base date: asked for by keyboard, agreed to, and on the installer's sheet.
+async fn rolled_over(script: &Path, program: &Program, api: &Api, folder: &Path) -> Result<()> {
+    for number in [7, 8] {
+        keypad::add(api, &format!("K-{number}"), keypad::pan(number), "0.52", 1993).await?;
+    }
+    let roll = [("rollover", "/token-rollovers=roll".to_owned())];
+    run(script, program, "-", folder, &roll).await?;
+    let listed = api.get("/api/v1/token-rollovers").await?;
+    let line = &listed["items"][0];
+    ensure!((&line["meters"], &line["issued"]) == (&json!(2), &json!(0)), "{listed}");
+    let id = line["token_rollover_id"].as_str().context("an id")?;
+    let campaign = api.get(&format!("/api/v1/token-rollovers/{id}")).await?;
+    let approval = campaign["approval_id"].as_str().context("it waits")?;
+    let second = keypad::second(api, program).await?;
+    let agree = json!({ "approved": true, "reason": "seen" });
+    second.post(&format!("/api/v1/approvals/{approval}/decision"), agree).await?;
+    let pages = [
+        ("rollover-issued", format!("/token-rollovers/{id}")),
+        ("rollover-sheet", format!("/token-rollovers/{id}/sheet")),
+        ("rollovers", "/token-rollovers".to_owned()),
+    ];
+    run(script, program, "-", folder, &pages).await
 }

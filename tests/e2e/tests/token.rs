@@ -3,15 +3,13 @@
 //! program that is killed anywhere makes one token.
 
 use anyhow::{Context, Result, ensure};
-use e2e::keypad::{PANS, add, origin, site};
+use e2e::keypad::{Deadly, PANS, add, origin, second, site};
 use e2e::money::meter_credit;
-use e2e::{Answer, Api, PASSWORD, Program, Site, run};
+use e2e::{Answer, Api, Program, Site, run};
 use meter_sim::{Keypad, Shown};
 use polymeter_service::{ORDER_CRASH_POINTS, TOKEN_CRASH_POINTS};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
-use std::ffi::OsStr;
-use std::path::PathBuf;
 use std::time::Duration;
 
 /// More than a delivery takes to begin again after a start.
@@ -56,13 +54,6 @@ async fn agreed(api: &Api, second: &Api, body: &Value) -> Result<Vec<String>> {
     let issued = order(api, &id, body).await?;
     ensure!(issued.status == StatusCode::OK, "{issued:?}");
     tokens(&issued.body)
-}
-
-async fn second(api: &Api, program: &Program) -> Result<Api> {
-    let new = json!({ "name": "bo", "password": PASSWORD, "rights": ["approve"] });
-    api.post("/api/v1/operators", new).await?;
-    let session = Api::log_in(&program.url, "bo", PASSWORD).await?;
-    Ok(Api::new(&program.url, session.body["token"].as_str().context("a token")?))
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -239,23 +230,6 @@ async fn rolls_over(api: &Api, second: &Api) -> Result<()> {
     let sold = api.sell(&fresh(), &meter_id, "5.20").await?;
     ensure!(keypad.type_in(&token(&sold.body)?) == Shown::Added(100));
     Ok(())
-}
-
-/// A program that is told where to die once it runs.
-struct Deadly(PathBuf);
-
-impl Deadly {
-    async fn start(site: &Site) -> Result<(Program, Deadly)> {
-        let file = site.folder.path().join("die.here");
-        let _ = std::fs::remove_file(&file);
-        let order = format!("@{}", file.display());
-        let variable = ("POLYMETER_CRASH_AT", OsStr::new(&order));
-        Ok((Program::start_in(&site.config, &[variable]).await?, Deadly(file)))
-    }
-
-    fn kill_at(&self, point: &str) -> Result<()> {
-        Ok(std::fs::write(&self.0, point)?)
-    }
 }
 
 /// The same sale, asked for until it ends.

@@ -123,6 +123,8 @@ const OF_DATABASES: &[(&str, &str)] = &[
     ("e2e", "energy"),
     ("e2e", "postgres"),
     ("e2e", "purse"),
+    ("e2e", "rollover"),
+    ("e2e", "token"),
 ];
 
 /// Passes those tests once more, on a PostgreSQL server that is brought up for them.

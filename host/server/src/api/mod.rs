@@ -47,6 +47,7 @@ pub mod swaps;
 pub mod system;
 pub mod tariffs;
 pub mod token_orders;
+pub mod token_rollovers;
 pub mod values;
 
 use crate::app::App;
@@ -147,6 +148,8 @@ fn guarded() -> Vec<(Option<Right>, OpenApiRouter<App>)> {
                 .routes(routes!(maintenance_cards::withdraw))
                 .routes(routes!(clock_settings::add))
                 .routes(routes!(token_orders::put))
+                .routes(routes!(token_rollovers::add))
+                .routes(routes!(token_rollovers::go_on))
                 .routes(routes!(token_orders::cancel)),
         ),
         (
@@ -239,6 +242,8 @@ fn looking() -> OpenApiRouter<App> {
         .routes(routes!(token_orders::get))
         .routes(routes!(token_orders::of_meter))
         .routes(routes!(token_orders::test))
+        .routes(routes!(token_rollovers::list))
+        .routes(routes!(token_rollovers::get))
         .routes(routes!(sales::list))
         .routes(routes!(explanation::explain))
         .routes(routes!(tariffs::list))

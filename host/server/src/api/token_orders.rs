@@ -45,6 +45,8 @@ pub struct TokenOrder {
     pub meter_id: String,
     /// Of credit.
     pub sale_id: Option<String>,
+    /// The roll-over that it is of.
+    pub token_rollover_id: Option<String>,
     pub kind: &'static str,
     /// What the meter adds.
     pub credit: Option<CreditJson>,
@@ -70,6 +72,7 @@ impl From<&TokenRecord> for TokenOrder {
             token_order_id: it.token_order_id.to_string(),
             meter_id: it.meter_id.to_string(),
             sale_id: it.sale_id.map(|id| id.to_string()),
+            token_rollover_id: it.rollover_id.map(|id| id.to_string()),
             kind: it.order.kind.name(),
             credit: it.order.credit.map(CreditJson::from),
             value: it.order.value,

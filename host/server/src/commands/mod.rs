@@ -22,6 +22,7 @@ pub mod read;
 pub mod reader;
 pub mod records;
 pub mod replay;
+pub mod rollover;
 pub mod scan;
 pub mod sell;
 pub mod serve;

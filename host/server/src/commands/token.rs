@@ -1,31 +1,73 @@
-//! `token METER KIND`: a token that is no sale, from a terminal.
+//! `token METER KIND`: a token that is no sale, from a terminal; `token rollover` is a file of its own.
 
-use super::{ACTOR, Failure, open};
+use super::{ACTOR, Failure, open, rollover};
 use polymeter_domain::{Decimal, TokenDigits, TokenKind, TokenOrderId, Value};
 use polymeter_runtime::{Parameter, ParameterKind};
 use polymeter_service::{Home, NewTokenOrder, TokenState};
 use std::path::Path;
 
 /// For clap: one of the kinds by its name.
-pub fn kind(name: &str) -> Result<TokenKind, String> {
+fn kind(name: &str) -> Result<TokenKind, String> {
     let all = || TokenKind::ALL.map(TokenKind::name).join(", ");
     TokenKind::from_name(name).ok_or_else(|| format!("it is none of {}", all()))
 }
 
-/// What was typed.
-#[derive(Debug)]
-pub struct Asked {
-    pub meter: String,
-    pub kind: TokenKind,
-    pub value: u64,
-    /// `name=value`
-    pub set: Vec<String>,
-    /// Of everything but a test.
-    pub reason: Option<String>,
-    pub id: Option<TokenOrderId>,
+/// One token, or a campaign of them.
+#[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+pub struct Token {
+    #[command(subcommand)]
+    campaign: Option<Campaign>,
+    #[arg(value_name = "METER", help = "Serial number", required = true)]
+    meter: Option<String>,
+    /// clear-credit, max-power, tariff-rate, clear-tamper, max-phase-unbalance, key-change, or test,
+    /// which is no order and the same for every meter.
+    #[arg(value_name = "KIND", required = true, value_parser = kind)]
+    kind: Option<TokenKind>,
+    /// Which register (65535: all), how many W, which rate, which test (0: all).
+    #[arg(long, value_name = "NUMBER", default_value_t = 0)]
+    value: u64,
+    /// Of a key change: a parameter of the driver that it brings.
+    #[arg(long, value_name = "NAME=VALUE")]
+    set: Vec<String>,
+    /// For the audit trail; of everything but a test.
+    #[arg(long)]
+    reason: Option<String>,
+    /// The order's id; repeating a command with the same id gives the same digits.
+    #[arg(long, value_name = "UUID")]
+    id: Option<TokenOrderId>,
 }
 
-pub async fn run(config: &Path, asked: Asked) -> Result<(), Failure> {
+#[derive(Debug, clap::Subcommand)]
+enum Campaign {
+    /// Move all keypad meters with an open account to a later base date: a key change for each.
+    Rollover(rollover::Asked),
+}
+
+/// One token.
+struct Asked {
+    meter: String,
+    kind: TokenKind,
+    value: u64,
+    /// `name=value`
+    set: Vec<String>,
+    /// Of everything but a test.
+    reason: Option<String>,
+    id: Option<TokenOrderId>,
+}
+
+pub async fn run(config: &Path, token: Token) -> Result<(), Failure> {
+    let Token { campaign, meter, kind, value, set, reason, id } = token;
+    match (campaign, meter, kind) {
+        (Some(Campaign::Rollover(asked)), ..) => rollover::run(config, asked).await,
+        (None, Some(meter), Some(kind)) => {
+            one(config, Asked { meter, kind, value, set, reason, id }).await
+        }
+        (None, ..) => Err(Failure::Usage("name a meter and a kind".to_owned())),
+    }
+}
+
+async fn one(config: &Path, asked: Asked) -> Result<(), Failure> {
     let app = open(config).await?;
     let meter = app.service.meter_by_serial(&asked.meter).await?;
     if asked.kind == TokenKind::Test {

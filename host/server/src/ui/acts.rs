@@ -233,6 +233,7 @@ fn asked_for(act: &str) -> Named {
         "clear-tamper" => ("clear-tamper", "Token that clears tampering", "清除窃电码"),
         "key-change" => ("key-change", "Tokens that change a meter's key", "换密钥码"),
         "maintenance-card" => ("maintenance-card", "Make a maintenance card", "制作维护卡"),
+        "rollover" => ("rollover", "Move meters to a later base date", "基准日翻转"),
         "purse-refund" => ("purse-refund", "Give back out of a purse", "退费"),
         _ => match ActKind::from_name(act) {
             Some(it) => return kind(it),
@@ -254,6 +255,7 @@ async fn address(app: &App, object: &str) -> Result<String, PageError> {
             format!("/customers/{}/purse", app.service.purse_refund(id).await?.customer_id)
         }
         Some(Approvable::Token(id)) => format!("/token-orders/{id}"),
+        Some(Approvable::Rollover(id)) => format!("/token-rollovers/{id}"),
         Some(Approvable::Clock(id)) => {
             format!("/meters/{}", app.service.clock_setting(id).await?.meter_id)
         }

@@ -28,6 +28,7 @@ mod purses;
 mod readers;
 mod receipts;
 mod records;
+mod rollovers;
 mod sales;
 mod session;
 mod shifts;
@@ -110,14 +111,13 @@ fn guarded() -> Vec<(Option<Right>, Router<App>)> {
                     get(maintenance_cards::new_form).post(maintenance_cards::make),
                 )
                 .route("/maintenance-cards/{card_id}/making", post(maintenance_cards::make_agreed))
-                .route(
-                    "/maintenance-cards/{card_id}/withdrawal",
-                    post(maintenance_cards::withdraw),
-                )
+                .route("/maintenance-cards/{card_id}/withdrawal", post(maintenance_cards::withdraw))
                 .route(
                     "/meters/{meter_id}/tokens/{kind}",
                     get(tokens::new_form).post(tokens::order),
                 )
+                .route("/token-rollovers", get(rollovers::list).post(rollovers::ask))
+                .route("/token-rollovers/{rollover_id}/continuation", post(rollovers::go_on))
                 .route("/token-orders/{token_order_id}/continuation", post(tokens::go_on))
                 .route("/token-orders/{token_order_id}/cancellation", post(tokens::cancel)),
         ),
@@ -224,6 +224,8 @@ fn looking() -> Router<App> {
         .route("/alarms", get(alarms::list))
         .route("/meters/{meter_id}/records", get(records::show))
         .route("/meters/{meter_id}/tokens", get(tokens::list))
+        .route("/token-rollovers/{rollover_id}", get(rollovers::show))
+        .route("/token-rollovers/{rollover_id}/sheet", get(rollovers::sheet))
         .route("/token-orders/{token_order_id}", get(tokens::show))
         .route("/token-orders/{token_order_id}/paper", get(tokens::paper))
         .route("/discrepancies", get(discrepancies::list))
@@ -286,6 +288,7 @@ struct Head {
     sees_ledger: bool,
     sees_operators: bool,
     sees_billing: bool,
+    sees_settings: bool,
 }
 
 impl Head {
@@ -296,6 +299,7 @@ impl Head {
             sees_ledger: caller.operator.may(Right::Ledger),
             sees_operators: caller.operator.may(Right::Operators),
             sees_billing: caller.operator.may(Right::Billing),
+            sees_settings: caller.operator.may(Right::Settings),
         }
     }
 
@@ -305,7 +309,7 @@ impl Head {
     }
 
     fn is_in_meters(&self) -> bool {
-        matches!(self.here, "meters" | "alarms" | "cards")
+        matches!(self.here, "meters" | "alarms" | "cards" | "rollovers")
     }
 
     fn is_in_billing(&self) -> bool {

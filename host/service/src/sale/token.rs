@@ -129,6 +129,7 @@ fn order_of(sale: &StoredSale) -> StoredToken {
         token_order_id: TokenOrderId::new(sale.sale_id.uuid()),
         meter_id: sale.meter_id,
         sale_id: Some(sale.sale_id),
+        rollover_id: None,
         order: TokenOrder::of_credit(sale.credit),
         reason: TokenKind::Credit.name().to_owned(),
         operator: sale.operator.clone(),

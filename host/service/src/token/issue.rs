@@ -81,6 +81,16 @@ pub(crate) async fn digits_of(service: &Service, it: &StoredToken) -> Result<Tok
     Ok(issued.digits)
 }
 
+/// Makes the tokens of a key change as they would be made now, and forgets them.
+pub(super) async fn try_key_change(
+    service: &Service,
+    meter: &MeterRecord,
+    order: &TokenOrder,
+) -> Result<()> {
+    plan(service, meter, Uuid::nil(), order).await?;
+    test(service, meter, order).await.map(drop)
+}
+
 /// What no key, number or moment goes into.
 pub(super) async fn test(
     service: &Service,

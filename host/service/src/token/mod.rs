@@ -7,9 +7,14 @@
 //! neither log nor audit trail. Not here: the sale around a credit token (sale), what digits are (driver).
 
 mod issue;
+mod rollover;
 mod store;
 
 pub(crate) use issue::{Planned, credit_carried, digits_of, plan};
+pub use rollover::{
+    NewRollover, Rollover, RolloverLine, RolloverMeter, RolloverOrder, RolloverPreview,
+};
+pub(crate) use rollover::{approved as rollover_approved, withdrawn as rollover_withdrawn};
 pub(crate) use store::{
     StoredToken, allot, cancel_of_sale, has_any, keep_digits, none_open_key_change, of_sale,
 };
@@ -27,7 +32,7 @@ use crate::parameter::{self, Home};
 use crate::{Approvable, Service, to_the_end};
 use polymeter_domain::{
     ApprovalId, BillingMode, Credit, MeterId, Money, SaleId, TokenDigits, TokenKind, TokenOrder,
-    TokenOrderId, Value,
+    TokenOrderId, TokenRolloverId, Value,
 };
 use polymeter_ledger::Transaction;
 
@@ -87,6 +92,8 @@ pub struct TokenRecord {
     pub meter_id: MeterId,
     /// Of credit.
     pub sale_id: Option<SaleId>,
+    /// The campaign that it is of.
+    pub rollover_id: Option<TokenRolloverId>,
     pub order: TokenOrder,
     pub reason: String,
     pub operator: Actor,
@@ -222,8 +229,11 @@ impl Service {
     async fn token_record(&self, it: StoredToken) -> Result<TokenRecord> {
         let approval = match it.state {
             TokenState::Waiting => {
-                let object = Approvable::Token(it.token_order_id).to_string();
-                approval::waiting_for(self.reader(), &object).await?
+                let object = match it.rollover_id {
+                    Some(id) => Approvable::Rollover(id),
+                    None => Approvable::Token(it.token_order_id),
+                };
+                approval::waiting_for(self.reader(), &object.to_string()).await?
             }
             _ => None,
         };
@@ -231,6 +241,7 @@ impl Service {
             token_order_id: it.token_order_id,
             meter_id: it.meter_id,
             sale_id: it.sale_id,
+            rollover_id: it.rollover_id,
             identifier: it.basis.as_ref().and_then(|basis| basis.identifier),
             order: it.order,
             reason: it.reason,
@@ -292,13 +303,14 @@ async fn make(service: &Service, id: TokenOrderId, new: NewTokenOrder, actor: Ac
                     return earlier.must_be(&new);
                 }
                 let meter = meter::record(&mut *tx.connection(), new.meter_id).await?;
-                store::none_open(tx.connection(), &meter).await?;
+                store::none_open(&mut *tx.connection(), &meter).await?;
                 let needs_two = new.kind.is_risky() && inside.rules().approval.clear.is_some();
                 let at = inside.clock().at();
                 let it = StoredToken {
                     token_order_id: id,
                     meter_id: new.meter_id,
                     sale_id: None,
+                    rollover_id: None,
                     order: order_of(&new),
                     reason: new.reason.clone(),
                     operator: actor.clone(),

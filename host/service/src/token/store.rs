@@ -9,7 +9,7 @@ use crate::page::Bound;
 use crate::stored;
 use polymeter_domain::{
     Credit, LocalTime, MeterAddress, MeterId, SaleId, TokenDigits, TokenKind, TokenOrder,
-    TokenOrderId, Value,
+    TokenOrderId, TokenRolloverId, Value,
 };
 use polymeter_ledger::{Connection, Reader};
 use polymeter_runtime::Device;
@@ -33,6 +33,7 @@ pub(crate) struct StoredToken {
     pub token_order_id: TokenOrderId,
     pub meter_id: MeterId,
     pub sale_id: Option<SaleId>,
+    pub rollover_id: Option<TokenRolloverId>,
     pub order: TokenOrder,
     pub reason: String,
     pub operator: Actor,
@@ -77,6 +78,7 @@ struct Row {
     digits: Option<String>,
     created_at_ms: i64,
     ended_at_ms: Option<i64>,
+    rollover_id: Option<String>,
 }
 
 impl Row {
@@ -127,6 +129,10 @@ impl TryFrom<Row> for StoredToken {
             token_order_id: stored::parsed("token_order_id", &row.token_order_id)?,
             meter_id: stored::parsed("meter_id", &row.meter_id)?,
             sale_id: row.sale_id.map(|id| stored::parsed("sale_id", &id)).transpose()?,
+            rollover_id: row
+                .rollover_id
+                .map(|id| stored::parsed("rollover_id", &id))
+                .transpose()?,
             order: TokenOrder {
                 kind: TokenKind::from_name(&row.kind)
                     .ok_or_else(|| bad_column("kind", &row.kind))?,
@@ -240,14 +246,14 @@ pub(crate) async fn has_any(executor: impl AnyExecutor<'_>, meter: MeterId) -> R
 }
 
 /// Refuses a meter of which another order is open that is no sale's.
-pub(super) async fn none_open(connection: &mut Connection, meter: &MeterRecord) -> Result<()> {
+pub(super) async fn none_open(executor: impl AnyExecutor<'_>, meter: &MeterRecord) -> Result<()> {
     let open: Option<String> = sqlx::query_scalar(
         "select token_order_id from token_order
          where meter_id = $1 and sale_id is null and state in ('waiting', 'approved', 'ordered')
          limit 1",
     )
     .bind(meter.meter_id.to_string())
-    .fetch_optional(connection)
+    .fetch_optional(executor)
     .await?;
     blocked_by(meter, open, "token order")
 }
@@ -280,8 +286,8 @@ pub(super) async fn insert(connection: &mut Connection, it: &StoredToken) -> Res
     let credit = it.order.credit;
     sqlx::query(
         "insert into token_order (token_order_id, meter_id, sale_id, kind, quantity, amount, value,
-                                  change, reason, operator_id, state, created_at_ms)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+                                  change, reason, operator_id, state, created_at_ms, rollover_id)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
     )
     .bind(it.token_order_id.to_string())
     .bind(it.meter_id.to_string())
@@ -295,6 +301,7 @@ pub(super) async fn insert(connection: &mut Connection, it: &StoredToken) -> Res
     .bind(it.operator.stored())
     .bind(it.state.name())
     .bind(it.created_at.0)
+    .bind(it.rollover_id.map(|id| id.to_string()))
     .execute(connection)
     .await?;
     Ok(())
@@ -340,6 +347,21 @@ pub(super) async fn approve(connection: &mut Connection, id: TokenOrderId) -> Re
     .execute(connection)
     .await?;
     Ok(())
+}
+
+/// All orders of one campaign, by their ids.
+pub(super) async fn of_rollover(
+    executor: impl AnyExecutor<'_>,
+    id: TokenRolloverId,
+) -> Result<Vec<StoredToken>> {
+    let rows: Vec<Row> = sqlx::query_as(
+        "select token_order.* from token_order join meter using (meter_id)
+         where rollover_id = $1 order by serial_number",
+    )
+    .bind(id.to_string())
+    .fetch_all(executor)
+    .await?;
+    rows.into_iter().map(StoredToken::try_from).collect()
 }
 
 /// Once and for ever: a trigger refuses a second time.
