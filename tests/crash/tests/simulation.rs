@@ -7,8 +7,8 @@ use std::io::Write as _;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
 
-/// In a test run: under three minutes on two cores. `cargo xtask simulate --seeds N` plays more.
-const SEEDS: u64 = 10_000;
+/// In a test run: under two minutes on two cores. `cargo xtask simulate --seeds N` plays more.
+const SEEDS: u64 = 5_000;
 const PUSHES: u64 = 1_000;
 /// A planted bug that no seed below finds is not found.
 const SEEDS_FOR_A_BUG: u64 = 3_000;
