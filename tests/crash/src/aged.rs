@@ -96,7 +96,7 @@ pub async fn database(server: &str, now: &Fresh, version: i64) -> Result<Fresh> 
         old.execute(AssertSqlSafe(format!("delete from {table}"))).await?;
         let copy = format!(
             "insert into {table} ({both}) overriding system value
-             select {both} from json_populate_recordset(null::{table}, $1::json)"
+             select {both} from json_populate_recordset(null::public.{table}, $1::json)"
         );
         let copied = sqlx::query(AssertSqlSafe(copy)).bind(rows).execute(&mut old).await;
         copied.with_context(|| table.clone())?;
