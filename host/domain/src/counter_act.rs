@@ -99,9 +99,7 @@ impl Taking {
             }
         }
     }
-}
 
-impl Taking {
     fn proved_by_card(self, on_card: &Evidence) -> Taken {
         let count = self.purchase.count;
         match on_card.purchase {

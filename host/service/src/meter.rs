@@ -97,8 +97,12 @@ struct Row {
 impl MeterRecord {
     /// Whether its card is the way to it, and not a line.
     pub(crate) fn is_by_card(&self, driver: &Driver) -> bool {
-        driver.abilities().cards && self.line.is_empty() && self.mode != BillingMode::Token
+        is_by_card(&self.line, self.mode, driver)
     }
+}
+
+pub(crate) fn is_by_card(line: &str, mode: BillingMode, driver: &Driver) -> bool {
+    driver.abilities().cards && line.is_empty() && mode != BillingMode::Token
 }
 
 impl TryFrom<Row> for MeterRecord {

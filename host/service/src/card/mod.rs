@@ -108,7 +108,8 @@ impl Service {
     /// Whether a card is the way to this meter. A vendor whose driver has cards and a line has meters
     /// of both kinds.
     pub fn has_card(&self, meter: &Meter) -> bool {
-        meter.line.is_empty() && self.card_driver(&meter.vendor).is_some()
+        let driver = self.card_driver(&meter.vendor);
+        driver.is_some_and(|driver| meter::is_by_card(&meter.line, meter.mode, &driver))
     }
 
     pub(crate) fn card_reader(&self, name: &str) -> Result<CardReader> {
