@@ -1,12 +1,10 @@
 //! What this driver is, and the parameters it takes.
 
-use crate::settings::{LOW, PLACES_MAX, WAKE_UP_MAX, name};
+use crate::settings::{DAY_MAX, LOW, PLACES_MAX, PRICE_PLACES_MAX, WAKE_UP_MAX, name};
 use polymeter_driver::codes::{proof, quantity, unit};
 use polymeter_driver::{Decimal, Description, Parameter, Value};
 
 pub const MODEL: &str = "CJ/T 188";
-/// Of the day of settlement and of reading.
-pub const DAY_MAX: i64 = 28;
 
 pub fn description() -> Description {
     let low = || Some(Value::Text(LOW.to_owned()));
@@ -17,11 +15,14 @@ pub fn description() -> Description {
         maximum: Some(maximum),
         ..steering(name, title_en, title_zh, whole(default))
     };
+    let writable = |name: &str, title_en: &str, title_zh: &str| Parameter {
+        writable: true,
+        ..steering(name, title_en, title_zh, None)
+    };
     let day = |name: &str, title_en: &str, title_zh: &str| Parameter {
         minimum: Some(1),
         maximum: Some(DAY_MAX),
-        writable: true,
-        ..steering(name, title_en, title_zh, None)
+        ..writable(name, title_en, title_zh)
     };
     Description {
         vendor_code: "CJT188".to_owned(),
@@ -42,8 +43,29 @@ pub fn description() -> Description {
             steering(name::CLOSE, "Code that closes the valve", "关阀代码", text("99")),
             steering(name::PURSE, "Meter has a purse", "表内有钱包", flag(false)),
             count(name::WAKE_UP, "Wake-up bytes", "前导字节数", 3, WAKE_UP_MAX),
+            steering(name::MAGNET, "Status bits of a magnet", "强磁干扰状态位", text("00")),
+            steering(name::FAULT, "Status bits of a fault", "故障状态位", text("00")),
+            count(
+                name::PRICE_PLACES,
+                "Decimal places of a price",
+                "价格小数位数",
+                2,
+                PRICE_PLACES_MAX,
+            ),
+            Parameter {
+                minimum: Some(1),
+                ..count(
+                    name::PRICE_START_DAY,
+                    "Day from which prices hold",
+                    "价格启用日",
+                    1,
+                    DAY_MAX,
+                )
+            },
             day(name::SETTLEMENT_DAY, "Day of settlement", "结算日"),
             day(name::READING_DAY, "Day of reading", "抄表日"),
+            writable(name::LADDER_PRICES, "Ladder prices", "阶梯价格"),
+            writable(name::LADDER_STEPS, "Ladder steps", "阶梯用量"),
         ],
     }
 }

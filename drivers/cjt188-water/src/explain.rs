@@ -3,6 +3,7 @@
 use crate::exchange::device_code;
 use crate::purse;
 use crate::read;
+use crate::settings::Marks;
 use polymeter_codec::capture::{self, Captured};
 use polymeter_codec::cjt188::{
     Content, Dialect, Frame, Order, control, decode, false_start, identified, identifier,
@@ -39,6 +40,9 @@ const ITEMS: &[(u16, &str)] = &[
     (identifier::WRITE_ADDRESS, "address"),
     (identifier::LEAVE_FACTORY, "end of the state of the factory"),
 ];
+
+/// Settlements of twelve months.
+const LAST_MONTH: u16 = 0xD12B;
 
 pub fn explain(bytes: &[u8]) -> Result<Explanation, String> {
     let found = capture::first(bytes, decode, false_start).map_err(|none| none.to_string())?;
@@ -112,16 +116,21 @@ fn reply(told: &mut Explanation, frame: &Frame<'_>, content: &Content<'_>, mut d
             water = content.water(&dialect).unwrap_or(water);
         }
         told.measurements = read::measurements(&water, frame.kind);
-        told.extras.extend(read::extras(water.status));
+        told.extras.extend(read::extras(water.status, Marks::NONE));
     } else if purchase.contains(&content.identifier)
         && let Ok(purse) = content.purchase()
     {
         told.measurements = purse::measurements(&purse).to_vec();
-        told.extras.extend(read::extras(purse.status));
+        told.extras.extend(read::extras(purse.status, Marks::NONE));
+    } else if (identifier::MONTHS..=LAST_MONTH).contains(&content.identifier)
+        && let Ok(amount) = content.month(&dialect)
+    {
+        let register = format!("{}.255", read::channel(frame.kind));
+        told.measurements = vec![read::volume(&register, &amount)];
     } else if content.identifier == identifier::VALVE
         && let Ok(status) = content.status()
     {
-        told.extras.extend(read::extras(status));
+        told.extras.extend(read::extras(status, Marks::NONE));
     } else {
         keep(&mut told.extras, content.payload);
     }

@@ -1,4 +1,5 @@
-//! Water and gas meters of CJ/T 188-2004: reading, the valve, and the purse where a meter has one.
+//! Water and gas meters of CJ/T 188-2004: reading, the settlements of past months, the valve, the
+//! clock, and the purse where a meter has one.
 //!
 //! Invariant: at most one frame that adds credit leaves per call, and `confirmed` is said only after
 //! the meter's own record of its last purchase shows that count with that amount. A reply is judged
@@ -18,20 +19,22 @@
     clippy::unwrap_used
 )]
 
+mod clock;
 mod describe;
 mod exchange;
 mod explain;
 mod purse;
 mod read;
+mod records;
 mod search;
 mod settings;
 mod valve;
 mod write;
 
 use polymeter_driver::{
-    Call, ControlOutcome, Description, DriverError, Evidence, Explanation, Extras, Host, Identity,
-    LocalTime, MeterDriver, Opening, Order, SellOutcome, SetOutcome, Snapshot, Step, Way, codes,
-    walk,
+    Call, ClockOutcome, ControlOutcome, Description, DriverError, Evidence, Explanation, Extras,
+    Host, Identity, LocalTime, MeterDriver, Opening, Order, RecordEntries, RecordKind,
+    RecordsAsked, SellOutcome, SetOutcome, Snapshot, Step, Way, codes, walk,
 };
 
 /// The driver; every call stands for itself.
@@ -97,6 +100,22 @@ impl MeterDriver for Cjt188Water {
         explain::explain(frame)
     }
 
+    fn set_clock(host: &mut dyn Host, call: &Call, way: u16) -> Result<ClockOutcome, DriverError> {
+        clock::set(host, call, way)
+    }
+
+    fn record_kinds() -> Vec<RecordKind> {
+        records::kinds()
+    }
+
+    fn read_records(
+        host: &mut dyn Host,
+        call: &Call,
+        asked: RecordsAsked<'_>,
+    ) -> Result<RecordEntries, DriverError> {
+        records::read(host, call, asked)
+    }
+
     fn ways() -> Vec<Way> {
         walk::ways()
     }
@@ -112,4 +131,4 @@ impl MeterDriver for Cjt188Water {
     }
 }
 
-polymeter_driver::export!(Cjt188Water, without vault, with bus);
+polymeter_driver::export!(Cjt188Water, without vault, with bus, with clock, with records);

@@ -3,7 +3,7 @@
 use crate::describe::MODEL;
 use crate::exchange::{Answer, Exchange};
 use crate::purse;
-use crate::settings::Settings;
+use crate::settings::{Marks, Settings};
 use polymeter_codec::cjt188::{Amount, Content, Status, Valve, Water, control, identifier, kind};
 use polymeter_codec::mbus::Unit;
 use polymeter_driver::codes::{error, quality, register, supply, unit};
@@ -38,7 +38,8 @@ pub fn read(host: &mut dyn Host, call: &Call) -> Result<Snapshot, DriverError> {
         let purse = purse::last(&mut exchange)?;
         measurements.extend(purse::measurements(&purse));
     }
-    Ok(Snapshot { measurements, supply: supply_of(water.status), extras: extras(water.status) })
+    let extras = extras(water.status, exchange.settings.marks);
+    Ok(Snapshot { measurements, supply: supply_of(water.status), extras })
 }
 
 /// What the meter shows now.
@@ -52,12 +53,10 @@ pub fn water(exchange: &mut Exchange<'_>) -> Result<Water, DriverError> {
 
 pub fn measurements(water: &Water, kind: u8) -> Vec<Measurement> {
     let channel = channel(kind);
-    let clock = water.time.parts().map(|(year, month, day, hour, minute, second)| {
-        Value::Time(LocalTime { year, month, day, hour, minute, second })
-    });
+    let clock = clock_of(water).map(Value::Time);
     vec![
-        amount(&format!("{channel}.255"), &water.total),
-        amount(&format!("{channel}.1"), &water.settled),
+        volume(&format!("{channel}.255"), &water.total),
+        volume(&format!("{channel}.1"), &water.settled),
         Measurement {
             register: register::CLOCK.to_owned(),
             quality: if clock.is_some() { quality::MEASURED } else { quality::INVALID },
@@ -67,8 +66,14 @@ pub fn measurements(water: &Water, kind: u8) -> Vec<Measurement> {
     ]
 }
 
+/// What the meter's clock shows; `None`: no time.
+pub fn clock_of(water: &Water) -> Option<LocalTime> {
+    let (year, month, day, hour, minute, second) = water.time.parts()?;
+    Some(LocalTime { year, month, day, hour, minute, second })
+}
+
 /// Group A to E of the volume (IEC 62056-61: 8 cold water, 9 hot water, 7 gas).
-fn channel(kind: u8) -> &'static str {
+pub fn channel(kind: u8) -> &'static str {
     match kind {
         kind::HOT_WATER => "9.0.1.0.0",
         0x30..=0x39 => "7.0.3.0.0",
@@ -77,7 +82,7 @@ fn channel(kind: u8) -> &'static str {
 }
 
 /// A nibble above 9, or a unit that is no volume, is no reading.
-fn amount(register: &str, amount: &Amount) -> Measurement {
+pub fn volume(register: &str, amount: &Amount) -> Measurement {
     let volume = amount.meaning().filter(|meaning| meaning.unit == Unit::CubicMetre);
     let good = amount.mantissa().ok().zip(volume);
     let (mantissa, scale) = good.map_or((0, 0), |(mantissa, meaning)| (mantissa, meaning.scale));
@@ -97,7 +102,7 @@ pub fn supply_of(status: Status) -> u16 {
     }
 }
 
-pub fn extras(status: Status) -> Extras {
+pub fn extras(status: Status, marks: Marks) -> Extras {
     let valve = match status.valve() {
         Valve::Open => "open",
         Valve::Closed => "closed",
@@ -110,7 +115,9 @@ pub fn extras(status: Status) -> Extras {
         ("status".to_owned(), Value::Text(format!("{first:02X}{second:02X}"))),
     ];
     let battery = status.battery_low().then_some("low-battery");
-    let fault = (status.valve() == Valve::Faulty).then_some("valve-fault");
-    states::tell(&mut extras, battery.into_iter().chain(fault));
+    let valve = (status.valve() == Valve::Faulty).then_some("valve-fault");
+    let marked = |mask: u8, name| (second & mask != 0).then_some(name);
+    let own = [marked(marks.magnet, "magnetic-field"), marked(marks.fault, "fault")];
+    states::tell(&mut extras, battery.into_iter().chain(valve).chain(own.into_iter().flatten()));
     extras
 }

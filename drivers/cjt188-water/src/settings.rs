@@ -18,14 +18,34 @@ pub mod name {
     pub const CLOSE: &str = "valve-close-code";
     pub const PURSE: &str = "purse";
     pub const WAKE_UP: &str = "wake-up";
+    pub const MAGNET: &str = "magnet-status";
+    pub const FAULT: &str = "fault-status";
+    pub const PRICE_PLACES: &str = "price-decimal-places";
+    pub const PRICE_START_DAY: &str = "price-start-day";
     pub const SETTLEMENT_DAY: &str = "settlement-day";
     pub const READING_DAY: &str = "reading-day";
+    pub const LADDER_PRICES: &str = "ladder-prices";
+    pub const LADDER_STEPS: &str = "ladder-steps";
 }
 
 pub const LOW: &str = "low-first";
 pub const HIGH: &str = "high-first";
 pub const PLACES_MAX: i64 = 3;
 pub const WAKE_UP_MAX: i64 = 16;
+pub const PRICE_PLACES_MAX: i64 = 4;
+/// Of a day that every month has.
+pub const DAY_MAX: i64 = 28;
+
+/// Which bits of the second status byte, which is the maker's own, say what.
+#[derive(Debug, Clone, Copy)]
+pub struct Marks {
+    pub magnet: u8,
+    pub fault: u8,
+}
+
+impl Marks {
+    pub const NONE: Marks = Marks { magnet: 0, fault: 0 };
+}
 
 pub struct Settings {
     pub address: Address,
@@ -35,6 +55,10 @@ pub struct Settings {
     pub close_code: u8,
     pub purse: bool,
     pub wake_up: usize,
+    pub marks: Marks,
+    pub price_places: usize,
+    /// From which day of the month a price table that is written holds; the meter does not tell it.
+    pub price_start_day: u8,
 }
 
 impl Settings {
@@ -50,6 +74,9 @@ impl Settings {
             return Err(bad(format!("`{}` {kind:02X} is no water or gas meter", name::KIND)));
         }
         let wake_up = whole(call, name::WAKE_UP, 3, WAKE_UP_MAX)?;
+        let price_places = whole(call, name::PRICE_PLACES, 2, PRICE_PLACES_MAX)?;
+        let start_day = whole(call, name::PRICE_START_DAY, 1, DAY_MAX)?;
+        let start_day = u8::try_from(start_day).ok().filter(|day| *day > 0);
         Ok(Settings {
             address,
             kind,
@@ -65,6 +92,14 @@ impl Settings {
             close_code: code(call, name::CLOSE, 0x99)?,
             purse: flag(call, name::PURSE, false)?,
             wake_up: usize::try_from(wake_up).unwrap_or(0),
+            marks: Marks {
+                magnet: code(call, name::MAGNET, 0)?,
+                fault: code(call, name::FAULT, 0)?,
+            },
+            price_places: usize::try_from(price_places).unwrap_or(0),
+            price_start_day: start_day.ok_or_else(|| {
+                bad(format!("`{}` must be 1 to {DAY_MAX}", name::PRICE_START_DAY))
+            })?,
         })
     }
 

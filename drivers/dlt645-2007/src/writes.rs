@@ -8,6 +8,7 @@ use crate::items;
 use crate::settings::{bad, name};
 use polymeter_codec::bcd;
 use polymeter_codec::dlt645::value::{MINUTE, Time};
+use polymeter_driver::decimals::scaled;
 use polymeter_driver::{Decimal, DriverError, LocalTime, Value};
 
 /// Tariffs that prices are given for; steps of a ladder, and one price more (DL/T 645-2007, 2013
@@ -107,19 +108,6 @@ fn list(name: &str, value: &Value, decimals: usize) -> Result<Vec<u8>, DriverErr
         bytes.extend(encoded(name, Some(number), 4)?);
     }
     Ok(bytes)
-}
-
-/// "0.5" is 5000 with four decimals.
-fn scaled(text: &str, decimals: usize) -> Option<u64> {
-    let (whole, part) = text.split_once('.').unwrap_or((text, ""));
-    let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
-    if whole.is_empty() || whole.len() > 8 || part.len() > decimals || !digits(whole) {
-        return None;
-    }
-    if !digits(part) {
-        return None;
-    }
-    format!("{whole}{part:0<decimals$}").parse().ok()
 }
 
 fn moment(name: &str, value: &Value) -> Result<Vec<u8>, DriverError> {

@@ -7,7 +7,7 @@
 //! [`CardDriver`] instead, and calls [`export_card!`].
 //!
 //! What drivers of several protocols do alike with a codec's frames is here too ([`listening`],
-//! [`captured`], [`dlt645`], ADR 0035), and how an act on a card ends ([`ending`]).
+//! [`captured`], [`dlt645`], [`decimals`], ADR 0035), and how an act on a card ends ([`ending`]).
 //!
 //! Not here: frames and checksums (`polymeter-codec`), packaging (`polymeter-sdk`).
 
@@ -49,6 +49,7 @@ pub use bindings::token_issue::exports::polymeter::driver::token::{
 pub mod captured;
 mod card;
 pub mod codes;
+pub mod decimals;
 pub mod dlt645;
 pub mod ending;
 pub mod listening;

@@ -1,7 +1,8 @@
-//! A CJ/T 188-2004 water meter with valve and purse, written from `protocols.md` 4, in the standard's
-//! own dialect. Where that is silent: the purse is read at 8105H; a purchase is taken where its number
-//! is the next one, acknowledged and ignored where it is the present one, else refused with status
-//! 0001; the valve turns at once, and stays as commanded whatever the purse holds.
+//! A CJ/T 188-2004 water meter with valve, purse and the settlements of twelve months, written from
+//! `protocols.md` 4, in the standard's own dialect or as a plan has it. Where that is silent: the purse
+//! is read at 8105H; a purchase is taken where its number is the next one, acknowledged and ignored
+//! where it is the present one, else refused with status 0001; the valve turns at once, and stays as
+//! commanded whatever the purse holds. A price table holds at once, whatever day came with it.
 
 use jiff::civil::DateTime;
 
@@ -20,15 +21,23 @@ type No = u16;
 const REFUSED: No = 0x0001;
 const UNKNOWN_ITEM: No = 0x0002;
 
-/// A frame's parts.
+/// A frame's parts; what its data says is the meter's own dialect.
 #[derive(Debug, Clone, Copy)]
 pub struct Request<'a> {
     kind: u8,
     address: &'a [u8],
     control: u8,
+    data: &'a [u8],
+}
+
+/// Data as the meter understands it.
+#[derive(Debug, Clone, Copy)]
+struct Asked<'a> {
+    control: u8,
     /// High byte first, as people write it.
     item: u16,
-    serial: u8,
+    /// Repeated in the reply; none in a dialect without it.
+    serial: &'a [u8],
     data: &'a [u8],
 }
 
@@ -61,15 +70,11 @@ pub fn seal(frame: &mut [u8], start: usize) {
 }
 
 pub fn parse(frame: &[u8]) -> Option<Request<'_>> {
-    let data = frame.get(HEAD..frame.len().checked_sub(2)?)?;
-    let [low, high, serial, data @ ..] = data else { return None };
     Some(Request {
         kind: *frame.get(1)?,
         address: frame.get(2..9)?,
         control: *frame.get(9)?,
-        item: u16::from_be_bytes([*high, *low]),
-        serial: *serial,
-        data,
+        data: frame.get(HEAD..frame.len().checked_sub(2)?)?,
     })
 }
 
@@ -85,6 +90,8 @@ pub struct Meter {
     last: Option<Purchase>,
     credited_fen: u64,
     credits: u64,
+    /// Price, volume, price, volume, price.
+    prices: [u8; 15],
     pub counters: Counters,
 }
 
@@ -118,6 +125,7 @@ impl Meter {
             last,
             credited_fen: 0,
             credits: 0,
+            prices: [0; 15],
             counters: Counters::default(),
             plan,
         })
@@ -129,8 +137,23 @@ impl Meter {
         kind && own.into_iter().all(|(asked, ours)| *asked == ANY || *asked == ours)
     }
 
-    pub fn kind(request: &Request<'_>) -> Kind {
-        match (request.control, request.item) {
+    fn understood<'a>(&self, request: &Request<'a>) -> Option<Asked<'a>> {
+        let [first, second, rest @ ..] = request.data else { return None };
+        let item = match self.plan.identifier_high_first {
+            true => u16::from_be_bytes([*first, *second]),
+            false => u16::from_le_bytes([*first, *second]),
+        };
+        let (serial, data) = match (self.plan.without_serial_number, rest) {
+            (true, data) => (&[][..], data),
+            (false, [_, data @ ..]) => (&rest[..1], data),
+            (false, []) => return None,
+        };
+        Some(Asked { control: request.control, item, serial, data })
+    }
+
+    pub fn kind(&self, request: &Request<'_>) -> Kind {
+        let Some(asked) = self.understood(request) else { return Kind::Other };
+        match (asked.control, asked.item) {
             (0x01, 0x8105) => Kind::Check,
             (0x01 | 0x03, _) => Kind::Read,
             (0x04, 0xA013) => Kind::Sell,
@@ -142,10 +165,14 @@ impl Meter {
 
     pub fn answer(&mut self, request: &Request<'_>) -> Answer {
         let mut credit = None;
-        let reply = match self.serve(request, &mut credit) {
+        let Some(asked) = self.understood(request) else { return Answer::default() };
+        let reply = match self.serve(&asked, &mut credit) {
             Ok(data) => {
-                let [high, low] = request.item.to_be_bytes();
-                let data = [&[low, high, request.serial], data.as_slice()].concat();
+                let item = match self.plan.identifier_high_first {
+                    true => asked.item.to_be_bytes(),
+                    false => asked.item.to_le_bytes(),
+                };
+                let data = [&item, asked.serial, data.as_slice()].concat();
                 self.frame(request.control | 0x80, &data)
             }
             Err(no) => self.refuse(request, no),
@@ -154,8 +181,9 @@ impl Meter {
     }
 
     pub fn refuse(&self, request: &Request<'_>, no: No) -> Vec<u8> {
-        let [high, low] = no.to_be_bytes();
-        self.frame(request.control | 0xC0, &[request.serial, high, low])
+        let serial = self.understood(request).map_or(&[][..], |asked| asked.serial);
+        let data = [serial, &no.to_be_bytes()].concat();
+        self.frame(request.control | 0xC0, &data)
     }
 
     fn frame(&self, control: u8, data: &[u8]) -> Vec<u8> {
@@ -166,13 +194,31 @@ impl Meter {
         [vec![0xFE; self.plan.wake_up_bytes], frame].concat()
     }
 
-    fn serve(&mut self, asked: &Request<'_>, credit: &mut Option<Credit>) -> Result<Vec<u8>, No> {
+    fn serve(&mut self, asked: &Asked<'_>, credit: &mut Option<Credit>) -> Result<Vec<u8>, No> {
         match (asked.control, asked.item, asked.data) {
             (0x01, 0x901F, []) => Ok(self.current()),
+            (0x01, 0xD120..=0xD12B, []) => {
+                let back = usize::from(asked.item - 0xD120);
+                self.plan.months.get(back).map(|volume| self.volume(*volume)).ok_or(UNKNOWN_ITEM)
+            }
+            (0x01, 0x8102, []) => Ok(self.prices.to_vec()),
             (0x01, 0x8103, []) => Ok(vec![packed(self.plan.settlement_day.into())]),
             (0x01, 0x8104, []) => Ok(vec![packed(self.plan.reading_day.into())]),
             (0x01, 0x8105, []) => Ok(self.purse()),
             (0x03, 0x810A, []) => Ok(Vec::new()),
+            (0x04, 0xA010, [prices @ .., day]) => {
+                day_of(*day)?;
+                let prices = <[u8; 15]>::try_from(prices).map_err(|_| REFUSED)?;
+                if prices.iter().any(|byte| byte >> 4 > 9 || byte & 15 > 9) {
+                    return Err(REFUSED);
+                }
+                self.prices = prices;
+                Ok(self.status().to_vec())
+            }
+            (0x04, 0xA015, time) => {
+                self.clock = self.time_of(time).ok_or(REFUSED)?;
+                Ok(self.status().to_vec())
+            }
             (0x04, 0xA011, [day]) => {
                 self.plan.settlement_day = day_of(*day)?;
                 Ok(self.status().to_vec())
@@ -185,8 +231,8 @@ impl Meter {
                 *credit = self.buy(*count, amount)?;
                 Ok(self.purse())
             }
-            (0x04, 0xA017, [code @ (0x55 | 0x99)]) => {
-                self.closed = *code == 0x99;
+            (0x04, 0xA017, [code]) if self.plan.valve_codes.contains(code) => {
+                self.closed = *code == self.plan.valve_codes[1];
                 Ok(self.status().to_vec())
             }
             (0x04, 0xA017, _) => Err(REFUSED),
@@ -195,15 +241,21 @@ impl Meter {
     }
 
     fn status(&self) -> [u8; 2] {
-        [u8::from(self.closed), 0]
+        [u8::from(self.closed), self.plan.second_status]
     }
 
-    /// Volume, the settled volume, both in m3 with two decimals; time; status.
+    /// A volume in m3 with two decimals, and its unit.
+    fn volume(&self, hundredths: u64) -> Vec<u8> {
+        let [a, b, c, d] = digits(hundredths);
+        if self.plan.unit_first { vec![0x2C, a, b, c, d] } else { vec![a, b, c, d, 0x2C] }
+    }
+
+    /// Volume, the settled volume; time; status.
     fn current(&self) -> Vec<u8> {
         let at = self.clock;
         let part = |part: i8| packed(u64::from(part.unsigned_abs()));
         let year = u64::from(at.year().unsigned_abs());
-        let time = [
+        let mut time = [
             part(at.second()),
             part(at.minute()),
             part(at.hour()),
@@ -212,9 +264,22 @@ impl Meter {
             packed(year % 100),
             packed(year / 100),
         ];
-        let volume = digits(self.plan.volume);
-        let settled = digits(self.plan.settled_volume);
-        [&volume[..], &[0x2C], &settled, &[0x2C], &time, &self.status()].concat()
+        if self.plan.time_high_first {
+            time.reverse();
+        }
+        let volumes = [self.volume(self.plan.volume), self.volume(self.plan.settled_volume)];
+        [volumes.concat().as_slice(), &time, &self.status()].concat()
+    }
+
+    fn time_of(&self, time: &[u8]) -> Option<DateTime> {
+        let mut time: [u8; 7] = time.try_into().ok()?;
+        if self.plan.time_high_first {
+            time.reverse();
+        }
+        let number = |byte: u8| (byte >> 4 < 10 && byte & 15 < 10).then(|| unpacked(byte));
+        let [second, minute, hour, day, month, year, century] = time.map(number);
+        let year = i16::from(century?) * 100 + i16::from(year?);
+        DateTime::new(year, month?, day?, hour?, minute?, second?, 0).ok()
     }
 
     fn purse(&self) -> Vec<u8> {
@@ -297,6 +362,10 @@ impl Meter {
 /// Two decimal digits in a byte.
 fn packed(number: u64) -> u8 {
     u8::try_from(number / 10 % 10 * 16 + number % 10).unwrap_or(0)
+}
+
+fn unpacked(byte: u8) -> i8 {
+    i8::try_from((byte >> 4) * 10 + (byte & 15)).unwrap_or(0)
 }
 
 /// Eight decimal digits, low pair first.

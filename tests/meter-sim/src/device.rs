@@ -207,7 +207,7 @@ impl Device {
                 if !meter.hears(request) {
                     return None;
                 }
-                (cjt188::Meter::kind(request), &mut meter.counters)
+                (meter.kind(request), &mut meter.counters)
             }
             (Model::Acrel1352(meter), Heard::Modbus(frame)) => {
                 if frame.first() != Some(&meter.unit()) {

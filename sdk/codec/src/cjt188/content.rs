@@ -85,6 +85,30 @@ impl Dialect {
         Amount { digits, unit, places }
     }
 
+    /// A time as on the wire, as 901FH tells it and A015H takes it; `None` for a part that two digits
+    /// do not hold.
+    ///
+    /// ```
+    /// use polymeter_codec::cjt188::Dialect;
+    ///
+    /// let bytes = Dialect::STANDARD.time_bytes((2015, 5, 11, 22, 1, 31));
+    /// assert_eq!(bytes, Some([0x31, 0x01, 0x22, 0x11, 0x05, 0x15, 0x20]));
+    /// ```
+    pub fn time_bytes(&self, parts: (u16, u8, u8, u8, u8, u8)) -> Option<[u8; 7]> {
+        let (year, month, day, hour, minute, second) = parts;
+        let (century, year) = (year.checked_div(100)?, year.checked_rem(100)?);
+        let of_day = [second, minute, hour, day, month].into_iter().map(u64::from);
+        let parts = of_day.chain([u64::from(year), u64::from(century)]);
+        let mut bytes = [0; 7];
+        for (byte, part) in bytes.chunks_mut(1).zip(parts) {
+            bcd::encode(part, byte).ok()?;
+        }
+        if self.time == Order::HighFirst {
+            bytes.reverse();
+        }
+        Some(bytes)
+    }
+
     fn time(&self, bytes: [u8; 7]) -> Time {
         let [second, minute, hour, day, month, year, century] = match self.time {
             Order::LowFirst => bytes,
@@ -298,6 +322,42 @@ pub struct Heat {
     pub status: Status,
 }
 
+/// Three prices and the two volumes at which the next one begins (A010H, 8102H), as whole numbers:
+/// where their decimal points stand is the make's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Prices {
+    /// For the first volume, for what is between the two, for all beyond the second.
+    pub prices: [u64; 3],
+    /// Where the second price begins, and the third.
+    pub steps: [u64; 2],
+}
+
+impl Prices {
+    /// Price, volume, price, volume, price, each three bytes of BCD, low pair first.
+    ///
+    /// ```
+    /// use polymeter_codec::cjt188::Prices;
+    ///
+    /// let table = Prices { prices: [250, 320, 480], steps: [15, 30] };
+    /// let bytes = table.to_wire()?;
+    /// assert_eq!(bytes[..6], [0x50, 0x02, 0x00, 0x15, 0x00, 0x00]);
+    /// # Ok::<(), polymeter_codec::bcd::BcdError>(())
+    /// ```
+    pub fn to_wire(&self) -> Result<[u8; PRICES_BYTES], BcdError> {
+        let [first, second, third] = self.prices;
+        let [to_second, to_third] = self.steps;
+        let mut bytes = [0; PRICES_BYTES];
+        let numbers = [first, to_second, second, to_third, third];
+        for (place, number) in bytes.chunks_mut(3).zip(numbers) {
+            bcd::encode(number, place)?;
+        }
+        Ok(bytes)
+    }
+}
+
+/// A price table without the day from which it holds.
+pub const PRICES_BYTES: usize = 15;
+
 /// The purse: what a purchase is answered with, and what 8105H reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Purchase {
@@ -368,6 +428,11 @@ impl Content<'_> {
             left: number([l0, l1, l2, l3])?,
             status: Status([low, high]),
         })
+    }
+
+    /// The settlement of a month (D120H to D12BH): a number and its unit.
+    pub fn month(&self, dialect: &Dialect) -> Result<Amount, NotContent> {
+        self.exactly::<5>().map(|bytes| dialect.amount(bytes))
     }
 
     /// Two status bytes, as most writes are answered.

@@ -13,8 +13,8 @@
 mod content;
 
 pub use content::{
-    Amount, Content, Dialect, Heat, NotContent, Order, Purchase, Status, Time, Valve, Water,
-    identified,
+    Amount, Content, Dialect, Heat, NotContent, Order, PRICES_BYTES, Prices, Purchase, Status,
+    Time, Valve, Water, identified,
 };
 
 use crate::bcd;

@@ -260,46 +260,6 @@ impl Default for RdkPlan {
     }
 }
 
-/// One CJ/T 188 water meter. Money in fen, volume in 0.01 m3.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Cjt188Plan {
-    /// 14 digits.
-    pub address: String,
-    /// Type of meter: 16 is cold water.
-    pub kind: u8,
-    pub volume: u64,
-    pub settled_volume: u64,
-    pub money_fen: u32,
-    pub last_purchase_fen: u32,
-    pub purchase_count: u8,
-    pub valve_closed: bool,
-    pub settlement_day: u8,
-    pub reading_day: u8,
-    pub clock: Option<DateTime>,
-    /// FE bytes before each reply.
-    pub wake_up_bytes: usize,
-}
-
-impl Default for Cjt188Plan {
-    fn default() -> Self {
-        Self {
-            address: "00000000000001".into(),
-            kind: 0x10,
-            volume: 0,
-            settled_volume: 0,
-            money_fen: 0,
-            last_purchase_fen: 0,
-            purchase_count: 0,
-            valve_closed: false,
-            settlement_day: 1,
-            reading_day: 1,
-            clock: None,
-            wake_up_bytes: 3,
-        }
-    }
-}
-
 /// One DL/T 645-2007 prepayment meter. Money in fen, energy in 0.01 kWh.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]

@@ -2,6 +2,7 @@
 //! A plan is read from JSON or built in code. Nothing here changes once the simulator runs: the meters keep their own state.
 
 mod meters;
+mod water;
 
 use serde::{Deserialize, Serialize};
 
@@ -9,9 +10,10 @@ use crate::SimulatorError;
 use crate::modem::ModemPlan;
 
 pub use meters::{
-    Acrel1352Kind, Acrel1352Plan, Adf400lPlan, Cjt188Plan, DlmsPlan, DlmsSecurity, Dlt645Plan,
-    Dlt698Plan, Editions, MbusPlan, PurseKind, RdkPlan, RelayReplies, SferePlan,
+    Acrel1352Kind, Acrel1352Plan, Adf400lPlan, DlmsPlan, DlmsSecurity, Dlt645Plan, Dlt698Plan,
+    Editions, MbusPlan, PurseKind, RdkPlan, RelayReplies, SferePlan,
 };
+pub use water::Cjt188Plan;
 
 /// All that one simulator runs.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]

@@ -5,6 +5,7 @@
 mod adf400l;
 mod card_meters;
 mod cards;
+mod cjt188;
 mod control;
 mod dlms;
 mod dlt645;
