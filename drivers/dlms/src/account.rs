@@ -89,6 +89,11 @@ impl Measured {
     }
 }
 
+/// The scale of a currency, where it is money.
+pub fn money_scale(data: &Data<'_>) -> Option<i8> {
+    currency(data).filter(|currency| currency.is_money).map(|currency| currency.scale)
+}
+
 fn currency(data: &Data<'_>) -> Option<Currency> {
     let Data::Structure(fields) = data else { return None };
     let mut fields = fields.iter();

@@ -5,8 +5,8 @@
 //! (ADR 0038).
 
 use crate::cipher::Cipher;
-use crate::link::{APDU_BYTES_MAX, Link};
-use crate::session::{Session, expect};
+use crate::link::{APDU_BYTES_MAX, Line, Link};
+use crate::session::{Agreed, Session, expect};
 use crate::settings::{PUBLIC_CLIENT, Security, Settings};
 use polymeter_codec::dlms::acse::{
     Association, CURRENT_ASSOCIATION, InitiateRequest, InitiateResponse, Open, User,
@@ -19,10 +19,11 @@ const LOGICAL_NAMES: u8 = 1;
 const CIPHERED: u8 = 3;
 const LOW: u8 = 1;
 const GMAC: u8 = 5;
-/// GET with blocks and lists, SET, ACTION, selective access.
+/// GET with blocks and lists, SET, ACTION, selective access (IEC 62056-5-3, 9.5).
 const CONFORMANCE: [u8; 3] = [0x00, 0x12, 0x1D];
-/// Of the second byte: several attributes in one question.
+/// Of the second byte: several attributes in one question; SET in blocks, proposed by whom writes.
 const SEVERAL: u8 = 0x02;
+const BLOCKS_OF_SET: u8 = 0x08;
 /// AARE: more of the authentication is due.
 const MORE_IS_DUE: u8 = 14;
 const INITIATE_REQUEST: u8 = 0x21;
@@ -37,42 +38,62 @@ pub fn open<'a>(
     settings: &Settings,
     call: &Call,
 ) -> Result<Session<'a>, DriverError> {
+    over(Line::new(host), settings, call)
+}
+
+/// The same, over a line that may be limited.
+pub fn over<'a>(
+    mut line: Line<'a>,
+    settings: &Settings,
+    call: &Call,
+) -> Result<Session<'a>, DriverError> {
     match &settings.security {
-        Security::None => plain(host, settings, settings.client, None),
-        Security::Low(password) => plain(host, settings, settings.client, Some(password)),
+        Security::None => plain(line, settings, settings.client, None),
+        Security::Low(password) => plain(line, settings, settings.client, Some(password)),
         Security::Gmac => {
-            let counter = counter(host, settings)?;
-            proved(host, settings, call, counter)
+            let (counter, sent) = counter(line.lent(), settings)?;
+            line.spend(sent);
+            proved(line, settings, call, counter)
         }
     }
 }
 
 /// Without ciphers: nobody, or somebody with a password.
 fn plain<'a>(
-    host: &'a mut dyn Host,
+    line: Line<'a>,
     settings: &Settings,
     client: u8,
     password: Option<&str>,
 ) -> Result<Session<'a>, DriverError> {
-    let mut session = Session::new(Link::open(host, settings, client)?, None);
-    let authentication = password.map(|password| (LOW, password.as_bytes()));
-    let proposal = proposal()?;
-    let open = Open { context: LOGICAL_NAMES, title: None, authentication, proposal: &proposal };
-    let answer = session.knock(&aarq(&open)?)?;
-    let answer = accepted(&answer, LOGICAL_NAMES, 0)?;
-    match answer.user {
-        Some(User::Response(agreed)) => session.several = several(&agreed),
-        _ => return Err(garbled("an AARE without what is agreed to")),
-    }
+    let mut session = Session::new(Link::open(line, settings, client)?, None);
+    greet(&mut session, settings, password)?;
     Ok(session)
 }
 
-/// The highest counter that the meter has seen with the key, plus one.
-fn counter(host: &mut dyn Host, settings: &Settings) -> Result<u32, DriverError> {
-    let mut session = plain(host, settings, PUBLIC_CLIENT, None)?;
+/// Opens an association without ciphers over a link.
+pub fn greet(
+    session: &mut Session<'_>,
+    settings: &Settings,
+    password: Option<&str>,
+) -> Result<(), DriverError> {
+    let authentication = password.map(|password| (LOW, password.as_bytes()));
+    let proposal = proposal(settings)?;
+    let open = Open { context: LOGICAL_NAMES, title: None, authentication, proposal: &proposal };
+    let answer = session.knock(&aarq(&open)?)?;
+    let answer = accepted(&answer, LOGICAL_NAMES, 0)?;
+    let Some(User::Response(response)) = answer.user else {
+        return Err(garbled("an AARE without what is agreed to"));
+    };
+    session.agreed = agreed(&response);
+    Ok(())
+}
+
+/// The highest counter that the meter has seen with the key, plus one, and how many frames were sent.
+fn counter(line: Line<'_>, settings: &Settings) -> Result<(u32, u32), DriverError> {
+    let mut session = plain(line, settings, PUBLIC_CLIENT, None)?;
     let object = settings.counter;
     let got = session.get(Attribute { class: 1, object, attribute: 2 })?;
-    session.close();
+    let sent = session.close();
     let counter = match got.data()? {
         Ok(Data::Unsigned { value, bytes: 4 }) => u32::try_from(value).ok(),
         _ => None,
@@ -81,22 +102,23 @@ fn counter(host: &mut dyn Host, settings: &Settings) -> Result<u32, DriverError>
         let why = "the public client is not told the key's counter: see the parameter `counter`";
         DriverError::new(error::NO_SUCH_DATA, why)
     })?;
-    counter.checked_add(1).ok_or_else(|| {
+    let next = counter.checked_add(1).ok_or_else(|| {
         DriverError::new(error::DEVICE_SAYS_NO, "the key's counter is used up: change the key")
-    })
+    })?;
+    Ok((next, sent))
 }
 
 /// With ciphers, both sides proved.
 fn proved<'a>(
-    host: &'a mut dyn Host,
+    line: Line<'a>,
     settings: &Settings,
     call: &Call,
     counter: u32,
 ) -> Result<Session<'a>, DriverError> {
     let challenge = call.nonce.as_slice();
     let cipher = Cipher::new(settings.key.clone(), title(settings, call), counter);
-    let mut session = Session::new(Link::open(host, settings, settings.client)?, Some(cipher));
-    let proposal = session.sealed(INITIATE_REQUEST, &proposal()?)?;
+    let mut session = Session::new(Link::open(line, settings, settings.client)?, Some(cipher));
+    let proposal = session.sealed(INITIATE_REQUEST, &proposal(settings)?)?;
     let open = Open {
         context: CIPHERED,
         title: session.title(),
@@ -116,9 +138,9 @@ fn proved<'a>(
         return Err(garbled("an AARE whose agreement is not under the key"));
     };
     session.meet(title);
-    let agreed = session.opened(&sealed)?;
-    match Apdu::decode(&agreed) {
-        Ok(Apdu::InitiateResponse(agreed)) => session.several = several(&agreed),
+    let opened = session.opened(&sealed)?;
+    match Apdu::decode(&opened) {
+        Ok(Apdu::InitiateResponse(response)) => session.agreed = agreed(&response),
         _ => return Err(garbled("an AARE without what is agreed to")),
     }
     prove(&mut session, theirs, challenge)?;
@@ -154,13 +176,17 @@ fn title(settings: &Settings, call: &Call) -> [u8; 8] {
     })
 }
 
-fn proposal() -> Result<Vec<u8>, DriverError> {
+fn proposal(settings: &Settings) -> Result<Vec<u8>, DriverError> {
+    let [first, mut second, third] = CONFORMANCE;
+    if settings.writes {
+        second |= BLOCKS_OF_SET;
+    }
     let proposal = InitiateRequest {
         dedicated_key: None,
         response_allowed: true,
         quality: None,
         version: 6,
-        conformance: CONFORMANCE,
+        conformance: [first, second, third],
         apdu_max: APDU_BYTES_MAX,
     };
     let mut bytes = vec![0; 32];
@@ -176,9 +202,13 @@ fn aarq(open: &Open<'_>) -> Result<Vec<u8>, DriverError> {
     Ok(bytes)
 }
 
-fn several(agreed: &InitiateResponse) -> bool {
-    let [_, second, _] = agreed.conformance;
-    second & SEVERAL != 0
+fn agreed(response: &InitiateResponse) -> Agreed {
+    let [_, second, _] = response.conformance;
+    Agreed {
+        several: second & SEVERAL != 0,
+        blocks_of_set: second & BLOCKS_OF_SET != 0,
+        apdu_bytes_max: response.apdu_max,
+    }
 }
 
 /// The AARE, where it accepts what was asked for.

@@ -4,6 +4,10 @@ use crate::settings::{CLIENT_MAX, default, name};
 use polymeter_driver::codes::{proof, quantity, unit};
 use polymeter_driver::{Decimal, Description, Parameter, Value};
 
+/// The most that a double-long holds; a day, which no overload lasts.
+const DOUBLE_LONG_MAX: i64 = 0x7FFF_FFFF;
+const DELAY_MAX: i64 = 86_400;
+
 pub fn describe() -> Description {
     let parameter = |name: &str, title_en: &str, title_zh: &str, default| Parameter {
         name: name.to_owned(),
@@ -16,6 +20,16 @@ pub fn describe() -> Description {
         writable: false,
     };
     let text = |text: &str| Some(Value::Text(text.to_owned()));
+    let profile = |name: &str, title_en: &str, title_zh: &str, default: &str| {
+        parameter(name, title_en, title_zh, text(default))
+    };
+    // What is written into the meter.
+    let held = |name: &str, title_en: &str, title_zh: &str, maximum| Parameter {
+        minimum: Some(0),
+        maximum: Some(maximum),
+        writable: true,
+        ..parameter(name, title_en, title_zh, None)
+    };
     let client = Some(Value::Number(Decimal { mantissa: default::CLIENT, scale: 0 }));
     Description {
         vendor_code: "DLMS".to_owned(),
@@ -50,6 +64,41 @@ pub fn describe() -> Description {
             parameter(name::SWITCH, "Disconnect control", "断路器对象", text(default::SWITCH)),
             parameter(name::ACCOUNT, "Account", "账户对象", text(default::ACCOUNT)),
             parameter(name::REGISTERS, "Registers read", "抄读寄存器", text(default::REGISTERS)),
+            profile(name::LOAD_PROFILE, "Load profile", "负荷曲线对象", default::LOAD_PROFILE),
+            profile(name::DAILY_PROFILE, "Daily profile", "日冻结对象", default::DAILY_PROFILE),
+            profile(
+                name::BILLING_PROFILE,
+                "Billing profile",
+                "结算冻结对象",
+                default::BILLING_PROFILE,
+            ),
+            profile(name::EVENT_LOGS, "Event logs", "事件记录对象", default::EVENT_LOGS),
+            profile(name::COMPANION, "Companion specification", "配套规范", default::COMPANION),
+            profile(name::LIMITER, "Limiter", "限荷对象", default::LIMITER),
+            profile(name::CREDIT, "Credit", "余额对象", default::CREDIT),
+            profile(name::CHARGE, "Charge", "费用对象", default::CHARGE),
+            Parameter {
+                unit: unit::WATT,
+                ..held(name::OVERLOAD_POWER, "Overload power", "过载功率", DOUBLE_LONG_MAX)
+            },
+            held(name::OVERLOAD_DELAY, "Overload delay in seconds", "过载延时(秒)", DELAY_MAX),
+            Parameter {
+                unit: unit::CURRENCY,
+                ..held(name::CREDIT_WARNING, "Low credit warning", "低余额报警", DOUBLE_LONG_MAX)
+            },
+            Parameter {
+                writable: true,
+                ..parameter(name::TARIFF_PRICES, "Tariff prices, next", "费率电价(备用)", None)
+            },
+            Parameter {
+                writable: true,
+                ..parameter(
+                    name::TARIFF_SWITCH_TIME,
+                    "Tariff prices switch at",
+                    "费率电价切换时间",
+                    None,
+                )
+            },
         ],
     }
 }

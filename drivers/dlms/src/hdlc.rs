@@ -4,10 +4,11 @@
 //! Invariant: only the frame with the next number is taken; so an answer that comes twice or late is
 //! no answer. Where one was lost, the meter is asked for it by its number and not for the act.
 
+use crate::link::Line;
 use polymeter_codec::hdlc::{self, Address, Control, Frame, LLC_REQUEST, without_llc};
 use polymeter_driver::codes::error;
 use polymeter_driver::listening::Listening;
-use polymeter_driver::{DriverError, Host};
+use polymeter_driver::DriverError;
 
 const LISTENING: Listening =
     Listening { receives_max: 24, bytes_max: 8_192, false_start: hdlc::false_start };
@@ -27,6 +28,8 @@ pub struct Hdlc {
     receive: u8,
     /// What one frame may carry to the meter.
     segment_bytes: usize,
+    /// What one frame carries to us.
+    pub answer_bytes: usize,
 }
 
 /// A frame from the meter to us.
@@ -37,25 +40,27 @@ struct Heard {
 }
 
 impl Hdlc {
-    pub fn open(host: &mut dyn Host, server: Address, client: u8) -> Result<Hdlc, DriverError> {
+    pub fn open(line: &mut Line<'_>, server: Address, client: u8) -> Result<Hdlc, DriverError> {
         let client = Address::client(client);
         let client =
             client.ok_or_else(|| DriverError::new(error::BAD_PARAMETER, "a client above 127"))?;
-        let mut link = Hdlc { server, client, send: 0, receive: 0, segment_bytes: 0 };
-        link.send(host, Control::Snrm, false, &[])?;
-        let heard = link.hear(host, |control| matches!(control, Control::Acknowledge))?;
-        link.segment_bytes = takes(&heard.information).clamp(8, INFORMATION_BYTES);
+        let mut link =
+            Hdlc { server, client, send: 0, receive: 0, segment_bytes: 0, answer_bytes: 0 };
+        link.send(line, Control::Snrm, false, &[])?;
+        let heard = link.hear(line, |control| matches!(control, Control::Acknowledge))?;
+        let agreed = |tag| agreed(&heard.information, tag).clamp(8, INFORMATION_BYTES);
+        (link.segment_bytes, link.answer_bytes) = (agreed(TAKES), agreed(SENDS));
         Ok(link)
     }
 
     /// The APDU that the meter answers to this one.
-    pub fn ask(&mut self, host: &mut dyn Host, apdu: &[u8]) -> Result<Vec<u8>, DriverError> {
+    pub fn ask(&mut self, line: &mut Line<'_>, apdu: &[u8]) -> Result<Vec<u8>, DriverError> {
         let information = [&LLC_REQUEST[..], apdu].concat();
         let mut segments = information.chunks(self.segment_bytes).peekable();
         let mut heard = None;
         while let Some(segment) = segments.next() {
             let more = segments.peek().is_some();
-            heard = Some(self.deliver(host, segment, more)?);
+            heard = Some(self.deliver(line, segment, more)?);
         }
         let mut answer = Vec::new();
         for _ in 0..SEGMENTS_MAX {
@@ -68,7 +73,7 @@ impl Hdlc {
             if answer.len() > ANSWER_BYTES_MAX {
                 return Err(garbled("an answer without an end"));
             }
-            heard = Some(self.poll(host)?);
+            heard = Some(self.poll(line)?);
         }
         Err(garbled("an answer of too many segments"))
     }
@@ -76,31 +81,31 @@ impl Hdlc {
     /// Sends one numbered frame. What comes is the meter's yes where more follows, else its answer.
     fn deliver(
         &mut self,
-        host: &mut dyn Host,
+        line: &mut Line<'_>,
         segment: &[u8],
         more: bool,
     ) -> Result<Heard, DriverError> {
         let number = self.send;
         self.send = next(self.send);
         let question = Control::Information { send: number, receive: self.receive };
-        self.send(host, question, more, segment)?;
-        let mut came = self.answer(host, more);
+        self.send(line, question, more, segment)?;
+        let mut came = self.answer(line, more);
         for _ in 0..POLLS_MAX {
             match &came {
                 // It has not got the frame: this is the same frame once more.
                 Ok(Heard { control: Control::ReceiveReady(wanted), .. }) if *wanted == number => {
-                    self.send(host, question, more, segment)?;
+                    self.send(line, question, more, segment)?;
                 }
                 Ok(Heard { control: Control::ReceiveReady(_), .. }) if more => return came,
                 Ok(Heard { control: Control::Information { .. }, .. }) => return came,
                 // It is not ready yet, or what it said was lost.
-                Ok(_) => self.send(host, Control::ReceiveReady(self.receive), false, &[])?,
+                Ok(_) => self.send(line, Control::ReceiveReady(self.receive), false, &[])?,
                 Err(lost) if matches!(lost.code, error::NO_REPLY | error::GARBLED) => {
-                    self.send(host, Control::ReceiveReady(self.receive), false, &[])?;
+                    self.send(line, Control::ReceiveReady(self.receive), false, &[])?;
                 }
                 Err(_) => return came,
             }
-            came = self.answer(host, more);
+            came = self.answer(line, more);
         }
         match came {
             Ok(Heard { control: Control::ReceiveReady(wanted), .. })
@@ -115,11 +120,11 @@ impl Hdlc {
     }
 
     /// The next segment of an answer.
-    fn poll(&mut self, host: &mut dyn Host) -> Result<Heard, DriverError> {
+    fn poll(&mut self, line: &mut Line<'_>) -> Result<Heard, DriverError> {
         let mut came = Err(garbled("nothing was asked"));
         for _ in 0..=POLLS_MAX {
-            self.send(host, Control::ReceiveReady(self.receive), false, &[])?;
-            came = self.answer(host, false);
+            self.send(line, Control::ReceiveReady(self.receive), false, &[])?;
+            came = self.answer(line, false);
             match &came {
                 Ok(Heard { control: Control::Information { .. }, .. }) => return came,
                 Ok(_) => {}
@@ -131,9 +136,9 @@ impl Hdlc {
     }
 
     /// The meter's next numbered frame, which counts, or its readiness.
-    fn answer(&mut self, host: &mut dyn Host, more: bool) -> Result<Heard, DriverError> {
+    fn answer(&mut self, line: &mut Line<'_>, more: bool) -> Result<Heard, DriverError> {
         let (wanted, acknowledged) = (self.receive, self.send);
-        let heard = self.hear(host, |control| match control {
+        let heard = self.hear(line, |control| match control {
             Control::Information { send, receive } => {
                 !more && send == wanted && receive == acknowledged
             }
@@ -148,7 +153,7 @@ impl Hdlc {
 
     fn send(
         &self,
-        host: &mut dyn Host,
+        line: &mut Line<'_>,
         control: Control,
         segmented: bool,
         information: &[u8],
@@ -159,19 +164,19 @@ impl Hdlc {
         let length = frame
             .encode(&mut bytes)
             .map_err(|why| DriverError::new(error::BAD_PARAMETER, why.to_string()))?;
-        Ok(host.send(bytes.get(..length).unwrap_or_default())?)
+        line.send(bytes.get(..length).unwrap_or_default())
     }
 
     /// The first frame from the meter to us that is one of those.
     fn hear(
         &self,
-        host: &mut dyn Host,
+        line: &mut Line<'_>,
         wanted: impl Fn(Control) -> bool,
     ) -> Result<Heard, DriverError> {
         let look = |bytes: &[u8]| {
             hdlc::decode(bytes).map(|frame| self.for_us(&frame, &wanted).map_err(|why| *why))
         };
-        Ok(LISTENING.hear(host, look)?.answer)
+        Ok(LISTENING.hear(line.host, look)?.answer)
     }
 
     fn for_us(
@@ -204,11 +209,11 @@ impl Hdlc {
     }
 
     /// DISC. Whatever comes, or does not, the link is over for us.
-    pub fn close(self, host: &mut dyn Host) {
-        if self.send(host, Control::Disconnect, false, &[]).is_ok() {
+    pub fn close(self, line: &mut Line<'_>) {
+        if self.send(line, Control::Disconnect, false, &[]).is_ok() {
             let ended =
                 |control| matches!(control, Control::Acknowledge | Control::DisconnectedMode);
-            let _ = self.hear(host, ended);
+            let _ = self.hear(line, ended);
         }
     }
 }
@@ -221,14 +226,18 @@ fn garbled(why: &str) -> DriverError {
     DriverError::new(error::GARBLED, why)
 }
 
-/// What a meter says in UA that it takes (parameter 06); 128 where it does not say.
-fn takes(information: &[u8]) -> usize {
+/// Parameters of UA: how much information the meter sends in a frame, and takes (6.4.4.4.3.2).
+const SENDS: u8 = 0x05;
+const TAKES: u8 = 0x06;
+
+/// What a meter says of one of them; 128 where it does not say.
+fn agreed(information: &[u8], wanted: u8) -> usize {
     // Format 81, group 80, a length, then tag, length and value of each.
     let [0x81, 0x80, _, rest @ ..] = information else { return INFORMATION_BYTES };
     let mut rest = rest;
     while let [tag, length, after @ ..] = rest {
         let Some((value, behind)) = after.split_at_checked(usize::from(*length)) else { break };
-        if *tag == 0x06 && value.len() <= 2 {
+        if *tag == wanted && value.len() <= 2 {
             return value
                 .iter()
                 .fold(0, |number: usize, byte| number.wrapping_shl(8) | usize::from(*byte));

@@ -1,12 +1,13 @@
 //! Driver for meters that speak DLMS/COSEM by logical names, behind the TCP wrapper or in HDLC, with
-//! no, low or high security with GMAC: reads, switches the supply, tells what a prepayment account
-//! holds, explains captured frames.
+//! no, low or high security with GMAC: reads, reads profiles and event logs, finds meters on an HDLC
+//! line, switches the supply, sets the clock, limits and prices, tells what a prepayment account holds,
+//! explains captured frames.
 //!
 //! Invariant: what changes a meter is asked once; what its objects say afterwards decides, and not its
 //! yes. Keys stay in the vault. What is known of these meters, what was chosen and what nobody knows
 //! stands in the README beside this crate.
 //!
-//! Not here: sales, because a credit has no number (README); settings; load profiles.
+//! Not here: sales, because a credit has no number (README).
 #![deny(
     clippy::arithmetic_side_effects,
     clippy::as_conversions,
@@ -21,20 +22,31 @@
 mod account;
 mod association;
 mod cipher;
+mod clock;
+mod companion;
 mod describe;
 mod explain;
 mod hdlc;
 mod link;
 mod measure;
+mod parameters;
+mod place;
+mod prices;
+mod profile;
 mod read;
+mod records;
+mod search;
 mod session;
+mod set;
 mod settings;
 mod supply;
+mod words;
 
 use polymeter_driver::codes::error;
 use polymeter_driver::{
-    Call, ControlOutcome, Description, DriverError, Evidence, Explanation, Extras, Host, Identity,
-    LocalTime, MeterDriver, Opening, Order, SellOutcome, SetOutcome, Snapshot,
+    Call, ClockOutcome, ControlOutcome, Description, DriverError, Evidence, Explanation, Extras, Host,
+    Identity, LocalTime, MeterDriver, Opening, Order, RecordEntries, RecordKind, RecordsAsked,
+    SellOutcome, SetOutcome, Snapshot, Step, Way,
 };
 
 #[derive(Debug)]
@@ -70,11 +82,40 @@ impl MeterDriver for Dlms {
     ) -> Result<ControlOutcome, DriverError> {
         supply::control(host, call, command, valid_until)
     }
-    fn set_parameters(_: &mut dyn Host, _: &Call, _: &Extras) -> Result<SetOutcome, DriverError> {
-        Err(DriverError::new(error::BAD_PARAMETER, "this driver writes no parameter"))
+    fn set_parameters(
+        host: &mut dyn Host,
+        call: &Call,
+        parameters: &Extras,
+    ) -> Result<SetOutcome, DriverError> {
+        parameters::set(host, call, parameters)
+    }
+    fn set_clock(host: &mut dyn Host, call: &Call, way: u16) -> Result<ClockOutcome, DriverError> {
+        clock::set(host, call, way)
+    }
+    fn record_kinds() -> Vec<RecordKind> {
+        records::kinds()
+    }
+    fn read_records(
+        host: &mut dyn Host,
+        call: &Call,
+        asked: RecordsAsked<'_>,
+    ) -> Result<RecordEntries, DriverError> {
+        records::read(host, call, asked)
     }
     fn decode(frame: &[u8]) -> Result<Explanation, String> {
         explain::explain(frame)
+    }
+    fn ways() -> Vec<Way> {
+        search::ways()
+    }
+    fn search(
+        host: &mut dyn Host,
+        call: &Call,
+        way: &str,
+        position: Option<&[u8]>,
+        questions: u32,
+    ) -> Result<Step, DriverError> {
+        search::search(host, call, way, position, questions)
     }
 }
 
@@ -85,4 +126,4 @@ fn no_sale() -> DriverError {
     )
 }
 
-polymeter_driver::export!(Dlms);
+polymeter_driver::export!(Dlms, with bus, with clock, with records);

@@ -8,7 +8,7 @@ use crate::settings::Register;
 use polymeter_codec::Obis;
 use polymeter_codec::dlms::Data;
 use polymeter_driver::codes::{quality, unit};
-use polymeter_driver::{Decimal, Extras, LocalTime, Measurement, Value};
+use polymeter_driver::{Decimal, Extras, LocalTime, Measurement, Value, time};
 
 #[derive(Debug, Default)]
 pub struct Measured {
@@ -67,7 +67,7 @@ pub fn dotted(Obis([a, b, c, d, e, f]): Obis) -> String {
 }
 
 /// A structure of a power of ten and a unit (IEC 62056-6-2, 4.3.2).
-fn scaler(data: &Data<'_>) -> Option<(i8, u8)> {
+pub fn scaler(data: &Data<'_>) -> Option<(i8, u8)> {
     let Data::Structure(fields) = data else { return None };
     let mut fields = fields.iter();
     match (fields.next(), fields.next(), fields.next()) {
@@ -151,6 +151,18 @@ pub fn moment(data: &Data<'_>) -> Option<(LocalTime, u8)> {
     exists.then_some((LocalTime { year, month, day, hour, minute, second }, status))
 }
 
+/// A local time in twelve octets: its day of the week from Monday, no deviation from UTC and no status
+/// said (IEC 62056-6-2, 4.1.6.1).
+pub fn octets_of(at: LocalTime) -> [u8; 12] {
+    let [high, low] = at.year.to_be_bytes();
+    let weekday = match time::weekday(at) {
+        0 => 7,
+        day => day,
+    };
+    let LocalTime { month, day, hour, minute, second, .. } = at;
+    [high, low, month, day, weekday, hour, minute, second, 0, 0x80, 0x00, 0xFF]
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -178,6 +190,15 @@ mod tests {
         ] {
             assert_eq!(told(&data, scale), expected, "{data:?}");
         }
+    }
+
+    #[test]
+    fn a_time_is_read_as_it_was_written() {
+        // A Sunday.
+        let at = LocalTime { year: 2026, month: 3, day: 1, hour: 10, minute: 11, second: 12 };
+        let octets = octets_of(at);
+        assert_eq!(octets, [0x07, 0xEA, 3, 1, 7, 10, 11, 12, 0, 0x80, 0, 0xFF]);
+        assert_eq!(moment(&Data::Octets(&octets)), Some((at, 0xFF)));
     }
 
     #[test]

@@ -3,18 +3,20 @@
 
 use crate::account;
 use crate::association;
-use crate::measure::{Measured, number, text};
+use crate::companion::{self, ALARMS};
+use crate::measure::{Measured, dotted, number, text};
 use crate::session::Got;
-use crate::settings::{PUBLIC_CLIENT, Register, Security, Settings};
+use crate::settings::{Companion, PUBLIC_CLIENT, Register, Security, Settings};
 use crate::supply::Switch;
 use polymeter_codec::Obis;
 use polymeter_codec::dlms::{Attribute, Data};
 use polymeter_driver::codes::{quality, register, unit};
+use polymeter_driver::states;
 use polymeter_driver::{Call, DriverError, Host, Identity, Snapshot, Value};
 
 /// The logical device name: three letters of the maker, and whatever the maker likes.
-const DEVICE_NAME: Obis = Obis([0, 0, 42, 0, 0, 255]);
-const CLOCK: Obis = Obis([0, 0, 1, 0, 0, 255]);
+pub const DEVICE_NAME: Obis = Obis([0, 0, 42, 0, 0, 255]);
+pub const CLOCK: Obis = Obis([0, 0, 1, 0, 0, 255]);
 
 /// Asks for the name as the public client, which every meter answers.
 pub fn probe(host: &mut dyn Host, call: &Call) -> Result<Identity, DriverError> {
@@ -41,6 +43,11 @@ pub fn read(host: &mut dyn Host, call: &Call) -> Result<Snapshot, DriverError> {
     asked.extend(Switch::attributes(&settings));
     let purse = asked.len();
     asked.extend(account::attributes(&settings));
+    let alarms = asked.len();
+    let companion = settings.past.companion;
+    if companion != Companion::None {
+        asked.push(Attribute { class: 1, object: ALARMS, attribute: 2 });
+    }
     let all = session.get_all(&asked)?;
     session.close();
 
@@ -57,6 +64,7 @@ pub fn read(host: &mut dyn Host, call: &Call) -> Result<Snapshot, DriverError> {
     }
     measured.clock(part(clock, 1));
     measured.account(part(purse, account::COUNT), settings.account);
+    measured.alarms(part(alarms, 1), companion);
     let told = Switch::of(part(switch, 3));
     if let Some(Ok(Ok(mode))) = all.get(switch.saturating_add(2)).map(Got::data)
         && let Some(Value::Number(mode)) = number(&mode, 0)
@@ -80,6 +88,22 @@ fn parts(register: &Register) -> Vec<Attribute> {
 }
 
 impl Measured {
+    /// The alarm register, and what of it the companion specification explains. It is asked for only
+    /// where there is one.
+    fn alarms(&mut self, got: &[Got], companion: Companion) {
+        let Some(Ok(data)) = got.first().map(Got::data) else { return };
+        let data = match data {
+            Ok(data) => data,
+            Err(why) => return self.refused(&format!("1:{}", dotted(ALARMS)), why),
+        };
+        let value = number(&data, 0);
+        let quality = if value.is_some() { quality::MEASURED } else { quality::INVALID };
+        self.push(dotted(ALARMS), value, unit::NONE, quality);
+        if let Data::Unsigned { value, .. } = data {
+            states::tell(&mut self.extras, companion::states(companion, value));
+        }
+    }
+
     /// The clock: local time in 12 bytes, with a status.
     fn clock(&mut self, got: &[Got]) {
         let name = register::CLOCK.to_owned();

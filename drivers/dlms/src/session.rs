@@ -5,10 +5,11 @@
 //! only further blocks of its answer are asked for.
 
 use crate::cipher::Cipher;
-use crate::link::Link;
+use crate::link::{APDU_BYTES_MAX, Link};
 use crate::settings::bad;
 use polymeter_codec::dlms::{
     ActionResponse, Apdu, Attribute, Ciphered, Data, GetResponse, GetResult, Method, Request,
+    SetResponse,
 };
 use polymeter_driver::DriverError;
 use polymeter_driver::codes::error;
@@ -20,8 +21,8 @@ const LIST_MAX: usize = 8;
 /// Blocks of one value, and its bytes.
 const BLOCKS_MAX: u32 = 64;
 const VALUE_BYTES_MAX: usize = 32_768;
-/// What a question has beside the value that it carries.
-const QUESTION_BYTES: usize = 256;
+/// What stands around a block's bytes: its own head, that of a cipher, and its tag.
+const AROUND_BLOCK: usize = 40;
 /// A tag of GET, SET or ACTION with this bit is the same under the global key.
 const GLOBAL: u8 = 0x08;
 
@@ -55,13 +56,24 @@ pub struct Session<'a> {
     cipher: Option<Cipher>,
     /// Of the last question.
     invoke: u8,
-    /// The meter answers several attributes at once.
+    /// What the meter agreed to.
+    pub agreed: Agreed,
+}
+
+/// What of the services a meter offers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Agreed {
+    /// Several attributes in one question.
     pub several: bool,
+    /// A value to write may come in blocks.
+    pub blocks_of_set: bool,
+    /// The longest APDU that it takes; 0 for no limit.
+    pub apdu_bytes_max: u16,
 }
 
 impl<'a> Session<'a> {
     pub fn new(link: Link<'a>, cipher: Option<Cipher>) -> Session<'a> {
-        Session { link, cipher, invoke: 0, several: false }
+        Session { link, cipher, invoke: 0, agreed: Agreed::default() }
     }
 
     /// Sends an AARQ; its answer. A meter behind a wrapper that is still in an association, because
@@ -78,8 +90,21 @@ impl<'a> Session<'a> {
 
     /// The value of one attribute.
     pub fn get(&mut self, attribute: Attribute) -> Result<Got, DriverError> {
+        self.one(|invoke| Request::Get(invoke, attribute))
+    }
+
+    /// A part of an attribute: the selector, and its parameters as they are written.
+    pub fn select(
+        &mut self,
+        attribute: Attribute,
+        selection: (u8, &[u8]),
+    ) -> Result<Got, DriverError> {
+        self.one(|invoke| Request::GetSelected(invoke, attribute, selection))
+    }
+
+    fn one<'r>(&mut self, request: impl FnOnce(u8) -> Request<'r>) -> Result<Got, DriverError> {
         let invoke = self.next();
-        let answer = self.ask(invoke, Request::Get(invoke, attribute))?;
+        let answer = self.ask(invoke, request(invoke))?;
         match expect(&answer)? {
             Apdu::GetResponse(GetResponse::One { result, .. }) => Ok(got(&result)),
             Apdu::GetResponse(GetResponse::Block { .. }) => Ok(Got(self.blocks(invoke, answer)?)),
@@ -89,7 +114,7 @@ impl<'a> Session<'a> {
 
     /// The values of all of them, in their order.
     pub fn get_all(&mut self, attributes: &[Attribute]) -> Result<Vec<Got>, DriverError> {
-        if !self.several {
+        if !self.agreed.several {
             return attributes.iter().map(|attribute| self.get(*attribute)).collect();
         }
         let mut all = Vec::new();
@@ -164,32 +189,58 @@ impl<'a> Session<'a> {
         }
     }
 
-    fn next(&mut self) -> u8 {
+    /// Frames that may still be sent.
+    pub fn left(&self) -> u32 {
+        self.link.line.left()
+    }
+
+    /// Bytes of a value that come for one frame of ours, about.
+    pub fn bytes_a_frame(&self) -> usize {
+        let limit = match usize::from(self.agreed.apdu_bytes_max) {
+            0 => usize::from(APDU_BYTES_MAX),
+            limit => limit.min(APDU_BYTES_MAX.into()),
+        };
+        self.link.bytes_a_frame(limit.saturating_sub(AROUND_BLOCK))
+    }
+
+    pub fn next(&mut self) -> u8 {
         self.invoke = self.invoke.wrapping_add(1) & 0x0F;
         PRIORITY | self.invoke
     }
 
     /// The answer to a question, in the clear.
-    fn ask(&mut self, invoke: u8, request: Request<'_>) -> Result<Vec<u8>, DriverError> {
-        let mut question = vec![0; QUESTION_BYTES];
-        let length = request.encode(&mut question).map_err(|why| bad(why.to_string()))?;
-        question.truncate(length);
+    pub fn ask(&mut self, invoke: u8, request: Request<'_>) -> Result<Vec<u8>, DriverError> {
+        // The first try counts the bytes.
+        let needed = request.encode(&mut []).unwrap_or_else(|room| room.needed);
+        let mut question = vec![0; needed];
+        request.encode(&mut question).map_err(|why| bad(why.to_string()))?;
         let Some(cipher) = &mut self.cipher else {
             return self.link.ask(&question, &|apdu| answers(invoke, apdu));
         };
         let tag = question.first().copied().unwrap_or(0) | GLOBAL;
-        let sealed = cipher.seal(self.link.host, tag, &question)?;
+        let sealed = cipher.seal(self.link.line.host, tag, &question)?;
         let answer = self.link.ask(&sealed, &is_sealed)?;
         let Apdu::Ciphered(sealed) = expect(&answer)? else { return Err(other("no answer")) };
-        let plain = cipher.open(self.link.host, &sealed)?;
+        let plain = cipher.open(self.link.line.host, &sealed)?;
         answers(invoke, &plain).map_err(|why| *why)?;
         Ok(plain)
     }
 
-    /// RLRQ, and the end of the link. What is not answered does not matter any more.
-    pub fn close(mut self) {
+    /// RLRQ, and the end of the link; how many frames there were. What is not answered does not matter
+    /// any more.
+    pub fn close(mut self) -> u32 {
         self.release();
-        self.link.close();
+        self.link.close()
+    }
+
+    /// Ends association and link with one frame, whatever may still be sent: the end of a link is that
+    /// of its association (IEC 62056-5-3, 9.4.5). How many frames there were.
+    pub fn hang_up(mut self) -> u32 {
+        if self.link.is_wrapper() {
+            self.link.allow_one();
+            self.release();
+        }
+        self.link.close()
     }
 
     fn release(&mut self) {
@@ -211,30 +262,30 @@ impl<'a> Session<'a> {
 
     pub fn sealed(&mut self, tag: u8, plain: &[u8]) -> Result<Vec<u8>, DriverError> {
         let Some(cipher) = &mut self.cipher else { return Err(no_key()) };
-        cipher.seal(self.link.host, tag, plain)
+        cipher.seal(self.link.line.host, tag, plain)
     }
 
     pub fn opened(&mut self, sealed: &Ciphered<'_>) -> Result<Vec<u8>, DriverError> {
         let Some(cipher) = &mut self.cipher else { return Err(no_key()) };
-        cipher.open(self.link.host, sealed)
+        cipher.open(self.link.line.host, sealed)
     }
 
     pub fn proof(&mut self, challenge: &[u8]) -> Result<Vec<u8>, DriverError> {
         let Some(cipher) = &mut self.cipher else { return Err(no_key()) };
-        cipher.proof(self.link.host, challenge)
+        cipher.proof(self.link.line.host, challenge)
     }
 
     pub fn proves(&mut self, proof: &[u8], challenge: &[u8]) -> Result<(), DriverError> {
         let Some(cipher) = &mut self.cipher else { return Err(no_key()) };
-        cipher.proves(self.link.host, proof, challenge)
+        cipher.proves(self.link.line.host, proof, challenge)
     }
 }
 
-fn garbled(why: String) -> DriverError {
+pub fn garbled(why: impl Into<String>) -> DriverError {
     DriverError::new(error::GARBLED, why)
 }
 
-fn other(why: &str) -> DriverError {
+pub fn other(why: &str) -> DriverError {
     DriverError::new(error::OTHER_DEVICE, why)
 }
 
@@ -244,15 +295,19 @@ fn no_key() -> DriverError {
 
 /// The value by itself: what an APDU borrows ends with it.
 fn got(result: &GetResult<'_>) -> Got {
-    let data = match result {
-        GetResult::Data(data) => data,
-        GetResult::Refused(why) => return Got(Err(*why)),
-    };
+    match result {
+        GetResult::Data(data) => Got(Ok(written(data))),
+        GetResult::Refused(why) => Got(Err(*why)),
+    }
+}
+
+/// A value with its type, as it is written.
+pub fn written(data: &Data<'_>) -> Vec<u8> {
     // The first try counts the bytes.
     let needed = data.encode(&mut []).unwrap_or_else(|room| room.needed);
     let mut bytes = vec![0; needed];
     let _ = data.encode(&mut bytes);
-    Got(Ok(bytes))
+    bytes
 }
 
 /// An APDU that answers, unless it says that the question cannot be answered.
@@ -301,7 +356,7 @@ fn is_sealed(apdu: &[u8]) -> Judged {
     judged(apdu, |apdu| matches!(apdu, Apdu::Ciphered(_)), "an answer in the clear")
 }
 
-/// GET and ACTION answers carry the number of their question.
+/// GET, SET and ACTION answers carry the number of their question.
 fn answers(invoke: u8, apdu: &[u8]) -> Judged {
     let numbered = |apdu: &Apdu<'_>| match apdu {
         Apdu::GetResponse(
@@ -314,6 +369,11 @@ fn answers(invoke: u8, apdu: &[u8]) -> Judged {
             | ActionResponse::Block { invoke, .. }
             | ActionResponse::Several { invoke, .. }
             | ActionResponse::Next { invoke, .. },
+        ) => Some(*invoke),
+        Apdu::SetResponse(
+            SetResponse::One { invoke, .. }
+            | SetResponse::Block { invoke, .. }
+            | SetResponse::LastBlock { invoke, .. },
         ) => Some(*invoke),
         _ => None,
     };

@@ -18,6 +18,20 @@ pub mod name {
     pub const SWITCH: &str = "switch";
     pub const ACCOUNT: &str = "account";
     pub const REGISTERS: &str = "registers";
+    pub const LOAD_PROFILE: &str = "load-profile";
+    pub const DAILY_PROFILE: &str = "daily-profile";
+    pub const BILLING_PROFILE: &str = "billing-profile";
+    pub const EVENT_LOGS: &str = "event-logs";
+    pub const COMPANION: &str = "companion";
+    pub const LIMITER: &str = "limiter";
+    pub const CREDIT: &str = "credit";
+    pub const CHARGE: &str = "charge";
+    // Those that live in the meter.
+    pub const OVERLOAD_POWER: &str = "overload-power";
+    pub const OVERLOAD_DELAY: &str = "overload-delay";
+    pub const CREDIT_WARNING: &str = "credit-warning";
+    pub const TARIFF_PRICES: &str = "tariff-prices";
+    pub const TARIFF_SWITCH_TIME: &str = "tariff-switch-time";
 }
 
 pub mod default {
@@ -34,6 +48,18 @@ pub mod default {
     pub const REGISTERS: &str = "1.0.1.8.0.255 1.0.1.8.1.255 1.0.1.8.2.255 1.0.1.8.3.255 \
         1.0.1.8.4.255 1.0.2.8.0.255 1.0.32.7.0.255 1.0.52.7.0.255 1.0.72.7.0.255 1.0.31.7.0.255 \
         1.0.51.7.0.255 1.0.71.7.0.255 1.0.1.7.0.255 1.0.13.7.0.255 1.0.14.7.0.255";
+    /// IEC 62056-6-1: load profile with recording period 1 and 2, data of billing period 1, and the
+    /// event logs: standard, fraud, disconnector, power quality, communication.
+    pub const LOAD_PROFILE: &str = "1.0.99.1.0.255";
+    pub const DAILY_PROFILE: &str = "1.0.99.2.0.255";
+    pub const BILLING_PROFILE: &str = "1.0.98.1.0.255";
+    pub const EVENT_LOGS: &str =
+        "0.0.99.98.0.255 0.0.99.98.1.255 0.0.99.98.2.255 0.0.99.98.4.255 0.0.99.98.5.255";
+    pub const COMPANION: &str = "none";
+    pub const LIMITER: &str = "0.0.17.0.0.255";
+    /// Import credit and the first charge of the account (IEC 62056-6-1, 0.0.19.10.e and 20.e).
+    pub const CREDIT: &str = "0.0.19.10.0.255";
+    pub const CHARGE: &str = "0.0.19.20.0.255";
 }
 
 /// The client that every meter answers without security.
@@ -41,6 +67,8 @@ pub const PUBLIC_CLIENT: u8 = 16;
 pub const CLIENT_MAX: i64 = 127;
 /// Registers of one reading: more than the frames of one call would carry.
 const REGISTERS_MAX: usize = 40;
+/// Profiles of one kind.
+const PROFILES_MAX: usize = 16;
 const REGISTER_CLASSES: [u16; 4] = [1, 3, 4, 5];
 /// A password stands in the AARQ, which has little room.
 const PASSWORD_BYTES_MAX: usize = 64;
@@ -67,6 +95,24 @@ pub enum Security {
     Gmac,
 }
 
+/// Who says what codes of events and bits of alarms mean.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Companion {
+    None,
+    /// The Dutch Smart Meter Requirements, which IDIS follows.
+    Dsmr,
+}
+
+/// What is read of the past: the profiles of each kind.
+#[derive(Debug, Clone)]
+pub struct Past {
+    pub load: Vec<Obis>,
+    pub daily: Vec<Obis>,
+    pub billing: Vec<Obis>,
+    pub events: Vec<Obis>,
+    pub companion: Companion,
+}
+
 /// What is read of one register: its class and name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Register {
@@ -87,6 +133,12 @@ pub struct Settings {
     pub switch: Obis,
     pub account: Option<Obis>,
     pub registers: Vec<Register>,
+    pub past: Past,
+    pub limiter: Obis,
+    pub credit: Obis,
+    pub charge: Obis,
+    /// The call writes attributes, and proposes what that may need.
+    pub writes: bool,
 }
 
 impl Settings {
@@ -121,8 +173,41 @@ impl Settings {
             switch: obis_of(name::SWITCH, default::SWITCH)?,
             account,
             registers: registers(text(call, name::REGISTERS)?.unwrap_or(default::REGISTERS))?,
+            past: past(call)?,
+            limiter: obis_of(name::LIMITER, default::LIMITER)?,
+            credit: obis_of(name::CREDIT, default::CREDIT)?,
+            charge: obis_of(name::CHARGE, default::CHARGE)?,
+            writes: false,
         })
     }
+}
+
+fn past(call: &Call) -> Result<Past, DriverError> {
+    let list = |name: &str, or: &str| profiles(name, text(call, name)?.unwrap_or(or));
+    Ok(Past {
+        load: list(name::LOAD_PROFILE, default::LOAD_PROFILE)?,
+        daily: list(name::DAILY_PROFILE, default::DAILY_PROFILE)?,
+        billing: list(name::BILLING_PROFILE, default::BILLING_PROFILE)?,
+        events: list(name::EVENT_LOGS, default::EVENT_LOGS)?,
+        companion: match text(call, name::COMPANION)?.unwrap_or(default::COMPANION) {
+            "none" => Companion::None,
+            "dsmr" => Companion::Dsmr,
+            other => return Err(bad(format!("companion `{other}` is not none or dsmr"))),
+        },
+    })
+}
+
+/// OBIS codes with blanks between them, or `none`.
+fn profiles(name: &str, list: &str) -> Result<Vec<Obis>, DriverError> {
+    if list == "none" {
+        return Ok(Vec::new());
+    }
+    let profiles = list.split_ascii_whitespace().map(|code| obis(name, code));
+    let profiles: Vec<Obis> = profiles.collect::<Result<_, _>>()?;
+    if profiles.len() > PROFILES_MAX {
+        return Err(bad(format!("{name}: more than {PROFILES_MAX} of them")));
+    }
+    Ok(profiles)
 }
 
 pub fn bad(detail: impl Into<String>) -> DriverError {

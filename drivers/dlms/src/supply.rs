@@ -4,6 +4,7 @@
 use crate::association;
 use crate::session::{Got, Session};
 use crate::settings::Settings;
+use crate::words::refused;
 use polymeter_codec::dlms::{Attribute, Data, Method};
 use polymeter_driver::codes::{command, error, refusal, supply};
 use polymeter_driver::{Call, ControlOutcome, DriverError, Host, LocalTime, Refusal};
@@ -16,6 +17,7 @@ const DISCONNECT: i8 = 1;
 const RECONNECT: i8 = 2;
 /// How often the state is read before it is called unknown.
 const LOOKS: usize = 3;
+const DENIED: &str = "this association may not switch the supply";
 
 /// What the object says.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -95,7 +97,7 @@ pub fn control(
     let accepted = match session.act(method, Some(Data::Signed { value: 0, bytes: 1 })) {
         Ok(done) if done.refusal != 0 => {
             session.close();
-            return Ok(ControlOutcome::Refused(refused(done.refusal)));
+            return Ok(ControlOutcome::Refused(refused(done.refusal, DENIED)));
         }
         Ok(_) => true,
         Err(lost) if lost.code == error::LINE => return Ok(ControlOutcome::Unknown(lost.detail)),
@@ -181,15 +183,4 @@ fn impossible(command: u16, before: Switch) -> Option<Refusal> {
         }
         _ => None,
     }
-}
-
-/// Action results (IEC 62056-5-3, 9.5).
-fn refused(why: u8) -> Refusal {
-    let (code, detail) = match why {
-        3 | 13 => (refusal::NOT_AUTHENTICATED, "this association may not switch the supply"),
-        4 | 9 | 11 => (refusal::NO_SUCH_FUNCTION, "no such object"),
-        12 => (refusal::BAD_VALUE, "not the type that the method takes"),
-        _ => (refusal::OTHER, "refused"),
-    };
-    Refusal { code, detail: detail.to_owned(), device_code: Some(format!("{why:02X}")) }
 }

@@ -327,6 +327,9 @@ impl Start {
             balance_fen: i32::try_from(self.balance)?,
             disconnected: self.supply == 1,
             clock: Some(self.now),
+            limit_watts: self.parameter("overload-power"),
+            limit_seconds: self.parameter("overload-delay"),
+            low_credit_fen: i32::try_from(self.parameter("credit-warning"))?,
             ..DlmsPlan::default()
         })
     }

@@ -328,7 +328,8 @@ impl Device {
                     .collect()
             }
             Model::Rdk(meter) => vec![("alarm", meter.alarm_fen())],
-            Model::Mbus(_) | Model::Dlms(_) | Model::Sfere(_) | Model::Dlt698(_) => Vec::new(),
+            Model::Dlms(meter) => meter.settings_fen(),
+            Model::Mbus(_) | Model::Sfere(_) | Model::Dlt698(_) => Vec::new(),
             Model::Cjt188(meter) => {
                 ["settlement-day", "reading-day"].into_iter().zip(meter.days()).collect()
             }
@@ -344,17 +345,21 @@ impl Device {
         }
     }
 
-    /// Somebody's hand at the case; only a DL/T 645 meter notes it.
+    /// Somebody's hand at the case, where the device notes it.
     pub fn open_cover(&mut self) {
-        if let Model::Dlt645(meter) = &mut self.model {
-            meter.open_cover();
+        match &mut self.model {
+            Model::Dlt645(meter) => meter.open_cover(),
+            Model::Dlms(meter) => meter.open_cover(),
+            _ => {}
         }
     }
 
-    /// No power for so long; only a DL/T 645 meter notes it.
+    /// No power for so long, where the device notes it.
     pub fn black_out(&mut self, seconds: u32) {
-        if let Model::Dlt645(meter) = &mut self.model {
-            meter.black_out(seconds);
+        match &mut self.model {
+            Model::Dlt645(meter) => meter.black_out(seconds),
+            Model::Dlms(meter) => meter.black_out(seconds),
+            _ => {}
         }
     }
 

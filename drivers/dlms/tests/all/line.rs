@@ -52,6 +52,11 @@ impl Line {
         Line::of(Meters::DlmsHdlc(vec![plan]))
     }
 
+    /// Several meters on one line.
+    pub fn bus(plans: Vec<DlmsPlan>) -> Line {
+        Line::of(Meters::DlmsHdlc(plans))
+    }
+
     fn of(meters: Meters) -> Line {
         let bus = BusPlan::new("line", BusKind::Tcp, meters);
         let simulator = Simulator::start(Plan { buses: vec![bus] }).unwrap();

@@ -1,7 +1,11 @@
 //! The driver against its transcripts, against the simulated meter, and against a line that spoils
 //! what is said. No clock; a socket to the simulator in the same process.
 
+mod clock;
 mod line;
+mod parameters;
+mod records;
+mod search;
 
 use driver_dlms::Dlms;
 use line::{AUTHENTICATION_KEY, Line, gmac};

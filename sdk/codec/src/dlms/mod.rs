@@ -37,7 +37,7 @@ pub use apdu::{Apdu, Notification};
 pub use cipher::{Ciphered, SecurityControl, nonce};
 pub use compact::{CompactArray, DESCRIPTION_BYTES_MAX};
 pub use data::Data;
-pub use request::{Request, range};
+pub use request::{Request, entries, range};
 pub use service::{
     ActionRequest, ActionResponse, ActionResult, Attribute, Block, GetRequest, GetResponse,
     GetResult, Method, Selected, SetRequest, SetResponse,

@@ -1,7 +1,7 @@
 //! Questions, written by a client: the requests that drivers need.
 
 use super::data::Data;
-use super::service::{Attribute, Method};
+use super::service::{Attribute, Block, Method};
 use crate::axdr::Writer;
 use crate::{NoRoom, Obis};
 
@@ -10,7 +10,7 @@ use crate::{NoRoom, Obis};
 pub enum Request<'a> {
     /// The value of an attribute.
     Get(u8, Attribute),
-    /// A part of it: the selector and its parameters, [`range`] or an entry.
+    /// A part of it: the selector and its parameters, [`range`] (1) or [`entries`] (2).
     GetSelected(u8, Attribute, (u8, &'a [u8])),
     /// The values of several.
     GetSeveral(u8, &'a [Attribute]),
@@ -18,6 +18,10 @@ pub enum Request<'a> {
     GetNext(u8, u32),
     /// Writes an attribute.
     Set(u8, Attribute, Data<'a>),
+    /// Writes one whose value comes in blocks: the first of them.
+    SetFirst(u8, Attribute, Block<'a>),
+    /// The next.
+    SetNext(u8, Block<'a>),
     /// Calls a method.
     Action(u8, Method, Option<Data<'a>>),
     /// Closes the association.
@@ -58,6 +62,16 @@ impl Request<'_> {
                 writer.byte(0);
                 data.write(&mut writer);
             }
+            Request::SetFirst(invoke, attribute, block) => {
+                writer.bytes(&[0xC1, 0x02, invoke]);
+                write(&mut writer, attribute);
+                writer.byte(0);
+                put(&mut writer, block);
+            }
+            Request::SetNext(invoke, block) => {
+                writer.bytes(&[0xC1, 0x03, invoke]);
+                put(&mut writer, block);
+            }
             Request::Action(invoke, method, data) => {
                 writer.bytes(&[0xC3, 0x01, invoke]);
                 write(&mut writer, method);
@@ -80,6 +94,26 @@ fn write(writer: &mut Writer<'_>, attribute: Attribute) {
     writer.bytes(&class.to_be_bytes());
     writer.bytes(&name);
     writer.bytes(&attribute.to_be_bytes());
+}
+
+fn put(writer: &mut Writer<'_>, block: Block<'_>) {
+    writer.byte(u8::from(block.last));
+    writer.bytes(&block.number.to_be_bytes());
+    writer.octets(block.bytes);
+}
+
+/// The parameters that select a profile's rows by their places (selector 2, IEC 62056-6-2, 4.3.6):
+/// from the first one, which is 1, to the last one, all columns. Returns their length.
+pub fn entries(first: u32, last: u32, out: &mut [u8]) -> Result<usize, NoRoom> {
+    let mut writer = Writer::new(out);
+    writer.bytes(&[0x02, 0x04]);
+    for place in [first, last] {
+        writer.byte(0x06);
+        writer.bytes(&place.to_be_bytes());
+    }
+    // From the first column to the last.
+    writer.bytes(&[0x12, 0x00, 0x01, 0x12, 0x00, 0x00]);
+    writer.finish()
 }
 
 /// The parameters that select a profile's rows from one time to another (selector 1, IEC 62056-6-2,

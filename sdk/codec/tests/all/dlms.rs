@@ -3,8 +3,8 @@
 use polymeter_codec::dlms::acse::{Association, InitiateRequest, Open, User};
 use polymeter_codec::dlms::wrapper::{self, Wrapped};
 use polymeter_codec::dlms::{
-    Apdu, Attribute, Ciphered, Data, GetRequest, GetResponse, GetResult, Request, SecurityControl,
-    nonce, range,
+    Apdu, Attribute, Block, Ciphered, Data, GetRequest, GetResponse, GetResult, Request,
+    SecurityControl, entries, nonce, range,
 };
 use polymeter_codec::hdlc::{self, Address, Control, Frame};
 use polymeter_codec::{DEPTH_MAX, Decoded, NoRoom, Obis};
@@ -351,6 +351,10 @@ fn requests_are_written_as_they_are_read() {
     check(Request::Action(0xC1, disconnect, Some(zero)), action);
     check(Request::Action(0xC1, disconnect, None), "C301C10046000060030AFF0100");
     check(Request::Set(0xC1, clock, Data::Enum(1)), "C101C100080000010000FF02001601");
+    let block = |last, number, bytes| Block { last, number, bytes };
+    let first = "C102C100080000010000FF02000000000001020910";
+    check(Request::SetFirst(0xC1, clock, block(false, 1, &[0x09, 0x10])), first);
+    check(Request::SetNext(0xC1, block(true, 2, &[7])), "C103C101000000020107");
     check(Request::Release, "6203800100");
 
     let mut parameters = [0; 64];
@@ -365,6 +369,10 @@ fn requests_are_written_as_they_are_read() {
     let Some((1, Data::Structure(fields))) = of.selection else { panic!("{of:?}") };
     assert_eq!(fields.iter().nth(1), Some(Data::Octets(&[1; 12])));
     assert_eq!(fields.iter().nth(3).map(|columns| leaves(&columns)), Some(0));
+
+    let length = entries(3, 0x0102_0304, &mut parameters).unwrap();
+    assert_eq!(hex::encode_upper(&parameters[..length]), "020406000000030601020304120001120000");
+    assert_eq!(entries(3, 4, &mut parameters[..length - 1]), Err(NoRoom { needed: length }));
 }
 
 #[test]

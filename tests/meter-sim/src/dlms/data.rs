@@ -134,3 +134,82 @@ fn with(kind: u8, bytes: &[u8]) -> Vec<u8> {
 fn counted(kind: u8, count: usize, bytes: &[u8]) -> Vec<u8> {
     [&[kind], length(count).as_slice(), bytes].concat()
 }
+
+/// A value as far as somebody who writes one needs it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Value {
+    Number(i64),
+    Octets(Vec<u8>),
+    /// An array or a structure.
+    List(Vec<Value>),
+    /// Null.
+    Nothing,
+}
+
+impl Value {
+    pub fn number(&self) -> Option<i64> {
+        match self {
+            Value::Number(number) => Some(*number),
+            _ => None,
+        }
+    }
+
+    pub fn octets(&self) -> Option<&[u8]> {
+        match self {
+            Value::Octets(bytes) => Some(bytes),
+            _ => None,
+        }
+    }
+
+    pub fn list(&self) -> Option<&[Value]> {
+        match self {
+            Value::List(elements) => Some(elements),
+            _ => None,
+        }
+    }
+}
+
+/// Values in values, no deeper than any that a client writes.
+const DEPTH_MAX: usize = 6;
+
+/// A value with its type, and what follows it.
+pub fn take(bytes: &[u8]) -> Option<(Value, &[u8])> {
+    take_within(bytes, DEPTH_MAX)
+}
+
+fn take_within(bytes: &[u8], depth: usize) -> Option<(Value, &[u8])> {
+    let (kind, rest) = bytes.split_first()?;
+    let (wide, is_signed) = match kind {
+        0x00 => return Some((Value::Nothing, rest)),
+        0x01 | 0x02 => {
+            let (count, mut rest) = rest.split_first().filter(|(count, _)| **count < 0x80)?;
+            let mut elements = Vec::new();
+            for _ in 0..*count {
+                let (element, behind) = take_within(rest, depth.checked_sub(1)?)?;
+                elements.push(element);
+                rest = behind;
+            }
+            return Some((Value::List(elements), rest));
+        }
+        0x09 | 0x0A | 0x0C => {
+            let (octets, rest) = take_counted(rest)?;
+            return Some((Value::Octets(octets.to_vec()), rest));
+        }
+        0x19 => {
+            let (octets, rest) = rest.split_at_checked(12)?;
+            return Some((Value::Octets(octets.to_vec()), rest));
+        }
+        0x03 | 0x11 | 0x16 => (1, false),
+        0x12 => (2, false),
+        0x06 => (4, false),
+        0x0F => (1, true),
+        0x10 => (2, true),
+        0x05 => (4, true),
+        _ => return None,
+    };
+    let (number, rest) = rest.split_at_checked(wide)?;
+    let negative = is_signed && number.first().is_some_and(|top| top & 0x80 != 0);
+    let start = if negative { -1 } else { 0 };
+    let number = number.iter().fold(start, |number: i64, byte| number << 8 | i64::from(*byte));
+    Some((Value::Number(number), rest))
+}

@@ -6,19 +6,24 @@ use jiff::civil::DateTime;
 
 use super::ber::{Answered, asked, proposal, response};
 use super::data;
+use super::profiles::{Event, Profiles};
 use super::security::Keys;
 use super::server::{
     Association, Client, DISC, DM, INFORMATION_BYTES, Link, SNRM, Step, UA, agreed, takes,
 };
+use super::settings::{Limit, Prices};
 use super::wire::{Frame, Request, wrapped};
 use crate::device::{Answer, Counters, Credit, State};
 use crate::fault::Kind;
 use crate::load::{Load, later, step};
 use crate::plan::{DlmsPlan, DlmsSecurity};
 
-/// GET, SET, ACTION, selective access, blocks with GET; several at once if the plan says so.
+/// GET, SET, ACTION, selective access, blocks with GET; several at once if the plan says so, blocks
+/// with SET if the client does.
 const CONFORMANCE: [u8; 3] = [0x00, 0x10, 0x1D];
 const SEVERAL: u8 = 0x02;
+/// SET in blocks, where the client asks for it.
+const BLOCKS_OF_SET: u8 = 0x08;
 /// Results of an AARQ.
 const NOT_SUPPORTED_CONTEXT: u8 = 2;
 const NOT_RECOGNISED_MECHANISM: u8 = 11;
@@ -47,6 +52,11 @@ pub struct Meter {
     /// The highest counter that a client has used with the key.
     pub(super) counter: u32,
     pub(super) own_counter: u32,
+    pub(super) limit: Limit,
+    pub(super) warning_fen: i32,
+    pub(super) prices: Prices,
+    pub(super) alarms: u32,
+    pub(super) profiles: Profiles,
     load: Load,
     clients: BTreeMap<u16, Client>,
     credited_fen: u64,
@@ -86,6 +96,15 @@ impl Meter {
             token: (Vec::new(), 0),
             counter: plan.counter,
             own_counter: 0,
+            limit: Limit::new(plan.limit_watts, plan.limit_seconds),
+            warning_fen: plan.low_credit_fen,
+            prices: Prices {
+                active: [plan.price_fen; 4],
+                passive: [plan.price_fen; 4],
+                from: None,
+            },
+            alarms: 0,
+            profiles: Profiles::new(plan.load_period_seconds),
             load: Load::new(plan.load_watts),
             clients: BTreeMap::new(),
             credited_fen: 0,
@@ -259,6 +278,7 @@ impl Meter {
         let Some((conformance, takes)) = proposed else { return rejected(1) };
         let asks_several = conformance.get(1).is_some_and(|bits| bits & SEVERAL != 0);
         let several = self.plan.several && asks_several;
+        let blocks_of_set = conformance.get(1).is_some_and(|bits| bits & BLOCKS_OF_SET != 0);
         let association = Association {
             mechanism: wants,
             open: wants != 5,
@@ -267,11 +287,15 @@ impl Meter {
             challenges: (asked.authentication.to_vec(), self.challenge(client)),
             apdu_bytes_max: shorter(usize::from(takes), usize::from(self.plan.apdu_bytes_max)),
             several,
+            blocks_of_set,
             blocks: None,
+            writing: None,
         };
-        let [a, b, c] = CONFORMANCE;
-        let agreed =
-            response([a, if several { b | SEVERAL } else { b }, c], self.plan.apdu_bytes_max);
+        let [a, mut b, c] = CONFORMANCE;
+        for (is_agreed, bit) in [(several, SEVERAL), (blocks_of_set, BLOCKS_OF_SET)] {
+            b |= if is_agreed { bit } else { 0 };
+        }
+        let agreed = response([a, b, c], self.plan.apdu_bytes_max);
         let agreed = if ciphered { self.sealed(0x28, &agreed) } else { agreed };
         let answered = Answered {
             context: asked.context,
@@ -312,18 +336,23 @@ impl Meter {
         while seconds > 0 {
             let step = step(self.clock, seconds);
             seconds -= step;
+            self.switch_prices();
             if self.supply == Supply::Connected {
-                let used = self.load.use_up(self.clock, step, &[self.plan.price_fen; 4]);
+                let used = self.load.use_up(self.clock, step, &self.prices.active);
                 if let Some(energy) = self.energies.get_mut(used.tariff) {
                     *energy += used.energy;
                 }
                 self.balance_fen -= i64::from(used.cost_fen);
                 self.charged_fen += u64::from(used.cost_fen);
-                if self.plan.price_fen > 0 && self.balance_fen <= 0 && self.plan.control_mode != 0 {
+                let is_charged = self.prices.active.iter().any(|price| *price > 0);
+                if is_charged && self.balance_fen <= 0 && self.plan.control_mode != 0 {
                     self.supply = Supply::Ready;
+                    self.event(Event::OpenedByItself);
                 }
             }
+            self.supervise(step);
             self.clock = later(self.clock, step);
+            self.capture();
         }
     }
 
@@ -331,7 +360,17 @@ impl Meter {
     pub fn press(&mut self) {
         if self.supply == Supply::Ready && self.balance_fen > 0 {
             self.supply = Supply::Connected;
+            self.event(Event::SwitchedByHand);
         }
+    }
+
+    /// What was written into it, by the trade's names.
+    pub fn settings_fen(&self) -> Vec<(&'static str, u32)> {
+        vec![
+            ("overload-power", self.limit.watts),
+            ("overload-delay", self.limit.seconds),
+            ("credit-warning", u32::try_from(self.warning_fen).unwrap_or(0)),
+        ]
     }
 
     pub fn state(&self, meter: String, bus: String, faults_waiting: usize) -> State {

@@ -4,6 +4,7 @@ use jiff::civil::DateTime;
 
 use super::data;
 use super::meter::{Meter, Supply};
+use super::profiles::{Event, PROFILES};
 use super::server::Association;
 
 /// Why an attribute is not read or written, or a method not done (IEC 62056-5-3, 9.5).
@@ -16,20 +17,23 @@ pub type Name = [u8; 6];
 
 pub const DEVICE_NAME: Name = [0, 0, 42, 0, 0, 255];
 pub const COUNTER: Name = [0, 0, 43, 1, 0, 255];
-const SERIAL: Name = [0, 0, 96, 1, 0, 255];
+pub const SERIAL: Name = [0, 0, 96, 1, 0, 255];
 pub const CLOCK: Name = [0, 0, 1, 0, 0, 255];
 const SWITCH: Name = [0, 0, 96, 3, 10, 255];
 pub const ASSOCIATION: Name = [0, 0, 40, 0, 0, 255];
 const ACCOUNT: Name = [0, 0, 19, 0, 0, 255];
-const CREDIT: Name = [0, 0, 19, 10, 0, 255];
-const CHARGE: Name = [0, 0, 19, 20, 0, 255];
+pub const CREDIT: Name = [0, 0, 19, 10, 0, 255];
+pub const CHARGE: Name = [0, 0, 19, 20, 0, 255];
+pub const ALARMS: Name = [0, 0, 97, 98, 0, 255];
+pub const LIMITER: Name = [0, 0, 17, 0, 0, 255];
 const GATEWAY: Name = [0, 0, 19, 40, 0, 255];
-const ENERGY: Name = [1, 0, 1, 8, 0, 255];
+pub const ENERGY: Name = [1, 0, 1, 8, 0, 255];
 
 /// Class, version, attributes, methods.
 const DATA: (u16, u8, i8, i8) = (1, 0, 2, 0);
 const REGISTER: (u16, u8, i8, i8) = (3, 0, 3, 1);
-const OBJECTS: [((u16, u8, i8, i8), Name); 21] = [
+const PROFILE: (u16, u8, i8, i8) = (7, 1, 8, 2);
+const OBJECTS: [((u16, u8, i8, i8), Name); 29] = [
     (DATA, DEVICE_NAME),
     (DATA, COUNTER),
     (DATA, SERIAL),
@@ -51,6 +55,14 @@ const OBJECTS: [((u16, u8, i8, i8), Name); 21] = [
     ((112, 0, 11, 3), CREDIT),
     ((113, 0, 13, 5), CHARGE),
     ((115, 0, 6, 1), GATEWAY),
+    (DATA, ALARMS),
+    ((71, 0, 11, 0), LIMITER),
+    (PROFILE, PROFILES[0]),
+    (PROFILE, PROFILES[1]),
+    (PROFILE, PROFILES[2]),
+    (PROFILE, PROFILES[3]),
+    (PROFILE, PROFILES[4]),
+    (PROFILE, PROFILES[5]),
 ];
 
 /// Units (IEC 62056-6-2, table 4).
@@ -89,6 +101,7 @@ impl Meter {
             8 => self.clock_attribute(attribute),
             15 => association_attribute(association, attribute),
             70 => self.switch_attribute(attribute),
+            71 => self.limiter_attribute(attribute),
             111 => self.account_attribute(attribute),
             112 => self.credit_attribute(attribute),
             113 => self.charge_attribute(attribute),
@@ -103,11 +116,12 @@ impl Meter {
             (2, DEVICE_NAME) => Some(data::octets(self.plan.device_name.as_bytes())),
             (2, SERIAL) => Some(data::octets(self.plan.serial.as_bytes())),
             (2, COUNTER) => Some(data::u32(self.counter)),
+            (2, ALARMS) => Some(data::u32(self.alarms)),
             _ => None,
         }
     }
 
-    fn register(&self, name: Name, attribute: i8) -> Option<Vec<u8>> {
+    pub(super) fn register(&self, name: Name, attribute: i8) -> Option<Vec<u8>> {
         let (value, scale, unit) = match name {
             // 0.01 kWh are ten watt-hours.
             [1, 0, 1, 8, tariff @ 0..=4, 255] => {
@@ -173,7 +187,7 @@ impl Meter {
             // In credit; low; out of it.
             4 => data::bits(match fen {
                 ..=0 => 0x02,
-                fen if fen < self.plan.low_credit_fen => 0xC0,
+                fen if fen < self.warning_fen => 0xC0,
                 _ => 0x80,
             }),
             5 => data::i32(fen.max(0)),
@@ -184,7 +198,7 @@ impl Meter {
             11 | 12 => data::array(&[]),
             13 | 14 => data::octets(&[0xFF; 12]),
             15 => data::structure(&[data::utf8("CNY"), data::i8(-2), data::enumeration(2)]),
-            16 | 17 => data::i32(self.plan.low_credit_fen),
+            16 | 17 => data::i32(self.warning_fen),
             18 => data::u16(0),
             _ => return None,
         })
@@ -197,33 +211,11 @@ impl Meter {
             // A credit of tokens, in use or used up.
             3 => data::enumeration(0),
             4 => data::u8(1),
-            5 => data::i32(self.plan.low_credit_fen),
+            5 => data::i32(self.warning_fen),
             6 | 9 | 10 => data::i32(0),
             7 => data::bits(0),
             8 => data::enumeration(if fen > 0 { 3 } else { 4 }),
             11 => data::octets(&[0xFF; 12]),
-            _ => return None,
-        })
-    }
-
-    fn charge_attribute(&self, attribute: i8) -> Option<Vec<u8>> {
-        let price = i16::try_from(self.plan.price_fen).ok()?;
-        Some(match attribute {
-            2 => data::i32(i32::try_from(self.charged_fen).ok()?),
-            // By what is used.
-            3 => data::enumeration(0),
-            4 => data::u8(1),
-            // fen for a kWh: 10^-2 of the currency for 10^3 Wh.
-            5 | 6 => data::structure(&[
-                data::structure(&[data::i8(3), data::i8(-2)]),
-                data::structure(&[data::u16(3), data::octets(&ENERGY), data::i8(2)]),
-                data::array(&[data::structure(&[data::octets(&[0]), data::i16(price)])]),
-            ]),
-            7 | 10 => data::octets(&[0xFF; 12]),
-            8 => data::u32(60),
-            9 => data::bits(0),
-            11 | 12 => data::i32(0),
-            13 => data::u16(0),
             _ => return None,
         })
     }
@@ -238,24 +230,6 @@ impl Meter {
             6 => token_status(self.token.1),
             _ => return None,
         })
-    }
-
-    /// Writes an attribute; 0, or why not. The clock is all that can be written.
-    pub fn write(&mut self, class: u16, name: Name, attribute: i8, value: &[u8]) -> u8 {
-        if let Err(why) = known(class, name) {
-            return why;
-        }
-        match (class, attribute, value) {
-            (8, 2, [0x09, 0x0C, twelve @ ..]) => match data::moment(twelve) {
-                Some(moment) => {
-                    self.clock = moment;
-                    0
-                }
-                None => WRONG_TYPE,
-            },
-            (8, 2, _) => WRONG_TYPE,
-            _ => DENIED,
-        }
     }
 
     /// Calls a method: 0 or why not, and what it answers.
@@ -273,6 +247,11 @@ impl Meter {
         match (class, method, argument) {
             (70, 1 | 2, Some([0x0F, 0])) => (self.switch(method), None),
             (70, 1 | 2, _) => (WRONG_TYPE, None),
+            // The next prices at once.
+            (113, 2, Some([0x0F, 0])) => {
+                self.activate_prices();
+                (0, None)
+            }
             // What is added to the credit.
             (112, 1, _) => match amount.map(i32::from_be_bytes) {
                 Some(amount) => {
@@ -304,6 +283,7 @@ impl Meter {
             return 0;
         }
         let is_closing = method == 2;
+        self.event(if is_closing { Event::ClosedFromAfar } else { Event::OpenedFromAfar });
         let at_once = matches!(self.plan.control_mode, 2 | 4);
         self.supply = match (is_closing, self.supply) {
             (false, _) => Supply::Disconnected,

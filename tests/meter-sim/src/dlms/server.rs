@@ -40,7 +40,10 @@ pub struct Association {
     /// Longer answers come in blocks.
     pub apdu_bytes_max: usize,
     pub several: bool,
+    /// A value may be written in blocks.
+    pub blocks_of_set: bool,
     pub blocks: Option<Blocks>,
+    pub writing: Option<Writing>,
 }
 
 /// A value that is fetched block by block.
@@ -50,6 +53,17 @@ pub struct Blocks {
     /// Of the block that went out last.
     pub number: u32,
     pub rest: Vec<u8>,
+}
+
+/// A value that is written block by block.
+#[derive(Debug)]
+pub struct Writing {
+    pub invoke: u8,
+    /// Class, logical name, attribute.
+    pub to: (u16, [u8; 6], i8),
+    /// Of the block that came last.
+    pub number: u32,
+    pub value: Vec<u8>,
 }
 
 /// A link: the numbers of the next frame either way, a question that is not whole yet, and the

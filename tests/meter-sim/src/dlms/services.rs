@@ -1,10 +1,13 @@
-//! What a client may ask of an association: GET with lists and blocks, SET, ACTION, and the proof
+//! What a client may ask of an association: GET with lists, blocks and selections, SET also in
+//! blocks, ACTION, and the proof
 //! of who it is (IEC 62056-5-3, 9.3 and 9.2.7).
 
 use super::data;
 use super::meter::{Meter, exception};
-use super::objects::{ASSOCIATION, CLOCK, COUNTER, DENIED, DEVICE_NAME, Name};
-use super::server::{Association, Blocks};
+use super::objects::{
+    ASSOCIATION, CLOCK, COUNTER, DENIED, DEVICE_NAME, Name, SERIAL, WRONG_TYPE, known,
+};
+use super::server::{Association, Blocks, Writing};
 use crate::plan::DlmsSecurity;
 
 /// What a ciphered APDU takes more: tag, length, control, counter, tag of the cipher.
@@ -42,12 +45,22 @@ impl Meter {
                 let Some((class, name, attribute, [0, value @ ..])) = named(rest) else {
                     return exception(2, 3);
                 };
-                let refusal = match self.right(association, name) {
-                    Ok(()) => self.write(class, name, attribute, value),
-                    Err(why) => why,
-                };
+                let refusal = self.written(association, (class, name, attribute), value);
                 vec![0xC5, 0x01, *invoke, refusal]
             }
+            (0xC1, 2) => {
+                let Some((class, name, attribute, [0, block @ ..])) = named(rest) else {
+                    return exception(2, 3);
+                };
+                association.writing = Some(Writing {
+                    invoke: *invoke & 0x0F,
+                    to: (class, name, attribute),
+                    number: 0,
+                    value: Vec::new(),
+                });
+                self.take_block(association, *invoke, block)
+            }
+            (0xC1, 3) => self.take_block(association, *invoke, rest),
             (0xC3, 1) => {
                 let Some((class, name, method, rest)) = named(rest) else {
                     return exception(2, 3);
@@ -65,13 +78,59 @@ impl Meter {
         }
     }
 
-    /// What this association may touch: all where the plan wants no security or it has proved
-    /// itself, else what anybody may know.
+    fn written(
+        &mut self,
+        association: &Association,
+        (class, name, attribute): (u16, Name, i8),
+        value: &[u8],
+    ) -> u8 {
+        match self.may_change(association) {
+            Ok(()) => self.write(class, name, attribute, value),
+            Err(why) => why,
+        }
+    }
+
+    /// A part of a value that is written; the last one writes it.
+    fn take_block(
+        &mut self,
+        association: &mut Association,
+        invoke: u8,
+        block: &[u8],
+    ) -> Vec<u8> {
+        let refused = |number: [u8; 4]| {
+            [&[0xC5, 0x03, invoke, BLOCK_NUMBER_INVALID], &number[..]].concat()
+        };
+        let Some(([last, number @ ..], bytes)) = block.split_first_chunk::<5>() else {
+            return exception(2, 3);
+        };
+        let Some((bytes, [])) = data::take_counted(bytes) else { return exception(2, 3) };
+        let Some(mut writing) = association.writing.take() else { return refused(*number) };
+        writing.number += 1;
+        let is_due = writing.number.to_be_bytes() == *number && writing.invoke == invoke & 0x0F;
+        if !is_due || !association.blocks_of_set {
+            return refused(*number);
+        }
+        writing.value.extend(bytes);
+        if *last == 0 {
+            association.writing = Some(writing);
+            return [&[0xC5, 0x02, invoke], &number[..]].concat();
+        }
+        let refusal = self.written(association, writing.to, &writing.value);
+        [&[0xC5, 0x03, invoke, refusal], &number[..]].concat()
+    }
+
+    /// Whether this association may see an object: all where it may change them, else what anybody
+    /// may know.
     fn right(&self, association: &Association, name: Name) -> Result<(), u8> {
+        let public = [DEVICE_NAME, COUNTER, CLOCK, ASSOCIATION, SERIAL].contains(&name);
+        if public && association.open { Ok(()) } else { self.may_change(association) }
+    }
+
+    /// Where the plan wants no security, or the client has proved itself.
+    fn may_change(&self, association: &Association) -> Result<(), u8> {
         let proved = association.mechanism != 0 && association.open;
-        let public = [DEVICE_NAME, COUNTER, CLOCK, ASSOCIATION].contains(&name);
         let free = matches!(self.plan.security, DlmsSecurity::None);
-        if proved || free || (public && association.open) { Ok(()) } else { Err(DENIED) }
+        if proved || free { Ok(()) } else { Err(DENIED) }
     }
 
     fn call(
@@ -85,7 +144,7 @@ impl Meter {
         if (class, name, method) == (15, ASSOCIATION, 1) {
             return self.prove(association, argument);
         }
-        match self.right(association, name) {
+        match self.may_change(association) {
             Ok(()) => self.method(class, name, method, argument),
             Err(why) => (why, None),
         }
@@ -115,11 +174,24 @@ impl Meter {
     /// One attribute: 00 and its value, or 01 and why not; and what stands behind its name.
     fn one<'a>(&self, association: &Association, rest: &'a [u8]) -> Option<(Vec<u8>, &'a [u8])> {
         let (class, name, attribute, rest) = named(rest)?;
-        // No object here can be asked for a part.
-        let rest = rest.strip_prefix(&[0])?;
-        let value = self
-            .right(association, name)
-            .and_then(|()| self.attribute(association, class, name, attribute));
+        let (selection, rest) = match rest.split_first()? {
+            (0, rest) => (None, rest),
+            (1, rest) => {
+                let (selector, rest) = rest.split_first()?;
+                let (parameters, rest) = data::take(rest)?;
+                (Some((*selector, parameters)), rest)
+            }
+            _ => return None,
+        };
+        let value = self.right(association, name).and_then(|()| match (class, attribute) {
+            (7, 2..) => {
+                known(class, name)?;
+                self.profile_attribute(name, attribute, selection)
+            }
+            // No other object can be asked for a part.
+            _ if selection.is_some() => Err(WRONG_TYPE),
+            _ => self.attribute(association, class, name, attribute),
+        });
         Some((
             match value {
                 Ok(value) => [&[0], value.as_slice()].concat(),

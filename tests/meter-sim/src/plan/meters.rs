@@ -208,6 +208,17 @@ pub struct DlmsPlan {
     pub low_credit_fen: i32,
     /// For a kWh; 0: nothing is charged.
     pub price_fen: u32,
+    /// The limiter's threshold, 0 for none, and how long it may be exceeded.
+    pub limit_watts: u32,
+    pub limit_seconds: u32,
+    /// From one load record to the next.
+    pub load_period_seconds: u32,
+    /// Rows of a profile are found by range of time, too.
+    pub ranges: bool,
+    /// Its profiles begin with the newest row.
+    pub newest_first: bool,
+    /// Of rows that follow each other by the period only the first says when.
+    pub times_once: bool,
 }
 
 impl Default for DlmsPlan {
@@ -232,6 +243,12 @@ impl Default for DlmsPlan {
             balance_fen: 10_000,
             low_credit_fen: 1_000,
             price_fen: 0,
+            limit_watts: 0,
+            limit_seconds: 60,
+            load_period_seconds: 900,
+            ranges: true,
+            newest_first: false,
+            times_once: false,
         }
     }
 }
