@@ -32,7 +32,10 @@ pub fn set(host: &mut dyn Host, call: &Call, way: u16) -> Result<ClockOutcome, D
         Ok(_) => Data::Octets(&octets_of(call.now)),
         Err(why) => {
             session.close();
-            return Ok(ClockOutcome::Refused(refused(why, "this association may not see the clock")));
+            return Ok(ClockOutcome::Refused(refused(
+                why,
+                "this association may not see the clock",
+            )));
         }
     };
     let lost = match session.set(TIME, &written(&value)) {

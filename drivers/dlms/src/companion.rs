@@ -110,7 +110,8 @@ mod tests {
     fn a_name_is_one_that_the_host_takes() {
         let names = DSMR_EVENTS.iter().chain(DSMR_ALARMS).map(|(_, name)| *name);
         for name in names {
-            let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+            let fits =
+                |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
             assert!(name.len() <= 40 && name.bytes().all(fits), "{name}");
         }
         assert!(DSMR_EVENTS.is_sorted_by(|(a, _), (b, _)| a < b));

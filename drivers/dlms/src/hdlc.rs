@@ -6,9 +6,9 @@
 
 use crate::link::Line;
 use polymeter_codec::hdlc::{self, Address, Control, Frame, LLC_REQUEST, without_llc};
+use polymeter_driver::DriverError;
 use polymeter_driver::codes::error;
 use polymeter_driver::listening::Listening;
-use polymeter_driver::DriverError;
 
 const LISTENING: Listening =
     Listening { receives_max: 24, bytes_max: 8_192, false_start: hdlc::false_start };

@@ -44,9 +44,9 @@ mod words;
 
 use polymeter_driver::codes::error;
 use polymeter_driver::{
-    Call, ClockOutcome, ControlOutcome, Description, DriverError, Evidence, Explanation, Extras, Host,
-    Identity, LocalTime, MeterDriver, Opening, Order, RecordEntries, RecordKind, RecordsAsked,
-    SellOutcome, SetOutcome, Snapshot, Step, Way,
+    Call, ClockOutcome, ControlOutcome, Description, DriverError, Evidence, Explanation, Extras,
+    Host, Identity, LocalTime, MeterDriver, Opening, Order, RecordEntries, RecordKind,
+    RecordsAsked, SellOutcome, SetOutcome, Snapshot, Step, Way,
 };
 
 #[derive(Debug)]

@@ -59,7 +59,9 @@ fn wanted(settings: &Settings, (name, value): &(String, Value)) -> Result<Wanted
             Wanted::DelaySeconds(seconds.map_err(|_| bad(format!("{name} is too long")))?)
         }
         name::CREDIT_WARNING if settings.account.is_none() => {
-            return Err(bad(format!("{name}: the parameter account must name whose currency it is")));
+            return Err(bad(format!(
+                "{name}: the parameter account must name whose currency it is"
+            )));
         }
         name::CREDIT_WARNING => Wanted::WarningMinor(number()?),
         name::TARIFF_PRICES => Wanted::Prices(prices::of(name, value)?),

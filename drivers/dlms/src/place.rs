@@ -116,6 +116,7 @@ fn column(bytes: &[u8; COLUMN_BYTES]) -> Option<Column> {
 }
 
 #[cfg(test)]
+#[expect(clippy::indexing_slicing, reason = "a test may say so by failing")]
 mod tests {
     use super::*;
 

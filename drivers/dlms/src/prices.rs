@@ -137,6 +137,7 @@ pub fn with(table: &Data<'_>, prices: &[Price]) -> Result<Vec<u8>, String> {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may say so by failing")]
 mod tests {
     use super::*;
 
@@ -174,12 +175,21 @@ mod tests {
 
     #[test]
     fn what_is_no_price_and_no_time_is_refused() {
-        for text in ["", "x", "1,5", "-1", "1.2345678", "123456789", ".5", "0.1 ".repeat(33).as_str()] {
+        for text in
+            ["", "x", "1,5", "-1", "1.2345678", "123456789", ".5", "0.1 ".repeat(33).as_str()]
+        {
             assert!(told(text).is_err(), "{text}");
         }
         let time = |text: &str| minute("tariff-switch-time", &Value::Text(text.to_owned()));
         assert_eq!(time("2026-03-02 10:15").unwrap().minute, 15);
-        for text in ["2026-03-02", "2026-13-02 10:15", "2026-03-02T10:15", "1999-03-02 10:15", "2026-03-02 24:15", "2026-03-+2 10:15"] {
+        for text in [
+            "2026-03-02",
+            "2026-13-02 10:15",
+            "2026-03-02T10:15",
+            "1999-03-02 10:15",
+            "2026-03-02 24:15",
+            "2026-03-+2 10:15",
+        ] {
             assert!(time(text).is_err(), "{text}");
         }
     }

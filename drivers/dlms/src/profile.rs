@@ -289,6 +289,7 @@ fn fields<'a>(row: &Data<'a>) -> Vec<Data<'a>> {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may say so by failing")]
 mod tests {
     use super::*;
 
@@ -303,8 +304,7 @@ mod tests {
 
     #[test]
     fn a_time_that_is_left_out_is_one_period_further() {
-        let columns =
-            vec![column(8, [0, 0, 1, 0, 0, 255], 2), column(3, [1, 0, 1, 8, 0, 255], 2)];
+        let columns = vec![column(8, [0, 0, 1, 0, 0, 255], 2), column(3, [1, 0, 1, 8, 0, 255], 2)];
         let first = [
             &[0x01, 3, 0x02, 2, 0x09, 12, 0x07, 0xEA, 2, 28, 6, 23, 45, 0, 0, 0x80, 0, 0][..],
             &[0x12, 0, 7, 0x02, 2, 0, 0x12, 0, 8, 0x02, 1, 0],

@@ -132,12 +132,7 @@ impl Asked {
     }
 
     /// Who answers, and how many frames that took.
-    fn ask(
-        self,
-        host: &mut dyn Host,
-        call: &Call,
-        left: u32,
-    ) -> Result<(Heard, u32), DriverError> {
+    fn ask(self, host: &mut dyn Host, call: &Call, left: u32) -> Result<(Heard, u32), DriverError> {
         let mut call = Call { address: self.address(), ..call.clone() };
         call.parameters.retain(|(known, _)| known != name::CONNECTION);
         call.parameters.push((name::CONNECTION.to_owned(), Value::Text("hdlc".to_owned())));

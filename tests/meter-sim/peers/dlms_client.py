@@ -1,15 +1,16 @@
 """Gurux' DLMS client against the simulated meter: one JSON plan on standard input, what it saw as
 one JSON object on standard output. Nothing of Polymeter's is imported."""
 
+import datetime
 import json
 import socket
 import sys
 
-from gurux_dlms import GXByteBuffer, GXReplyData
+from gurux_dlms import GXByteBuffer, GXDateTime, GXReplyData
 from gurux_dlms.enums import Authentication, DataType, InterfaceType, Security
 from gurux_dlms.objects import (
     GXDLMSAccount, GXDLMSClock, GXDLMSCredit, GXDLMSCharge, GXDLMSData, GXDLMSDisconnectControl,
-    GXDLMSRegister, GXDLMSTokenGateway,
+    GXDLMSLimiter, GXDLMSProfileGeneric, GXDLMSRegister, GXDLMSTokenGateway,
 )
 from gurux_dlms.secure import GXDLMSSecureClient
 
@@ -73,11 +74,99 @@ class Meter:
         return self.client.updateValue(item, attribute, answer.value)
 
 
+    def write(self, item, attribute):
+        self.ask(self.client.write(item, attribute))
+
+    def rows(self, profile, question):
+        self.client.updateValue(profile, 2, self.ask(question).value)
+        return [[told(cell) for cell in row] for row in profile.buffer]
+
+
+def told(cell):
+    """A cell of a profile: a time to the second, or what it is."""
+    return cell.value.strftime("%Y-%m-%dT%H:%M:%S") if isinstance(cell, GXDateTime) else cell
+
+
 def tried(act):
     try:
         return act()
     except Exception as error:  # What it says is the result.
         return "%s: %s" % (type(error).__name__, error)
+
+
+def past(meter, plan):
+    """Profiles by range and by place, and an event log."""
+    seen_ = {}
+    load = GXDLMSProfileGeneric("1.0.99.1.0.255")
+
+    def described():
+        for attribute in (3, 4, 5, 7, 8):
+            meter.read(load, attribute)
+        for item, of in load.captureObjects:
+            if isinstance(item, GXDLMSRegister):
+                meter.read(item, 3)
+        return [
+            ["%d %s %d" % (int(item.objectType), item.logicalName, of.attributeIndex)
+             for item, of in load.captureObjects],
+            load.capturePeriod, int(load.sortMethod), load.entriesInUse, load.profileEntries,
+        ]
+
+    seen_["load"] = tried(described)
+    since, until = [datetime.datetime.fromisoformat(plan[name]) for name in ("since", "until")]
+    seen_["by_range"] = tried(
+        lambda: meter.rows(load, meter.client.readRowsByRange(load, since, until)))
+    seen_["by_place"] = tried(lambda: meter.rows(load, meter.client.readRowsByEntry(load, 2, 3)))
+    log = GXDLMSProfileGeneric("0.0.99.98.1.255")
+
+    def events():
+        meter.read(log, 3)
+        return meter.rows(log, meter.client.readRowsByEntry(log, 1, 0))
+
+    seen_["events"] = tried(events)
+    return seen_
+
+
+def settings(meter):
+    """The clock, the limiter and the prices, written and read back."""
+    seen_ = {}
+    clock = GXDLMSClock("0.0.1.0.0.255")
+
+    def clock_set():
+        clock.time = GXDateTime(datetime.datetime(2027, 3, 7, 23, 59, 58))
+        meter.write(clock, 2)
+        return meter.read(clock, 2).value.strftime("%Y-%m-%dT%H:%M:%S")
+
+    seen_["clock_set"] = tried(clock_set)
+
+    def limited():
+        limiter = GXDLMSLimiter("0.0.17.0.0.255")
+        limiter.setDataType(4, DataType.UINT32)
+        limiter.thresholdNormal, limiter.minOverThresholdDuration = 3300, 90
+        meter.write(limiter, 4)
+        meter.write(limiter, 6)
+        meter.read(limiter, 2)
+        watched = limiter.monitoredValue.logicalName
+        return [meter.read(limiter, 4), meter.read(limiter, 6), watched]
+
+    seen_["limited"] = tried(limited)
+
+    def priced():
+        charge = GXDLMSCharge("0.0.19.20.0.255")
+        energy = GXDLMSRegister("1.0.1.8.0.255")
+        meter.client.objects.append(energy)
+        meter.read(charge, 5)
+        next_ = charge.unitChargePassive
+        next_.chargePerUnitScaling = charge.unitChargeActive.chargePerUnitScaling
+        next_.chargeTables = charge.unitChargeActive.chargeTables
+        next_.commodity.target, next_.commodity.index = energy, 2
+        for place, table in enumerate(next_.chargeTables):
+            table.chargePerUnit = 60 + place
+        meter.write(charge, 6)
+        meter.read(charge, 6)
+        return [table.chargePerUnit for table in charge.unitChargePassive.chargeTables]
+
+    seen_["priced"] = tried(priced)
+    return seen_
 
 
 def seen(plan):
@@ -143,6 +232,8 @@ def seen(plan):
         return int(gateway.statusCode)
 
     told["token"] = tried(token)
+    told.update(past(meter, plan))
+    told.update(settings(meter))
     told["absent"] = tried(lambda: meter.read(GXDLMSRegister("1.0.99.99.0.255"), 2))
     told["release"] = tried(lambda: bool(meter.ask(meter.client.releaseRequest())))
     told["end"] = tried(lambda: bool(meter.ask(meter.client.disconnectRequest())))

@@ -7,8 +7,7 @@ use polymeter_driver::codes::{clock, error, refusal};
 use polymeter_driver::{Call, ClockOutcome, LocalTime, MeterDriver, Value};
 
 /// A Sunday, and the meter's own time is a Thursday months before.
-const NOW: LocalTime =
-    LocalTime { year: 2027, month: 3, day: 7, hour: 23, minute: 59, second: 58 };
+const NOW: LocalTime = LocalTime { year: 2027, month: 3, day: 7, hour: 23, minute: 59, second: 58 };
 
 #[test]
 fn a_clock_is_set_over_both_connections_with_each_security() {

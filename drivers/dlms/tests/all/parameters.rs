@@ -48,10 +48,8 @@ fn all_of_them_are_written_over_both_connections_with_each_security() {
 fn prices_come_into_use_at_their_time_and_not_before() {
     let with_price = DlmsPlan { price_fen: 55, ..plan(low()) };
     let (mut line, call) = scene_of("wrapper", with_price);
-    let prices = vec![
-        text("tariff-prices", "1 1 1 1"),
-        text("tariff-switch-time", "2026-11-26 04:15"),
-    ];
+    let prices =
+        vec![text("tariff-prices", "1 1 1 1"), text("tariff-switch-time", "2026-11-26 04:15")];
     let outcome = Dlms::set_parameters(&mut line, &call, &prices).unwrap();
     assert_eq!(outcome, SetOutcome::Confirmed);
     let money = |line: &Line| line.simulator.state("00000001").unwrap().money_fen;
@@ -65,8 +63,10 @@ fn prices_come_into_use_at_their_time_and_not_before() {
 #[test]
 fn a_limit_that_is_written_opens_the_switch() {
     let (mut line, call) = scene("wrapper", low());
-    let limit =
-        vec![("overload-power".to_owned(), number(1_000, 0)), ("overload-delay".to_owned(), number(60, 0))];
+    let limit = vec![
+        ("overload-power".to_owned(), number(1_000, 0)),
+        ("overload-delay".to_owned(), number(60, 0)),
+    ];
     assert_eq!(Dlms::set_parameters(&mut line, &call, &limit).unwrap(), SetOutcome::Confirmed);
     line.simulator.advance(30);
     assert!(line.simulator.state("00000001").unwrap().relay_closed);

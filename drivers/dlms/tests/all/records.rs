@@ -78,8 +78,7 @@ fn a_load_profile_is_read_over_both_connections_with_each_security() {
             for (several, apdu_bytes_max, ranges) in
                 [(true, 512, true), (true, 64, true), (false, 128, true), (true, 512, false)]
             {
-                let plan =
-                    DlmsPlan { several, apdu_bytes_max, ranges, ..plan(security.clone()) };
+                let plan = DlmsPlan { several, apdu_bytes_max, ranges, ..plan(security.clone()) };
                 let (mut line, call) = aged(connection, plan);
                 let entries = all(&mut line, &call, "load", at(26, 4, 0));
                 check_load(&entries);
@@ -191,6 +190,7 @@ fn the_kinds_are_those_of_the_readme() {
     let kinds: Vec<_> = Dlms::record_kinds().into_iter().map(|it| (it.name, it.sort)).collect();
     let kind = |name: &str, sort| (name.to_owned(), sort);
     let profile = |name| kind(name, records::PROFILE);
-    let expected = [profile("load"), profile("daily"), profile("billing"), kind("events", records::EVENTS)];
+    let expected =
+        [profile("load"), profile("daily"), profile("billing"), kind("events", records::EVENTS)];
     assert_eq!(kinds, expected);
 }

@@ -8,8 +8,10 @@ use polymeter_driver::{Call, Found, LocalTime, MeterDriver, Value};
 
 fn call() -> Call {
     let now = LocalTime { year: 2026, month: 11, day: 26, hour: 2, minute: 15, second: 0 };
-    let parameters =
-        vec![("first-address".to_owned(), number(15, 0)), ("last-address".to_owned(), number(22, 0))];
+    let parameters = vec![
+        ("first-address".to_owned(), number(15, 0)),
+        ("last-address".to_owned(), number(22, 0)),
+    ];
     Call { address: String::new(), parameters, now, nonce: (0..16).collect() }
 }
 
@@ -54,7 +56,8 @@ fn search(line: &mut Line, questions: u32) -> (Vec<Found>, u32) {
 fn every_meter_of_the_line_is_found_with_its_name_and_number() {
     for (several, questions) in [(true, 4), (true, 32), (false, 5)] {
         let (found, steps) = search(&mut bus(several), questions);
-        let told: Vec<_> = found.iter().map(|it| (it.address.as_str(), it.model.as_str())).collect();
+        let told: Vec<_> =
+            found.iter().map(|it| (it.address.as_str(), it.model.as_str())).collect();
         assert_eq!(told, [("1/17", "SIMA"), ("1/18", "SIMB"), ("1/22", "SIMC")], "{questions}");
         let serial = ("serial-number".to_owned(), Value::Text("B".to_owned()));
         assert_eq!(found[1].extras, [serial], "{several} {questions}");

@@ -208,12 +208,7 @@ impl Meter {
 }
 
 fn captured((class, name, attribute): &Column) -> Vec<u8> {
-    data::structure(&[
-        data::u16(*class),
-        data::octets(name),
-        data::i8(*attribute),
-        data::u16(0),
-    ])
+    data::structure(&[data::u16(*class), data::octets(name), data::i8(*attribute), data::u16(0)])
 }
 
 /// By the clock, from one time to another, all columns.

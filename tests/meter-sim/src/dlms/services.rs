@@ -91,15 +91,9 @@ impl Meter {
     }
 
     /// A part of a value that is written; the last one writes it.
-    fn take_block(
-        &mut self,
-        association: &mut Association,
-        invoke: u8,
-        block: &[u8],
-    ) -> Vec<u8> {
-        let refused = |number: [u8; 4]| {
-            [&[0xC5, 0x03, invoke, BLOCK_NUMBER_INVALID], &number[..]].concat()
-        };
+    fn take_block(&mut self, association: &mut Association, invoke: u8, block: &[u8]) -> Vec<u8> {
+        let refused =
+            |number: [u8; 4]| [&[0xC5, 0x03, invoke, BLOCK_NUMBER_INVALID], &number[..]].concat();
         let Some(([last, number @ ..], bytes)) = block.split_first_chunk::<5>() else {
             return exception(2, 3);
         };

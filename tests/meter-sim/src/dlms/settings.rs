@@ -44,7 +44,7 @@ impl Meter {
         let nothing = data::structure(&[data::octets(&[0; 6]), data::u16(0)]);
         Some(match attribute {
             2 => data::structure(&[data::u16(3), data::octets(&POWER), data::i8(2)]),
-            3 | 4 | 5 => data::u32(self.limit.watts),
+            3..=5 => data::u32(self.limit.watts),
             6 => data::u32(self.limit.seconds),
             7 => data::u32(0),
             8 => data::structure(&[data::u16(0), data::octets(&[0xFF; 12]), data::u32(0)]),
