@@ -54,7 +54,7 @@ fn shown(exchange: &mut Exchange<'_>) -> Result<Option<LocalTime>, DriverError> 
 }
 
 /// `date_time_s`, the type of the attribute (DL/T 698.45-2017, 8.3.7.1: 4000, attribute 2).
-fn of(now: LocalTime) -> DateTime {
+pub fn of(now: LocalTime) -> DateTime {
     let LocalTime { year, month, day, hour, minute, second } = now;
     DateTime {
         date: Date { year, month, day, weekday: None },

@@ -30,6 +30,9 @@ pub struct Exchange<'a> {
     pub number: u8,
     /// Bytes that came behind the last answer, in the same piece: somebody else's.
     pub left_over: usize,
+    /// Frames sent, of those that this call may send.
+    sent: u32,
+    pub most: u32,
 }
 
 /// An answer: who gave it, and its APDU, which decodes.
@@ -53,7 +56,7 @@ enum Came {
 
 impl<'a> Exchange<'a> {
     pub fn new(host: &'a mut dyn Host, settings: Settings) -> Exchange<'a> {
-        Exchange { host, settings, number: 1, left_over: 0 }
+        Exchange { host, settings, number: 1, left_over: 0, sent: 0, most: u32::MAX }
     }
 
     pub fn ask(&mut self, ask: Ask<'_>) -> Result<Answer, DriverError> {
@@ -85,7 +88,17 @@ impl<'a> Exchange<'a> {
         Err(DriverError::new(error::GARBLED, format!("an answer of more than {PARTS_MAX} parts")))
     }
 
+    /// Frames that may still be sent.
+    pub fn left(&self) -> u32 {
+        self.most.saturating_sub(self.sent)
+    }
+
     fn send(&mut self, frame: &[u8]) -> Result<(), DriverError> {
+        if self.left() == 0 {
+            let why = format!("more than the {} questions that this call may ask", self.most);
+            return Err(DriverError::new(error::LINE, why));
+        }
+        self.sent = self.sent.saturating_add(1);
         let mut bytes = vec![0xFE; self.settings.wake_up];
         bytes.extend(frame);
         Ok(self.host.send(&bytes)?)

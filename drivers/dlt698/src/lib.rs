@@ -1,5 +1,6 @@
-//! Driver for electricity meters after DL/T 698.45: reads, finds meters, switches the supply where
-//! the meter lets an unsecured client do so, explains captured frames.
+//! Driver for electricity meters after DL/T 698.45: reads, reads freezes and events, finds meters,
+//! switches the supply where the meter lets an unsecured client do so, sets the clock, explains captured
+//! frames.
 //!
 //! Invariant: what changes a meter is asked once; what it then is decides, and not its yes. What is
 //! known of these meters, what was chosen and what nobody knows stands in the README beside this
@@ -23,6 +24,7 @@ mod exchange;
 mod explain;
 mod measure;
 mod read;
+mod records;
 mod relay;
 mod search;
 mod settings;
@@ -30,8 +32,8 @@ mod settings;
 use polymeter_driver::codes::{error, proof, quantity, unit};
 use polymeter_driver::{
     Call, ClockOutcome, ControlOutcome, Decimal, Description, DriverError, Evidence, Explanation,
-    Extras, Host, Identity, LocalTime, MeterDriver, Opening, Order, Parameter, SellOutcome,
-    SetOutcome, Snapshot, Step, Value, Way,
+    Extras, Host, Identity, LocalTime, MeterDriver, Opening, Order, Parameter, RecordEntries,
+    RecordKind, RecordsAsked, SellOutcome, SetOutcome, Snapshot, Step, Value, Way,
 };
 
 #[derive(Debug)]
@@ -96,6 +98,16 @@ impl MeterDriver for Dlt698 {
     fn set_clock(host: &mut dyn Host, call: &Call, way: u16) -> Result<ClockOutcome, DriverError> {
         clock::set(host, call, way)
     }
+    fn record_kinds() -> Vec<RecordKind> {
+        records::kinds()
+    }
+    fn read_records(
+        host: &mut dyn Host,
+        call: &Call,
+        asked: RecordsAsked<'_>,
+    ) -> Result<RecordEntries, DriverError> {
+        records::read(host, call, asked)
+    }
     fn decode(frame: &[u8]) -> Result<Explanation, String> {
         explain::explain(frame)
     }
@@ -120,4 +132,4 @@ fn no_sale() -> DriverError {
     )
 }
 
-polymeter_driver::export!(Dlt698, without vault, with bus, with clock);
+polymeter_driver::export!(Dlt698, without vault, with bus, with clock, with records);

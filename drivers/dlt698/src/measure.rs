@@ -12,6 +12,9 @@ use polymeter_driver::{Decimal, Extras, LocalTime, Measurement, Value};
 pub const ENERGY: Oad = Oad(0x0010_0200);
 /// Reverse active energy.
 pub const ENERGY_REVERSE: Oad = Oad(0x0020_0200);
+/// Both with four decimals, as newer meters freeze them.
+pub const ENERGY_FINE: Oad = Oad(0x0010_0400);
+pub const ENERGY_REVERSE_FINE: Oad = Oad(0x0020_0400);
 pub const VOLTAGE: Oad = Oad(0x2000_0200);
 pub const CURRENT: Oad = Oad(0x2001_0200);
 pub const POWER: Oad = Oad(0x2004_0200);
@@ -65,6 +68,8 @@ const PHASES_FACTOR: &[&str] =
 const ROWS: &[Row] = &[
     row(ENERGY, Registers::Tariffs("1.0.1.8."), -2, unit::KILOWATT_HOUR),
     row(ENERGY_REVERSE, Registers::Tariffs("1.0.2.8."), -2, unit::KILOWATT_HOUR),
+    row(ENERGY_FINE, Registers::Tariffs("1.0.1.8."), -4, unit::KILOWATT_HOUR),
+    row(ENERGY_REVERSE_FINE, Registers::Tariffs("1.0.2.8."), -4, unit::KILOWATT_HOUR),
     row(VOLTAGE, Registers::Named(&register::VOLTAGE), -1, unit::VOLT),
     row(CURRENT, Registers::Named(&register::CURRENT), -3, unit::AMPERE),
     row(POWER, Registers::Named(PHASES_POWER), -1, unit::WATT),
@@ -103,6 +108,11 @@ impl Measured {
                 self.extras.push((attribute.to_string(), value));
             }
         }
+    }
+
+    /// Whether an attribute's values are measurements.
+    pub fn knows(attribute: Oad) -> bool {
+        ROWS.iter().any(|row| row.attribute == attribute)
     }
 
     fn push(&mut self, register: String, value: Result<Value, ()>, unit: u16) {

@@ -350,6 +350,7 @@ impl Device {
         match &mut self.model {
             Model::Dlt645(meter) => meter.open_cover(),
             Model::Dlms(meter) => meter.open_cover(),
+            Model::Dlt698(meter) => meter.open_cover(),
             _ => {}
         }
     }
@@ -359,6 +360,7 @@ impl Device {
         match &mut self.model {
             Model::Dlt645(meter) => meter.black_out(seconds),
             Model::Dlms(meter) => meter.black_out(seconds),
+            Model::Dlt698(meter) => meter.black_out(seconds),
             _ => {}
         }
     }

@@ -1,7 +1,9 @@
 //! The driver against its transcripts, against a meter written from the standard, and against a
 //! line that does what it likes. No clock, no socket.
 
+mod fleet;
 mod meter;
+mod records;
 
 use driver_dlt698::Dlt698;
 use meter::{Line, Meter};

@@ -1,7 +1,7 @@
 //! Questions, written by a client: the requests that drivers need.
 
 use super::apdu::{Authentication, ConnectRequest};
-use super::data::Data;
+use super::data::{Data, DateTime};
 use super::{Control, Frame, Oad, ServerAddress};
 use crate::NoRoom;
 use crate::axdr::Writer;
@@ -44,6 +44,17 @@ pub enum Ask<'a> {
         /// Which columns.
         columns: &'a [Oad],
     },
+    /// Columns of the rows in which a column, a time, is from one to another.
+    Between {
+        /// The table.
+        table: Oad,
+        /// The column that is compared.
+        by: Oad,
+        /// From when to when, and in what steps: unit and count, as [`Data::Interval`].
+        span: (DateTime, DateTime, (u8, u16)),
+        /// Which columns.
+        columns: &'a [Oad],
+    },
     /// The part after this one.
     Next(u16),
     /// Writes an attribute.
@@ -74,11 +85,17 @@ impl Question<'_> {
                 writer.bytes(&[0x05, 0x03, self.piid]);
                 oad(&mut writer, table);
                 writer.bytes(&[0x09, nth]);
-                writer.length(columns.len());
-                for column in columns {
-                    writer.byte(0);
-                    oad(&mut writer, *column);
-                }
+                chosen(&mut writer, columns);
+            }
+            Ask::Between { table, by, span: (from, to, (unit, count)), columns } => {
+                writer.bytes(&[0x05, 0x03, self.piid]);
+                oad(&mut writer, table);
+                writer.byte(0x02);
+                oad(&mut writer, by);
+                Data::DateTime(from).write(&mut writer);
+                Data::DateTime(to).write(&mut writer);
+                Data::Interval { unit, count }.write(&mut writer);
+                chosen(&mut writer, columns);
             }
             Ask::Next(number) => {
                 writer.bytes(&[0x05, 0x05, self.piid]);
@@ -121,6 +138,15 @@ impl Question<'_> {
 
 fn oad(writer: &mut Writer<'_>, attribute: Oad) {
     writer.bytes(&attribute.0.to_be_bytes());
+}
+
+/// Columns, each by its attribute (RCSD).
+fn chosen(writer: &mut Writer<'_>, columns: &[Oad]) {
+    writer.length(columns.len());
+    for column in columns {
+        writer.byte(0);
+        oad(writer, *column);
+    }
 }
 
 fn term(writer: &mut Writer<'_>, value: &Term<'_>) {

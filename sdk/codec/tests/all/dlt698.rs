@@ -1,8 +1,8 @@
 //! DL/T 698.45: any bytes in frames, parts and APDUs, and what others published.
 
 use polymeter_codec::dlt698::{
-    Apdu, Ask, Assembly, Body, Control, Data, Fragment, Frame, GetResult, Got, Oad, OutOfOrder,
-    Place, Progress, Question, ServerAddress, Term, Value, decode, false_start,
+    Apdu, Ask, Assembly, Body, Control, Data, Date, DateTime, Fragment, Frame, GetResult, Got, Oad,
+    OutOfOrder, Place, Progress, Question, ServerAddress, Term, Time, Value, decode, false_start,
 };
 use polymeter_codec::{DEPTH_MAX, Decoded, NoRoom};
 use proptest::prelude::*;
@@ -303,6 +303,18 @@ fn questions_are_written_as_they_are_read() {
     check(Ask::GetSeveral(&columns), "05020302202102000010020000");
     let last = Ask::NthLast { table: Oad(0x5004_0200), nth: 1, columns: &columns };
     check(last, "050303500402000901020020210200000010020000");
+    let time = |hour| DateTime {
+        date: Date { year: 2026, month: 3, day: 2, weekday: None },
+        time: Time { hour, minute: 15, second: 0 },
+        millisecond: None,
+    };
+    let span = (time(10), time(11), (1, 15));
+    let (table, by) = (Oad(0x5002_0200), Oad(0x2021_0200));
+    check(
+        Ask::Between { table, by, span, columns: &columns },
+        "0503035002020002202102001C07EA03020A0F001C07EA03020B0F0054010\
+         00F020020210200000010020000",
+    );
     check(Ask::Next(2), "050503000200");
     let trip = [Data::Unsigned { value: 0, bytes: 1 }, Data::Null];
     check(Ask::Action(Oad(0x8000_8100), Term::Array(&trip)), "07010380008100010211000000");

@@ -1,11 +1,12 @@
 //! A DL/T 698.45 meter, written from the standard as `protocols.md` 6 has it: link layer with wildcard
-//! addresses and split answers, GET of one and of several attributes and of frozen records, SET of the
+//! addresses and split answers, GET of one and of several attributes and of freezes and events, SET of the
 //! clock, ACTION of the relay and of its protection, all without a security module.
 //!
 //! Deliberately not here: associations, wrapped APDUs and sales, which want a security module; proxies,
 //! reports, scrambled APDUs.
 
 mod frame;
+mod past;
 
 use std::collections::VecDeque;
 
@@ -18,6 +19,7 @@ use crate::plan::Dlt698Plan;
 
 use frame::{CHECK, END, LENGTH_END, START};
 pub use frame::{Request, parse, places, scan, seal};
+use past::Past;
 
 /// Control: from the client, started by it, a fragment, user data.
 const FROM_METER: u8 = 0x80;
@@ -40,16 +42,6 @@ const NO_OBJECT: u8 = 6;
 const WRONG_TYPE: u8 = 7;
 /// What follows every answer: no report, no time tag.
 const TAIL: [u8; 2] = [0, 0];
-/// Frozen days that a meter keeps.
-const DAYS_MAX: usize = 62;
-
-/// One day's values as they were at its beginning.
-#[derive(Debug)]
-struct Frozen {
-    at: DateTime,
-    energies: [u64; 4],
-}
-
 #[derive(Debug)]
 pub struct Meter {
     plan: Dlt698Plan,
@@ -62,8 +54,7 @@ pub struct Meter {
     open: bool,
     told_to_open: bool,
     protected: bool,
-    /// Newest first.
-    frozen: VecDeque<Frozen>,
+    past: Past,
     /// Parts of an answer that wait for the one before to be confirmed.
     parts: VecDeque<Vec<u8>>,
     pub counters: Counters,
@@ -87,7 +78,7 @@ impl Meter {
             open: plan.relay_open,
             told_to_open: plan.relay_open,
             protected: false,
-            frozen: VecDeque::new(),
+            past: Past::new(plan.freeze_minutes),
             parts: VecDeque::new(),
             counters: Counters::default(),
             plan,
@@ -258,7 +249,7 @@ impl Meter {
             }
             0x4000_0200 => moment(self.clock),
             0x4001_0200 => [&[0x09, 6][..], &self.address].concat(),
-            _ => return None,
+            attribute => return self.frozen_columns(attribute),
         })
     }
 
@@ -274,33 +265,6 @@ impl Meter {
         array((1..=7).map(word).collect())
     }
 
-    /// Days frozen at midnight (50040200): the n-th last (selection 9), with any of its time (20210200)
-    /// and forward energy (00100200) as columns.
-    fn record(&self, rest: &[u8]) -> Option<Vec<u8>> {
-        let (attribute, rest) = rest.split_first_chunk::<4>()?;
-        let [9, nth, count, columns @ ..] = rest else { return None };
-        if u32::from_be_bytes(*attribute) != 0x5004_0200 {
-            return Some([&attribute[..], &[0, 0, NO_OBJECT]].concat());
-        }
-        let columns: Vec<&[u8]> = columns.chunks_exact(5).collect();
-        let known = columns.iter().all(|column| {
-            matches!(column, [0, 0x20, 0x21, 0x02, 0x00] | [0, 0x00, 0x10, 0x02, 0x00])
-        });
-        if !known || columns.len() != usize::from(*count) {
-            return None;
-        }
-        let day = usize::from(*nth).checked_sub(1).and_then(|nth| self.frozen.get(nth));
-        let row = day.into_iter().flat_map(|day| {
-            columns.iter().flat_map(|column| match column {
-                [_, 0x20, ..] => moment(day.at),
-                _ => energies(&day.energies),
-            })
-        });
-        let head = [&attribute[..], &[*count], &columns.concat()].concat();
-        let rows = u8::from(day.is_some());
-        Some(head.into_iter().chain([1, rows]).chain(row).collect())
-    }
-
     fn set(&mut self, attribute: u32, data: &[u8]) -> u8 {
         if attribute != 0x4000_0200 {
             return if self.value(attribute).is_some() { DENIED } else { NO_OBJECT };
@@ -313,6 +277,7 @@ impl Meter {
         let date = Date::new(year, small(month), small(day));
         let time = jiff::civil::Time::new(small(hour), small(minute), small(second), 0);
         let (Ok(date), Ok(time)) = (date, time) else { return WRONG_TYPE };
+        self.event(past::CLOCK_SET, 2, true);
         self.clock = date.to_datetime(time);
         DONE
     }
@@ -333,6 +298,7 @@ impl Meter {
                 Some([0x11, _, 0x12, _, _, 0x03, _]) => {
                     self.told_to_open = true;
                     self.open |= !self.protected;
+                    self.event(past::OPENED, 2, true);
                 }
                 _ => return WRONG_TYPE,
             },
@@ -341,6 +307,7 @@ impl Meter {
                 Some([0x16, directly @ (0 | 1)]) => {
                     self.told_to_open = false;
                     self.open &= *directly == 0;
+                    self.event(past::CLOSED, 2, true);
                 }
                 _ => return WRONG_TYPE,
             },
@@ -363,14 +330,14 @@ impl Meter {
                 let used = self.load.use_up(self.clock, now, &[0; 4]);
                 self.energies[used.tariff] += used.energy;
             }
-            let before = self.clock.date();
             self.clock = later(self.clock, now);
             left -= now;
-            if self.clock.date() != before {
-                let at = self.clock.date().to_datetime(jiff::civil::Time::midnight());
-                self.frozen.push_front(Frozen { at, energies: self.energies });
-                self.frozen.truncate(DAYS_MAX);
+            let is_over = self.open || self.load.watts <= self.plan.overload_watts;
+            let watches = self.plan.overload_watts > 0;
+            if watches && !self.stands(past::OVERLOAD, 7, is_over) && !is_over {
+                self.event(past::OVERLOAD, 7, false);
             }
+            self.freeze();
         }
     }
 

@@ -105,6 +105,10 @@ pub struct Dlt698Plan {
     pub wake_up_bytes: usize,
     /// Longer answers come in parts.
     pub answer_bytes_max: usize,
+    /// From one minute freeze to the next.
+    pub freeze_minutes: u16,
+    /// More is an overload; 0: nothing is.
+    pub overload_watts: u32,
 }
 
 impl Default for Dlt698Plan {
@@ -123,6 +127,8 @@ impl Default for Dlt698Plan {
             clock: None,
             wake_up_bytes: 4,
             answer_bytes_max: 512,
+            freeze_minutes: 15,
+            overload_watts: 0,
         }
     }
 }
