@@ -192,11 +192,7 @@ impl Page<'_> {
             let Ok(count @ 1..) = u8::try_from(fit) else { return Ok(Some(at(from, rows))) };
             let seconds = i64::from(period).saturating_mul(60).saturating_mul(count.into());
             let to = from.saturating_add(seconds);
-            let span = (
-                clock::of(time::at(from)),
-                clock::of(time::at(to)),
-                (OF_MINUTES, period),
-            );
+            let span = (clock::of(time::at(from)), clock::of(time::at(to)), (OF_MINUTES, period));
             let ask = Ask::Between { table, by: FROZEN_AT, span, columns: &columns };
             match self.rows(ask, &columns, None)? {
                 Came::Rows { .. } => from = to,

@@ -1,5 +1,6 @@
 //! DL/T 698.45 meters through the real program: found by the wildcard, read also where an answer comes in
-//! parts, switched, protected and refused; and no spoilt part of an answer becomes a value.
+//! parts, switched, protected and refused, their freezes and events read out; and no spoilt part of an
+//! answer becomes a value.
 
 use anyhow::{Context, Result, bail, ensure};
 use e2e::{Api, Ended, Meter, Program, Site};
@@ -123,8 +124,26 @@ async fn meters_are_found_read_and_switched() -> Result<()> {
     ensure!(outcome == told(409, "device-refused"), "{outcome:?}");
     ensure!(bench.simulator.state(SECURED)?.relay_closed, "a refusal has opened it");
 
+    let records = format!("/api/v1/meters/{in_parts}/records");
+    // Two midnights.
+    bench.simulator.advance(2 * 86_400);
+    for (kind, stored) in [("daily", 2), ("events", 2)] {
+        let asked = json!({ "kind": kind, "since": "2020-01-01" });
+        let read = bench.api.post(&records, asked).await?;
+        ensure!(read["stored"] == stored && read["damaged"] == json!([]), "{kind}: {read}");
+    }
+    let events = bench.api.get(&format!("{records}?kind=events")).await?;
+    for event in ["relay-opened", "relay-closed"] {
+        let rows = events["items"].as_array().map(Vec::as_slice).unwrap_or_default();
+        ensure!(rows.iter().any(|row| row["event"] == event), "{event}: {events}");
+    }
+    let days = bench.api.get(&format!("{records}?kind=daily")).await?;
+    ensure!(value(&days["items"][0], ENERGY)? > 123.45, "{days}");
+
     let config = bench.site.config.clone();
     bench.program.kill().await?;
+    let ended = Ended::of(&config, &["records", "E-2"]).await?;
+    ensure!(ended.stdout.contains("monthly: Monthly freezes"), "{}", ended.stdout);
     // On this line several answer the wildcard at once; who is missed is found by the next scan.
     let all = [WHOLE, IN_PARTS, SECURED];
     let mut missed = String::new();

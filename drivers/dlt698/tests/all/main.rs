@@ -1,5 +1,6 @@
 //! The driver against its transcripts, against a meter written from the standard, and against a
-//! line that does what it likes. No clock, no socket.
+//! line that does what it likes; its records also against a meter of the simulated fleet, over a
+//! socket. No clock.
 
 mod fleet;
 mod meter;

@@ -129,9 +129,8 @@ fn events_have_their_names_and_those_of_a_phase_its_table() {
             .collect();
         told.sort_by_key(|it| it.1.clone());
         let time = |minute| Some(Value::Time(at(26, 2, minute)));
-        let event = |name: &str, code: &str, minute, end| {
-            (name.to_owned(), code.to_owned(), minute, end)
-        };
+        let event =
+            |name: &str, code: &str, minute, end| (name.to_owned(), code.to_owned(), minute, end);
         let expected = [
             event("overload", "30080700", 13, time(14)),
             event("power-down", "30110200", 10, time(12)),

@@ -148,7 +148,8 @@ impl Meter {
     /// What a freeze keeps, in which steps and how many (attribute 3).
     pub(super) fn frozen_columns(&self, attribute: u32) -> Option<Vec<u8>> {
         let freeze = self.past.freezes.iter();
-        let freeze = freeze.into_iter().find(|it| attribute == u32::from(it.object) << 16 | 0x0300)?;
+        let freeze =
+            freeze.into_iter().find(|it| attribute == u32::from(it.object) << 16 | 0x0300)?;
         let word = |number: u16| [&[0x12][..], &number.to_be_bytes()].concat();
         let depth = u16::try_from(freeze.most).unwrap_or(u16::MAX);
         let row = |column: &u32| {
