@@ -386,3 +386,35 @@ fn record(columns: &[Oad], row: &[Data<'_>], of: Option<(&Event, Oad)>) -> Recor
     record.extras.extend(measured.extras);
     record
 }
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may say so by failing")]
+mod tests {
+    use super::*;
+    use polymeter_codec::dlt698::Apdu;
+
+    /// DL/T 698.45-2017, appendix D: the last day of a meter that has counted nothing.
+    const PUBLISHED: &[u8] = &[
+        0x85, 0x03, 0x03, 0x50, 0x04, 0x02, 0x00, 0x02, 0x00, 0x20, 0x21, 0x02, 0x00, 0x00, 0x00,
+        0x10, 0x02, 0x00, 0x01, 0x01, 0x1C, 0x07, 0xE0, 0x01, 0x14, 0x00, 0x00, 0x00, 0x01, 0x05,
+        0x06, 0, 0, 0, 0, 0x06, 0, 0, 0, 0, 0x06, 0, 0, 0, 0, 0x06, 0, 0, 0, 0, 0x06, 0, 0, 0, 0,
+        0, 0,
+    ];
+
+    #[test]
+    fn a_published_row_is_a_record_and_other_columns_than_asked_are_none() {
+        let apdu = Apdu::decode(PUBLISHED).unwrap();
+        let columns = [FROZEN_AT, measure::ENERGY];
+        let result = table(&apdu.body, &columns).unwrap();
+        let values: Vec<_> = result.rows.unwrap().values.iter().collect();
+        let told = record(&columns, &values, None);
+        let at = LocalTime { year: 2016, month: 1, day: 20, hour: 0, minute: 0, second: 0 };
+        assert_eq!(told.at, Some(at));
+        let registers = told.measurements.iter().map(|it| it.register.as_str());
+        assert!(registers.eq((0..5).map(|tariff| format!("1.0.1.8.{tariff}.255"))));
+        for other in [&[FROZEN_AT][..], &[measure::ENERGY, FROZEN_AT], &EVENT_COLUMNS] {
+            let no = table(&apdu.body, other).unwrap_err();
+            assert_eq!(no.code, error::OTHER_DEVICE);
+        }
+    }
+}

@@ -118,6 +118,22 @@ fn what_makes_no_sense_asks_nothing() {
 }
 
 #[test]
+fn a_yes_counts_only_with_the_value_in_the_meter() {
+    let (mut line, call) = scene("wrapper", low());
+    // Association, SET, GET: the meter shows another number than was written.
+    line.spoil = |sent, mut bytes| {
+        if let (3, Some(last)) = (sent, bytes.last_mut()) {
+            *last ^= 1;
+        }
+        bytes
+    };
+    let delay = vec![("overload-delay".to_owned(), number(77, 0))];
+    let outcome = Dlms::set_parameters(&mut line, &call, &delay).unwrap();
+    let SetOutcome::Unknown(why) = outcome else { panic!("{outcome:?}") };
+    assert!(why.contains("does not hold"), "{why}");
+}
+
+#[test]
 fn an_answer_that_was_lost_is_judged_by_what_the_meter_holds() {
     for lost in 1..=8 {
         static LOST: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);

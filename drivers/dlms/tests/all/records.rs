@@ -100,6 +100,26 @@ fn whatever_the_order_and_however_short_the_rows_are_said() {
 }
 
 #[test]
+fn places_are_counted_from_the_newest_row_whichever_end_it_stands_at() {
+    for newest_first in [false, true] {
+        let base = plan(DlmsSecurity::None);
+        let (mut line, call) = scene_of("hdlc", DlmsPlan { ranges: false, newest_first, ..base });
+        line.simulator.advance(4 * 86_400);
+        let call = Call { now: at(30, 2, 15), ..call };
+        let before = line.sent;
+        let day = all(&mut line, &call, "load", at(29, 12, 0));
+        let wanted: Vec<_> = day.iter().map(|it| it.at.unwrap()).collect();
+        assert_eq!(wanted.len(), 58, "from noon to a quarter past two");
+        assert!(wanted.contains(&at(29, 12, 0)) && wanted.contains(&at(30, 2, 15)));
+        // The older three days are left where they are.
+        let few = line.sent - before;
+        let all_days = all(&mut line, &call, "load", at(1, 0, 0));
+        assert_eq!(all_days.len(), 4 * 96);
+        assert!(few * 3 < line.sent - before - few, "{few} of {}", line.sent - before);
+    }
+}
+
+#[test]
 fn days_and_months_are_profiles_too_and_a_long_past_takes_many_pages() {
     let (mut line, call) = scene_of("hdlc", plan(gmac()));
     line.simulator.advance(6 * 86_400);
