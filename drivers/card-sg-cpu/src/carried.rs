@@ -174,23 +174,10 @@ fn moment(name: &str, value: &Value) -> Result<Moment, DriverError> {
     let wrong = || bad(format!("{name} must be a time of this century, e.g. 2026-03-02 10:15"));
     let time = match value {
         Value::Time(time) => Some(*time),
-        Value::Text(text) => typed(text),
+        Value::Text(text) => polymeter_driver::time::typed(text),
         _ => None,
     };
     let LocalTime { year, month, day, hour, minute, .. } = time.ok_or_else(wrong)?;
     let year = year.checked_sub(2000).and_then(|year| u8::try_from(year).ok()).ok_or_else(wrong)?;
     Moment { year, month, day, hour, minute }.checked().ok_or_else(wrong)
-}
-
-/// "2026-03-02 10:15"
-fn typed(text: &str) -> Option<LocalTime> {
-    let (date, time) = text.split_once([' ', 'T'])?;
-    let mut date = date.split('-');
-    let mut time = time.split(':');
-    let byte = |part: Option<&str>| part?.parse::<u8>().ok();
-    let year = date.next()?.parse().ok()?;
-    let (month, day) = (byte(date.next())?, byte(date.next())?);
-    let (hour, minute) = (byte(time.next())?, byte(time.next())?);
-    let is_over = date.next().is_none() && time.next().is_none();
-    is_over.then_some(LocalTime { year, month, day, hour, minute, second: 0 })
 }

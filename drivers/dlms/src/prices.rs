@@ -8,11 +8,13 @@ use crate::parameters::rescaled;
 use crate::session::written;
 use crate::settings::bad;
 use polymeter_codec::dlms::Data;
-use polymeter_driver::{Decimal, DriverError, LocalTime, Value};
+use polymeter_driver::{Decimal, DriverError, LocalTime, Value, decimals, time};
 
 /// Prices of one table.
 const PRICES_MAX: usize = 32;
-const DECIMALS_MAX: usize = 6;
+const DECIMALS: usize = 6;
+/// When prices may change.
+const YEARS: std::ops::Range<u16> = 2000..2200;
 /// A price is for a kWh, a commodity of energy counts in Wh.
 const KILO: i8 = 3;
 
@@ -31,42 +33,20 @@ pub fn of(name: &str, value: &Value) -> Result<Vec<Price>, DriverError> {
     }
 }
 
+/// With all decimals that a price may have.
 fn decimal(word: &str) -> Option<Price> {
-    let (whole, part) = word.split_once('.').unwrap_or((word, ""));
-    let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
-    if whole.is_empty() || whole.len() > 8 || part.len() > DECIMALS_MAX || !digits(whole) {
-        return None;
-    }
-    let mantissa = digits(part).then(|| format!("{whole}{part}").parse().ok())??;
-    Some(Decimal { mantissa, scale: i8::try_from(part.len()).ok()?.checked_neg()? })
+    let mantissa = i64::try_from(decimals::scaled(word, DECIMALS)?).ok()?;
+    Some(Decimal { mantissa, scale: i8::try_from(DECIMALS).ok()?.checked_neg()? })
 }
 
 /// "2026-03-02 10:15"
 pub fn minute(name: &str, value: &Value) -> Result<LocalTime, DriverError> {
-    let wrong = || bad(format!("{name} must be a time like 2026-03-02 10:15"));
-    let Value::Text(text) = value else { return Err(wrong()) };
-    let shape = |(place, byte): (usize, u8)| match place {
-        4 | 7 => byte == b'-',
-        10 => byte == b' ',
-        13 => byte == b':',
-        _ => byte.is_ascii_digit(),
+    let time = match value {
+        Value::Text(text) => time::typed(text),
+        _ => None,
     };
-    if text.len() != 16 || !text.bytes().enumerate().all(shape) {
-        return Err(wrong());
-    }
-    let part = |from, to| text.get(from..to).and_then(|digits| digits.parse::<u16>().ok());
-    let byte = |from, to, range: std::ops::RangeInclusive<u8>| {
-        let byte = part(from, to).and_then(|number| u8::try_from(number).ok());
-        byte.filter(|byte| range.contains(byte)).ok_or_else(wrong)
-    };
-    Ok(LocalTime {
-        year: part(0, 4).filter(|year| (2000..=2199).contains(year)).ok_or_else(wrong)?,
-        month: byte(5, 7, 1..=12)?,
-        day: byte(8, 10, 1..=31)?,
-        hour: byte(11, 13, 0..=23)?,
-        minute: byte(14, 16, 0..=59)?,
-        second: 0,
-    })
+    let time = time.filter(|time| YEARS.contains(&time.year));
+    time.ok_or_else(|| bad(format!("{name} must be a time like 2026-03-02 10:15")))
 }
 
 /// How many prices a table has.
@@ -180,17 +160,10 @@ mod tests {
         {
             assert!(told(text).is_err(), "{text}");
         }
-        let time = |text: &str| minute("tariff-switch-time", &Value::Text(text.to_owned()));
-        assert_eq!(time("2026-03-02 10:15").unwrap().minute, 15);
-        for text in [
-            "2026-03-02",
-            "2026-13-02 10:15",
-            "2026-03-02T10:15",
-            "1999-03-02 10:15",
-            "2026-03-02 24:15",
-            "2026-03-+2 10:15",
-        ] {
-            assert!(time(text).is_err(), "{text}");
+        let from = |text: &str| minute("tariff-switch-time", &Value::Text(text.to_owned()));
+        assert_eq!(from("2026-03-02 10:15").unwrap().minute, 15);
+        for text in ["2026-03-02", "2026-02-30 10:15", "1999-03-02 10:15", "2200-03-02 10:15"] {
+            assert!(from(text).is_err(), "{text}");
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::settings::{bad, name};
 use polymeter_codec::bcd;
 use polymeter_codec::dlt645::value::{MINUTE, Time};
 use polymeter_driver::decimals::scaled;
-use polymeter_driver::{Decimal, DriverError, LocalTime, Value};
+use polymeter_driver::{Decimal, DriverError, LocalTime, Value, time};
 
 /// Tariffs that prices are given for; steps of a ladder, and one price more (DL/T 645-2007, 2013
 /// extension: 040502FF, 040604FF, 040605FF).
@@ -111,13 +111,13 @@ fn list(name: &str, value: &Value, decimals: usize) -> Result<Vec<u8>, DriverErr
 }
 
 fn moment(name: &str, value: &Value) -> Result<Vec<u8>, DriverError> {
-    let time = match value {
+    let given = match value {
         Value::Time(time) => Some(*time),
-        Value::Text(text) => typed(text),
+        Value::Text(text) => time::typed(text),
         _ => None,
     };
     let wrong = || bad(format!("{name} must be a time, e.g. 2026-03-02 10:15"));
-    let LocalTime { year, month, day, hour, minute, .. } = time.ok_or_else(wrong)?;
+    let LocalTime { year, month, day, hour, minute, .. } = given.ok_or_else(wrong)?;
     let time = Time {
         year: Some(year),
         month: Some(month),
@@ -130,24 +130,6 @@ fn moment(name: &str, value: &Value) -> Result<Vec<u8>, DriverError> {
     let this_century = (2000..2100).contains(&year);
     let written = this_century.then(|| time.write(MINUTE, &mut bytes)).flatten();
     written.map(|()| bytes).ok_or_else(wrong)
-}
-
-/// `2026-03-02 10:15`, as the form gives it.
-fn typed(text: &str) -> Option<LocalTime> {
-    let mut parts = text.split(['-', ' ', ':', 'T']).map(|part| part.parse::<u16>().ok());
-    let mut next = || parts.next().flatten();
-    let (year, month, day, hour, minute) = (next()?, next()?, next()?, next()?, next()?);
-    let byte = |number: u16| u8::try_from(number).ok();
-    let rest = parts.next();
-    rest.is_none().then_some(())?;
-    Some(LocalTime {
-        year,
-        month: byte(month)?,
-        day: byte(day)?,
-        hour: byte(hour)?,
-        minute: byte(minute)?,
-        second: 0,
-    })
 }
 
 #[cfg(test)]

@@ -56,6 +56,33 @@ pub fn at(seconds: i64) -> LocalTime {
     }
 }
 
+/// A minute that a person typed, "2026-03-02 10:15", also with a `T` between its halves; none where it
+/// does not exist.
+///
+/// ```
+/// use polymeter_driver::time;
+///
+/// assert_eq!(time::typed("2028-02-29 10:15").map(|at| at.minute), Some(15));
+/// assert_eq!(time::typed("2027-02-29 10:15"), None);
+/// ```
+pub fn typed(text: &str) -> Option<LocalTime> {
+    let (date, of_day) = text.split_once([' ', 'T'])?;
+    // Digits alone: no sign, as `parse` would take one.
+    let number =
+        |part: &str| part.bytes().all(|byte| byte.is_ascii_digit()).then(|| part.parse().ok())?;
+    let mut numbers = date.split('-').map(number);
+    let mut date = || numbers.next().flatten();
+    let (year, month, day): (u16, u16, u16) = (date()?, date()?, date()?);
+    let mut parts = of_day.split(':').map(number);
+    let mut of_day = || parts.next().flatten();
+    let (hour, minute): (u16, u16) = (of_day()?, of_day()?);
+    let is_over = numbers.next().is_none() && parts.next().is_none();
+    let byte = |number: u16| u8::try_from(number).ok();
+    let (month, day) = (byte(month)?, byte(day)?);
+    let time = LocalTime { year, month, day, hour: byte(hour)?, minute: byte(minute)?, second: 0 };
+    (is_over && at(seconds(time)) == time).then_some(time)
+}
+
 /// 0 for Sunday to 6, as DL/T 645-2007 counts (appendix A: WW).
 pub fn weekday(time: LocalTime) -> u8 {
     // 0000-03-01 was a Wednesday.
@@ -111,6 +138,31 @@ mod tests {
         assert_eq!(weekday(day(2026, 11, 26)), 4);
         assert_eq!(weekday(day(2000, 2, 29)), 2);
         assert_eq!(weekday(day(2025, 10, 26)), 0);
+    }
+
+    #[test]
+    fn what_is_no_minute_is_none() {
+        let time = LocalTime { year: 2026, month: 3, day: 2, hour: 10, minute: 15, second: 0 };
+        for text in ["2026-03-02 10:15", "2026-03-02T10:15", "2026-3-2 10:15"] {
+            assert_eq!(typed(text), Some(time), "{text}");
+        }
+        for text in [
+            "",
+            "soon",
+            "2026-03-02",
+            "2026-03-02 10:15:00",
+            "2026-02-30 10:15",
+            "2026-13-02 10:15",
+            "2026-00-02 10:15",
+            "2026-03-02 24:15",
+            "2026-03-02 10:60",
+            "2026-03-+2 10:15",
+            "2026-03-02-1 10:15",
+            "65536-03-02 10:15",
+            "2026-258-02 10:15",
+        ] {
+            assert_eq!(typed(text), None, "{text}");
+        }
     }
 
     #[test]
