@@ -54,7 +54,7 @@ fn hdlc(from_meter: bool, segmented: bool, control: u8, information: &[u8]) -> V
 const AARQ: &str = "60 1D A1 09 06 07 60 85 74 05 08 01 01 BE 10 04 0E 01 00 00 00 06 5F 1F 04 00 \
                     00 1E 1D FF FF";
 const AARE: &str = "61 29 A1 09 06 07 60 85 74 05 08 01 01 A2 03 02 01 00 A3 05 A1 03 02 01 00 \
-                    BE 10 04 0E 08 00 06 5F 1F 04 00 00 12 1D 02 00 00 07";
+                    BE 10 04 0E 08 00 06 5F 1F 04 00 00 1A 1D 02 00 00 07";
 const ENERGY: &str = "C0 01 C1 00 03 01 00 01 08 00 FF 02 00";
 
 #[test]
