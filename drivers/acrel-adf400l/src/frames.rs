@@ -1,7 +1,8 @@
 //! Captured frames in words, with this box's names of registers, and a sale as a sale.
 
 use crate::registers::{
-    MODE, PURCHASE_REGISTERS, PURCHASES, PURCHASES_KEPT, SINGLE_PHASE, THREE_PHASE,
+    CLOCK, MODE, MONTHS, MONTHS_KEPT, PURCHASE_REGISTERS, PURCHASES, PURCHASES_KEPT, SINGLE_PHASE,
+    THREE_PHASE,
 };
 use polymeter_driver::{Explanation, Value};
 use polymeter_modbus::explain::{Name, explain};
@@ -43,6 +44,8 @@ fn names() -> Vec<Name> {
     let mut names = SINGLE_PHASE.names();
     names.extend(THREE_PHASE.names());
     names.push((MODE, 1, "mode"));
+    names.push((CLOCK.start, CLOCK.count, "clock"));
+    names.push((MONTHS, MONTHS_KEPT.saturating_add(PURCHASE_REGISTERS), "months"));
     names.push((PURCHASES, PURCHASES_KEPT.saturating_add(PURCHASE_REGISTERS), "purchases"));
     names.into_iter().map(|(first, count, name)| (first, count, name.to_owned())).collect()
 }

@@ -20,10 +20,12 @@
     clippy::unwrap_used
 )]
 
+mod clock;
 mod frames;
 mod parameters;
 mod purse;
 mod record;
+mod records;
 mod registers;
 mod search;
 mod settings;
@@ -32,8 +34,9 @@ mod supply;
 mod user;
 
 use polymeter_driver::{
-    Call, ControlOutcome, Description, DriverError, Evidence, Explanation, Extras, Host, Identity,
-    LocalTime, MeterDriver, Opening, Order, SellOutcome, SetOutcome, Snapshot, Step, Way, codes,
+    Call, ClockOutcome, ControlOutcome, Description, DriverError, Evidence, Explanation, Extras,
+    Host, Identity, LocalTime, MeterDriver, Opening, Order, RecordEntries, RecordKind,
+    RecordsAsked, SellOutcome, SetOutcome, Snapshot, Step, Way, codes,
 };
 
 /// The driver; every call stands for itself.
@@ -107,6 +110,22 @@ impl MeterDriver for Adf400l {
         frames::decode(frame)
     }
 
+    fn set_clock(host: &mut dyn Host, call: &Call, way: u16) -> Result<ClockOutcome, DriverError> {
+        clock::set(host, call, way)
+    }
+
+    fn record_kinds() -> Vec<RecordKind> {
+        records::kinds()
+    }
+
+    fn read_records(
+        host: &mut dyn Host,
+        call: &Call,
+        asked: RecordsAsked<'_>,
+    ) -> Result<RecordEntries, DriverError> {
+        records::read(host, call, asked)
+    }
+
     fn ways() -> Vec<Way> {
         polymeter_modbus::search::ways()
     }
@@ -122,4 +141,4 @@ impl MeterDriver for Adf400l {
     }
 }
 
-polymeter_driver::export!(Adf400l, without vault, with bus);
+polymeter_driver::export!(Adf400l, without vault, with bus, with clock, with records);

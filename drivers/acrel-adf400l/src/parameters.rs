@@ -1,11 +1,33 @@
 //! The driver's parameters: what `describe` tells of them, and the steering ones as numbers.
 
-use crate::registers::TARIFF;
+use crate::registers::{LIMITS, TARIFF};
 use polymeter_driver::{Call, DriverError, Parameter, codes};
 pub use polymeter_modbus::value::{number, whole};
 
 /// Ends the forcing of the relay by the control word.
 pub const AUTOMATIC_CONTROL: &str = "automatic-control";
+
+/// What a user has without buying it.
+pub const BASIC_AMOUNT: &str = "basic-amount";
+pub const TIME_CONTROL: &str = "time-control";
+pub const WORKING_DAY_TIMES: &str = "working-day-times";
+pub const REST_DAY_TIMES: &str = "rest-day-times";
+pub const REST_DAYS: &str = "rest-days";
+pub const LOAD_CONTROL: &str = "load-control";
+pub const DAY_PLANS: [&str; 2] = ["day-plan-1", "day-plan-2"];
+pub const DATE_PLAN: &str = "date-plan";
+
+/// Texts and switches that are written into the box.
+const WRITTEN: [(&str, &str, &str); 8] = [
+    (TIME_CONTROL, "Time control", "时间控制"),
+    (WORKING_DAY_TIMES, "Times of working days", "工作日时控表"),
+    (REST_DAY_TIMES, "Times of days of rest", "休息日时控表"),
+    (REST_DAYS, "Days of rest", "休息日"),
+    (LOAD_CONTROL, "Load control", "负荷控制"),
+    (DAY_PLANS[0], "Periods of day plan 1", "第一套日时段表"),
+    (DAY_PLANS[1], "Periods of day plan 2", "第二套日时段表"),
+    (DATE_PLAN, "Which day plan from when on", "日期方案"),
+];
 
 /// A parameter that steers the driver and stands in no register.
 #[derive(Debug)]
@@ -18,14 +40,14 @@ pub struct Steering {
     default: i64,
 }
 
-/// The value of register 0908H that means prepaid; the manual names the register, not its values.
+/// The value of register 0908H that means prepaid: both bytes 0 by the manual.
 pub const PREPAID_MODE: Steering = Steering {
     name: "prepaid-mode",
     title_en: "Value of register 0908H in prepaid mode",
     title_zh: "0908H寄存器预付费模式值",
     minimum: 0,
     maximum: 0xFFFF,
-    default: 1,
+    default: 0,
 };
 
 /// How often a proof is looked for after a write, since a box may be slow to store what it took.
@@ -67,29 +89,38 @@ impl Steering {
 
 /// All parameters, the box's own first.
 pub fn described() -> Vec<Parameter> {
-    let mut parameters: Vec<Parameter> = TARIFF
-        .iter()
-        .map(|tariff| Parameter {
-            name: tariff.name.to_owned(),
-            title_en: tariff.title_en.to_owned(),
-            title_zh: tariff.title_zh.to_owned(),
-            unit: codes::unit::CURRENCY,
-            minimum: Some(0),
-            maximum: Some(i64::from(u32::MAX)),
-            default: None,
-            writable: true,
-        })
-        .collect();
+    let money = |name: &str, title_en: &str, title_zh: &str| Parameter {
+        unit: codes::unit::CURRENCY,
+        minimum: Some(0),
+        maximum: Some(i64::from(u32::MAX)),
+        ..written(name, title_en, title_zh)
+    };
+    let mut parameters: Vec<Parameter> =
+        TARIFF.iter().map(|tariff| money(tariff.name, tariff.title_en, tariff.title_zh)).collect();
+    let automatic = ("End forced control of the relay", "解除继电器强制控制");
+    parameters.push(written(AUTOMATIC_CONTROL, automatic.0, automatic.1));
     parameters.push(Parameter {
-        name: AUTOMATIC_CONTROL.to_owned(),
-        title_en: "End forced control of the relay".to_owned(),
-        title_zh: "解除继电器强制控制".to_owned(),
+        unit: codes::unit::CURRENCY,
+        ..written(BASIC_AMOUNT, "Basic amount", "基础金额")
+    });
+    parameters.extend(LIMITS.iter().map(|limit| Parameter {
+        unit: limit.unit,
+        ..written(limit.name, limit.title_en, limit.title_zh)
+    }));
+    parameters.extend(WRITTEN.map(|(name, title_en, title_zh)| written(name, title_en, title_zh)));
+    parameters.extend([&PREPAID_MODE, &READ_BACK_TRIES].map(Steering::described));
+    parameters
+}
+
+fn written(name: &str, title_en: &str, title_zh: &str) -> Parameter {
+    Parameter {
+        name: name.to_owned(),
+        title_en: title_en.to_owned(),
+        title_zh: title_zh.to_owned(),
         unit: codes::unit::NONE,
         minimum: None,
         maximum: None,
         default: None,
         writable: true,
-    });
-    parameters.extend([&PREPAID_MODE, &READ_BACK_TRIES].map(Steering::described));
-    parameters
+    }
 }

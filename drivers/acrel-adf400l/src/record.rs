@@ -1,8 +1,9 @@
 //! The box's own list of purchases: the proof of a sale.
 //!
-//! Record (chosen order, the manual names the items): time YY MM DD hh mm ss in binary, purchase
+//! Record (the order of the manual, its bytes chosen): time YY MM DD hh mm ss in binary, purchase
 //! count u16, amount u32, balance after it i32, total bought u32, money in fen.
 
+use crate::clock::is_possible;
 use crate::registers::{PURCHASE_REGISTERS, PURCHASES, PURCHASES_KEPT};
 use crate::user::User;
 use polymeter_driver::{Credit, DriverError, Host, LocalTime, Purchase, codes};
@@ -72,11 +73,4 @@ pub fn find(host: &mut dyn Host, user: &User, count: u16) -> Result<Option<Recor
         }
     }
     Ok(None)
-}
-
-fn is_possible(time: &LocalTime) -> bool {
-    let LocalTime { year, month, day, hour, minute, second } = *time;
-    let date =
-        (2000..=2099).contains(&year) && (1..=12).contains(&month) && (1..=31).contains(&day);
-    date && hour < 24 && minute < 60 && second < 60
 }

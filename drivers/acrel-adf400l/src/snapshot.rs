@@ -1,9 +1,11 @@
-//! What the box measures and holds for one user: one exchange for all of it.
+//! What the box measures and holds for one user: one exchange for most of it, one for the energies by
+//! tariff, one for the clock of the box.
 
+use crate::clock;
 use crate::parameters::{PREPAID_MODE, number};
-use crate::registers::{FORCED, MODE, MODEL, RELAY_OPEN};
+use crate::registers::{FORCED, MODE, MODEL, Measured, RELAY_OPEN, Shape};
 use crate::user::User;
-use polymeter_driver::codes::{quality, register, supply, unit};
+use polymeter_driver::codes::{error, quality, register, supply, unit};
 use polymeter_driver::{Call, DriverError, Host, Identity, Measurement, Snapshot, Value};
 use polymeter_modbus::{Block, Words, exchange};
 
@@ -36,7 +38,7 @@ pub fn read(host: &mut dyn Host, call: &Call) -> Result<Snapshot, DriverError> {
     let user = User::parse(&call.address)?;
     let words = exchange::read(host, user.unit, user.map.readings)?;
     let status = words.word(user.map.status)?;
-    let over_limit = words.word(user.map.over_limit)?;
+    let over_limit = words.long(user.map.over_limit)?;
     let erased = words.is_erased();
     let flag = |bit: u16| Value::Flag(status & bit != 0);
     let extras = vec![
@@ -44,8 +46,25 @@ pub fn read(host: &mut dyn Host, call: &Call) -> Result<Snapshot, DriverError> {
         ("forced".to_owned(), flag(FORCED)),
         ("over-limit".to_owned(), number(i64::from(over_limit), 0)),
     ];
+    let mut measurements = measurements(&words, &user)?;
+    let energies = user.map.tariff_energies;
+    if let Some(words) = there(exchange::read(host, user.unit, energies))? {
+        for (at, register) in (energies.start..).step_by(2).zip(register::ENERGY_IMPORT_TARIFF) {
+            let energy = i64::from(words.long(at)?);
+            let valid = !words.is_erased();
+            measurements.push(row(register, energy, HUNDREDTHS, unit::KILOWATT_HOUR, valid));
+        }
+    }
+    if let Some(shown) = there(clock::shown(host, user.unit))? {
+        measurements.push(Measurement {
+            register: register::CLOCK.to_owned(),
+            quality: if shown.is_some() { quality::MEASURED } else { quality::INVALID },
+            value: shown.map_or(Value::Text(String::new()), Value::Time),
+            unit: unit::NONE,
+        });
+    }
     Ok(Snapshot {
-        measurements: measurements(&words, &user)?,
+        measurements,
         supply: if erased { supply::UNKNOWN } else { supply_of(status) },
         extras: if erased { Vec::new() } else { extras },
     })
@@ -66,17 +85,11 @@ fn measurements(words: &Words, user: &User) -> Result<Vec<Measurement>, DriverEr
     let balance = i64::from(words.signed_long(map.balance)?);
     let status = words.word(map.status)?;
     let erased = words.is_erased();
-    let row = |register: &str, value: i64, scale: i8, unit: u16, valid: bool| Measurement {
-        register: register.to_owned(),
-        value: number(value, scale),
-        unit,
-        quality: if valid { quality::MEASURED } else { quality::INVALID },
-    };
     let money = |register: &str, fen: i64, valid: bool| {
         row(register, fen, HUNDREDTHS, unit::CURRENCY, valid)
     };
     let energy_valid = energy != u32::MAX;
-    Ok(vec![
+    let mut told = vec![
         row(
             register::ENERGY_IMPORT_TOTAL,
             i64::from(energy),
@@ -89,5 +102,31 @@ fn measurements(words: &Words, user: &User) -> Result<Vec<Measurement>, DriverEr
         money(register::CREDIT_BOUGHT_TOTAL, i64::from(bought), bought != u32::MAX),
         row(register::PURCHASE_COUNT, i64::from(count), 0, unit::NONE, count != u16::MAX),
         row(register::STATUS_WORD, i64::from(status), 0, unit::NONE, !erased),
-    ])
+    ];
+    for &Measured { at, shape, scale, register, unit } in map.measured {
+        let value = match shape {
+            Shape::Word => i64::from(words.word(at)?),
+            Shape::SignedWord => i64::from(words.word(at)?.cast_signed()),
+            Shape::Long => i64::from(words.long(at)?),
+        };
+        told.push(row(register, value, scale, unit, !erased));
+    }
+    Ok(told)
+}
+
+fn row(register: &str, value: i64, scale: i8, unit: u16, valid: bool) -> Measurement {
+    Measurement {
+        register: register.to_owned(),
+        value: number(value, scale),
+        unit,
+        quality: if valid { quality::MEASURED } else { quality::INVALID },
+    }
+}
+
+/// `None`: a box without these registers.
+fn there<T>(answer: Result<T, DriverError>) -> Result<Option<T>, DriverError> {
+    match answer {
+        Err(none) if none.code == error::NO_SUCH_DATA => Ok(None),
+        answer => answer.map(Some),
+    }
 }

@@ -21,7 +21,6 @@
 
 mod envelope;
 mod extra;
-mod plans;
 mod settings;
 
 use polymeter_driver::{

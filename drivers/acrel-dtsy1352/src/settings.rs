@@ -1,32 +1,45 @@
-//! Tariff plans and the end of the relay's forcing, written and read back.
+//! Tariff plans and the end of the relay's forcing: what each parameter is in registers.
 //!
-//! Invariant: every parameter is understood before the first is written, and `confirmed` is said only
-//! after the registers read back what was asked.
+//! Invariant: every parameter is understood before the first is written. Not here: writing and reading
+//! back (`polymeter_modbus::settings`); which tariff a plan's number stands for, which the maker does
+//! not say.
 
-use crate::plans;
-use polymeter_codec::modbus::{Registers, Request, Unit};
 use polymeter_driver::{Call, DriverError, Extras, Host, SetOutcome, Value};
-use polymeter_modbus::exchange::{self, unproved};
 use polymeter_modbus::face::{bad, unit};
-use polymeter_modbus::relay::refused;
-use polymeter_modbus::{Block, Written};
+use polymeter_modbus::plans::{At, Field, Holds, Rest, Table};
+use polymeter_modbus::settings::{self, Setting};
 
 /// Force on or off, then which way it is forced: zeros give the relay back to the meter.
 const FORCING: u16 = 0x0057;
 
-/// One run of registers to be written.
-struct Setting {
-    name: &'static str,
-    start: u16,
-    bytes: Vec<u8>,
-}
+/// Tariff, minute, hour (both public programs); the meter has five tariffs.
+const DAY_PLAN: Table = Table {
+    entries: 14,
+    at: At::OfDay,
+    holds: Holds::Number(5),
+    order: [Field::Held, Field::Second, Field::First],
+    rest: Rest::Nothing,
+};
+/// Day plan, day, month (the maker's set-up program; another public program has them the other way
+/// round, README).
+const DATE_PLAN: Table = Table {
+    entries: 4,
+    at: At::OfYear,
+    holds: Holds::Number(2),
+    order: [Field::Held, Field::Second, Field::First],
+    rest: Rest::Nothing,
+};
 
 /// Where a model has its plans: first and second day plan, date plan (two public programs, which differ
 /// by the model).
-fn places(model: &str) -> [(&'static str, u16); 3] {
+fn places(model: &str) -> [(&'static str, u16, Table); 3] {
     let [first, second, dates] =
         if model == "DDSY1352" { [0x2006, 0x201B, 0x2000] } else { [0x2000, 0x2015, 0x0028] };
-    [("day-plan-1", first), ("day-plan-2", second), ("date-plan", dates)]
+    [
+        ("day-plan-1", first, DAY_PLAN),
+        ("day-plan-2", second, DAY_PLAN),
+        ("date-plan", dates, DATE_PLAN),
+    ]
 }
 
 pub fn set_parameters(
@@ -36,21 +49,7 @@ pub fn set_parameters(
     parameters: &Extras,
 ) -> Result<SetOutcome, DriverError> {
     let unit = unit(&call.address)?;
-    let settings = understood(model, parameters)?;
-    for (done, setting) in settings.iter().enumerate() {
-        let written = write(host, unit, setting)?;
-        if let (Written::No(exception), 0) = (&written, done) {
-            return Ok(SetOutcome::Refused(refused(*exception)));
-        }
-        let seen = match held(host, unit, setting) {
-            Ok(bytes) if bytes == setting.bytes => continue,
-            Ok(_) => format!("{} reads back as something else", setting.name),
-            Err(error) => format!("{} could not be read back: {}", setting.name, error.detail),
-        };
-        // Those before it stand in the meter by now, so this is no refusal of the whole.
-        return Ok(SetOutcome::Unknown(unproved(&written, &seen)));
-    }
-    Ok(SetOutcome::Confirmed)
+    settings::set(host, unit, &understood(model, parameters)?)
 }
 
 fn understood(model: &str, parameters: &Extras) -> Result<Vec<Setting>, DriverError> {
@@ -75,22 +74,10 @@ fn setting(model: &str, name: &str, value: &Value) -> Result<Setting, DriverErro
             _ => Err(bad(format!("`{name}` can only be true; forcing is a control command"))),
         };
     }
-    let Some((name, start)) = places(model).into_iter().find(|(known, _)| *known == name) else {
+    let place = places(model).into_iter().find(|(known, ..)| *known == name);
+    let Some((name, start, table)) = place else {
         return Err(bad(format!("this meter has no parameter `{name}` to set")));
     };
     let Value::Text(text) = value else { return Err(bad(format!("`{name}` is a text"))) };
-    let bytes = if name == "date-plan" { plans::dates(text)? } else { plans::day(text)? };
-    Ok(Setting { name, start, bytes })
-}
-
-fn write(host: &mut dyn Host, unit: Unit, setting: &Setting) -> Result<Written, DriverError> {
-    let values =
-        Registers::new(&setting.bytes).ok_or_else(|| bad("more registers than a frame"))?;
-    Ok(exchange::write(host, unit, &Request::WriteMultiple { start: setting.start, values }))
-}
-
-fn held(host: &mut dyn Host, unit: Unit, setting: &Setting) -> Result<Vec<u8>, DriverError> {
-    let count = u16::try_from(setting.bytes.len() / 2).unwrap_or(u16::MAX);
-    let words = exchange::read(host, unit, Block { start: setting.start, count })?;
-    Ok(words.each().flat_map(|(_, word)| word.to_be_bytes()).collect())
+    Ok(Setting { name, start, bytes: table.bytes(text)? })
 }

@@ -25,9 +25,11 @@ pub mod explain;
 pub mod face;
 pub mod instrument;
 pub mod map;
+pub mod plans;
 pub mod read;
 pub mod relay;
 pub mod search;
+pub mod settings;
 pub mod value;
 
 #[cfg(test)]

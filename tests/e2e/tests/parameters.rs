@@ -50,11 +50,13 @@ async fn a_clock_is_put_right_and_its_drift_told() -> Result<()> {
     has(&trail, "/items/0/act", &json!("clock-setting-ended"))?;
     has(&trail, "/items/1/act", &json!("clock-setting-asked"))?;
 
+    // A box whose clock can be set only.
     let unable = site.meter_id(&api, &METERS[1]).await?;
-    let new = json!({ "way": "adjust", "reason": "x" });
     let path = format!("/api/v1/meters/{unable}/clock-settings");
-    let answer = api.ask(Method::POST, &path, Some(new)).await?;
-    ensure!(answer.status == StatusCode::CONFLICT, "{}", answer.body);
+    for (way, state) in [("set", "right"), ("adjust", "not-sent")] {
+        let new = json!({ "way": way, "reason": "x" });
+        has(&api.post(&path, new).await?, "/state", &json!(state))?;
+    }
     program.kill().await
 }
 

@@ -9,7 +9,7 @@ use meter_sim::{
     Acrel1352Kind, Acrel1352Plan, BusKind, BusPlan, Endpoint, Meters, ModemAnswers, ModemPlan,
     Plan, Simulator,
 };
-use reqwest::Method;
+use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
@@ -248,6 +248,13 @@ async fn the_1352_family_is_read_and_switched() -> Result<()> {
         !simulator.state("36")?.relay_closed && simulator.state("1")?.relay_closed,
         "one alone"
     );
+
+    let kinds = api.get(&format!("/api/v1/meters/{first}/record-kinds")).await?;
+    ensure!(kinds["items"] == json!([]), "a driver that reads no records: {kinds}");
+    let clock = format!("/api/v1/meters/{first}/clock-settings");
+    let set = Some(json!({ "way": "set", "reason": "x" }));
+    let answer = api.ask(Method::POST, &clock, set).await?;
+    ensure!(answer.status == StatusCode::CONFLICT, "a driver that sets none: {}", answer.body);
 
     let meter = entered("40", "ACREL-1352", "D-40").await?;
     let reading = read(&meter).await?;

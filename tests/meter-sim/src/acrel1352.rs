@@ -5,10 +5,10 @@
 
 use jiff::civil::DateTime;
 
-use crate::adf400l::seal;
 use crate::device::{Answer, Counters, State};
 use crate::fault::Kind;
 use crate::load::{Load, later, step};
+use crate::modbus::{seal, word_at};
 use crate::plan::{Acrel1352Kind, Acrel1352Plan};
 
 type Exception = u8;
@@ -301,8 +301,4 @@ impl Meter {
 fn halves(value: u64) -> [u16; 2] {
     let value = u32::try_from(value % (1 << 32)).unwrap_or(0);
     [(value >> 16) as u16, (value & 0xFFFF) as u16]
-}
-
-fn word_at(frame: &[u8], at: usize) -> Option<u16> {
-    Some(u16::from_be_bytes([*frame.get(at)?, *frame.get(at + 1)?]))
 }

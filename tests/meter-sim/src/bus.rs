@@ -139,7 +139,7 @@ impl Bus {
         let [high, low] = UPLOADED.to_be_bytes();
         let unit = device.name.parse().ok()?;
         let mut request = vec![unit, 0x03, high, low, 0, UPLOADED_COUNT, 0, 0];
-        crate::adf400l::seal(&mut request);
+        crate::modbus::seal(&mut request);
         let reply = device.answer(&Heard::Modbus(&request)).reply?;
         Some((device.name.clone(), reply))
     }

@@ -28,6 +28,7 @@ mod keypad;
 mod lines;
 mod load;
 mod mbus;
+mod modbus;
 mod modem;
 mod offline;
 mod plan;

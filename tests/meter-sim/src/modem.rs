@@ -10,8 +10,8 @@ use std::sync::{Arc, Mutex};
 
 use serde::{Deserialize, Serialize};
 
-use crate::adf400l::crc;
 use crate::event::lock;
+use crate::modbus::crc;
 
 const START: &[u8] = &[0x7B, 0x7B];
 const END: &[u8] = &[0x7D, 0x7D];

@@ -1,13 +1,13 @@
 //! What can be spoken on a bus: where a frame of each protocol is, what it asks, how it is spoilt. The
 //! protocols meet here and in the device, and nowhere else.
 
-use crate::adf400l;
 use crate::cjt188;
 use crate::dlms;
 use crate::dlt645::frame;
 use crate::dlt698;
 use crate::fault::{FaultKind, Parts, spoil};
 use crate::mbus;
+use crate::modbus;
 use crate::rdk;
 
 /// What a look for the first frame in a buffer found.
@@ -64,7 +64,7 @@ impl Protocol {
     pub fn scan(self, buffer: &[u8]) -> Scan {
         match self {
             Protocol::Dlt645 => frame::scan(buffer),
-            Protocol::Modbus => adf400l::scan(buffer),
+            Protocol::Modbus => modbus::scan(buffer),
             Protocol::Rdk => rdk::scan(buffer),
             Protocol::Cjt188 => cjt188::scan(buffer),
             Protocol::Mbus => mbus::scan(buffer),
@@ -136,7 +136,7 @@ impl Protocol {
                     Some(0x80..) => 2..end,
                     _ => 4..end,
                 };
-                let seal = &adf400l::seal;
+                let seal = &modbus::seal;
                 spoil(
                     reply,
                     fault,

@@ -6,10 +6,10 @@
 
 use jiff::civil::DateTime;
 
-use crate::adf400l::seal;
 use crate::device::{Answer, Counters, State};
 use crate::fault::Kind;
 use crate::load::{Load, later, step};
+use crate::modbus::{seal, word_at};
 use crate::plan::SferePlan;
 
 type Exception = u8;
@@ -183,8 +183,4 @@ impl Meter {
             faults_waiting,
         }
     }
-}
-
-fn word_at(frame: &[u8], at: usize) -> Option<u16> {
-    Some(u16::from_be_bytes([*frame.get(at)?, *frame.get(at + 1)?]))
 }

@@ -3,10 +3,10 @@
 
 use crate::scripted::{Box, Fault, call};
 use driver_acrel_adf400l::Adf400l;
-use polymeter_driver::codes::{command, error, quantity, refusal, supply};
+use polymeter_driver::codes::{clock, command, error, quantity, refusal, supply};
 use polymeter_driver::{
-    ControlOutcome, Credit, Decimal, DriverError, MeterDriver, Order, Purchase, SellOutcome,
-    SetOutcome, Value,
+    ClockOutcome, ControlOutcome, Credit, Decimal, DriverError, MeterDriver, Order, Purchase,
+    SellOutcome, SetOutcome, Value,
 };
 
 const FAULTS: [Fault; 17] = [
@@ -107,30 +107,58 @@ fn evidence() {
     check(Some(70000), None);
 }
 
+/// The readings, the energies by tariff, the clock.
 #[test]
-fn reading_takes_one_exchange() {
-    let check = |fault, expected: Option<u16>| {
-        let mut host = Box::new((0, fault));
+fn reading_takes_three_exchanges() {
+    let check = |at, fault, expected: Option<u16>, exchanges| {
+        let mut host = Box::new((at, fault));
         let result = Adf400l::read(&mut host, &call());
-        assert_eq!(result.err().map(|error| error.code), expected, "{fault:?}");
-        assert_eq!(host.requests.len(), 1);
+        assert_eq!(result.err().map(|error| error.code), expected, "{fault:?} at {at}");
+        assert_eq!(host.requests.len(), exchanges, "{fault:?} at {at}");
     };
-    for fault in [Fault::None, Fault::Noise, Fault::Pieces, Fault::OtherUnitFirst] {
-        check(fault, None);
+    for at in 0..3 {
+        for fault in [Fault::None, Fault::Noise, Fault::Pieces, Fault::OtherUnitFirst] {
+            check(at, fault, None, 3);
+        }
+        check(at, Fault::ReplyLost, Some(error::NO_REPLY), at + 1);
+        check(at, Fault::Cut, Some(error::GARBLED), at + 1);
+        check(at, Fault::FlippedBit, Some(error::GARBLED), at + 1);
+        check(at, Fault::OtherUnit, Some(error::OTHER_DEVICE), at + 1);
+        check(at, Fault::OtherFunction, Some(error::OTHER_DEVICE), at + 1);
+        check(at, Fault::Exception(4), Some(error::DEVICE_SAYS_NO), at + 1);
+        // A box may be without the later two; without the first it is none.
+        let none = (at == 0).then_some(error::NO_SUCH_DATA);
+        check(at, Fault::Exception(2), none, if at == 0 { 1 } else { 3 });
     }
-    check(Fault::ReplyLost, Some(error::NO_REPLY));
-    check(Fault::Cut, Some(error::GARBLED));
-    check(Fault::FlippedBit, Some(error::GARBLED));
-    check(Fault::OtherUnit, Some(error::OTHER_DEVICE));
-    check(Fault::OtherFunction, Some(error::OTHER_DEVICE));
-    check(Fault::Exception(2), Some(error::NO_SUCH_DATA));
-    check(Fault::Exception(4), Some(error::DEVICE_SAYS_NO));
+}
+
+/// Whatever happens on the line: told as set only where the box shows the time, written once.
+#[test]
+fn the_clock_is_told_as_it_stands() {
+    for at in 0..3 {
+        for fault in FAULTS {
+            let mut host = Box::new((at, fault));
+            let outcome = Adf400l::set_clock(&mut host, &call(), clock::SET);
+            let told = format!("{fault:?} at {at}: {outcome:?}");
+            // Friday the 20th of November 2026, 12:00:00.
+            let set = [0x090B, 0x090C, 0x090D].map(|n| host.word(n)) == [0, 0x0C05, 0x140B];
+            match outcome {
+                Ok(ClockOutcome::Confirmed(shown)) => assert!(set && shown == call().now, "{told}"),
+                Ok(ClockOutcome::Refused(_)) => assert!(!set, "{told}"),
+                Ok(ClockOutcome::Unknown(_)) => assert!(at < 2, "{told}"),
+                Err(_) => panic!("{told}"),
+            }
+            let writes = host.requests.iter().filter(|frame| frame[1] == 0x10).count();
+            assert_eq!(writes, 1, "{told}");
+        }
+    }
 }
 
 #[test]
 fn erased_memory_is_no_reading() {
     let mut host = Box::new((0, Fault::None));
-    host.registers.extend((0x0300..=0x0320).map(|register| (register, 0xFFFF)));
+    let erased = (0x0300..=0x0320).chain(0x0400..=0x0407);
+    host.registers.extend(erased.map(|register| (register, 0xFFFF)));
     let snapshot = Adf400l::read(&mut host, &call()).expect("an intact reply");
     assert_eq!(snapshot.supply, supply::UNKNOWN);
     assert!(snapshot.measurements.iter().all(|row| row.quality == 2), "{snapshot:?}");

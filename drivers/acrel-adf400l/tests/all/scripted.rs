@@ -41,7 +41,7 @@ pub const UNIT: u8 = 5;
 impl Box {
     /// Single-phase user 5, 12.34 kWh, 50.00 yuan, 7 purchases of which the last was 20.00 yuan.
     pub fn new(fault: (usize, Fault)) -> Self {
-        let registers = [(0x0307, 1234), (0x030B, 5000), (0x030D, 9000), (0x030E, 7), (0x0908, 1)];
+        let registers = [(0x0307, 1234), (0x030B, 5000), (0x030D, 9000), (0x030E, 7), (0x0908, 0)];
         Self {
             registers: registers.into(),
             purchases: vec![[0x1A0B, 0x140A, 0x0000, 7, 0, 2000, 0, 5000, 0, 9000]],

@@ -1,76 +1,43 @@
-//! One user of an Acrel ADF400L box on Modbus RTU, written from `protocols.md` 3.3. The manual does
-//! not give the write sequences; what is simulated where it is silent was chosen, not known: one
-//! write of three registers at 050DH is a sale, and a repeated count is acknowledged and ignored.
+//! One user of an Acrel ADF400L box on Modbus RTU, written from `protocols.md` 3.3 and the tables of the
+//! box's manual. The manual does not give the write sequences; what is simulated where it is silent was
+//! chosen, not known: one write of three registers at 050DH is a sale, and a repeated count is
+//! acknowledged and ignored. Plans, time control and load control are held, and nothing acts on them.
 
-use std::collections::VecDeque;
+mod lists;
+
+use std::collections::{BTreeMap, VecDeque};
 
 use jiff::civil::DateTime;
 
-use crate::device::{Answer, Counters, Credit, Purchase, Scan, State};
+use crate::device::{Answer, Counters, Credit, Purchase, State};
 use crate::fault::Kind;
 use crate::load::{Load, later, step};
+use crate::modbus::{double, pair, seal, word_at, words};
 use crate::plan::Adf400lPlan;
 
 const PURCHASES_MAX: usize = 20;
 const LIST: u16 = 0x1B00;
-/// Registers of one record of 20 bytes.
-const RECORD_REGISTERS: u16 = 10;
+const MONTHS_MAX: usize = 12;
+const MONTHS: u16 = 0x1A00;
 /// Where the three-phase copies lie behind the single-phase registers.
 const STATE_SHIFT: u16 = 0x0058;
-const PREPAID_SHIFT: u16 = 0x0035;
+const PREPAID_SHIFT: u16 = 0x0036;
 const BALANCE_FEN_MAX: i64 = 99_999_999;
-/// Prices, alarms: 0501H to 050CH; then the new purchase: amount u32, count u16.
+/// Prices, alarms: 0501H to 050CH; then the new purchase: amount u32, count u16; then the basic amount.
 const SETTINGS: std::ops::Range<u16> = 0x0501..0x050D;
+const BASIC_AMOUNT: std::ops::Range<u16> = 0x0510..0x0512;
 const NEW_PURCHASE: u16 = 0x050D;
-const PREPAID_MODE: u16 = 0x0908;
+/// 0 prepaid, 1 metering in the upper byte; 0 Modbus in the lower one.
+const MODE: u16 = 0x0908;
+const METERING: u16 = 0x0100;
+/// Second and minute, hour and weekday, day and month, year and nothing.
+const CLOCK: u16 = 0x090B;
 
 /// A Modbus exception code.
 type Exception = u8;
 const ILLEGAL_FUNCTION: Exception = 1;
 const ILLEGAL_ADDRESS: Exception = 2;
 const ILLEGAL_VALUE: Exception = 3;
-
-/// The first frame in the buffer whose check is right, whatever noise or torn frame is before it.
-pub fn scan(buffer: &[u8]) -> Scan {
-    for start in 0..buffer.len() {
-        let rest = buffer.get(start..).unwrap_or_default();
-        let end = match (rest.get(1), rest.get(6)) {
-            (Some(0x01..=0x06), _) => 8,
-            (Some(0x0F | 0x10), Some(&bytes)) => 9 + usize::from(bytes),
-            // Of other functions no length is known: all that has come.
-            (Some(0x00 | 0x07..=0x0E | 0x11..), _) if start == 0 => rest.len().max(4),
-            _ => continue,
-        };
-        if rest.get(..end).is_some_and(checked) {
-            return Scan::Frame { start, end: start + end };
-        }
-    }
-    // A gap ends what never becomes a frame.
-    Scan::NeedMore
-}
-
-fn checked(frame: &[u8]) -> bool {
-    frame.split_last_chunk::<2>().is_some_and(|(body, check)| crc(body).to_le_bytes() == *check)
-}
-
-/// CRC-16/MODBUS.
-pub fn crc(bytes: &[u8]) -> u16 {
-    bytes.iter().fold(0xFFFF, |crc, &byte| {
-        (0..8).fold(
-            crc ^ u16::from(byte),
-            |crc, _| {
-                if crc & 1 == 1 { crc >> 1 ^ 0xA001 } else { crc >> 1 }
-            },
-        )
-    })
-}
-
-/// Puts the check of a frame right whose last two bytes are for it.
-pub fn seal(frame: &mut [u8]) {
-    if let Some((body, check)) = frame.split_last_chunk_mut::<2>() {
-        *check = crc(body).to_le_bytes();
-    }
-}
 
 #[derive(Debug)]
 pub struct User {
@@ -80,11 +47,15 @@ pub struct User {
     balance_fen: i64,
     count: u16,
     /// Sharp to valley prices, alarms and the last new purchase, as registers from 0501H on.
-    settings: [u16; 15],
+    settings: [u16; 17],
+    /// Plans, time control, load control.
+    held: BTreeMap<u16, u16>,
     /// The control word that forces the relay; none: automatic.
     forced_open: Option<bool>,
     total_purchased_fen: u32,
-    energy: u64,
+    /// 0.01 kWh by sharp, peak, flat, valley.
+    energies: [u64; 4],
+    months: VecDeque<(DateTime, [u64; 4])>,
     purchases: VecDeque<Purchase>,
     credited_fen: u64,
     credits: u64,
@@ -102,10 +73,12 @@ impl User {
             load: Load::new(plan.load_watts),
             balance_fen: i64::from(plan.balance_fen),
             count: plan.purchase_count,
-            settings: [0; 15],
+            settings: [0; 17],
+            held: BTreeMap::new(),
             forced_open: plan.relay_forced_open.then_some(true),
             total_purchased_fen: plan.total_purchased_fen,
-            energy: plan.energy,
+            energies: [0, 0, plan.energy, 0],
+            months: VecDeque::new(),
             purchases: VecDeque::new(),
             credited_fen: 0,
             credits: 0,
@@ -132,7 +105,11 @@ impl User {
 
     /// Prices from sharp to valley, then both alarms.
     pub fn settings_fen(&self) -> impl Iterator<Item = u32> {
-        self.settings.chunks_exact(2).map(|pair| double(pair[0], pair[1]))
+        self.settings[..12].chunks_exact(2).map(|pair| double(pair[0], pair[1]))
+    }
+
+    fn energy(&self) -> u64 {
+        self.energies.iter().sum()
     }
 
     /// Forced by the control word, else for lack of money in prepaid mode.
@@ -161,7 +138,7 @@ impl User {
             open_frames,
             mac_failures,
             suspended: false,
-            energy: self.energy,
+            energy: self.energy(),
             last_purchase: self.purchases.front().cloned(),
             clock: self.clock,
             faults_waiting,
@@ -181,7 +158,7 @@ impl User {
             (Some(0x03 | 0x04), 0x0362..=0x0366) if end > 0x0366 => Kind::Check,
             (Some(0x03 | 0x04), LIST..0x1B14) => Kind::Check,
             (Some(0x03 | 0x04), _) => Kind::Read,
-            (Some(0x10), NEW_PURCHASE | 0x0542) => Kind::Sell,
+            (Some(0x10), NEW_PURCHASE | 0x0543) => Kind::Sell,
             (Some(0x06 | 0x10), 0x0801 | 0x0804) => Kind::Control,
             (Some(0x06 | 0x10), _) => Kind::Write,
             _ => Kind::Other,
@@ -248,7 +225,12 @@ impl User {
             return Err(ILLEGAL_VALUE);
         }
         if (LIST..LIST + 20).contains(&address) {
-            return self.records(usize::from(address - LIST), count);
+            let of = |at| lists::record(self.purchases.get(at));
+            return lists::records(of, PURCHASES_MAX, usize::from(address - LIST), count);
+        }
+        if (MONTHS..MONTHS + 12).contains(&address) {
+            let of = |at| lists::month(self.months.get(at));
+            return lists::records(of, MONTHS_MAX, usize::from(address - MONTHS), count);
         }
         (0..count)
             .map(|offset| {
@@ -258,47 +240,94 @@ impl User {
             .collect()
     }
 
-    /// Each address of the list is a record of ten registers; an empty record is all zero.
-    fn records(&self, first: usize, count: u16) -> Result<Vec<u16>, Exception> {
-        let records = usize::from(count.div_ceil(RECORD_REGISTERS));
-        if first + records > PURCHASES_MAX {
-            return Err(ILLEGAL_ADDRESS);
-        }
-        let mut values: Vec<u16> =
-            (first..first + records).flat_map(|at| record(self.purchases.get(at))).collect();
-        values.truncate(usize::from(count));
-        Ok(values)
-    }
-
     fn register(&self, address: u16) -> Option<u16> {
+        if self.is_held(address) {
+            return Some(self.held.get(&address).copied().unwrap_or(0));
+        }
         match (address, self.plan.three_phase) {
             (0x0300..=0x0320, false) => Some(self.state_register(address)),
-            (0x033F..=0x0396, true) => {
-                Some(self.state_register(address.saturating_sub(STATE_SHIFT)))
-            }
-            (0x0501..=0x0510, false) => Some(self.setting(address)),
-            (0x0536..=0x0546, true) => Some(self.setting(address - PREPAID_SHIFT)),
+            (0x033F..=0x0396, true) => Some(
+                self.three_phase_value(address)
+                    .unwrap_or_else(|| self.state_register(address.saturating_sub(STATE_SHIFT))),
+            ),
+            (0x0400..=0x0407, false) => Some(self.tariff_energy(address - 0x0400)),
+            (0x0430..=0x0437, true) => Some(self.tariff_energy(address - 0x0430)),
+            (0x0501..=0x0511, false) => Some(self.setting(address)),
+            (0x0537..=0x0547, true) => Some(self.setting(address - PREPAID_SHIFT)),
             (0x0801, false) | (0x0804, true) => Some(match self.forced_open {
                 None => 0,
                 Some(true) => 0x0100,
                 Some(false) => 0x0001,
             }),
-            (0x0500 | PREPAID_MODE, _) => Some(u16::from(self.plan.prepaid)),
+            (0x0500, false) | (0x0536, true) => Some(u16::from(self.plan.prepaid)),
+            (MODE, _) => Some(if self.plan.prepaid { 0 } else { METERING }),
             (0x0900, _) => Some(u16::from(self.plan.unit)),
-            (0x0400..=0x045F | 0x0600..=0x0667 | 0x0700..=0x071F | 0x0800, _) => Some(0),
-            (0x0901..=0x0972 | 0x1A00..=0x1A0B, _) => Some(0),
+            (CLOCK..=0x090E, _) => Some(self.clock_words()[usize::from(address - CLOCK)]),
+            (0x0800 | 0x0901..=0x0972, _) => Some(0),
+            _ => None,
+        }
+    }
+
+    /// Plans of the box; the user's time control and load control.
+    fn is_held(&self, address: u16) -> bool {
+        match address {
+            0x0914..=0x0943 => true,
+            0x0600..=0x0619 | 0x0700..=0x0707 => !self.plan.three_phase,
+            0x064E..=0x0667 | 0x0718..=0x071F => self.plan.three_phase,
+            _ => false,
+        }
+    }
+
+    fn tariff_energy(&self, place: u16) -> u16 {
+        let energy = self.energies[usize::from(place / 2)];
+        words(u32::try_from(energy % (1 << 32)).unwrap_or(0))[usize::from(place % 2)]
+    }
+
+    /// Weekdays are counted from 1 for Monday.
+    fn clock_words(&self) -> [u16; 4] {
+        let at = self.clock;
+        let weekday = at.date().weekday().to_monday_one_offset();
+        let year = i8::try_from(at.year().rem_euclid(100)).unwrap_or(0);
+        [
+            pair(at.second(), at.minute()),
+            pair(at.hour(), weekday),
+            pair(at.day(), at.month()),
+            pair(year, 0),
+        ]
+    }
+
+    /// The load of all phases, 220 V at the power factor 1.
+    fn watts(&self) -> u32 {
+        if self.relay_open() { 0 } else { self.load.watts }
+    }
+
+    /// Voltages, currents, power, factor and frequency, which stand otherwise than single-phase.
+    fn three_phase_value(&self, address: u16) -> Option<u16> {
+        let centiamperes = u16::try_from(self.watts() / 3 * 10 / 22).unwrap_or(u16::MAX);
+        match address {
+            0x033F..=0x0341 => Some(2_200),
+            0x0342..=0x0344 => Some(centiamperes),
+            0x0345 => Some(u16::try_from(self.watts()).unwrap_or(u16::MAX)),
+            0x034D => Some(1_000),
+            0x0351 => Some(5_000),
+            0x0391 | 0x0392 => Some(0),
             _ => None,
         }
     }
 
     /// A register of the single-phase numbering 0300H to 0320H.
     fn state_register(&self, address: u16) -> u16 {
-        let energy = u32::try_from(self.energy % (1 << 32)).unwrap_or(0);
+        let energy = u32::try_from(self.energy() % (1 << 32)).unwrap_or(0);
         let balance = i32::try_from(self.balance_fen).unwrap_or(i32::MIN).cast_unsigned();
         let [energy_high, energy_low] = words(energy);
         let [balance_high, balance_low] = words(balance);
         let [total_high, total_low] = words(self.total_purchased_fen);
         match address {
+            0x0300 => 2_200,
+            0x0301 => u16::try_from(self.watts() * 10 / 22).unwrap_or(u16::MAX),
+            0x0302 => u16::try_from(self.watts()).unwrap_or(u16::MAX),
+            0x0304 => 1_000,
+            0x0305 => 5_000,
             0x0306 => energy_high,
             0x0307 => energy_low,
             0x030A => balance_high,
@@ -307,7 +336,7 @@ impl User {
             0x030D => total_low,
             0x030E => self.count,
             0x0311 => u16::from(self.relay_open()) | u16::from(self.forced_open.is_some()) << 1,
-            0x0315 => u16::from(self.balance_fen < 0),
+            0x0316 => u16::from(self.balance_fen < 0),
             _ => 0,
         }
     }
@@ -324,9 +353,9 @@ impl User {
         credit: &mut Option<Credit>,
     ) -> Result<(), Exception> {
         let address = match (address, self.plan.three_phase) {
-            (0x0536..=0x0546, true) => address - PREPAID_SHIFT,
+            (0x0537..=0x0547, true) => address - PREPAID_SHIFT,
             (0x0804, true) => 0x0801,
-            (0x0501..=0x0510 | 0x0801, true) => return Err(ILLEGAL_ADDRESS),
+            (0x0501..=0x0511 | 0x0801, true) => return Err(ILLEGAL_ADDRESS),
             (address, _) => address,
         };
         if address == NEW_PURCHASE {
@@ -336,16 +365,24 @@ impl User {
             return Ok(());
         }
         let end = u16::try_from(values.len()).ok().and_then(|count| address.checked_add(count));
-        if SETTINGS.contains(&address) && end.is_some_and(|end| end <= SETTINGS.end) {
+        let within = |range: &std::ops::Range<u16>| {
+            range.contains(&address) && end.is_some_and(|end| end <= range.end)
+        };
+        if within(&SETTINGS) || within(&BASIC_AMOUNT) {
             self.store(address, values);
+            return Ok(());
+        }
+        if self.is_held(address) && end.is_some_and(|end| self.is_held(end - 1)) {
+            self.held.extend((address..).zip(values.iter().copied()));
             return Ok(());
         }
         match (address, values) {
             (0x0801, [0x0100]) => self.forced_open = Some(true),
             (0x0801, [0x0001]) => self.forced_open = Some(false),
             (0x0801, [0x0000]) => self.forced_open = None,
-            (PREPAID_MODE, [mode @ (0 | 1)]) => self.plan.prepaid = *mode == 1,
-            (0x0801 | PREPAID_MODE, _) => return Err(ILLEGAL_VALUE),
+            (MODE, [mode @ (0 | METERING)]) => self.plan.prepaid = *mode == 0,
+            (CLOCK, &[a, b, c, d]) => self.clock = time_of(&[a, b, c, d]).ok_or(ILLEGAL_VALUE)?,
+            (0x0801 | MODE | CLOCK, _) => return Err(ILLEGAL_VALUE),
             _ => return Err(ILLEGAL_ADDRESS),
         }
         Ok(())
@@ -402,51 +439,23 @@ impl User {
             seconds -= step;
             if !self.relay_open() {
                 let used = self.load.use_up(self.clock, step, &self.plan.prices_fen);
-                self.energy += used.energy;
+                self.energies[used.tariff] += used.energy;
                 if self.plan.prepaid {
                     self.balance_fen -= i64::from(used.cost_fen);
                 }
             }
+            let month = self.clock.month();
             self.clock = later(self.clock, step);
+            if self.clock.month() != month {
+                self.months.push_front((self.clock, self.energies));
+                self.months.truncate(MONTHS_MAX);
+            }
         }
     }
 }
 
-/// Time (6), count (2), amount (4), balance after (4), total (4).
-fn record(purchase: Option<&Purchase>) -> [u16; 10] {
-    let Some(purchase) = purchase else { return [0; 10] };
-    let at = purchase.at;
-    let pair = |high: i8, low: i8| u16::from_be_bytes([high.unsigned_abs(), low.unsigned_abs()]);
-    let year = i8::try_from(at.year().rem_euclid(100)).unwrap_or(0);
-    let after = i32::try_from(purchase.after_fen).unwrap_or(i32::MIN).cast_unsigned();
-    let total = u32::try_from(purchase.cumulative_fen).unwrap_or(u32::MAX);
-    let [amount_high, amount_low] = words(purchase.amount_fen);
-    let [after_high, after_low] = words(after);
-    let [total_high, total_low] = words(total);
-    [
-        pair(year, at.month()),
-        pair(at.day(), at.hour()),
-        pair(at.minute(), at.second()),
-        u16::try_from(purchase.count).unwrap_or(u16::MAX),
-        amount_high,
-        amount_low,
-        after_high,
-        after_low,
-        total_high,
-        total_low,
-    ]
-}
-
-/// High word first.
-fn words(value: u32) -> [u16; 2] {
-    let [a, b, c, d] = value.to_be_bytes();
-    [u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d])]
-}
-
-fn double(high: u16, low: u16) -> u32 {
-    u32::from(high) << 16 | u32::from(low)
-}
-
-fn word_at(frame: &[u8], at: usize) -> Option<u16> {
-    frame.get(at..)?.first_chunk::<2>().map(|&pair| u16::from_be_bytes(pair))
+fn time_of(words: &[u16; 4]) -> Option<DateTime> {
+    let [[second, minute], [hour, _], [day, month], [year, _]] =
+        words.map(|word| word.to_be_bytes().map(|byte| i8::try_from(byte).unwrap_or(-1)));
+    DateTime::new(2000 + i16::from(year), month, day, hour, minute, second, 0).ok()
 }
