@@ -7,7 +7,9 @@ use crate::user::User;
 use polymeter_codec::modbus::{Registers, Request, Unit};
 use polymeter_driver::codes::clock;
 use polymeter_driver::{Call, ClockOutcome, DriverError, Host, LocalTime, codes, time};
+use polymeter_modbus::face::bad;
 use polymeter_modbus::relay::refused;
+use polymeter_modbus::time::{of_century, year_of_century};
 use polymeter_modbus::{Written, exchange};
 
 /// What it shows; `None`: no time.
@@ -17,9 +19,7 @@ pub fn shown(host: &mut dyn Host, unit: Unit) -> Result<Option<LocalTime>, Drive
     let &[second, minute, hour, _, day, month, year, _] = bytes.as_slice() else {
         return Ok(None);
     };
-    let year = u16::from(year).saturating_add(2000);
-    let time = LocalTime { year, month, day, hour, minute, second };
-    Ok(is_possible(&time).then_some(time))
+    Ok(of_century([year, month, day, hour, minute, second]))
 }
 
 pub fn set(host: &mut dyn Host, call: &Call, way: u16) -> Result<ClockOutcome, DriverError> {
@@ -28,11 +28,8 @@ pub fn set(host: &mut dyn Host, call: &Call, way: u16) -> Result<ClockOutcome, D
         let detail = "this box has no way to adjust a clock, only to set it";
         return Err(DriverError::new(codes::error::UNSUPPORTED, detail));
     }
-    let LocalTime { year, month, day, hour, minute, second } = call.now;
-    let bad = |detail: &str| DriverError::new(codes::error::BAD_PARAMETER, detail);
-    let year = year.checked_sub(2000).and_then(|year| u8::try_from(year).ok());
-    let year =
-        year.filter(|year| *year < 100).ok_or_else(|| bad("the box counts years to 2099"))?;
+    let LocalTime { month, day, hour, minute, second, .. } = call.now;
+    let year = year_of_century(&call.now).ok_or_else(|| bad("the box counts years to 2099"))?;
     // 1 is Monday (seen on a box), so 0 Sunday.
     let bytes = [second, minute, hour, time::weekday(call.now), day, month, year, 0];
     let values = Registers::new(&bytes).ok_or_else(|| bad("a time is four registers"))?;
@@ -47,12 +44,4 @@ pub fn set(host: &mut dyn Host, call: &Call, way: u16) -> Result<ClockOutcome, D
         Ok(None) => ClockOutcome::Unknown("the clock shows no time afterwards".to_owned()),
         Err(unread) => ClockOutcome::Unknown(exchange::unproved(&written, &unread.detail)),
     })
-}
-
-/// Of this century, and of the calendar.
-pub fn is_possible(time: &LocalTime) -> bool {
-    let LocalTime { year, month, day, hour, minute, second } = *time;
-    let in_range = (2000..=2099).contains(&year) && hour < 24 && minute < 60 && second < 60;
-    // A day that does not exist counts on into the next month.
-    in_range && (1..=12).contains(&month) && day > 0 && time::at(time::seconds(*time)) == *time
 }

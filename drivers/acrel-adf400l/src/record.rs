@@ -3,10 +3,10 @@
 //! Record (the order of the manual, its bytes chosen): time YY MM DD hh mm ss in binary, purchase
 //! count u16, amount u32, balance after it i32, total bought u32, money in fen.
 
-use crate::clock::is_possible;
 use crate::registers::{PURCHASE_REGISTERS, PURCHASES, PURCHASES_KEPT};
 use crate::user::User;
 use polymeter_driver::{Credit, DriverError, Host, LocalTime, Purchase, codes};
+use polymeter_modbus::time::of_century;
 use polymeter_modbus::{Block, exchange};
 
 /// One entry of the list.
@@ -51,10 +51,8 @@ pub fn read(host: &mut dyn Host, user: &User, age: u16) -> Result<Option<Record>
     let [year, month] = words.word(at(0))?.to_be_bytes();
     let [day, hour] = words.word(at(1))?.to_be_bytes();
     let [minute, second] = words.word(at(2))?.to_be_bytes();
-    let year = u16::from(year).saturating_add(2000);
-    let time = LocalTime { year, month, day, hour, minute, second };
     Ok(Some(Record {
-        time: is_possible(&time).then_some(time),
+        time: of_century([year, month, day, hour, minute, second]),
         count: words.word(at(3))?,
         amount: words.long(at(4))?,
         balance: words.signed_long(at(6))?,

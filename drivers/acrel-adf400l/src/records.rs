@@ -4,17 +4,17 @@
 //! the record of a purchase, which is the proof of a sale too (`record`). The box has no list of its
 //! trips.
 
-use crate::clock::is_possible;
 use crate::parameters::number;
 use crate::record;
 use crate::registers::{MONTHS, MONTHS_KEPT, PURCHASE_REGISTERS, PURCHASES_KEPT};
 use crate::user::User;
 use polymeter_driver::codes::{error, quality, records, register, unit};
 use polymeter_driver::{
-    Call, DriverError, Host, LocalTime, Measurement, RecordEntries, RecordEntry, RecordKind,
-    RecordsAsked, time,
+    Call, DriverError, Host, Measurement, RecordEntries, RecordEntry, RecordKind, RecordsAsked,
+    time,
 };
 use polymeter_modbus::face::bad;
+use polymeter_modbus::time::of_century;
 use polymeter_modbus::{Block, exchange};
 
 const MONTHLY: &str = "monthly";
@@ -88,8 +88,6 @@ fn month(host: &mut dyn Host, user: &User, age: u16) -> One {
     }
     let [year, month] = words.word(start)?.to_be_bytes();
     let [day, hour] = words.word(start.saturating_add(1))?.to_be_bytes();
-    let year = u16::from(year).saturating_add(2000);
-    let at = LocalTime { year, month, day, hour, minute: 0, second: 0 };
     let mut measurements = Vec::new();
     let first = start.saturating_add(2);
     for (at, register) in (first..).step_by(2).zip(register::ENERGY_IMPORT_TARIFF) {
@@ -97,7 +95,7 @@ fn month(host: &mut dyn Host, user: &User, age: u16) -> One {
         measurements.push(measured(register, value, unit::KILOWATT_HOUR));
     }
     Ok(Some(RecordEntry {
-        at: is_possible(&at).then_some(at),
+        at: of_century([year, month, day, hour, 0, 0]),
         event: String::new(),
         device_code: None,
         measurements,

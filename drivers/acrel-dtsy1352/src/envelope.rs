@@ -3,12 +3,12 @@
 //!
 //! Not here: the envelope on a line, which is the host's (`envelope = "acrel-4g"` of the line).
 
-use crate::extra::time;
 use polymeter_codec::acrel_4g::{Frame, Registration, Time, Upload, command, decode, false_start};
 use polymeter_codec::capture;
 use polymeter_driver::captured::Recognised;
 use polymeter_driver::codes::{quality, register, unit};
 use polymeter_driver::{Explanation, Extras, LocalTime, Measurement, Value};
+use polymeter_modbus::time::of_century;
 use polymeter_modbus::value::number;
 
 /// What a frame says.
@@ -104,7 +104,7 @@ fn told_time(payload: &[u8]) -> Result<Said, String> {
         // A meter that asks tells its serial number.
         return Ok(Said::bytes(payload));
     };
-    let time = time([it.year, it.month, it.day, it.hour, it.minute, it.second]);
+    let time = of_century([it.year, it.month, it.day, it.hour, it.minute, it.second]);
     let time = time.ok_or("the payload is no day of the calendar")?;
     let mut said = of_server("the server's answer");
     said.extras.push(("time".to_owned(), Value::Time(time)));
@@ -192,7 +192,7 @@ fn values(modbus: &[u8]) -> Vec<Measurement> {
     let clock: Option<LocalTime> = match (deep, clock) {
         (None, &[year, month, day, _, hour, minute, second, ..])
         | (Some(_), &[year, month, day, hour, minute, second, ..]) => {
-            time([year, month, day, hour, minute, second])
+            of_century([year, month, day, hour, minute, second])
         }
         _ => None,
     };

@@ -1,11 +1,14 @@
 //! What no register map can say: a clock and a demand that stand across registers, the record of the
-//! last event, and the purse's registers where the meter's configuration names them.
+//! last event, the bits of the status word, and the purse's registers where the meter's configuration
+//! names them.
 //!
 //! Invariant: a meter that lacks one of these is no error; what is no time is told as invalid.
 
+use polymeter_codec::modbus::Unit;
 use polymeter_driver::codes::{error, quality, register, unit};
-use polymeter_driver::{Call, DriverError, Host, LocalTime, Measurement, Snapshot, Value};
+use polymeter_driver::{Call, DriverError, Host, LocalTime, Measurement, Snapshot, Value, states};
 use polymeter_modbus::face::{bad, unit as unit_of};
+use polymeter_modbus::time::of_century;
 use polymeter_modbus::value::{number, whole};
 use polymeter_modbus::{Block, Words, exchange};
 
@@ -16,6 +19,9 @@ const CLOCK_AND_DEMAND: Block = Block { start: 0x0228, count: 7 };
 const LAST_EVENT: Block = Block { start: 0x3001, count: 6 };
 /// Highest active demand.
 const DEMAND: &str = "1.0.1.6.0.255";
+/// Bits of the status word 0224H (Acrel's set-up program). Those of the purse (5 arrears, 6 and 7 its
+/// alarms) say nothing of a meter whose money stays in the platform's purse.
+const STATES: [(i64, &str); 2] = [(1 << 4, "overload"), (1 << 8, "fault")];
 
 /// What a meter's parameters ask for beside its map.
 pub struct Wanted {
@@ -59,11 +65,8 @@ pub fn add(
     snapshot: &mut Snapshot,
 ) -> Result<(), DriverError> {
     let unit_number = unit_of(&call.address)?;
-    let mut ask = |block: Block| match exchange::read(host, unit_number, block) {
-        Ok(words) => Ok(Some(words)),
-        Err(none) if none.code == error::NO_SUCH_DATA => Ok(None),
-        Err(failed) => Err(failed),
-    };
+    status(snapshot);
+    let mut ask = |block: Block| ask(host, unit_number, block);
     if let Some(words) = ask(CLOCK_AND_DEMAND)? {
         clock_and_demand(&bytes(&words), snapshot);
     }
@@ -84,11 +87,74 @@ pub fn add(
         snapshot.measurements.push(measured(register::PURCHASE_COUNT, count, unit::NONE));
     }
     if wanted.events
-        && let Some(words) = ask(LAST_EVENT)?
+        && let Some(event) = last_event(host, unit_number)?
     {
-        event(&bytes(&words), snapshot);
+        snapshot.extras.extend([
+            ("event-at".to_owned(), Value::Time(event.at)),
+            ("event".to_owned(), Value::Text(event.name.to_owned())),
+            ("event-code".to_owned(), Value::Text(event.code)),
+            ("event-detail".to_owned(), Value::Text(event.detail)),
+        ]);
     }
     Ok(())
+}
+
+/// `None`: the meter has no such registers.
+fn ask(host: &mut dyn Host, unit: Unit, block: Block) -> Result<Option<Words>, DriverError> {
+    match exchange::read(host, unit, block) {
+        Ok(words) => Ok(Some(words)),
+        Err(none) if none.code == error::NO_SUCH_DATA => Ok(None),
+        Err(failed) => Err(failed),
+    }
+}
+
+/// What the clock shows; `None`: no time.
+pub fn clock(host: &mut dyn Host, unit: Unit) -> Result<Option<LocalTime>, DriverError> {
+    let words = exchange::read(host, unit, CLOCK_AND_DEMAND)?;
+    Ok(time_in(&bytes(&words)))
+}
+
+fn time_in(bytes: &[u8]) -> Option<LocalTime> {
+    let &[year, month, day, _, hour, minute, second, ..] = bytes else { return None };
+    of_century([year, month, day, hour, minute, second])
+}
+
+/// The event of 3001H.
+pub struct Event {
+    pub at: LocalTime,
+    pub name: &'static str,
+    pub code: String,
+    pub detail: String,
+}
+
+/// `None`: no such registers, or no possible time in them.
+pub fn last_event(host: &mut dyn Host, unit: Unit) -> Result<Option<Event>, DriverError> {
+    let Some(words) = ask(host, unit, LAST_EVENT)? else { return Ok(None) };
+    let words = bytes(&words);
+    let &[year, month, day, hour, minute, second, kind, cause, high, low, ..] = words.as_slice()
+    else {
+        return Ok(None);
+    };
+    let name = match (kind, cause) {
+        (1, 0) => "power-on",
+        _ => "other",
+    };
+    let at = of_century([year, month, day, hour, minute, second]);
+    Ok(at.map(|at| Event {
+        at,
+        name,
+        code: format!("{kind:02X}{cause:02X}"),
+        detail: format!("{high:02X}{low:02X}"),
+    }))
+}
+
+/// The states that the status word shows, where it was read.
+fn status(snapshot: &mut Snapshot) {
+    let told = snapshot.measurements.iter().find(|told| told.register == register::STATUS_WORD);
+    let Some(told) = told.filter(|told| told.quality == quality::MEASURED) else { return };
+    let Some(word) = whole(&told.value) else { return };
+    let standing = STATES.into_iter().filter(|(bit, _)| word & bit != 0);
+    states::tell(&mut snapshot.extras, standing.map(|(_, name)| name));
 }
 
 fn exchange_of(words: Option<Words>, start: u16) -> Result<Words, DriverError> {
@@ -107,26 +173,8 @@ fn measured(register: &str, value: Value, unit: u16) -> Measurement {
 }
 
 fn clock_and_demand(bytes: &[u8], snapshot: &mut Snapshot) {
-    let &[
-        year,
-        month,
-        day,
-        _,
-        hour,
-        minute,
-        second,
-        high,
-        low,
-        at_minute,
-        at_hour,
-        at_day,
-        at_month,
-        _,
-    ] = bytes
-    else {
-        return;
-    };
-    let time = time([year, month, day, hour, minute, second]);
+    let &[.., high, low, at_minute, at_hour, at_day, at_month, _] = bytes else { return };
+    let time = time_in(bytes);
     snapshot.measurements.push(match time {
         Some(time) => measured(register::CLOCK, Value::Time(time), unit::NONE),
         None => Measurement {
@@ -143,55 +191,5 @@ fn clock_and_demand(bytes: &[u8], snapshot: &mut Snapshot) {
         && at_minute < 60;
     if possible {
         snapshot.extras.push(("demand-at".to_owned(), Value::Text(at)));
-    }
-}
-
-fn event(bytes: &[u8], snapshot: &mut Snapshot) {
-    let &[year, month, day, hour, minute, second, kind, cause, high, low, _, _] = bytes else {
-        return;
-    };
-    let Some(at) = time([year, month, day, hour, minute, second]) else { return };
-    let name = match (kind, cause) {
-        (1, 0) => "power-on",
-        _ => "other",
-    };
-    snapshot.extras.extend([
-        ("event-at".to_owned(), Value::Time(at)),
-        ("event".to_owned(), Value::Text(name.to_owned())),
-        ("event-code".to_owned(), Value::Text(format!("{kind:02X}{cause:02X}"))),
-        ("event-detail".to_owned(), Value::Text(format!("{high:02X}{low:02X}"))),
-    ]);
-}
-
-/// Binary, the year of this century; `None` for what is no time.
-pub fn time([year, month, day, hour, minute, second]: [u8; 6]) -> Option<LocalTime> {
-    let is_leap = year.is_multiple_of(4);
-    let days = match month {
-        1 | 3 | 5 | 7 | 8 | 10 | 12 => 31,
-        4 | 6 | 9 | 11 => 30,
-        2 if is_leap => 29,
-        2 => 28,
-        _ => return None,
-    };
-    let good = year < 100 && (1..=days).contains(&day) && hour < 24 && minute < 60 && second < 60;
-    let year = u16::from(year).saturating_add(2000);
-    good.then_some(LocalTime { year, month, day, hour, minute, second })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn times() {
-        let check = |bytes, good| assert_eq!(time(bytes).is_some(), good, "{bytes:?}");
-        check([18, 1, 8, 10, 1, 1], true);
-        check([24, 2, 29, 0, 0, 0], true);
-        check([25, 2, 29, 0, 0, 0], false);
-        check([18, 13, 8, 10, 1, 1], false);
-        check([18, 4, 31, 10, 1, 1], false);
-        check([18, 1, 8, 24, 0, 0], false);
-        check([0, 0, 0, 0, 0, 0], false);
-        check([0x99; 6], false);
     }
 }

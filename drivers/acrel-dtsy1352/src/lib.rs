@@ -1,7 +1,7 @@
 //! Acrel DDSY1352 and DTSY1352: energies, electrical values, demand, clock, the last event, the relay
 //! and the tariff plans of the prepaid meters of this family.
 //!
-//! Invariant: nothing is written but the relay, the end of its forcing and the plans, and each is
+//! Invariant: nothing is written but the relay, the end of its forcing, the clock and the plans, and each is
 //! confirmed only as it was read back. No credit is sold: the meter's own command for that is known by
 //! one source alone and shows no last purchase, so money stays in the platform's purse.
 //!
@@ -19,13 +19,16 @@
     clippy::unwrap_used
 )]
 
+mod clock;
 mod envelope;
 mod extra;
+mod records;
 mod settings;
 
 use polymeter_driver::{
-    Call, ControlOutcome, Description, DriverError, Evidence, Explanation, Extras, Host, Identity,
-    LocalTime, MeterDriver, Opening, Order, SellOutcome, SetOutcome, Snapshot, Step, Way, codes,
+    Call, ClockOutcome, ControlOutcome, Description, DriverError, Evidence, Explanation, Extras,
+    Host, Identity, LocalTime, MeterDriver, Opening, Order, RecordEntries, RecordKind,
+    RecordsAsked, SellOutcome, SetOutcome, Snapshot, Step, Way, codes,
 };
 use polymeter_modbus::Embedded;
 use polymeter_modbus::instrument::Instrument;
@@ -92,6 +95,22 @@ impl MeterDriver for Acrel1352 {
         envelope::explain(frame, modbus).map_or_else(|| modbus(frame), Ok)
     }
 
+    fn set_clock(host: &mut dyn Host, call: &Call, way: u16) -> Result<ClockOutcome, DriverError> {
+        clock::set(host, call, way)
+    }
+
+    fn record_kinds() -> Vec<RecordKind> {
+        records::kinds()
+    }
+
+    fn read_records(
+        host: &mut dyn Host,
+        call: &Call,
+        asked: RecordsAsked<'_>,
+    ) -> Result<RecordEntries, DriverError> {
+        records::read(host, call, asked)
+    }
+
     fn ways() -> Vec<Way> {
         polymeter_modbus::search::ways()
     }
@@ -112,4 +131,4 @@ fn no_purse() -> DriverError {
     DriverError::new(codes::error::UNSUPPORTED, detail)
 }
 
-polymeter_driver::export!(Acrel1352, without vault, with bus);
+polymeter_driver::export!(Acrel1352, without vault, with bus, with clock, with records);

@@ -30,6 +30,7 @@ pub mod read;
 pub mod relay;
 pub mod search;
 pub mod settings;
+pub mod time;
 pub mod value;
 
 #[cfg(test)]

@@ -268,6 +268,9 @@ async fn the_1352_family_is_read_and_switched() -> Result<()> {
     ] {
         ensure!(value(&reading, register)? == expected, "{register}: {reading}");
     }
+    let clock = format!("/api/v1/meters/{meter}/clock-settings");
+    let set = api.post(&clock, json!({ "way": "set", "reason": "x" })).await?;
+    ensure!(set["state"] == "right", "{set}");
     let settings = format!("/api/v1/meters/{meter}/settings");
     let plan = json!({ "parameters": { "day-plan-1": "00:00 4, 08:00 2" } });
     let held = api.post(&settings, plan).await?;

@@ -18,6 +18,8 @@ const ILLEGAL_VALUE: Exception = 3;
 
 /// The block of all values, 48 registers.
 const BLOCK: u16 = 0x0200;
+/// Second, minute, hour, weekday, day, month, year and three bytes of nothing, by function 20H.
+const CLOCK: u16 = 0x0354;
 /// Forced or not, then which way.
 const FORCING: u16 = 0x0057;
 const LAST_EVENT: u16 = 0x3001;
@@ -91,7 +93,7 @@ impl Meter {
         match (frame.get(1), word_at(frame, 2)) {
             (Some(0x03 | 0x04), _) => Kind::Read,
             (Some(0x10), Some(FORCING)) => Kind::Control,
-            (Some(0x06 | 0x10), _) => Kind::Write,
+            (Some(0x06 | 0x10 | 0x20), _) => Kind::Write,
             _ => Kind::Other,
         }
     }
@@ -120,7 +122,7 @@ impl Meter {
 
     fn serve(&mut self, frame: &[u8]) -> Result<Vec<u8>, Exception> {
         let function = frame.get(1).copied().unwrap_or(0);
-        if !matches!(function, 0x03 | 0x10) {
+        if !matches!(function, 0x03 | 0x10 | 0x20) {
             return Err(ILLEGAL_FUNCTION);
         }
         let start = word_at(frame, 2).ok_or(ILLEGAL_VALUE)?;
@@ -140,9 +142,30 @@ impl Meter {
         if data.len() != usize::from(count) * 2 {
             return Err(ILLEGAL_VALUE);
         }
+        if function == 0x20 {
+            self.set_clock(start, data)?;
+            // The set-up program waits for 15 bytes; what the middle ones are was chosen.
+            return Ok([frame.get(2..6).unwrap_or_default(), &[0; 7]].concat());
+        }
         let values = data.chunks_exact(2).map(|pair| u16::from_be_bytes([pair[0], pair[1]]));
         self.write(start, &values.collect::<Vec<_>>())?;
         Ok(frame.get(2..6).unwrap_or_default().to_vec())
+    }
+
+    fn set_clock(&mut self, start: u16, data: &[u8]) -> Result<(), Exception> {
+        if start != CLOCK {
+            return Err(ILLEGAL_ADDRESS);
+        }
+        let small = |byte: u8| i8::try_from(byte).map_err(|_| ILLEGAL_VALUE);
+        let &[second, minute, hour, _, day, month, year, ..] = data else {
+            return Err(ILLEGAL_VALUE);
+        };
+        let year = 2000 + i16::from(year);
+        let date = (small(month)?, small(day)?);
+        let [hour, minute, second] = [small(hour)?, small(minute)?, small(second)?];
+        self.clock = DateTime::new(year, date.0, date.1, hour, minute, second, 0)
+            .map_err(|_| ILLEGAL_VALUE)?;
+        Ok(())
     }
 
     fn write(&mut self, start: u16, values: &[u16]) -> Result<(), Exception> {

@@ -10,7 +10,8 @@ pub fn scan(buffer: &[u8]) -> Scan {
         let rest = buffer.get(start..).unwrap_or_default();
         let end = match (rest.get(1), rest.get(6)) {
             (Some(0x01..=0x06), _) => 8,
-            (Some(0x0F | 0x10), Some(&bytes)) => 9 + usize::from(bytes),
+            // 20H is a maker's own, laid out as 10H.
+            (Some(0x0F | 0x10 | 0x20), Some(&bytes)) => 9 + usize::from(bytes),
             // Of other functions no length is known: all that has come.
             (Some(0x00 | 0x07..=0x0E | 0x11..), _) if start == 0 => rest.len().max(4),
             _ => continue,
