@@ -12,8 +12,8 @@ use line::{AUTHENTICATION_KEY, Line, gmac};
 use meter_sim::{DlmsPlan, DlmsSecurity};
 use polymeter_driver::codes::{command, error, quality, refusal, supply, unit};
 use polymeter_driver::{
-    Call, ControlOutcome, Decimal, DriverError, LocalTime, Measurement, MeterDriver, Snapshot,
-    Value,
+    Call, ControlOutcome, Decimal, DriverError, LocalTime, Measurement, MeterDriver, RecordEntries,
+    Snapshot, Value,
 };
 use polymeter_replay::check_folder;
 use proptest::prelude::*;
@@ -379,6 +379,58 @@ proptest! {
             // Only the end of the course may be spoilt without harm.
             prop_assert_eq!(format!("{told:?}"), format!("{read:?}"));
         }
+    }
+
+    #[test]
+    fn no_hdlc_line_makes_it_panic_or_keep_a_wrong_record(
+        which in any::<prop::sample::Index>(),
+        at in any::<prop::sample::Index>(),
+        flip in 1_u8..,
+    ) {
+        static SAID: std::sync::OnceLock<(Vec<Vec<u8>>, Call, RecordEntries)> =
+            std::sync::OnceLock::new();
+        let (said, call, good) = SAID.get_or_init(|| {
+            let (mut line, call) = records::aged("hdlc", plan(low()));
+            let good = Dlms::read_records(&mut line, &call, records::LOAD).unwrap();
+            (answers(&line), call, good)
+        });
+        let mut said = said.clone();
+        let which = which.index(said.len());
+        let at = at.index(said[which].len());
+        said[which][at] ^= flip;
+        let mut line = Scripted(said.into(), None);
+        if let Ok(told) = Dlms::read_records(&mut line, call, records::LOAD) {
+            // Only the end of the course may be spoilt without harm.
+            prop_assert_eq!(format!("{told:?}"), format!("{good:?}"));
+        }
+    }
+
+    /// Behind a wrapper nothing has a check: what comes may be wrong, and must do no harm.
+    #[test]
+    fn no_wrapper_makes_it_panic_or_send_more_than_it_may(
+        which in any::<prop::sample::Index>(),
+        at in any::<prop::sample::Index>(),
+        flip in 1_u8..,
+    ) {
+        static SAID: std::sync::OnceLock<(Vec<Vec<u8>>, Call)> = std::sync::OnceLock::new();
+        let (said, call) = SAID.get_or_init(|| {
+            let (mut line, call) = records::aged("wrapper", plan(low()));
+            Dlms::read_records(&mut line, &call, records::LOAD).unwrap();
+            (answers(&line), call)
+        });
+        let mut said = said.clone();
+        let count = said.len();
+        let which = which.index(count);
+        let at = at.index(said[which].len());
+        said[which][at] ^= flip;
+        // What it is asked again is answered in the same way.
+        let said = said.into_iter().cycle().take(count * 20).collect();
+        let mut line = Scripted(said, None);
+        if let Ok(told) = Dlms::read_records(&mut line, call, records::LOAD) {
+            prop_assert!(told.entries.len() <= 256);
+        }
+        let sent = count * 20 - line.0.len();
+        prop_assert!(sent <= 32, "{} questions", sent);
     }
 
     #[test]

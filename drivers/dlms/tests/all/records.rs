@@ -15,6 +15,14 @@ fn at(day: u8, hour: u8, minute: u8) -> LocalTime {
     LocalTime { year: 2026, month: 11, day, hour, minute, second: 0 }
 }
 
+/// The load profile from four o'clock on, in one page.
+pub const LOAD: RecordsAsked<'static> = RecordsAsked {
+    kind: "load",
+    since: LocalTime { year: 2026, month: 11, day: 26, hour: 4, minute: 0, second: 0 },
+    position: None,
+    questions: QUESTIONS,
+};
+
 fn page(
     line: &mut Line,
     call: &Call,
@@ -45,7 +53,7 @@ fn all(line: &mut Line, call: &Call, kind: &str, since: LocalTime) -> Vec<Record
 }
 
 /// Six hours pass from 02:15 on: records each quarter of an hour.
-fn aged(connection: &str, plan: DlmsPlan) -> (Line, Call) {
+pub fn aged(connection: &str, plan: DlmsPlan) -> (Line, Call) {
     let (line, call) = scene_of(connection, plan);
     line.simulator.advance(6 * 3_600);
     (line, Call { now: at(26, 8, 20), ..call })

@@ -74,6 +74,18 @@ fn where_a_step_has_no_room_a_meter_is_found_without_its_name() {
 }
 
 #[test]
+fn a_meter_that_takes_a_link_and_says_no_more_is_found_and_why_is_told() {
+    let mut line = bus(true);
+    line.spoil = |sent, bytes| if sent == 1 { bytes } else { vec![] };
+    let step = Dlms::search(&mut line, &call(), "addresses", Some(&[17, 0]), 5).unwrap();
+    assert_eq!(line.sent, 5, "SNRM, AARQ, two polls, DISC");
+    let told: Vec<_> = step.found.iter().map(|it| it.address.as_str()).collect();
+    assert_eq!(told, ["1/17"]);
+    let says = step.found[0].extras.iter().find(|(name, _)| name == "says");
+    assert!(matches!(says, Some((_, Value::Text(_)))), "{step:?}");
+}
+
+#[test]
 fn noise_is_told_and_what_makes_no_sense_asks_nothing() {
     let mut line = bus(true);
     line.spoil = |_, bytes| bytes.into_iter().skip(1).collect();

@@ -1,8 +1,10 @@
-//! A line to a meter of the simulated fleet. What was said is kept as the steps of a transcript.
+//! A line to a meter of the simulated fleet, whose words are kept as the steps of a transcript, and one
+//! that says what it is told to.
 
 use meter_sim::{BusKind, BusPlan, Dlt698Plan, Endpoint, Meters, Plan, Simulator};
 use polymeter_driver::codes::line;
 use polymeter_driver::{Host, LineError};
+use std::collections::VecDeque;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
@@ -26,6 +28,12 @@ impl Fleet {
         stream.set_nodelay(true).unwrap();
         let spoil = |_, bytes| bytes;
         Fleet { simulator, stream, sent: 0, spoil, unread: vec![], steps: vec![] }
+    }
+
+    /// What it has said so far, answer by answer.
+    pub fn answers(&self) -> Vec<Vec<u8>> {
+        let answers = self.steps.iter().filter_map(|step| step.strip_prefix("< "));
+        answers.map(|bytes| hex::decode(bytes.replace(' ', "")).unwrap()).collect()
     }
 
     /// What the meter says; only silence lasts as long as this.
@@ -60,6 +68,21 @@ impl Host for Fleet {
         let bytes = std::mem::take(&mut self.unread);
         self.steps.push(format!("< {}", spaced(&bytes)));
         Ok(bytes)
+    }
+    polymeter_replay::no_vault!();
+}
+
+/// A line that says these things, one for each frame that it is sent.
+pub struct Scripted(pub VecDeque<Vec<u8>>, pub Option<Vec<u8>>);
+
+impl Host for Scripted {
+    fn send(&mut self, _: &[u8]) -> Result<(), LineError> {
+        self.1 = self.0.pop_front();
+        Ok(())
+    }
+    fn receive(&mut self, _: u32) -> Result<Vec<u8>, LineError> {
+        let silent = LineError { code: line::SILENT, detail: String::new() };
+        self.1.take().filter(|bytes| !bytes.is_empty()).ok_or(silent)
     }
     polymeter_replay::no_vault!();
 }

@@ -1,13 +1,14 @@
 //! What a meter of the simulated fleet keeps of the past, read page by page.
 
-use crate::fleet::Fleet;
+use crate::fleet::{Fleet, Scripted};
 use driver_dlt698::Dlt698;
-use meter_sim::Dlt698Plan;
+use meter_sim::{Dlt698Plan, Fault, FaultKind, On};
 use polymeter_driver::codes::{command, error, quality, records, unit};
 use polymeter_driver::{
     Call, Decimal, DriverError, LocalTime, MeterDriver, RecordEntries, RecordEntry, RecordsAsked,
     Value,
 };
+use proptest::prelude::*;
 
 const ADDRESS: &str = "000000000001";
 
@@ -144,6 +145,21 @@ fn events_have_their_names_and_those_of_a_phase_its_table() {
 }
 
 #[test]
+fn what_a_meter_does_not_let_us_read_is_told_and_is_no_record() {
+    let (mut line, call) = scene(Dlt698Plan::default());
+    line.simulator.advance(86_400);
+    // Not without the security module, from the second question on.
+    let no = Fault::new(On::Read, FaultKind::Refuse { word: 20 }).skip(1).times(100);
+    line.simulator.fault(ADDRESS, no).unwrap();
+    let told = page(&mut line, &call, "daily", at(26, 0, 0), (None, 32)).unwrap();
+    assert_eq!((told.entries, told.next), (vec![], None));
+    assert_eq!(told.damaged, ["50040200: the meter refuses it, 14"]);
+    // Each event by itself: one that is not let out hides no other.
+    let told = page(&mut line, &call, "events", at(26, 0, 0), (None, 64)).unwrap();
+    assert!(told.damaged.len() > 20 && told.next.is_none(), "{told:?}");
+}
+
+#[test]
 fn what_makes_no_sense_asks_nothing_and_an_answer_that_is_too_long_is_said() {
     let (mut line, call) = scene(Dlt698Plan { answer_bytes_max: 8, ..Dlt698Plan::default() });
     line.simulator.advance(86_400);
@@ -169,4 +185,33 @@ fn the_kinds_are_those_of_the_readme() {
     let profile = |name| kind(name, records::PROFILE);
     let events = kind("events", records::EVENTS);
     assert_eq!(kinds, [profile("load"), profile("daily"), profile("monthly"), events]);
+}
+
+proptest! {
+    #[test]
+    fn no_line_makes_it_panic_or_keep_a_wrong_record(
+        which in any::<prop::sample::Index>(),
+        at_byte in any::<prop::sample::Index>(),
+        flip in 1_u8..,
+    ) {
+        static SAID: std::sync::OnceLock<(Vec<Vec<u8>>, Call, RecordEntries)> =
+            std::sync::OnceLock::new();
+        let (said, call, good) = SAID.get_or_init(|| {
+            let (mut line, call) = scene(Dlt698Plan::default());
+            line.simulator.advance(3_600);
+            let call = Call { now: at(26, 3, 10), ..call };
+            let good = page(&mut line, &call, "load", at(26, 2, 0), (None, 32)).unwrap();
+            (line.answers(), call, good)
+        });
+        let mut said = said.clone();
+        let which = which.index(said.len());
+        let at_byte = at_byte.index(said[which].len());
+        said[which][at_byte] ^= flip;
+        let asked =
+            RecordsAsked { kind: "load", since: at(26, 2, 0), position: None, questions: 32 };
+        if let Ok(told) = Dlt698::read_records(&mut Scripted(said.into(), None), call, asked) {
+            // Only bytes before a frame may be spoilt without harm.
+            prop_assert_eq!(format!("{told:?}"), format!("{good:?}"));
+        }
+    }
 }

@@ -138,6 +138,7 @@ impl Meter {
                 let refused = attributes.flat_map(|attribute| [attribute, &[0, dar]].concat());
                 rest.first().copied().into_iter().chain(refused).collect()
             }
+            (0x05, 3) => past::refused(rest, dar)?,
             _ => return None,
         };
         let apdu = [&[answered, *choice, *piid][..], &said, &TAIL].concat();

@@ -160,8 +160,8 @@ impl Meter {
     }
 
     /// The rows of a table that a selection finds, in the columns that are asked for.
-    pub(super) fn record(&self, rest: &[u8]) -> Option<Vec<u8>> {
-        let (table, rest) = rest.split_first_chunk::<4>()?;
+    pub(super) fn record(&self, asked: &[u8]) -> Option<Vec<u8>> {
+        let (table, rest) = asked.split_first_chunk::<4>()?;
         let (selection, rest) = selection(rest)?;
         let (count, columns) = rest.split_first()?;
         let columns: Vec<&[u8]> = columns.chunks_exact(5).collect();
@@ -171,7 +171,7 @@ impl Meter {
         let head = [&table[..], &[*count], &columns.concat()].concat();
         let rows = match self.table(u32::from_be_bytes(*table)) {
             Ok(rows) => rows,
-            Err(dar) => return Some([head.as_slice(), &[0, dar]].concat()),
+            Err(dar) => return refused(asked, dar),
         };
         let rows: Vec<&Row> = match selection {
             Selection::NthLast(nth) => {
@@ -214,6 +214,14 @@ impl Meter {
         }
         Ok(self.past.events.get(&(object, attribute)).cloned().unwrap_or_default())
     }
+}
+
+/// No rows of what is asked for but a reason: the table, its columns, DAR.
+pub fn refused(asked: &[u8], dar: u8) -> Option<Vec<u8>> {
+    let (table, rest) = asked.split_first_chunk::<4>()?;
+    let (_, columns) = selection(rest)?;
+    let bytes = 5 * usize::from(*columns.first()?);
+    Some([table, columns.get(..=bytes)?, &[0, dar]].concat())
 }
 
 enum Selection {
