@@ -30,6 +30,10 @@ pub fn describe() -> Description {
         writable: true,
         ..parameter(name, title_en, title_zh, None)
     };
+    let table = |name: &str, title_en: &str, title_zh: &str| Parameter {
+        writable: true,
+        ..parameter(name, title_en, title_zh, None)
+    };
     let client = Some(Value::Number(Decimal { mantissa: default::CLIENT, scale: 0 }));
     Description {
         vendor_code: "DLMS".to_owned(),
@@ -77,6 +81,13 @@ pub fn describe() -> Description {
             profile(name::LIMITER, "Limiter", "限荷对象", default::LIMITER),
             profile(name::CREDIT, "Credit", "余额对象", default::CREDIT),
             profile(name::CHARGE, "Charge", "费用对象", default::CHARGE),
+            profile(name::CALENDAR, "Activity calendar", "时段表对象", default::CALENDAR),
+            profile(
+                name::TARIFF_SCRIPTS,
+                "Tariff scripts",
+                "费率脚本对象",
+                default::TARIFF_SCRIPTS,
+            ),
             Parameter {
                 unit: unit::WATT,
                 ..held(name::OVERLOAD_POWER, "Overload power", "过载功率", DOUBLE_LONG_MAX)
@@ -86,19 +97,12 @@ pub fn describe() -> Description {
                 unit: unit::CURRENCY,
                 ..held(name::CREDIT_WARNING, "Low credit warning", "低余额报警", DOUBLE_LONG_MAX)
             },
-            Parameter {
-                writable: true,
-                ..parameter(name::TARIFF_PRICES, "Tariff prices, next", "费率电价(备用)", None)
-            },
-            Parameter {
-                writable: true,
-                ..parameter(
-                    name::TARIFF_SWITCH_TIME,
-                    "Tariff prices switch at",
-                    "费率电价切换时间",
-                    None,
-                )
-            },
+            table(name::TARIFF_PRICES, "Tariff prices, next", "费率电价(备用)"),
+            table(name::TARIFF_SWITCH_TIME, "Tariff prices switch at", "费率电价切换时间"),
+            table(name::CALENDAR_DAYS, "Days of tariffs, next", "日时段表(备用)"),
+            table(name::CALENDAR_WEEKS, "Weeks of tariffs, next", "周时段表(备用)"),
+            table(name::CALENDAR_SEASONS, "Seasons of tariffs, next", "季节表(备用)"),
+            table(name::CALENDAR_SWITCH_TIME, "Calendar switches at", "时段表切换时间"),
         ],
     }
 }

@@ -1,6 +1,6 @@
 //! Driver for meters that speak DLMS/COSEM by logical names, behind the TCP wrapper or in HDLC, with
 //! no, low or high security with GMAC: reads, reads profiles and event logs, finds meters on an HDLC
-//! line, switches the supply, sets the clock, limits and prices, tells what a prepayment account holds,
+//! line, switches the supply, sets clock, limits, prices and calendar, tells what an account holds,
 //! explains captured frames.
 //!
 //! Invariant: what changes a meter is asked once; what its objects say afterwards decides, and not its
@@ -21,6 +21,7 @@
 
 mod account;
 mod association;
+mod calendar;
 mod cipher;
 mod clock;
 mod companion;

@@ -1,11 +1,13 @@
-//! What may be written into a meter: the limiter (class 71), the warning of a credit (112) and the
-//! prices of a charge (113, IEC 62056-6-2, 4.6). Each is written, read back and compared.
+//! What may be written into a meter: the limiter (class 71), the warning of a credit (112), the prices
+//! of a charge (113) and the calendar of tariffs (20, IEC 62056-6-2, 4.5 and 4.6). Each is written, read
+//! back and compared.
 //!
 //! Invariant: a number goes to a meter only in the scale and unit that the meter gives for it, exactly;
-//! prices go into the passive table, so that what is charged now does not change by itself.
-//! Not here: emergency profiles, and the tables of seasons and days (class 20).
+//! prices and calendar go into passive tables, so that what is charged now does not change by itself.
+//! Not here: emergency profiles.
 
 use crate::association;
+use crate::calendar;
 use crate::measure::{dotted, moment, octets_of, scaler};
 use crate::prices::{self, Price};
 use crate::session::{Session, garbled, written};
@@ -45,6 +47,8 @@ enum Wanted {
     WarningMinor(i64),
     Prices(Vec<Price>),
     PricesFrom(LocalTime),
+    /// An attribute of the calendar, and what it shall be.
+    Calendar(i8, Vec<u8>),
 }
 
 fn wanted(settings: &Settings, (name, value): &(String, Value)) -> Result<Wanted, DriverError> {
@@ -66,6 +70,17 @@ fn wanted(settings: &Settings, (name, value): &(String, Value)) -> Result<Wanted
         name::CREDIT_WARNING => Wanted::WarningMinor(number()?),
         name::TARIFF_PRICES => Wanted::Prices(prices::of(name, value)?),
         name::TARIFF_SWITCH_TIME => Wanted::PricesFrom(prices::minute(name, value)?),
+        name::CALENDAR_DAYS => {
+            Wanted::Calendar(calendar::DAYS, calendar::days(name, value, settings.scripts)?)
+        }
+        name::CALENDAR_WEEKS => Wanted::Calendar(calendar::WEEKS, calendar::weeks(name, value)?),
+        name::CALENDAR_SEASONS => {
+            Wanted::Calendar(calendar::SEASONS, calendar::seasons(name, value)?)
+        }
+        name::CALENDAR_SWITCH_TIME => {
+            let time = octets_of(prices::minute(name, value)?);
+            Wanted::Calendar(calendar::ACTIVATION, written(&Data::Octets(&time)))
+        }
         other => return Err(bad(format!("`{other}` is no parameter that lives in the meter"))),
     })
 }
@@ -182,6 +197,10 @@ fn item(session: &mut Session<'_>, settings: &Settings, wanted: &Wanted) -> Buil
         Wanted::PricesFrom(time) => {
             let attribute = of(CHARGE, settings.charge, ACTIVATION);
             Ok(Ok(Item { attribute, bytes: written(&Data::Octets(&octets_of(*time))) }))
+        }
+        Wanted::Calendar(attribute, bytes) => {
+            let attribute = of(calendar::CLASS, settings.calendar, *attribute);
+            Ok(Ok(Item { attribute, bytes: bytes.clone() }))
         }
     }
 }

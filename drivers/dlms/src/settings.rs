@@ -26,12 +26,18 @@ pub mod name {
     pub const LIMITER: &str = "limiter";
     pub const CREDIT: &str = "credit";
     pub const CHARGE: &str = "charge";
+    pub const CALENDAR: &str = "calendar";
+    pub const TARIFF_SCRIPTS: &str = "tariff-scripts";
     // Those that live in the meter.
     pub const OVERLOAD_POWER: &str = "overload-power";
     pub const OVERLOAD_DELAY: &str = "overload-delay";
     pub const CREDIT_WARNING: &str = "credit-warning";
     pub const TARIFF_PRICES: &str = "tariff-prices";
     pub const TARIFF_SWITCH_TIME: &str = "tariff-switch-time";
+    pub const CALENDAR_DAYS: &str = "calendar-days";
+    pub const CALENDAR_WEEKS: &str = "calendar-weeks";
+    pub const CALENDAR_SEASONS: &str = "calendar-seasons";
+    pub const CALENDAR_SWITCH_TIME: &str = "calendar-switch-time";
 }
 
 pub mod default {
@@ -60,6 +66,9 @@ pub mod default {
     /// Import credit and the first charge of the account (IEC 62056-6-1, 0.0.19.10.e and 20.e).
     pub const CREDIT: &str = "0.0.19.10.0.255";
     pub const CHARGE: &str = "0.0.19.20.0.255";
+    /// The activity calendar, and the scripts that switch tariffs (IEC 62056-6-1, 0.0.13 and 0.0.10).
+    pub const CALENDAR: &str = "0.0.13.0.0.255";
+    pub const TARIFF_SCRIPTS: &str = "0.0.10.0.100.255";
 }
 
 /// The client that every meter answers without security.
@@ -137,6 +146,8 @@ pub struct Settings {
     pub limiter: Obis,
     pub credit: Obis,
     pub charge: Obis,
+    pub calendar: Obis,
+    pub scripts: Obis,
     /// The call writes attributes, and proposes what that may need.
     pub writes: bool,
 }
@@ -177,6 +188,8 @@ impl Settings {
             limiter: obis_of(name::LIMITER, default::LIMITER)?,
             credit: obis_of(name::CREDIT, default::CREDIT)?,
             charge: obis_of(name::CHARGE, default::CHARGE)?,
+            calendar: obis_of(name::CALENDAR, default::CALENDAR)?,
+            scripts: obis_of(name::TARIFF_SCRIPTS, default::TARIFF_SCRIPTS)?,
             writes: false,
         })
     }

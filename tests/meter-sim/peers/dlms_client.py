@@ -6,11 +6,15 @@ import json
 import socket
 import sys
 
-from gurux_dlms import GXByteBuffer, GXDateTime, GXReplyData
-from gurux_dlms.enums import Authentication, DataType, InterfaceType, Security
+from gurux_dlms import GXByteBuffer, GXDateTime, GXReplyData, GXTime
+from gurux_dlms.enums import (
+    Authentication, DateTimeSkips, DataType, InterfaceType, Security,
+)
 from gurux_dlms.objects import (
-    GXDLMSAccount, GXDLMSClock, GXDLMSCredit, GXDLMSCharge, GXDLMSData, GXDLMSDisconnectControl,
-    GXDLMSLimiter, GXDLMSProfileGeneric, GXDLMSRegister, GXDLMSTokenGateway,
+    GXDLMSAccount, GXDLMSActivityCalendar, GXDLMSClock, GXDLMSCredit, GXDLMSCharge, GXDLMSData,
+    GXDLMSDayProfile, GXDLMSDayProfileAction, GXDLMSDisconnectControl, GXDLMSLimiter,
+    GXDLMSProfileGeneric, GXDLMSRegister, GXDLMSSeasonProfile, GXDLMSTokenGateway,
+    GXDLMSWeekProfile,
 )
 from gurux_dlms.secure import GXDLMSSecureClient
 
@@ -166,6 +170,39 @@ def settings(meter):
         return [table.chargePerUnit for table in charge.unitChargePassive.chargeTables]
 
     seen_["priced"] = tried(priced)
+
+    def calendared():
+        calendar = GXDLMSActivityCalendar("0.0.13.0.0.255")
+        change = GXDLMSDayProfileAction()
+        change.startTime, change.scriptLogicalName = GXTime("06:30:00"), "0.0.10.0.100.255"
+        change.scriptSelector = 2
+        calendar.dayProfileTablePassive = [GXDLMSDayProfile(1, [change])]
+        week = GXDLMSWeekProfile()
+        week.name, week.saturday, week.sunday = b"A", 2, 2
+        week.monday = week.tuesday = week.wednesday = week.thursday = week.friday = 1
+        calendar.weekProfileTablePassive = [week]
+        season = GXDLMSSeasonProfile()
+        season.name, season.weekName = b"S", b"A"
+        season.start = GXDateTime(datetime.datetime(2000, 4, 1))
+        season.start.skip |= DateTimeSkips.YEAR | DateTimeSkips.DAY_OF_WEEK
+        calendar.seasonProfilePassive = [season]
+        for attribute in (9, 8, 7):
+            meter.write(calendar, attribute)
+        calendar.dayProfileTablePassive = calendar.weekProfileTablePassive = None
+        calendar.seasonProfilePassive = None
+        for attribute in (9, 8, 7):
+            meter.read(calendar, attribute)
+        season, week = calendar.seasonProfilePassive[0], calendar.weekProfileTablePassive[0]
+        day = calendar.dayProfileTablePassive[0]
+        text = lambda name: name if isinstance(name, str) else bytes(name).decode()
+        begins = day.daySchedules[0].startTime.value.strftime("%H:%M")
+        return [
+            [text(season.name), text(season.weekName)],
+            [text(week.name), week.monday, week.sunday],
+            [day.dayId, begins, day.daySchedules[0].scriptSelector],
+        ]
+
+    seen_["calendar"] = tried(calendared)
     return seen_
 
 

@@ -37,7 +37,11 @@ impl Load {
 
     /// The consumption of `seconds` (at most one step) at `clock` at these prices (fen per kWh).
     pub fn use_up(&mut self, clock: DateTime, seconds: u32, prices_fen: &[u32; 4]) -> Used {
-        let tariff = tariff_at(clock);
+        self.use_up_in(tariff_at(clock), seconds, prices_fen)
+    }
+
+    /// The same in this tariff, by a calendar of the meter's own.
+    pub fn use_up_in(&mut self, tariff: usize, seconds: u32, prices_fen: &[u32; 4]) -> Used {
         let watt_seconds = u64::from(self.watts) * u64::from(seconds);
         let energy = self.energy_rest + watt_seconds;
         self.energy_rest = energy % WATT_SECONDS_PER_CENTI_KWH;

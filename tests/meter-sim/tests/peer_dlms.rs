@@ -89,7 +89,7 @@ fn somebody_elses_client_sees_the_planned_meter() {
         for level in ["none", "low", "gmac"] {
             let told = seen(connection, level, level, &[]);
             let place = format!("{connection}, {level}: {told}");
-            assert_eq!(told["objects"].as_array().map(Vec::len), Some(29), "{place}");
+            assert_eq!(told["objects"].as_array().map(Vec::len), Some(30), "{place}");
             for (name, expected) in [
                 ("name", json!("SIM0000000000001")),
                 // 10 kWh in Wh; the library has applied the scaler of 10.
@@ -131,6 +131,7 @@ fn somebody_elses_client_sees_the_planned_meter() {
                 ("clock_set", json!("2027-03-07T23:59:58")),
                 ("limited", json!([3_300, 90, "1.0.1.7.0.255"])),
                 ("priced", json!([60, 61, 62, 63])),
+                ("calendar", json!([["S", "A"], ["A", 1, 2], [1, "06:30", 2]])),
                 ("purse", json!([10_000, "CNY", -2, 2, 10_000, 55, -2])),
                 ("open", json!([false, 0, 4])),
                 ("close", json!([true, 1, 4])),

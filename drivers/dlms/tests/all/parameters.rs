@@ -1,6 +1,6 @@
 //! What is written into a meter: read back, compared, and in blocks where it is long.
 
-use super::{DlmsPlan, DlmsSecurity, low, number, plan, scene, scene_of, text, with};
+use super::{DlmsPlan, DlmsSecurity, low, number, plan, scene, scene_of, text, told, with};
 use crate::line::{Line, gmac};
 use driver_dlms::Dlms;
 use polymeter_driver::codes::{error, refusal};
@@ -61,6 +61,37 @@ fn prices_come_into_use_at_their_time_and_not_before() {
 }
 
 #[test]
+fn a_calendar_says_which_tariff_holds_from_its_time_on() {
+    // In one piece, and in blocks.
+    for (connection, apdu_bytes_max) in [("wrapper", 512), ("hdlc", 80)] {
+        let (mut line, call) = scene_of(connection, DlmsPlan { apdu_bytes_max, ..plan(gmac()) });
+        // Thursday is a day of tariff 3 and, from half past four on, of 4; all others are of 1.
+        let tables = vec![
+            text("calendar-days", "1: 00:00 1; 2: 00:00 3, 04:30 4"),
+            text("calendar-weeks", "A: 1 1 1 2 1 1 1; B: 1 1 1 1 1 1 1"),
+            text("calendar-seasons", "W: 10-01 A; S: 04-01 B"),
+            text("calendar-switch-time", "2026-11-26 03:15"),
+        ];
+        let outcome = Dlms::set_parameters(&mut line, &call, &tables).unwrap();
+        assert_eq!(outcome, SetOutcome::Confirmed, "{connection}");
+        assert!(line.sent <= 64, "{} questions in one call", line.sent);
+        // An hour by the old calendar, where the night is tariff 4; 1.25 hours of tariff 3; one of 4.
+        line.simulator.advance(3_600 + 4_500 + 3_600);
+        let read = Dlms::read(&mut line, &call).unwrap();
+        let energy = |tariff: u8| told(&read, &format!("1.0.1.8.{tariff}.255")).value.clone();
+        let expected = [100, 200, 300 + 143, 400 + 115 + 115].map(|it| number(it, 1));
+        let found = [1, 2, 3, 4].map(energy);
+        let close = |(found, expected): (&Value, &Value)| match (found, expected) {
+            (Value::Number(found), Value::Number(expected)) => {
+                (found.mantissa - expected.mantissa).abs() <= 1
+            }
+            _ => false,
+        };
+        assert!(found.iter().zip(&expected).all(close), "{found:?}, not {expected:?}");
+    }
+}
+
+#[test]
 fn a_limit_that_is_written_opens_the_switch() {
     let (mut line, call) = scene("wrapper", low());
     let limit = vec![
@@ -109,6 +140,8 @@ fn what_makes_no_sense_asks_nothing() {
         (&no_account, "credit-warning", number(1, 0)),
         (&call, "tariff-prices", Value::Flag(true)),
         (&call, "tariff-switch-time", Value::Text("soon".to_owned())),
+        (&call, "calendar-days", Value::Text("1: 25:00 1".to_owned())),
+        (&call, "calendar-weeks", Value::Text("A: 1".to_owned())),
         (&call, "connection", Value::Text("hdlc".to_owned())),
     ] {
         let all = vec![("overload-delay".to_owned(), number(61, 0)), (name.to_owned(), value)];

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use jiff::civil::DateTime;
 
 use super::ber::{Answered, asked, proposal, response};
+use super::calendar::Calendar;
 use super::data;
 use super::profiles::{Event, Profiles};
 use super::security::Keys;
@@ -15,7 +16,7 @@ use super::settings::{Limit, Prices};
 use super::wire::{Frame, Request, wrapped};
 use crate::device::{Answer, Counters, Credit, State};
 use crate::fault::Kind;
-use crate::load::{Load, later, step};
+use crate::load::{Load, later, step, tariff_at};
 use crate::plan::{DlmsPlan, DlmsSecurity};
 
 /// GET, SET, ACTION, selective access, blocks with GET; several at once if the plan says so, blocks
@@ -55,6 +56,7 @@ pub struct Meter {
     pub(super) limit: Limit,
     pub(super) warning_fen: i32,
     pub(super) prices: Prices,
+    pub(super) calendar: Calendar,
     pub(super) alarms: u32,
     pub(super) profiles: Profiles,
     load: Load,
@@ -103,6 +105,7 @@ impl Meter {
                 passive: [plan.price_fen; 4],
                 from: None,
             },
+            calendar: Calendar::default(),
             alarms: 0,
             profiles: Profiles::new(plan.load_period_seconds),
             load: Load::new(plan.load_watts),
@@ -338,7 +341,9 @@ impl Meter {
             seconds -= step;
             self.switch_prices();
             if self.supply == Supply::Connected {
-                let used = self.load.use_up(self.clock, step, &self.prices.active);
+                let tariff =
+                    self.calendar.tariff(self.clock).unwrap_or_else(|| tariff_at(self.clock));
+                let used = self.load.use_up_in(tariff, step, &self.prices.active);
                 if let Some(energy) = self.energies.get_mut(used.tariff) {
                     *energy += used.energy;
                 }

@@ -6,6 +6,7 @@
 //! general block transfer, SET with lists, ACTION in blocks, pushes, V.44, key transport, suites 1 and 2.
 
 mod ber;
+mod calendar;
 mod data;
 mod meter;
 mod objects;

@@ -25,6 +25,7 @@ const ACCOUNT: Name = [0, 0, 19, 0, 0, 255];
 pub const CREDIT: Name = [0, 0, 19, 10, 0, 255];
 pub const CHARGE: Name = [0, 0, 19, 20, 0, 255];
 pub const ALARMS: Name = [0, 0, 97, 98, 0, 255];
+const CALENDAR: Name = [0, 0, 13, 0, 0, 255];
 pub const LIMITER: Name = [0, 0, 17, 0, 0, 255];
 const GATEWAY: Name = [0, 0, 19, 40, 0, 255];
 pub const ENERGY: Name = [1, 0, 1, 8, 0, 255];
@@ -33,7 +34,7 @@ pub const ENERGY: Name = [1, 0, 1, 8, 0, 255];
 const DATA: (u16, u8, i8, i8) = (1, 0, 2, 0);
 const REGISTER: (u16, u8, i8, i8) = (3, 0, 3, 1);
 const PROFILE: (u16, u8, i8, i8) = (7, 1, 8, 2);
-const OBJECTS: [((u16, u8, i8, i8), Name); 29] = [
+const OBJECTS: [((u16, u8, i8, i8), Name); 30] = [
     (DATA, DEVICE_NAME),
     (DATA, COUNTER),
     (DATA, SERIAL),
@@ -57,6 +58,7 @@ const OBJECTS: [((u16, u8, i8, i8), Name); 29] = [
     ((115, 0, 6, 1), GATEWAY),
     (DATA, ALARMS),
     ((71, 0, 11, 0), LIMITER),
+    ((20, 0, 10, 1), CALENDAR),
     (PROFILE, PROFILES[0]),
     (PROFILE, PROFILES[1]),
     (PROFILE, PROFILES[2]),
@@ -100,6 +102,7 @@ impl Meter {
             3 => self.register(name, attribute),
             8 => self.clock_attribute(attribute),
             15 => association_attribute(association, attribute),
+            20 => self.calendar.attribute(attribute),
             70 => self.switch_attribute(attribute),
             71 => self.limiter_attribute(attribute),
             111 => self.account_attribute(attribute),
@@ -247,7 +250,11 @@ impl Meter {
         match (class, method, argument) {
             (70, 1 | 2, Some([0x0F, 0])) => (self.switch(method), None),
             (70, 1 | 2, _) => (WRONG_TYPE, None),
-            // The next prices at once.
+            // The next calendar, or the next prices, at once.
+            (20, 1, Some([0x0F, 0])) => {
+                self.calendar.activate();
+                (0, None)
+            }
             (113, 2, Some([0x0F, 0])) => {
                 self.activate_prices();
                 (0, None)

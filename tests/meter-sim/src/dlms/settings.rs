@@ -1,5 +1,5 @@
-//! What a client may write: the clock, the limiter, the warning of the credit, and what a unit costs
-//! (IEC 62056-6-2, classes 8, 71, 112, 113).
+//! What a client may write: the clock, the calendar of tariffs, the limiter, the warning of the credit,
+//! and what a unit costs (IEC 62056-6-2, classes 8, 20, 71, 112, 113).
 
 use jiff::civil::DateTime;
 
@@ -81,6 +81,7 @@ impl Meter {
         let Some((value, [])) = data::take(value) else { return WRONG_TYPE };
         let done = match (class, attribute) {
             (8, 2) => self.set_clock(&value),
+            (20, 7..=10) => self.calendar.write(attribute, &value),
             (71, 4 | 6) => self.set_limit(attribute, &value),
             (112, 5) if name == CREDIT => self.set_warning(&value),
             (113, 6 | 7) => self.set_prices(attribute, &value),
