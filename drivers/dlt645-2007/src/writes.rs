@@ -152,12 +152,25 @@ mod tests {
 
     #[test]
     fn parameters_as_bytes() {
-        check("hoarding-limit", number(123_456), Some((0x0400_1004, &[0x56, 0x34, 0x12, 0])));
         check("trip-delay", number(15), Some((0x0400_1401, &[0x15, 0])));
         check("trip-delay", number(10_000), None);
         check("overload-power", number(5_000), Some((0x0409_0B01, &[0, 0, 0x05])));
         check("overload-power", number(100_000), None);
         check("overdraft-limit", number(-1), None);
+    }
+
+    /// Energy in whole kWh with two decimals, and no prices at all.
+    #[cfg(feature = "energy")]
+    #[test]
+    fn parameters_of_a_purse_of_energy_as_bytes() {
+        check("hoarding-limit", number(123_456), Some((0x0400_0F03, &[0, 0x56, 0x34, 0x12])));
+        check("tariff-prices", text("0.5"), None);
+    }
+
+    #[cfg(not(feature = "energy"))]
+    #[test]
+    fn parameters_of_a_purse_of_money_as_bytes() {
+        check("hoarding-limit", number(123_456), Some((0x0400_1004, &[0x56, 0x34, 0x12, 0])));
         check(
             "tariff-prices",
             text("0.5 1.2345"),

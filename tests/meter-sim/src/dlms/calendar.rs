@@ -8,14 +8,33 @@ use super::data::{self, Value};
 /// The scripts that switch tariffs: selector n is tariff n.
 const SCRIPTS: [u8; 6] = [0, 0, 10, 0, 100, 255];
 
+#[derive(Debug, Clone)]
+struct Season {
+    name: Vec<u8>,
+    /// Month and day.
+    begins: (i8, i8),
+    week: Vec<u8>,
+}
+
+#[derive(Debug, Clone)]
+struct Day {
+    number: u8,
+    changes: Vec<Change>,
+}
+
+#[derive(Debug, Clone)]
+struct Change {
+    /// Hour and minute.
+    at: (i8, i8),
+    tariff: u16,
+}
+
 #[derive(Debug, Clone, Default)]
 struct Tables {
-    /// Name, month and day of the beginning, week.
-    seasons: Vec<(Vec<u8>, (i8, i8), Vec<u8>)>,
+    seasons: Vec<Season>,
     /// Name, days from Monday on.
     weeks: Vec<(Vec<u8>, Vec<u8>)>,
-    /// Number, and hour, minute and tariff of each change.
-    days: Vec<(u8, Vec<(i8, i8, u16)>)>,
+    days: Vec<Day>,
 }
 
 #[derive(Debug, Default)]
@@ -64,27 +83,26 @@ impl Calendar {
         let week = self.active.week(now.date())?;
         let day = usize::try_from(now.weekday().to_monday_zero_offset()).ok()?;
         let number = *self.active.weeks.iter().find(|(name, _)| *name == week)?.1.get(day)?;
-        let (_, changes) = self.active.days.iter().find(|(known, _)| *known == number)?;
-        let begun = |change: &&(i8, i8, u16)| (change.0, change.1) <= (now.hour(), now.minute());
-        let (_, _, tariff) = changes.iter().rfind(begun)?;
-        usize::from(*tariff).checked_sub(1).filter(|tariff| *tariff < 4)
+        let day = self.active.days.iter().find(|day| day.number == number)?;
+        let begun = |change: &&Change| change.at <= (now.hour(), now.minute());
+        let tariff = day.changes.iter().rfind(begun)?.tariff;
+        usize::from(tariff).checked_sub(1).filter(|tariff| *tariff < 4)
     }
 }
 
 impl Tables {
     /// Of the season that began last, which may have been in the year before.
     fn week(&self, today: Date) -> Option<Vec<u8>> {
-        let begun =
-            |season: &&(Vec<u8>, (i8, i8), Vec<u8>)| season.1 <= (today.month(), today.day());
-        let latest = self.seasons.iter().filter(begun).max_by_key(|season| season.1);
-        let last = latest.or_else(|| self.seasons.iter().max_by_key(|season| season.1));
-        last.map(|(_, _, week)| week.clone())
+        let begun = |season: &&Season| season.begins <= (today.month(), today.day());
+        let latest = self.seasons.iter().filter(begun).max_by_key(|season| season.begins);
+        let last = latest.or_else(|| self.seasons.iter().max_by_key(|season| season.begins));
+        last.map(|season| season.week.clone())
     }
 
     fn seasons(&self) -> Vec<u8> {
         let part = |part: i8| part.unsigned_abs();
-        let row = |(name, (month, day), week): &(Vec<u8>, (i8, i8), Vec<u8>)| {
-            let (month, day) = (part(*month), part(*day));
+        let row = |Season { name, begins, week }: &Season| {
+            let (month, day) = (part(begins.0), part(begins.1));
             let start = [0xFF, 0xFF, month, day, 0xFF, 0, 0, 0, 0, 0x80, 0x00, 0xFF];
             data::structure(&[data::octets(name), data::octets(&start), data::octets(week)])
         };
@@ -100,11 +118,11 @@ impl Tables {
     }
 
     fn days(&self) -> Vec<u8> {
-        let change = |(hour, minute, tariff): &(i8, i8, u16)| {
-            let start = [hour.unsigned_abs(), minute.unsigned_abs(), 0, 0];
+        let change = |Change { at, tariff }: &Change| {
+            let start = [at.0.unsigned_abs(), at.1.unsigned_abs(), 0, 0];
             data::structure(&[data::octets(&start), data::octets(&SCRIPTS), data::u16(*tariff)])
         };
-        let row = |(number, changes): &(u8, Vec<(i8, i8, u16)>)| {
+        let row = |Day { number, changes }: &Day| {
             let changes: Vec<Vec<u8>> = changes.iter().map(change).collect();
             data::structure(&[data::u8(*number), data::array(&changes)])
         };
@@ -116,12 +134,13 @@ fn rows<T>(value: &Value, row: impl Fn(&[Value]) -> Option<T>) -> Option<Vec<T>>
     value.list()?.iter().map(|it| row(it.list()?)).collect()
 }
 
-fn season(fields: &[Value]) -> Option<(Vec<u8>, (i8, i8), Vec<u8>)> {
+fn season(fields: &[Value]) -> Option<Season> {
     let [name, start, week] = fields else { return None };
     // Every year: no year is said.
     let [0xFF, 0xFF, month, day, ..] = *start.octets()? else { return None };
     let begins = (i8::try_from(month).ok()?, i8::try_from(day).ok()?);
-    Some((name.octets()?.to_vec(), begins, week.octets()?.to_vec()))
+    let (name, week) = (name.octets()?.to_vec(), week.octets()?.to_vec());
+    Some(Season { name, begins, week })
 }
 
 fn week(fields: &[Value]) -> Option<(Vec<u8>, Vec<u8>)> {
@@ -130,14 +149,16 @@ fn week(fields: &[Value]) -> Option<(Vec<u8>, Vec<u8>)> {
     Some((name.octets()?.to_vec(), days.iter().map(day).collect::<Option<_>>()?))
 }
 
-fn day(fields: &[Value]) -> Option<(u8, Vec<(i8, i8, u16)>)> {
+fn day(fields: &[Value]) -> Option<Day> {
     let [number, changes] = fields else { return None };
     let change = |fields: &[Value]| {
         let [start, script, selector] = fields else { return None };
         let [hour, minute, ..] = *start.octets()? else { return None };
         let known = script.octets()? == SCRIPTS;
         let at = (i8::try_from(hour).ok()?, i8::try_from(minute).ok()?);
-        known.then_some((at.0, at.1, u16::try_from(selector.number()?).ok()?))
+        let tariff = u16::try_from(selector.number()?).ok()?;
+        known.then_some(Change { at, tariff })
     };
-    Some((u8::try_from(number.number()?).ok()?, rows(changes, change)?))
+    let number = u8::try_from(number.number()?).ok()?;
+    Some(Day { number, changes: rows(changes, change)? })
 }
