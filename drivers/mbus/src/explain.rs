@@ -2,15 +2,17 @@
 
 use crate::exchange::Reply;
 use crate::opened::{identity, told};
+use crate::radio;
 use crate::read::{Values, who};
 use polymeter_codec::Decoded;
-use polymeter_codec::capture::{self, Captured};
-use polymeter_codec::mbus::{Message, Telegram, decode, false_start, message};
+use polymeter_codec::capture::{self, Captured, NoFrame};
+use polymeter_codec::mbus::{Message, Telegram, decode, false_start, layer_ci, message};
 use polymeter_driver::captured::Recognised;
 use polymeter_driver::codes::error;
-use polymeter_driver::{Explanation, Value};
+use polymeter_driver::{DriverError, Explanation, Extras, Value};
 
-/// The first telegram. Encrypted records are not opened, for nobody gave a key; who sent them is told.
+/// The first telegram, of a wire or of a radio. Encrypted records are not opened, for nobody gave a key;
+/// who sent them is told.
 pub fn explain(bytes: &[u8]) -> Result<Explanation, String> {
     if let Decoded::Frame { frame: Telegram::Ack, used } = decode(bytes)
         && used == bytes.len()
@@ -18,7 +20,23 @@ pub fn explain(bytes: &[u8]) -> Result<Explanation, String> {
         let said = vec![note("kind", "acknowledgement")];
         return Ok(recognised("E5H alone", 8, 0, 0).explained(String::new(), vec![], said));
     }
-    let found = capture::first(bytes, told_of, false_start).map_err(|none| none.to_string())?;
+    let wired = capture::first(bytes, told_of, false_start);
+    let heard = capture::first(bytes, radio::heard, |_| 1);
+    match (wired, heard) {
+        (Ok(wired), Ok(heard)) if wired.before <= heard.before => of_wire(wired),
+        (_, Ok(heard)) => radio::checked(heard.frame, heard.before, heard.after),
+        (Ok(wired), Err(_)) => of_wire(wired),
+        (Err(none), Err(heard)) => {
+            radio::without_checksums(bytes).map_err(|why| match (none, heard) {
+                (NoFrame::Cut { .. }, _) => none.to_string(),
+                (_, NoFrame::Cut { .. }) => format!("wireless M-Bus {heard}"),
+                _ => format!("{none}; as wireless M-Bus without checksums: {why}"),
+            })
+        }
+    }
+}
+
+fn of_wire(found: Captured<Telegram<'_>>) -> Result<Explanation, String> {
     let Captured { frame, before, after } = found;
     match frame {
         Telegram::Ack => Err("nothing but E5H".to_owned()),
@@ -45,29 +63,17 @@ fn told_of(bytes: &[u8]) -> Decoded<Telegram<'_>> {
 }
 
 fn long(recognised: Recognised<'_>, control: u8, reply: &Reply) -> Result<Explanation, String> {
-    let address = identity(reply).map_or_else(|| reply.address.to_string(), |who| who.to_string());
+    let known = identity(reply.into());
+    let address = known.map_or_else(|| reply.address.to_string(), |who| who.to_string());
     let control = note("control", format!("{control:02X}"));
-    let plain = |said| {
-        let mut extras = vec![control.clone(), note("primary address", reply.address.to_string())];
-        extras.push(said);
-        extras
-    };
-    if matches!(message(reply.ci, &reply.data), Ok(Message::Other)) {
-        let mut said = plain(note("CI", format!("{:02X}", reply.ci)));
-        if !reply.data.is_empty() {
-            said.push(("data".to_owned(), Value::Bytes(reply.data.clone())));
-        }
-        return Ok(recognised.explained(address, vec![], said));
-    }
-    let told = match told(None, reply) {
+    let told = match told(None, reply.into()) {
         Ok(told) => told,
-        Err(no) if no.code == error::DEVICE_SAYS_NO => {
-            return Ok(recognised.explained(address, vec![], plain(note("error", no.detail))));
+        Err(why) if why.code == error::GARBLED && !is_other(reply) => return Err(why.detail),
+        Err(why) => {
+            let mut said = vec![control, note("primary address", reply.address.to_string())];
+            said.extend(unread(why, reply.ci, &reply.data));
+            return Ok(recognised.explained(address, vec![], said));
         }
-        Err(closed) if closed.code == error::UNSUPPORTED => {
-            return Ok(recognised.explained(address, vec![], plain(note("unread", closed.detail))));
-        }
-        Err(garbled) => return Err(garbled.detail),
     };
     let mut values = Values { extras: who(reply.address, &told), ..Values::default() };
     values.extras.insert(0, control);
@@ -77,10 +83,34 @@ fn long(recognised: Recognised<'_>, control: u8, reply: &Reply) -> Result<Explan
     Ok(recognised.explained(address, values.measurements, values.extras))
 }
 
+/// The CI announces something that is no data of a device.
+fn is_other(reply: &Reply) -> bool {
+    matches!(message(reply.ci, &reply.data), Ok(Message::Other))
+        && !(layer_ci::LINK_I..=layer_ci::AUTHENTICATION).contains(&reply.ci)
+}
+
+/// What is told of a message whose records are not.
+pub fn unread(why: DriverError, ci: u8, data: &[u8]) -> Extras {
+    match why.code {
+        error::DEVICE_SAYS_NO => vec![note("error", why.detail)],
+        error::UNSUPPORTED => vec![note("unread", why.detail)],
+        _ => {
+            let mut said = vec![note("CI", format!("{ci:02X}"))];
+            if !matches!(message(ci, data), Ok(Message::Other)) {
+                said.push(note("unread", why.detail));
+            }
+            if !data.is_empty() {
+                said.push(("data".to_owned(), Value::Bytes(data.to_vec())));
+            }
+            said
+        }
+    }
+}
+
 fn recognised(checks: &str, check_bits: u32, before: usize, after: usize) -> Recognised<'static> {
     Recognised { protocol: "M-Bus", checks: checks.to_owned(), check_bits, before, after }
 }
 
-fn note(name: &str, text: impl Into<String>) -> (String, Value) {
+pub fn note(name: &str, text: impl Into<String>) -> (String, Value) {
     (name.to_owned(), Value::Text(text.into()))
 }

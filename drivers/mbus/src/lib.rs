@@ -1,5 +1,5 @@
 //! Any M-Bus meter of EN 13757: read by its primary or secondary address, over as many telegrams as
-//! it has, and found on a line by either.
+//! it has, and found on a line by either; captured telegrams of wires and of radio explained.
 //!
 //! Invariant: only reads are sent, and what selects or resets the link. A telegram is judged by its
 //! control field, address and identity before a value is taken from it; a number that the meter
@@ -24,6 +24,7 @@ mod exchange;
 mod explain;
 mod names;
 mod opened;
+mod radio;
 mod read;
 mod search;
 

@@ -21,7 +21,7 @@ pub fn probe(host: &mut dyn Host, call: &Call) -> Result<Identity, DriverError> 
     let meter = Meter::parse(&call.address)?;
     begin(host, meter)?;
     let reply = ask(host, meter, true)?;
-    let told = told(Some((host, call)), &reply)?;
+    let told = told(Some((host, call)), (&reply).into())?;
     belongs(meter, &reply, told.header)?;
     Ok(identity(&reply, &told))
 }
@@ -51,7 +51,7 @@ pub fn read(host: &mut dyn Host, call: &Call) -> Result<Snapshot, DriverError> {
     for _ in 0..TELEGRAMS_MAX {
         let reply = ask(host, meter, next)?;
         next = !next;
-        let told = told(Some((host, call)), &reply)?;
+        let told = told(Some((host, call)), (&reply).into())?;
         belongs(meter, &reply, told.header)?;
         if values.extras.is_empty() {
             values.extras = who(reply.address, &told);
@@ -114,20 +114,30 @@ fn belongs(meter: Meter, reply: &Reply, header: Option<Header>) -> Result<(), Dr
 }
 
 pub fn who(primary: u8, told: &Told) -> Extras {
-    let text = |name: &str, text: String| (name.to_owned(), Value::Text(text));
     let mut extras = vec![text("primary address", primary.to_string())];
+    extras.extend(who_of(told, told.header.and_then(|header| header.identity)));
+    extras
+}
+
+/// Who it is and how it is, as far as it says so.
+pub fn who_of(told: &Told, known: Option<SecondaryAddress>) -> Extras {
+    let mut extras = Extras::new();
+    if let Some(known) = known {
+        extras.push(text("secondary address", known.to_string()));
+        extras.push(text("model", model(known)));
+    }
     if let Some(header) = told.header {
-        if let Some(known) = header.identity {
-            extras.push(text("secondary address", known.to_string()));
-            extras.push(text("model", model(known)));
-        }
         extras.push(text("status", format!("{:02X}", header.status.0)));
     }
     extras
 }
 
+fn text(name: &str, text: String) -> (String, Value) {
+    (name.to_owned(), Value::Text(text))
+}
+
 /// What the status byte says is wrong (EN 13757-3, 5.9), where there is one.
-fn tell_states(extras: &mut Extras, told: &Told) {
+pub fn tell_states(extras: &mut Extras, told: &Told) {
     let Some(header) = told.header else { return };
     let flags = [
         ("power-low", header.status.power_low()),
@@ -142,6 +152,8 @@ fn tell_states(extras: &mut Extras, told: &Told) {
 pub struct Values {
     pub measurements: Vec<Measurement>,
     pub extras: Extras,
+    /// Where no header tells it.
+    pub medium: Option<u8>,
 }
 
 impl Values {
@@ -162,7 +174,8 @@ impl Values {
             }
             return Ok(false);
         }
-        let medium = told.header.and_then(|header| header.identity).map_or(0, |who| who.medium());
+        let known = told.header.and_then(|header| header.identity).map(|who| who.medium());
+        let medium = known.or(self.medium).unwrap_or(0);
         let mut more = false;
         for item in told.items()? {
             match item {

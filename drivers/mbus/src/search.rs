@@ -94,7 +94,7 @@ fn answer(host: &mut dyn Host, field: u8) -> Result<Result<Found, String>, Drive
         Heard::Noise(why) => return Ok(Err(why)),
         Heard::Silence | Heard::Ack => return Ok(Err("it says yes and then nothing".to_owned())),
     };
-    let known = identity(&reply);
+    let known = identity((&reply).into());
     Ok(Ok(Found {
         address: known.map_or_else(|| reply.address.to_string(), |known| known.to_string()),
         model: known.map(model).unwrap_or_default(),

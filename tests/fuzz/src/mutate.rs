@@ -53,7 +53,8 @@ fn change(random: &mut Random, input: &mut Vec<u8>, other: &[u8]) {
 }
 
 /// Each makes lengths and checks right for one kind of frame, where the input looks like one.
-const MENDINGS: &[fn(&mut [u8])] = &[dlt645, mbus, cjt188, crc_modbus, crc_x25_between_flags];
+const MENDINGS: &[fn(&mut [u8])] =
+    &[dlt645, mbus, mbus_radio, cjt188, crc_modbus, crc_x25_between_flags];
 
 /// The low byte of a length.
 fn low(length: usize) -> u8 {
@@ -82,6 +83,28 @@ fn mbus(input: &mut [u8]) {
         let length = low(input.len() - 6);
         input[..4].copy_from_slice(&[0x68, length, length, 0x68]);
         sum_from(input, 4);
+    }
+}
+
+/// Format A where it has room for its first checksum, of as many whole blocks as there are; and the
+/// length of a telegram without checksums where it has not.
+fn mbus_radio(input: &mut [u8]) {
+    use polymeter_codec::mbus::wireless::crc;
+    if !(12..=256).contains(&input.len()) {
+        return;
+    }
+    // As the last bit says, so that both kinds come up.
+    if input[input.len() - 1] & 1 == 0 {
+        input[0] = low(input.len() - 1);
+        return;
+    }
+    let blocks = 1 + (input.len() - 12).div_ceil(18);
+    input[0] = low(input.len() - 2 * blocks - 1);
+    let (first, rest) = input.split_at_mut(12);
+    for block in [first].into_iter().chain(rest.chunks_mut(18)) {
+        if let Some((data, check)) = block.split_last_chunk_mut::<2>() {
+            *check = crc(data).to_be_bytes();
+        }
     }
 }
 

@@ -13,14 +13,14 @@ mod cjt188;
 mod dlms;
 mod dlt645;
 mod dlt698;
-mod mbus;
+pub mod mbus;
 mod modbus;
 mod row;
 mod sts;
 
 pub use row::{Row, rows};
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -57,6 +57,8 @@ pub enum Checked {
         compared: usize,
         /// Each published value that is not ours, as "what: published, ours".
         differences: Vec<String>,
+        /// Published values that stand in no record that could be ours, and why.
+        unread: Option<(&'static str, usize)>,
     },
     /// A row that is published as broken was refused, with this error.
     Refused(String),
@@ -72,6 +74,7 @@ pub const PROTOCOLS: &[&Protocol] = &[
     &cjt188::PROTOCOL,
     &mbus::LIBMBUS,
     &mbus::NAMED,
+    &mbus::WIRELESS,
     &acrel_4g::PROTOCOL,
     &dlt698::PROTOCOL,
     &dlms::PROTOCOL,
@@ -91,8 +94,10 @@ pub struct Tally {
     pub decoded: usize,
     /// Decoded rows that state values of which every one is ours.
     pub equal: usize,
-    /// Rows with differences that are explained: number and reasons.
-    pub differing: Vec<(usize, String)>,
+    /// Rows with differences that are explained: number, and each difference with its reason.
+    pub differing: Vec<(usize, Vec<(String, &'static str)>)>,
+    /// Rows with published values that no record of ours could carry: number, why, how many.
+    pub unread: Vec<(usize, &'static str, usize)>,
     /// Rows published as broken that were refused.
     pub refused: usize,
     /// Rows that are not of the protocol, counted by reason.
@@ -127,10 +132,10 @@ pub fn tally(folder: &Path, protocol: &Protocol) -> Tally {
         Err(error) => tally.failures.push((0, error)),
     }
     for explained in protocol.explained {
-        let used = tally
-            .differing
-            .iter()
-            .any(|(row, text)| *row == explained.row && text.contains(explained.reason));
+        let used = tally.differing.iter().filter(|(row, _)| *row == explained.row);
+        let used = used.flat_map(|(_, differences)| differences).any(|(difference, reason)| {
+            *reason == explained.reason && difference.contains(explained.about)
+        });
         if !used {
             let text = format!("{:?} explains no difference", explained.about);
             tally.failures.push((explained.row, text));
@@ -149,36 +154,59 @@ impl Tally {
         match checked {
             Checked::Left(reason) => *self.left.entry(reason).or_default() += 1,
             Checked::Refused(_) => self.refused += 1,
-            Checked::Decoded { compared, differences } => {
+            Checked::Decoded { compared, differences, unread } => {
                 self.decoded += 1;
+                if let Some((reason, values)) = unread {
+                    self.unread.push((row.number, reason, values));
+                }
                 if differences.is_empty() {
                     self.equal += usize::from(compared > 0);
                 } else {
-                    self.differ(protocol, row.number, &differences);
+                    self.differ(protocol, row.number, differences);
                 }
             }
         }
     }
 
-    fn differ(&mut self, protocol: &Protocol, number: usize, differences: &[String]) {
-        let mut reasons = Vec::new();
+    fn differ(&mut self, protocol: &Protocol, number: usize, differences: Vec<String>) {
+        let mut explanations = Vec::new();
         for difference in differences {
             let explained = protocol
                 .explained
                 .iter()
                 .find(|explained| explained.row == number && difference.contains(explained.about));
             match explained {
-                Some(explained) => reasons.push(format!("{difference}: {}", explained.reason)),
-                None => self.failures.push((number, difference.clone())),
+                Some(explained) => explanations.push((difference, explained.reason)),
+                None => self.failures.push((number, difference)),
             }
         }
-        if !reasons.is_empty() {
-            self.differing.push((number, reasons.join("; ")));
+        if !explanations.is_empty() {
+            self.differing.push((number, explanations));
         }
+    }
+
+    /// Each reason once, for a difference or for what was not read: how many values, of which rows.
+    fn reasons(&self) -> BTreeMap<(&'static str, &'static str), (usize, BTreeSet<usize>)> {
+        let mut reasons: BTreeMap<_, (usize, BTreeSet<usize>)> = BTreeMap::new();
+        let mut take = |key, row, values| {
+            let (count, rows) = reasons.entry(key).or_default();
+            *count += values;
+            rows.insert(row);
+        };
+        for (row, differences) in &self.differing {
+            for (_, reason) in differences {
+                take(("differ", *reason), *row, 1);
+            }
+        }
+        for (row, reason, values) in &self.unread {
+            take(("were not read", *reason), *row, *values);
+        }
+        reasons
     }
 }
 
-/// A line for each protocol, then its rows that differ or fail, then why rows were left.
+/// A line for each protocol, then each reason why values differ, were not read or rows were left, then
+/// what fails.
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "protocol          rows decoded equal differing refused left failed")?;
@@ -194,8 +222,10 @@ impl fmt::Display for Report {
                 tally.left.values().sum::<usize>(),
                 tally.failures.len()
             )?;
-            for (row, reasons) in &tally.differing {
-                writeln!(f, "    row {row} differs: {reasons}")?;
+            for ((what, reason), (values, rows)) in tally.reasons() {
+                let rows: Vec<String> = rows.iter().map(usize::to_string).collect();
+                let rows = rows.join(", ");
+                writeln!(f, "    {values} values {what}, rows {rows}: {reason}")?;
             }
             for (reason, count) in &tally.left {
                 writeln!(f, "    {count} left: {reason}")?;

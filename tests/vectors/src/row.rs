@@ -65,6 +65,7 @@ impl Row {
 pub struct Comparison {
     pub compared: usize,
     pub differences: Vec<String>,
+    pub unread: Option<(&'static str, usize)>,
 }
 
 impl Comparison {
@@ -95,6 +96,7 @@ impl Comparison {
 
     /// The row was decoded.
     pub fn decoded(self) -> crate::Checked {
-        crate::Checked::Decoded { compared: self.compared, differences: self.differences }
+        let Comparison { compared, differences, unread } = self;
+        crate::Checked::Decoded { compared, differences, unread }
     }
 }

@@ -28,9 +28,9 @@ fn check(rows: &str, explained: &'static [Explained], failures: &[(usize, &str)]
             "left" => Ok(Checked::Left("of another protocol")),
             "differs" => {
                 let differences = vec!["volume: published 1, ours 2".to_owned()];
-                Ok(Checked::Decoded { compared: 2, differences })
+                Ok(Checked::Decoded { compared: 2, differences, unread: None })
             }
-            _ => Ok(Checked::Decoded { compared: 1, differences: Vec::new() }),
+            _ => Ok(Checked::Decoded { compared: 1, differences: Vec::new(), unread: None }),
         }
     }
     let folder = tempfile::tempdir().expect("a temporary folder");

@@ -6,6 +6,9 @@ use super::meaning::{Meaning, Quantity, Unit};
 use super::message::BadMessage;
 use super::value::{Order, Value, bcd, unsigned};
 
+/// How long it is.
+pub(super) const FIXED_BYTES: usize = 16;
+
 /// Two counters and who counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Fixed {
@@ -33,7 +36,7 @@ pub struct Counter {
 
 impl Fixed {
     pub(super) fn new(data: &[u8], order: Order) -> Result<Fixed, BadMessage> {
-        let Ok(bytes) = <[u8; 16]>::try_from(data) else {
+        let Ok(bytes) = <[u8; FIXED_BYTES]>::try_from(data) else {
             return Err(BadMessage::FixedLength(data.len()));
         };
         let [a, b, c, d, access, status, first, second, rest @ ..] = bytes;

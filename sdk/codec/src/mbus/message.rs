@@ -3,12 +3,13 @@
 //!
 //! Invariant: bytes that are encrypted are never given out as records.
 //!
-//! Not here: ciphers. This says which bytes are ciphered how, the vault deciphers them, and
-//! [`Sealed::opened`] judges what came of it; no key comes near.
+//! Not here: what is to be deciphered (`sealed`), what stands below a message (`layers`).
 
-use super::fixed::Fixed;
+use super::compact::Compact;
+use super::fixed::{FIXED_BYTES, Fixed};
 use super::identity::SecondaryAddress;
 use super::record::Records;
+use super::sealed::Encryption;
 use super::value::Order;
 use core::fmt;
 
@@ -24,7 +25,8 @@ pub mod ci {
     pub const ERROR: u8 = 0x70;
     /// Records of a device behind a long header.
     pub const LONG: u8 = 0x72;
-    /// Fixed data structure.
+    /// Fixed data structure, which has 16 bytes; as [`COMPACT_BARE`] behind a long header, which
+    /// has more.
     pub const FIXED: u8 = 0x73;
     /// As [`LONG`], high byte first.
     pub const LONG_HIGH_FIRST: u8 = 0x76;
@@ -32,8 +34,16 @@ pub mod ci {
     pub const FIXED_HIGH_FIRST: u8 = 0x77;
     /// Records of a device without header.
     pub const BARE: u8 = 0x78;
+    /// Values without codes; see [`CompactFrame`](super::super::CompactFrame).
+    pub const COMPACT_BARE: u8 = 0x79;
     /// Records of a device behind a short header.
     pub const SHORT: u8 = 0x7A;
+    /// As [`COMPACT_BARE`] behind a short header.
+    pub const COMPACT_SHORT: u8 = 0x7B;
+    /// A short header of a device and nothing behind it.
+    pub const TRANSPORT_SHORT: u8 = 0x8A;
+    /// A long header of a device and nothing behind it.
+    pub const TRANSPORT_LONG: u8 = 0x8B;
 }
 
 /// What a telegram says, by its CI.
@@ -43,6 +53,8 @@ pub enum Message<'a> {
     Data(Data<'a>),
     /// The fixed structure.
     Fixed(Fixed),
+    /// Values without their codes.
+    Compact(Compact<'a>),
     /// The device cannot.
     Error(ApplicationError),
     /// Of a CI that is not read here.
@@ -165,11 +177,14 @@ impl core::error::Error for BadMessage {}
 /// ```
 pub fn message(ci: u8, data: &[u8]) -> Result<Message<'_>, BadMessage> {
     Ok(match ci {
-        ci::LONG => Message::Data(Data::long(data, Order::LowFirst)?),
+        ci::LONG | ci::TRANSPORT_LONG => Message::Data(Data::long(data, Order::LowFirst)?),
         ci::LONG_HIGH_FIRST => Message::Data(Data::long(data, Order::HighFirst)?),
-        ci::SHORT => Message::Data(Data::short(data)?),
-        ci::BARE | ci::DATA_SEND => {
-            Message::Data(Data { header: None, order: Order::LowFirst, body: data })
+        ci::SHORT | ci::TRANSPORT_SHORT => Message::Data(Data::short(data)?),
+        ci::BARE | ci::DATA_SEND => Message::Data(Data::bare(data)),
+        ci::COMPACT_BARE => Message::Compact(Compact(Data::bare(data))),
+        ci::COMPACT_SHORT => Message::Compact(Compact(Data::short(data)?)),
+        ci::FIXED if data.len() > FIXED_BYTES => {
+            Message::Compact(Compact(Data::long(data, Order::LowFirst)?))
         }
         ci::FIXED => Message::Fixed(Fixed::new(data, Order::LowFirst)?),
         ci::FIXED_HIGH_FIRST => Message::Fixed(Fixed::new(data, Order::HighFirst)?),
@@ -195,6 +210,10 @@ impl<'a> Data<'a> {
             configuration: u16::from_le_bytes(configuration),
         };
         Ok(Data { header: Some(header), order, body })
+    }
+
+    fn bare(data: &'a [u8]) -> Data<'a> {
+        Data { header: None, order: Order::LowFirst, body: data }
     }
 
     fn short(data: &'a [u8]) -> Result<Data<'a>, BadMessage> {
@@ -227,173 +246,5 @@ impl<'a> Data<'a> {
             Encryption::None => Ok(Records::new(self.body, self.order)),
             encryption => Err(encryption),
         }
-    }
-
-    /// What is to be deciphered. `identity` is that of the link layer, for a short header.
-    pub fn sealed(&self, identity: Option<SecondaryAddress>) -> Result<Sealed<'a>, NotSealed> {
-        let header = self.header.ok_or(NotSealed::Plain)?;
-        let (blocks, body, iv) = match self.encryption() {
-            Encryption::None => return Err(NotSealed::Plain),
-            Encryption::Other { mode } => return Err(NotSealed::Mode(mode)),
-            Encryption::Mode5 { blocks } => {
-                let identity = header.identity.or(identity).ok_or(NotSealed::NoIdentity)?;
-                (blocks, self.body, mode_5_iv(identity, header.access))
-            }
-            Encryption::Mode7 { blocks } => {
-                // One byte more of configuration: version and use of the key.
-                let (_, body) = self.body.split_first().ok_or(NotSealed::Cut)?;
-                (blocks, body, [0; 16])
-            }
-        };
-        let whole = body.len().checked_div(16).unwrap_or(0).saturating_mul(16);
-        // 15 is all of them, and more than 15.
-        let length = if blocks == 15 { whole } else { usize::from(blocks).saturating_mul(16) };
-        let (cipher, plain) = body.split_at_checked(length).ok_or(NotSealed::Cut)?;
-        Ok(Sealed { cipher, plain, iv, order: self.order })
-    }
-}
-
-/// How data is encrypted, by the configuration word (EN 13757-7:2018, 7.6).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Encryption {
-    /// Not at all.
-    None,
-    /// AES-128 in CBC with an initial vector of header and access number.
-    Mode5 {
-        /// Of 16 bytes, at the beginning; 15: all.
-        blocks: u8,
-    },
-    /// AES-128 in CBC with a key derived for this message, and no initial vector.
-    Mode7 {
-        /// Of 16 bytes, at the beginning; 15: all.
-        blocks: u8,
-    },
-    /// A mode that is not read here.
-    Other {
-        /// Its number.
-        mode: u8,
-    },
-}
-
-impl Encryption {
-    fn of(configuration: u16) -> Encryption {
-        let [low, high] = configuration.to_le_bytes();
-        let blocks = low >> 4;
-        match high & 0x1F {
-            0 => Encryption::None,
-            // A signature of before there were modes, which the device does not use.
-            _ if configuration == 0xFFFF => Encryption::None,
-            // Mode announced, nothing encrypted.
-            5 if blocks == 0 => Encryption::None,
-            5 => Encryption::Mode5 { blocks },
-            7 => Encryption::Mode7 { blocks },
-            mode => Encryption::Other { mode },
-        }
-    }
-}
-
-impl fmt::Display for Encryption {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Encryption::None => f.write_str("not encrypted"),
-            Encryption::Mode5 { .. } => f.write_str("encrypted in mode 5"),
-            Encryption::Mode7 { .. } => f.write_str("encrypted in mode 7"),
-            Encryption::Other { mode } => write!(f, "encrypted in mode {mode}"),
-        }
-    }
-}
-
-/// Vendor, number, version, medium, then eight times the access number (EN 13757-7:2018, 7.7.5).
-fn mode_5_iv(identity: SecondaryAddress, access: u8) -> [u8; 16] {
-    let [a, b, c, d, m0, m1, version, medium] = identity.to_wire();
-    let mut iv = [access; 16];
-    let head = [m0, m1, a, b, c, d, version, medium];
-    iv.iter_mut().zip(head).for_each(|(place, byte)| *place = byte);
-    iv
-}
-
-/// For whom a key of mode 7 is derived.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Derived {
-    /// To decipher what a device sends.
-    FromDevice,
-    /// To encipher what is sent to it.
-    ToDevice,
-}
-
-/// What the key of mode 7 is derived from: the AES-CMAC of these 16 bytes under the device's key is
-/// the key of one message (EN 13757-7:2018, 9.6; the vault's diversification 5). `counter` is the
-/// message counter, `number` the device's, both low byte first.
-pub fn mode_7_derivation(to: Derived, counter: [u8; 4], number: [u8; 4]) -> [u8; 16] {
-    let [c0, c1, c2, c3] = counter;
-    let [a, b, c, d] = number;
-    let constant = match to {
-        Derived::FromDevice => 0x00,
-        Derived::ToDevice => 0x10,
-    };
-    [constant, c0, c1, c2, c3, a, b, c, d, 7, 7, 7, 7, 7, 7, 7]
-}
-
-/// What the vault has to decipher: AES-128, CBC.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Sealed<'a> {
-    /// Whole blocks of 16 bytes.
-    pub cipher: &'a [u8],
-    /// What follows them and is not encrypted.
-    pub plain: &'a [u8],
-    /// The initial vector.
-    pub iv: [u8; 16],
-    order: Order,
-}
-
-/// Why there is nothing to decipher.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum NotSealed {
-    /// It is not encrypted.
-    Plain,
-    /// In a mode that is not read here.
-    Mode(u8),
-    /// The header is a short one, and nobody said whose it is.
-    NoIdentity,
-    /// Fewer bytes than the header counts.
-    Cut,
-}
-
-impl fmt::Display for NotSealed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            NotSealed::Plain => f.write_str("the data is not encrypted"),
-            NotSealed::Mode(mode) => write!(f, "encryption mode {mode} is not read here"),
-            NotSealed::NoIdentity => f.write_str("a short header does not say whose data it is"),
-            NotSealed::Cut => f.write_str("fewer bytes are encrypted than the header counts"),
-        }
-    }
-}
-
-impl core::error::Error for NotSealed {}
-
-/// What was deciphered does not begin with 2F 2F: the key is another one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct WrongKey;
-
-impl fmt::Display for WrongKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("what was deciphered is no data: the key is wrong")
-    }
-}
-
-impl core::error::Error for WrongKey {}
-
-impl Sealed<'_> {
-    /// The records in what `deciphered` says, which is `cipher` deciphered; those in `plain` go on
-    /// behind it, see [`Sealed::plain_records`].
-    pub fn opened<'b>(&self, deciphered: &'b [u8]) -> Result<Records<'b>, WrongKey> {
-        let marked = deciphered.starts_with(&[0x2F, 0x2F]) && deciphered.len() == self.cipher.len();
-        if marked { Ok(Records::new(deciphered, self.order)) } else { Err(WrongKey) }
-    }
-
-    /// The records that are not encrypted.
-    pub fn plain_records(&self) -> Records<'_> {
-        Records::new(self.plain, self.order)
     }
 }

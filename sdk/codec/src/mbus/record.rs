@@ -70,6 +70,8 @@ pub struct Record<'a> {
     pub subunit: u16,
     /// The data, without the LVAR.
     pub data: &'a [u8],
+    /// All that stands before it, from the DIF to the last VIFE.
+    pub(super) head: &'a [u8],
     vif: u8,
     /// Of a plain-text VIF, as on the wire.
     text: &'a [u8],
@@ -158,6 +160,8 @@ impl<'a> Records<'a> {
     }
 
     fn record(&mut self, dif: u8) -> Result<Record<'a>, Fault> {
+        // The DIF was taken.
+        let begin = self.at.saturating_sub(1);
         let function = match dif >> 4 & 3 {
             0 => Function::Instantaneous,
             1 => Function::Maximum,
@@ -182,9 +186,29 @@ impl<'a> Records<'a> {
             &[]
         };
         let vifes = self.chain(vif, Fault::TooManyVifes)?;
+        let head = self.all.get(begin..self.at).unwrap_or_default();
         let (coding, data) = self.data(dif & 0x0F)?;
         let order = self.order;
-        Ok(Record { function, storage, tariff, subunit, data, vif, text, vifes, coding, order })
+        Ok(Record {
+            function,
+            storage,
+            tariff,
+            subunit,
+            data,
+            head,
+            vif,
+            text,
+            vifes,
+            coding,
+            order,
+        })
+    }
+
+    /// What stands behind the codes of a record with this low nibble of the DIF, its LVAR too.
+    pub(super) fn raw(&mut self, nibble: u8) -> Result<&'a [u8], Fault> {
+        let begin = self.at;
+        self.data(nibble)?;
+        Ok(self.all.get(begin..self.at).unwrap_or_default())
     }
 
     /// The extensions behind `first`, at most ten.

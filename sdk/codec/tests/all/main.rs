@@ -17,5 +17,6 @@ mod dlt645_values;
 mod dlt698;
 mod gbcard;
 mod mbus;
+mod mbus_wireless;
 mod modbus;
 mod sts;

@@ -3,9 +3,9 @@
 
 use polymeter_codec::Decoded;
 use polymeter_codec::mbus::{
-    Encryption, Fault, Invalid, Item, Malformed, Message, NotSealed, Order, Qualifier, Quantity,
-    Record, Records, Scaled, SecondaryAddress, Telegram, Unit, Value, WrongKey, decode,
-    false_start, message,
+    CompactFrame, Encryption, Fault, Invalid, Item, Malformed, Message, NotSealed, Order,
+    Qualifier, Quantity, Record, Records, Scaled, SecondaryAddress, Telegram, Unit, Value,
+    WrongKey, decode, false_start, message,
 };
 use proptest::prelude::*;
 
@@ -44,7 +44,7 @@ fn look_at(ci: u8, data: &[u8]) {
     let Ok(message) = message(ci, data) else { return };
     match message {
         Message::Data(said) => {
-            let _ = said.sealed(Some(SecondaryAddress::ANY)).map(|sealed| {
+            let _ = said.sealed(Some(SecondaryAddress::ANY), None).map(|sealed| {
                 sealed.opened(sealed.cipher).map(Iterator::count).is_ok()
                     && sealed.plain_records().count() > 0
             });
@@ -64,6 +64,10 @@ fn look_at(ci: u8, data: &[u8]) {
         }
         Message::Fixed(fixed) => {
             let _ = (fixed.counters(), fixed.medium());
+        }
+        Message::Compact(compact) => {
+            let frame = CompactFrame::new(compact.data().body());
+            let _ = frame.map(|frame| frame.expanded(data, &mut [0; 512]).map(<[u8]>::len));
         }
         Message::Error(error) => assert!(!error.name().is_empty()),
         Message::Other => {}
@@ -328,13 +332,13 @@ fn encrypted_records_are_not_given_out() {
     let bytes = [head.as_slice(), &[0xAA; 16], &[0x01, 0x13, 0x07]].concat();
     let Ok(Message::Data(data)) = message(0x72, &bytes) else { panic!("data") };
     assert_eq!(data.records().err(), Some(Encryption::Mode5 { blocks: 1 }));
-    let sealed = data.sealed(None).expect("one block");
+    let sealed = data.sealed(None, None).expect("one block");
     assert_eq!(sealed.iv[..9], [0x2D, 0x2C, 0x78, 0x56, 0x34, 0x12, 0x01, 0x07, 0x2A]);
     assert_eq!((sealed.cipher, sealed.plain_records().count()), (&[0xAA; 16][..], 1));
     assert_eq!(sealed.opened(&[0xAA; 16]).err(), Some(WrongKey));
     assert_eq!(sealed.opened(&[0x2F; 16]).map(Iterator::count), Ok(0));
     let Ok(Message::Data(cut)) = message(0x72, &bytes[..20]) else { panic!("data") };
-    assert_eq!(cut.sealed(None), Err(NotSealed::Cut));
+    assert_eq!(cut.sealed(None, None), Err(NotSealed::Cut));
     let Ok(Message::Data(short)) = message(0x7A, &[1, 0, 0x10, 0x05, 0, 0]) else { panic!("data") };
-    assert_eq!(short.sealed(None), Err(NotSealed::NoIdentity));
+    assert_eq!(short.sealed(None, None), Err(NotSealed::NoIdentity));
 }

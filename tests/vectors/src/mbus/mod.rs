@@ -1,10 +1,15 @@
-//! Wired M-Bus: whole telegrams, and what other programs made of them.
+//! M-Bus on wires and by radio: whole telegrams, and what other programs made of them.
 
 mod libmbus;
 mod named;
+pub mod radio;
+mod radio_keys;
+mod wireless;
+mod wireless_explained;
 
 pub use libmbus::PROTOCOL as LIBMBUS;
 pub use named::PROTOCOL as NAMED;
+pub use wireless::PROTOCOL as WIRELESS;
 
 use polymeter_codec::Decoded;
 use polymeter_codec::mbus::{

@@ -65,21 +65,23 @@ fn check(row: &Row) -> Result<Checked, String> {
         compared.same("id", row.expected("id"), id);
     }
     let fields = row.get("expected").as_object().into_iter().flatten();
+    let records: Vec<&Record<'_>> = told.records().collect();
     for (name, published) in fields.filter(|(name, _)| *name != "id") {
-        field(&mut compared, name, published, &told);
+        field(&mut compared, name, published, &records);
     }
     Ok(compared.decoded())
 }
 
-fn field(compared: &mut Comparison, name: &str, published: &Json, told: &Told<'_>) {
+/// A field that is a number or a time, against all records.
+pub fn field(compared: &mut Comparison, name: &str, published: &Json, records: &[&Record<'_>]) {
     let found = match published {
         Json::Number(number) => {
             let number = number.to_string();
-            told.records().any(|record| is_in(name, &number, record))
+            records.iter().any(|record| is_in(name, &number, record))
         }
         Json::String(text) if name.ends_with("_date") || name.ends_with("_datetime") => {
             let text = text.replace(' ', "T");
-            told.records().any(|record| text_of(record).starts_with(&text))
+            records.iter().any(|record| text_of(record).starts_with(&text))
         }
         // Words that wmbusmeters' drivers make of bits, and names of its own.
         _ => return,
@@ -97,6 +99,7 @@ fn is_in(name: &str, number: &str, record: &Record<'_>) -> bool {
     let (unit, power) = match suffix {
         "kwh" => (Unit::WattHour, -3),
         "kvarh" => (Unit::VarHour, -3),
+        "kvah" => (Unit::VoltAmpereHour, -3),
         "kw" => (Unit::Watt, -3),
         "kvar" => (Unit::Var, -3),
         "m3" => (Unit::CubicMetre, 0),
@@ -104,6 +107,9 @@ fn is_in(name: &str, number: &str, record: &Record<'_>) -> bool {
         "c" if meaning.unit == Unit::Kelvin => (Unit::Kelvin, 0),
         "c" => (Unit::Celsius, 0),
         "h" => (Unit::Hour, 0),
+        "s" => (Unit::Second, 0),
+        "y" => (Unit::Year, 0),
+        "bar" => (Unit::Bar, 0),
         "v" => (Unit::Volt, 0),
         "a" => (Unit::Ampere, 0),
         "hz" => (Unit::Hertz, 0),
@@ -137,6 +143,7 @@ fn factor(from: Unit, to: Unit) -> Option<f64> {
         (Unit::Second, Unit::Hour) => Some(1.0 / 3600.0),
         (Unit::Minute, Unit::Hour) => Some(1.0 / 60.0),
         (Unit::Day, Unit::Hour) => Some(24.0),
+        (Unit::Day, Unit::Year) => Some(1.0 / 365.2425),
         _ => None,
     }
 }

@@ -12,15 +12,18 @@ pub struct Logged {
     pub bytes: Vec<u8>,
 }
 
-/// `None`: an empty line or a comment, which begins with `#`, `;` or `//`. The bytes are the longest
+/// `None`: an empty line or a comment, which begins with `#`, `;` or `//`; where bytes follow a `;` as
+/// `;0x..`, as receivers of radio write them, it stands between fields. The bytes are the longest
 /// run of hexadecimal words; `FE68`, `FE 68`, `0xFE,0x68`, `FEh 68h` and, as the last word,
 /// `FE:68:10` or `FE-68-10` are such. Where bytes stand in pairs, a long decimal word before them is
 /// part of a stamp.
 pub fn read(line: &str) -> Result<Option<Logged>, String> {
-    let comment = ["#", ";", "//"].into_iter().filter_map(|mark| line.find(mark)).min();
+    let fields = line.contains(";0x");
+    let marks = if fields { &["#", "//"][..] } else { &["#", "//", ";"] };
+    let comment = marks.iter().filter_map(|mark| line.find(mark)).min();
     let said = comment.map_or(line, |at| &line[..at]);
     let words: Vec<&str> = said
-        .split(|sign: char| sign.is_whitespace() || sign == ',')
+        .split(|sign: char| sign.is_whitespace() || sign == ',' || (fields && sign == ';'))
         .filter(|word| !word.is_empty())
         .collect();
     if words.is_empty() {
@@ -139,6 +142,8 @@ mod tests {
             check(line, told);
         }
         // A slip among the bytes cuts them, and no check of a frame will hold.
+        check("T1;1;1;97;0xFE68", Ok(Some(("T1 1 1 97", &[0xFE, 0x68]))));
+        check("FE68 ;0 a comment", Ok(Some(("", &[0xFE, 0x68]))));
         check("FE 68 0G 10 16 20", Ok(Some(("FE 68 0G", &[0x10, 0x16, 0x20]))));
     }
 }

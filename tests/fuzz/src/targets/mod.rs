@@ -3,6 +3,8 @@
 //! Invariant: a target panics if a promise is broken and does nothing else with what it finds. Not
 //! here: published values (`cargo xtask vectors`).
 
+mod mbus;
+
 use polymeter_codec::cjt188::{self, Dialect};
 use polymeter_codec::dlt645::answer::{Identifier, Question};
 use polymeter_codec::dlt645::item::Found;
@@ -11,7 +13,6 @@ use polymeter_codec::dlt645::{items_1997, items_2007, items_makers, load_record}
 use polymeter_codec::gbcard::{
     Envelope, Family, Parameters, Prices, PricesNext, Purse, WrittenBack,
 };
-use polymeter_codec::mbus::{self, Item, Message, Order, Records, Telegram};
 use polymeter_codec::modbus::{self, Captured, Request};
 use polymeter_codec::sts::{Class, Content, Token};
 use polymeter_codec::{Decoded, acrel_4g, bcd, dlms, dlt645, dlt698, hdlc};
@@ -43,8 +44,9 @@ pub const TARGETS: &[Target] = &[
     target("dlt698-apdu", &["dlt698.jsonl"], dlt698_apdus),
     target("hdlc", &["dlms.jsonl"], hdlc_frames),
     target("dlms", &["dlms.jsonl"], dlms_apdus),
-    target("mbus", &["mbus_wired.jsonl", "mbus_wired_wmbusmeters.jsonl"], mbus_telegrams),
-    target("mbus-records", &["mbus_wired.jsonl", "wmbus.jsonl"], mbus_records),
+    target("mbus", &["mbus_wired.jsonl", "mbus_wired_wmbusmeters.jsonl"], mbus::telegrams),
+    target("mbus-radio", &["wmbus.jsonl"], mbus::radio),
+    target("mbus-records", &["mbus_wired.jsonl", "wmbus.jsonl"], mbus::records),
     target("cjt188", &["cjt188.jsonl"], cjt188_frames),
     target("gbcard", &[], gbcard_files),
 ];
@@ -304,64 +306,6 @@ fn dlms_apdus(bytes: &[u8]) {
         compact.visit(|number, _| last = Some(number));
         assert_eq!(last.map_or(0, |last| last + 1), compact.len());
     }
-}
-
-/// A telegram is what it encodes to; its records end, and each one's value can be had.
-fn mbus_telegrams(bytes: &[u8]) {
-    walk(bytes, mbus::decode, mbus::false_start, |telegram, taken| {
-        let mut encoded = [0; 300];
-        let length = telegram.encode(&mut encoded).expect("room for any telegram");
-        assert_eq!(&encoded[..length], taken, "{telegram:?}");
-        if let Telegram::Long { ci, data, .. } = telegram {
-            mbus_message(ci, data);
-        }
-    });
-}
-
-/// The first byte is the CI, the rest its data: most mutations of a telegram do not get so far.
-fn mbus_records(bytes: &[u8]) {
-    let Some((ci, data)) = bytes.split_first() else { return };
-    mbus_message(*ci, data);
-    for order in [Order::LowFirst, Order::HighFirst] {
-        of_records(Records::new(data, order), data.len());
-    }
-}
-
-fn mbus_message(ci: u8, data: &[u8]) {
-    match mbus::message(ci, data) {
-        Ok(Message::Data(message)) => {
-            if let Ok(records) = message.records() {
-                of_records(records, data.len());
-            }
-            let _ =
-                message.sealed(None).map(|sealed| of_records(sealed.plain_records(), data.len()));
-        }
-        Ok(Message::Fixed(fixed)) => drop(format!("{:?}", fixed.counters())),
-        Ok(Message::Error(_) | Message::Other) => {}
-        Err(bad) => drop(bad.to_string()),
-    }
-}
-
-fn of_records(records: Records<'_>, bytes: usize) {
-    let mut told = 0_usize;
-    for item in records {
-        told += 1;
-        match item {
-            Ok(Item::Record(record)) => {
-                let _ = (record.value(), record.scaled(), record.meaning());
-                assert!(record.qualifiers().count() <= 10, "ten VIFEs at most");
-                assert!(record.codes().count() <= 11, "a VIF and ten VIFEs");
-                assert!(record.digits().count() <= 2 * bytes);
-                let _ = (record.error(), record.plain_text());
-            }
-            Ok(_) => {}
-            Err(malformed) => {
-                assert!(malformed.at <= bytes, "{malformed}");
-                drop(malformed.to_string());
-            }
-        }
-    }
-    assert!(told <= bytes, "{told} records of {bytes} bytes");
 }
 
 /// A frame is what it encodes to, and says what it says in any dialect, or why not.
