@@ -1,4 +1,4 @@
-//! Questions on the link: initialise, select, ask for data; and what the line brought to each.
+//! Questions on the link: initialise, select, ask for data, send some; and what the line brought to each.
 //!
 //! Invariant: a bounded number of listenings for each question. Whether more than one device
 //! answered shows as [`Heard::Noise`], and is never taken for one answer.
@@ -46,6 +46,13 @@ pub fn select(host: &mut dyn Host, pattern: SecondaryAddress) -> Result<Heard, D
     let data = &pattern.to_wire();
     let (control, address) = (control::SND_UD, address::SELECTED);
     send(host, &Telegram::Long { control, address, ci: ci::SELECT, data })?;
+    acknowledged(host)
+}
+
+/// Records for a device, behind an initialisation or selection: the frame count bit is set.
+pub fn write(host: &mut dyn Host, address: u8, records: &[u8]) -> Result<Heard, DriverError> {
+    let control = control::SND_UD | control::FCB;
+    send(host, &Telegram::Long { control, address, ci: ci::DATA_SEND, data: records })?;
     acknowledged(host)
 }
 

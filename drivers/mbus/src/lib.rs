@@ -1,7 +1,8 @@
 //! Any M-Bus meter of EN 13757: read by its primary or secondary address, over as many telegrams as
 //! it has, and found on a line by either; captured telegrams of wires and of radio explained.
 //!
-//! Invariant: only reads are sent, and what selects or resets the link. A telegram is judged by its
+//! Invariant: only reads are sent, what selects or resets the link, and the time where the clock is set.
+//! A telegram is judged by its
 //! control field, address and identity before a value is taken from it; a number that the meter
 //! marks as invalid is never told as measured.
 //!
@@ -20,18 +21,20 @@
 )]
 
 mod address;
+mod clock;
 mod exchange;
 mod explain;
 mod names;
 mod opened;
 mod radio;
 mod read;
+mod records;
 mod search;
 
 use polymeter_driver::{
-    Call, ControlOutcome, Description, DriverError, Evidence, Explanation, Extras, Host, Identity,
-    LocalTime, MeterDriver, Opening, Order, Parameter, SellOutcome, SetOutcome, Snapshot, Step,
-    Value, Way, codes,
+    Call, ClockOutcome, ControlOutcome, Description, DriverError, Evidence, Explanation, Extras,
+    Host, Identity, LocalTime, MeterDriver, Opening, Order, Parameter, RecordEntries, RecordKind,
+    RecordsAsked, SellOutcome, SetOutcome, Snapshot, Step, Value, Way, codes,
 };
 
 /// The driver; every call stands for itself.
@@ -95,12 +98,28 @@ impl MeterDriver for Mbus {
     }
 
     fn set_parameters(_: &mut dyn Host, _: &Call, _: &Extras) -> Result<SetOutcome, DriverError> {
-        let detail = "this driver writes nothing into a meter";
+        let detail = "this driver writes nothing into a meter but its clock";
         Err(DriverError::new(codes::error::UNSUPPORTED, detail))
     }
 
     fn decode(frame: &[u8]) -> Result<Explanation, String> {
         explain::explain(frame)
+    }
+
+    fn set_clock(host: &mut dyn Host, call: &Call, way: u16) -> Result<ClockOutcome, DriverError> {
+        clock::set(host, call, way)
+    }
+
+    fn record_kinds() -> Vec<RecordKind> {
+        records::kinds()
+    }
+
+    fn read_records(
+        host: &mut dyn Host,
+        call: &Call,
+        asked: RecordsAsked<'_>,
+    ) -> Result<RecordEntries, DriverError> {
+        records::read(host, call, asked)
     }
 
     fn ways() -> Vec<Way> {
@@ -122,4 +141,4 @@ fn no_purse() -> DriverError {
     DriverError::new(codes::error::UNSUPPORTED, "EN 13757 knows no purse in the meter")
 }
 
-polymeter_driver::export!(Mbus, with bus);
+polymeter_driver::export!(Mbus, with bus, with clock, with records);

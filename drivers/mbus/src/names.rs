@@ -15,6 +15,16 @@ const KELVIN: u16 = 52;
 
 /// The code of a record, with the medium of its meter; `None`: it has none.
 pub fn register(record: &Record<'_>, medium: u8) -> Option<(String, u16)> {
+    let ago = if record.storage == 0 { 255 } else { record.storage };
+    register_of(record, medium, ago)
+}
+
+/// The same for a stored value at its own time, where it was the value of now.
+pub fn register_then(record: &Record<'_>, medium: u8) -> Option<(String, u16)> {
+    register_of(record, medium, 255)
+}
+
+fn register_of(record: &Record<'_>, medium: u8, ago: u64) -> Option<(String, u16)> {
     let meaning = record.meaning();
     let whole = record.function == Function::Instantaneous
         && record.subunit == 0
@@ -50,7 +60,6 @@ pub fn register(record: &Record<'_>, medium: u8) -> Option<(String, u16)> {
         Unit::Kelvin => KELVIN,
         _ => return None,
     };
-    let ago = if record.storage == 0 { 255 } else { record.storage };
     let told = record.tariff <= 63 && (ago == 255 || ago <= 99);
     told.then(|| (format!("{group}.0.{place}.{}.{ago}", record.tariff), unit))
 }
@@ -70,6 +79,15 @@ fn group(medium: u8) -> Option<u8> {
 
 /// What a record is called that has no code: everything that tells it from the others.
 pub fn name(record: &Record<'_>) -> String {
+    name_of(record, record.storage)
+}
+
+/// The same for a stored value at its own time.
+pub fn name_then(record: &Record<'_>) -> String {
+    name_of(record, 0)
+}
+
+fn name_of(record: &Record<'_>, storage: u64) -> String {
     let meaning = record.meaning();
     let text = record.plain_text().map(|text| text.to_string());
     let mut name = text.unwrap_or_else(|| meaning.quantity.name().to_owned());
@@ -79,11 +97,9 @@ pub fn name(record: &Record<'_>) -> String {
         Function::Minimum => name.push_str(", minimum"),
         Function::DuringError => name.push_str(", during an error"),
     }
-    for (what, number) in [
-        ("storage", record.storage),
-        ("tariff", record.tariff.into()),
-        ("subunit", record.subunit.into()),
-    ] {
+    for (what, number) in
+        [("storage", storage), ("tariff", record.tariff.into()), ("subunit", record.subunit.into())]
+    {
         if number != 0 {
             name.push_str(&format!(", {what} {number}"));
         }

@@ -12,9 +12,9 @@ use polymeter_driver::{
 };
 
 /// A meter that always has more to say ends here.
-const TELEGRAMS_MAX: usize = 16;
+const TELEGRAMS_MAX: u32 = 16;
 /// A question is asked again once, with its own frame count bit, so that nothing is passed over.
-const TRIES: usize = 2;
+const TRIES: u32 = 2;
 
 /// Who is there; the address may be 254 or have wildcards.
 pub fn probe(host: &mut dyn Host, call: &Call) -> Result<Identity, DriverError> {
@@ -43,35 +43,59 @@ pub fn model(known: SecondaryAddress) -> String {
     format!("{letters} {}, {medium}", known.version())
 }
 
+/// Frames that reading all of a meter may take.
+pub const QUESTIONS_MAX: u32 = 2 * TELEGRAMS_MAX + 1;
+
 pub fn read(host: &mut dyn Host, call: &Call) -> Result<Snapshot, DriverError> {
+    let (told, more) = telegrams(host, call, QUESTIONS_MAX)?;
+    if more {
+        let detail = format!("after {TELEGRAMS_MAX} telegrams the meter still has more records");
+        return Err(DriverError::new(error::GARBLED, detail));
+    }
+    let mut values = Values::default();
+    for (primary, told) in &told {
+        if values.extras.is_empty() {
+            values.extras = who(*primary, told);
+            tell_states(&mut values.extras, told);
+        }
+        values.take(told).map_err(|why| DriverError::new(error::GARBLED, why))?;
+    }
+    Ok(Snapshot {
+        measurements: values.measurements,
+        supply: supply::UNKNOWN,
+        extras: values.extras,
+    })
+}
+
+/// The telegrams of the meter from its first one on, each with the address that it came from, in at most
+/// `questions` frames; and whether there are more.
+pub fn telegrams(
+    host: &mut dyn Host,
+    call: &Call,
+    questions: u32,
+) -> Result<(Vec<(u8, Told)>, bool), DriverError> {
     let meter = Meter::parse(&call.address)?;
     begin(host, meter)?;
-    let mut values = Values::default();
-    let mut next = true;
-    for _ in 0..TELEGRAMS_MAX {
+    let most = questions.saturating_sub(1).checked_div(TRIES).unwrap_or(0).min(TELEGRAMS_MAX);
+    let (mut came, mut next) = (Vec::new(), true);
+    for _ in 0..most {
         let reply = ask(host, meter, next)?;
         next = !next;
         let told = told(Some((host, call)), (&reply).into())?;
         belongs(meter, &reply, told.header)?;
-        if values.extras.is_empty() {
-            values.extras = who(reply.address, &told);
-            tell_states(&mut values.extras, &told);
-        }
-        let more = values.take(&told).map_err(|why| DriverError::new(error::GARBLED, why))?;
+        let items = told.items().map_err(|why| DriverError::new(error::GARBLED, why))?;
+        let more = items.iter().any(|item| matches!(item, Item::MoreFollows(_)));
+        drop(items);
+        came.push((reply.address, told));
         if !more {
-            return Ok(Snapshot {
-                measurements: values.measurements,
-                supply: supply::UNKNOWN,
-                extras: values.extras,
-            });
+            return Ok((came, false));
         }
     }
-    let detail = format!("after {TELEGRAMS_MAX} telegrams the meter still has more records");
-    Err(DriverError::new(error::GARBLED, detail))
+    Ok((came, true))
 }
 
 /// Initialises or selects the meter.
-fn begin(host: &mut dyn Host, meter: Meter) -> Result<(), DriverError> {
+pub fn begin(host: &mut dyn Host, meter: Meter) -> Result<(), DriverError> {
     let heard = match meter {
         Meter::Primary(primary) => exchange::initialise(host, primary)?,
         Meter::Secondary(pattern) => exchange::select(host, pattern)?,

@@ -18,6 +18,7 @@ mod layers;
 mod link;
 mod meaning;
 mod message;
+mod profile;
 mod qualifier;
 mod record;
 mod sealed;
@@ -37,6 +38,7 @@ pub use link::{
 };
 pub use meaning::{Meaning, Quantity, Unit};
 pub use message::{ApplicationError, BadMessage, Data, Header, Message, Status, ci, message};
+pub use profile::{BadProfile, Distance, Increment, Profile};
 pub use qualifier::{Bound, Qualifier, RecordError};
 pub use record::{Fault, Function, Item, Malformed, Record, Records, Scaled};
 pub use sealed::{Derived, Encryption, NotSealed, Sealed, WrongKey, mode_7_derivation};

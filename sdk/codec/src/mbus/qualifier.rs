@@ -12,8 +12,11 @@ pub enum Qualifier {
     Error(RecordError),
     /// The value is an average.
     Average,
-    /// A part of a profile: its columns are the vendor's or the application's to know.
-    Profile,
+    /// The data is a compact profile: see [`Record::profile`](super::Record::profile).
+    Profile {
+        /// From the newest value back.
+        backwards: bool,
+    },
     /// Its data is laid down by the standard.
     StandardContent,
     /// Per, or times, something else: the unit is not the plain one any more (20 to 38).
@@ -135,7 +138,8 @@ impl Qualifier {
             // 00: no error, which says nothing.
             0x00 => Qualifier::Counted("without error"),
             0x12 => Qualifier::Average,
-            0x13 | 0x1E | 0x1F => Qualifier::Profile,
+            0x13 => Qualifier::Profile { backwards: true },
+            0x1E | 0x1F => Qualifier::Profile { backwards: false },
             0x1D => Qualifier::StandardContent,
             0x01..=0x1F => Qualifier::Error(RecordError(code)),
             0x39 => Qualifier::StartTime,

@@ -380,6 +380,7 @@ impl<'a> Record<'a> {
         match self.coding {
             Coding::Nothing => Value::Nothing,
             Coding::Wide => Value::Bytes(self.data),
+            Coding::Text if self.is_profile() => Value::Bytes(self.data),
             Coding::Text => Value::Text(Text { bytes: self.data, order: self.order }),
             Coding::Real => real(self.data, self.order),
             // A time is binary by definition, so BCD of its length is some other number.
@@ -426,6 +427,14 @@ impl<'a> Record<'a> {
             Order::HighFirst => Order::LowFirst,
         };
         low_first(bytes, high_first).flat_map(|byte| [byte >> 4, byte & 0x0F])
+    }
+
+    pub(super) fn order(&self) -> Order {
+        self.order
+    }
+
+    fn is_profile(&self) -> bool {
+        self.qualifiers().any(|qualifier| matches!(qualifier, Qualifier::Profile { .. }))
     }
 
     fn is_vendor_specific(&self) -> bool {

@@ -130,6 +130,40 @@ impl Date {
     }
 }
 
+impl DateTime {
+    /// Four bytes, of which none is a second (type F). A century that older meters do not know is not
+    /// written, so the year is one of 2000 to 2080; a part that is left open has no bytes here.
+    ///
+    /// ```
+    /// use polymeter_codec::mbus::{Date, DateTime, Time};
+    ///
+    /// let date = Date { year: Some(2026), month: Some(3), day: Some(2) };
+    /// let time = Time { hour: Some(10), minute: Some(11), second: Some(12) };
+    /// let moment = DateTime { date, time, summer: false };
+    /// assert_eq!(moment.to_type_f(), Some([0x0B, 0x0A, 0x42, 0x33]));
+    /// assert_eq!(moment.to_type_i(), Some([0x0C, 0x0B, 0x0A, 0x42, 0x33, 0x00]));
+    /// ```
+    pub fn to_type_f(self) -> Option<[u8; 4]> {
+        let [_, minute, hour, day, month, _] = self.to_type_i()?;
+        let summer = if self.summer { 0x80 } else { 0 };
+        Some([minute, hour | summer, day, month])
+    }
+
+    /// Six bytes, with seconds and without day of the week and week (type I).
+    pub fn to_type_i(self) -> Option<[u8; 6]> {
+        let DateTime { date, time, summer } = self;
+        let year = u8::try_from(date.year?.checked_sub(2000)?).ok().filter(|year| *year <= 80)?;
+        let date = Date::new(year, 0, date.month?, date.day.filter(|day| *day > 0)?).ok()?;
+        let (hour, minute, second) = (time.hour?, time.minute?, time.second?);
+        if hour > 23 || minute > 59 || second > 59 {
+            return None;
+        }
+        let summer = if summer { 0x40 } else { 0 };
+        let (low, high) = ((year & 7) << 5, (year >> 3) << 4);
+        Some([second | summer, minute, hour, date.day? | low, date.month? | high, 0])
+    }
+}
+
 /// The most that a month may have, where month or year are left open.
 fn days_in(year: Option<u16>, month: Option<u8>) -> u8 {
     let leap = year.is_none_or(|year| {

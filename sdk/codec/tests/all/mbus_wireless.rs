@@ -4,8 +4,9 @@
 use polymeter_codec::Decoded;
 use polymeter_codec::mbus::wireless::{BadFrame, Format, Frame, crc, decode};
 use polymeter_codec::mbus::{
-    BadLayer, CompactFrame, Derived, Layer, Message, NotExpanded, NotSealed, SecondaryAddress,
-    Unproven, Upper, layers, message, mode_7_derivation, signature,
+    BadLayer, BadProfile, CompactFrame, Derived, Distance, Invalid, Item, Layer, Message,
+    NotExpanded, NotSealed, Order, Records, SecondaryAddress, Unproven, Upper, Value, layers,
+    message, mode_7_derivation, signature,
 };
 use proptest::prelude::*;
 
@@ -208,4 +209,68 @@ fn mode_7_needs_a_counter_and_a_derivation_that_is_known() {
     assert_eq!(sealed(0x10, Some(counter)), Ok((Some(from), [0; 16])));
     assert_eq!(sealed(0x10, None), Err(NotSealed::NoCounter));
     assert_eq!(sealed(0x20, Some(counter)), Err(NotSealed::Derivation(2)));
+}
+
+/// A record of volume with this profile code and data.
+fn profile(code: u8, data: &[u8]) -> Vec<u8> {
+    let length = u8::try_from(data.len()).unwrap();
+    [&[0x8D, 0x04, 0x93, code, length][..], data].concat()
+}
+
+fn of_profile(code: u8, data: &[u8], base: Option<i64>) -> Result<Vec<Value<'static>>, BadProfile> {
+    let data = profile(code, data);
+    let Some(Ok(Item::Record(record))) = Records::new(&data, Order::LowFirst).next() else {
+        panic!("a record")
+    };
+    assert!(matches!(record.value(), Value::Bytes(_)), "a profile is no text");
+    let told = record.profile().expect("a profile")?;
+    Ok(told
+        .values(base)
+        .map(|value| match value {
+            Value::Number(number) => Value::Number(number),
+            Value::Invalid(why) => Value::Invalid(why),
+            other => panic!("{other:?}"),
+        })
+        .collect())
+}
+
+#[test]
+fn compact_profiles() {
+    let none = Value::Invalid(Invalid::NotAvailable);
+    let check = |data: &[u8], base: Option<i64>, expected: &[Value<'_>]| {
+        assert_eq!(of_profile(0x1F, data, base).as_deref(), Ok(expected), "{data:02X?}");
+    };
+    let number = Value::Number;
+    check(&[0x72, 0xFE, 3, 0, 22, 0], Some(10), &[number(13), number(35)]);
+    check(&[0x72, 0xFE, 3, 0, 22, 0], None, &[none, none]);
+    check(&[0xB1, 1, 3, 22], Some(30), &[number(27), number(5)]);
+    check(&[0xF1, 1, 0xFD, 22], Some(30), &[number(27), number(49)]);
+    check(&[0x3A, 0xFD, 0x34, 0x12], None, &[number(1234)]);
+    // Behind one that is none, nothing can be added up; absolute values stand alone.
+    check(&[0x71, 7, 1, 0xFF, 1], Some(0), &[number(1), none, none]);
+    check(&[0x31, 7, 1, 0x80, 2], None, &[number(1), none, number(2)]);
+    check(&[0x31, 7, 0xFF], None, &[number(-1)]);
+    check(&[0x72, 0xFE, 1, 0], Some(i64::MAX), &[none]);
+    check(&[0x72, 0xFE], Some(1), &[]);
+    let bad = |data: &[u8], why: BadProfile| {
+        assert_eq!(of_profile(0x13, data, Some(0)), Err(why), "{data:02X?}");
+    };
+    bad(&[0x72], BadProfile::Cut);
+    bad(&[0x75, 0xFE, 0, 0, 0, 0], BadProfile::Size(5));
+    bad(&[0x7D, 0xFE], BadProfile::Size(0xD));
+    bad(&[0x71, 0x00], BadProfile::Distance { unit: 3, value: 0 });
+    bad(&[0x41, 0xFE], BadProfile::Distance { unit: 0, value: 0xFE });
+    bad(&[0x72, 0xFE, 1, 0, 2], BadProfile::Uneven { came: 3, size: 2 });
+    let distance = |control: u8, value: u8| {
+        let data = profile(0x1E, &[control, value]);
+        let Some(Ok(Item::Record(record))) = Records::new(&data, Order::LowFirst).next() else {
+            panic!("a record")
+        };
+        record.profile().map(|told| told.map(|told| (told.distance, told.backwards)))
+    };
+    assert_eq!(distance(0x01, 9), Some(Ok((Distance::Seconds(9), false))));
+    assert_eq!(distance(0x11, 15), Some(Ok((Distance::Seconds(900), false))));
+    assert_eq!(distance(0x21, 1), Some(Ok((Distance::Seconds(3600), false))));
+    assert_eq!(distance(0x31, 0xFD), Some(Ok((Distance::HalfMonth, false))));
+    assert_eq!(distance(0x31, 7), Some(Ok((Distance::Days(7), false))));
 }
