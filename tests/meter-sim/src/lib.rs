@@ -48,8 +48,8 @@ pub use modem::{ModemAnswers, ModemPlan, ModemState};
 pub use offline::Offline;
 pub use plan::{
     Acrel1352Kind, Acrel1352Plan, Adf400lPlan, BusKind, BusPlan, Cjt188Plan, DlmsPlan,
-    DlmsSecurity, Dlt645Plan, Dlt698Plan, Editions, MbusPlan, Meters, Plan, PurseKind, RdkPlan,
-    RelayReplies, SferePlan,
+    DlmsSecurity, Dlt645Plan, Dlt698Plan, Editions, MbusPlan, MbusStored, Meters, Plan, PurseKind,
+    RdkPlan, RelayReplies, SferePlan,
 };
 pub use world::{Simulator, World};
 

@@ -1,9 +1,12 @@
 //! A wired M-Bus meter of EN 13757-2 and -3, written from `protocols.md` 5 and the standard: it takes
-//! SND_NKE, selection by secondary address with wildcards, and REQ_UD2, and answers with one telegram
-//! of variable data structure. Two that answer at once are heard as the AND of both; E5 and E5 is E5.
+//! SND_NKE, selection by secondary address with wildcards, REQ_UD2 and the time by SND_UD, and answers
+//! with telegrams of variable data structure: what it counts and its clock, then its stored values, as
+//! many to a telegram as fit. The frame count bit says whether a telegram is asked for again. Two that
+//! answer at once are heard as the AND of both; E5 and E5 is E5.
 //!
-//! Deliberately not here: writing, encryption, data of more than one telegram, changing the baud rate.
+//! Deliberately not here: encryption, writing anything but the time, changing the baud rate.
 
+use jiff::ToSpan as _;
 use jiff::civil::DateTime;
 
 use crate::device::{Answer, Counters, Scan, State};
@@ -22,7 +25,11 @@ const SND_UD: u8 = 0x43;
 const REQ_UD2: u8 = 0x4B;
 const RSP_UD: u8 = 0x08;
 const COUNT_BITS: u8 = 0x30;
-/// CI: selection of slaves; data with the long header, low byte first.
+/// The frame count bit, and the one that says that it counts.
+const FCB: u8 = 0x20;
+const FCV: u8 = 0x10;
+/// CI: data to a slave; selection of slaves; data with the long header, low byte first.
+const DATA_SEND: u8 = 0x51;
 const SELECT: u8 = 0x52;
 const LONG_HEADER: u8 = 0x72;
 /// Address fields: whoever is selected; everybody, with an answer.
@@ -94,8 +101,14 @@ pub struct Meter {
     /// Number, maker, version, medium, as on the wire.
     identity: [u8; 8],
     clock: DateTime,
+    /// What the clock gained, in days times seconds, of which no second is whole yet.
+    gained: i64,
     selected: bool,
     accesses: u8,
+    /// The frame count bit of the last frame that had one, since the link was begun.
+    counted_bit: Option<bool>,
+    /// Which telegram was told last.
+    telegram: usize,
     pub counters: Counters,
 }
 
@@ -119,8 +132,11 @@ impl Meter {
         Ok(Self {
             identity,
             clock,
+            gained: 0,
             selected: false,
             accesses: 0,
+            counted_bit: None,
+            telegram: 0,
             counters: Counters::default(),
             plan,
         })
@@ -137,7 +153,11 @@ impl Meter {
     }
 
     pub fn kind(request: &Request<'_>) -> Kind {
-        if request.control & !COUNT_BITS == REQ_UD2 { Kind::Read } else { Kind::Other }
+        match request.control & !COUNT_BITS {
+            REQ_UD2 => Kind::Read,
+            SND_UD if request.data.first() == Some(&DATA_SEND) => Kind::Write,
+            _ => Kind::Other,
+        }
     }
 
     pub fn answer(&mut self, request: &Request<'_>) -> Answer {
@@ -146,18 +166,63 @@ impl Meter {
                 if request.address == SELECTED {
                     self.selected = false;
                 }
+                self.begin();
                 Some(vec![ACK])
             }
             SND_UD if selects(request) => {
                 let pattern = request.data.get(1..).unwrap_or_default();
                 self.selected = self.is_meant(pattern);
+                self.begin();
                 self.selected.then(|| vec![ACK])
             }
-            REQ_UD2 => Some(self.data()),
+            // What was done is said again and not done again.
+            SND_UD if self.is_repeated(request) => Some(vec![ACK]),
+            SND_UD => self.take(request.data).then(|| vec![ACK]),
+            REQ_UD2 => {
+                let begun = self.counted_bit.is_some();
+                if !self.is_repeated(request) && begun {
+                    self.telegram = (self.telegram + 1) % self.telegrams().len().max(1);
+                }
+                Some(self.data())
+            }
             // What cannot be done is not acknowledged.
             _ => None,
         };
         Answer { reply, credit: None }
+    }
+
+    /// The link is new: the next frame count bit is no repetition, the next telegram the first one.
+    fn begin(&mut self) {
+        (self.counted_bit, self.telegram) = (None, 0);
+    }
+
+    /// EN 13757-2, 5.7.2: where the bit counts and is the last one's, the frame is the last one.
+    fn is_repeated(&mut self, request: &Request<'_>) -> bool {
+        if request.control & FCV == 0 {
+            return false;
+        }
+        let bit = request.control & FCB != 0;
+        self.counted_bit.replace(bit) == Some(bit)
+    }
+
+    /// The time, as this meter has it; nothing else can be written.
+    fn take(&mut self, data: &[u8]) -> bool {
+        let length = if self.plan.clock_seconds { 6 } else { 4 };
+        let time = match data {
+            [DATA_SEND, UINT32, DATE_AND_TIME, time @ ..] if time.len() == 4 => {
+                [&[0], time].concat()
+            }
+            [DATA_SEND, UINT48, DATE_AND_TIME, time @ ..] if time.len() == 6 => time.to_vec(),
+            _ => return false,
+        };
+        let right = data.len() == length + 3;
+        match (right, told(&time)) {
+            (true, Some(at)) => {
+                self.clock = at;
+                true
+            }
+            _ => false,
+        }
     }
 
     /// F digits in the number, FF in what follows it, stand for anything.
@@ -178,30 +243,58 @@ impl Meter {
             && [0xFF, medium].contains(&asked_medium)
     }
 
-    /// Volume or energy in four bytes, and the clock (type F).
+    /// The records of each telegram: volume or energy in four bytes and the clock, then the stored ones,
+    /// each with the day of its store (type G).
+    fn telegrams(&self) -> Vec<Vec<u8>> {
+        let vif = if self.plan.medium == ELECTRICITY { WATT_HOURS } else { LITRES };
+        let number = |counted: u64| u32::try_from(counted).unwrap_or(u32::MAX).to_le_bytes();
+        let now = [&[UINT32, vif][..], &number(self.plan.counted)].concat();
+        let [second, minute, hour, day, month] = moment(self.clock);
+        let clock = if self.plan.clock_seconds {
+            vec![UINT48, DATE_AND_TIME, second, minute, hour, day, month, 0]
+        } else {
+            vec![UINT32, DATE_AND_TIME, minute, hour, day, month]
+        };
+        let mut telegrams = vec![[now, clock].concat()];
+        for (store, stored) in (1_u8..).zip(&self.plan.stored).take(STORES_MOST) {
+            let [.., day, month] = moment(stored.on.at(0, 0, 0, 0));
+            let of_store = |dif: u8| {
+                let dif = dif | (store & 1) << 6;
+                if store < 2 { vec![dif] } else { vec![dif | EXTENDED, store >> 1] }
+            };
+            let value = [&of_store(UINT32)[..], &[vif], &number(stored.counted)].concat();
+            let date = [&of_store(UINT16)[..], &[DATE, day, month]].concat();
+            let records = [value, date].concat();
+            match telegrams.last_mut() {
+                Some(last) if last.len() + records.len() <= RECORD_BYTES => last.extend(records),
+                _ => telegrams.push(records),
+            }
+        }
+        telegrams
+    }
+
     fn data(&mut self) -> Vec<u8> {
         self.accesses = self.accesses.wrapping_add(1);
-        let counted = u32::try_from(self.plan.counted).unwrap_or(u32::MAX).to_le_bytes();
+        let telegrams = self.telegrams();
         let header = [self.accesses, STATUS_GOOD, 0, 0];
-        let vif = if self.plan.medium == ELECTRICITY { WATT_HOURS } else { LITRES };
-        let body = [
-            &[RSP_UD, self.plan.primary, LONG_HEADER][..],
-            &self.identity,
-            &header,
-            &[UINT32, vif],
-            &counted,
-            &[UINT32, DATE_AND_TIME],
-            &moment(self.clock),
-        ]
-        .concat();
+        let more = if self.telegram + 1 < telegrams.len() { &[MORE_FOLLOWS][..] } else { &[] };
+        let records = telegrams.get(self.telegram).map(Vec::as_slice).unwrap_or_default();
+        let head =
+            [&[RSP_UD, self.plan.primary, LONG_HEADER][..], &self.identity, &header].concat();
+        let body = [&head[..], records, more].concat();
         let length = u8::try_from(body.len()).unwrap_or(u8::MAX);
         let mut frame = [&[LONG, length, length, LONG], body.as_slice(), &[0, END]].concat();
         seal(&mut frame);
         frame
     }
 
+    /// The clock's own seconds may be more or fewer than those that pass.
     pub fn advance(&mut self, seconds: u32) {
         self.clock = crate::load::later(self.clock, seconds);
+        self.gained += i64::from(seconds) * i64::from(self.plan.clock_gains);
+        let whole = self.gained / DAY_SECONDS;
+        self.gained -= whole * DAY_SECONDS;
+        self.clock = self.clock.saturating_add(whole.seconds());
     }
 
     pub fn state(&self, meter: String, bus: String, faults_waiting: usize) -> State {
@@ -231,12 +324,24 @@ impl Meter {
     }
 }
 
-/// DIF 04: an instantaneous value of 32 bits.
+/// DIF: an instantaneous value of 16, 32 and 48 bits; bit 7: a DIFE follows, in which the store goes on.
+const UINT16: u8 = 0x02;
 const UINT32: u8 = 0x04;
+const UINT48: u8 = 0x06;
+const EXTENDED: u8 = 0x80;
+/// DIF 1F: more records follow in the next telegram.
+const MORE_FOLLOWS: u8 = 0x1F;
+/// One DIFE holds four bits of the store.
+const STORES_MOST: usize = 31;
+/// What L leaves for records behind C, A, CI and the header, and for the DIF that more follows.
+const RECORD_BYTES: usize = 255 - 3 - 12 - 1;
+const DAY_SECONDS: i64 = 86_400;
 /// VIF 13: 0.001 m3. VIF 03: 1 Wh. VIF 6D: date and time.
 const LITRES: u8 = 0x13;
 const WATT_HOURS: u8 = 0x03;
 const DATE_AND_TIME: u8 = 0x6D;
+/// VIF 6C: a day.
+const DATE: u8 = 0x6C;
 const ELECTRICITY: u8 = 0x02;
 
 fn selects(request: &Request<'_>) -> bool {
@@ -251,14 +356,29 @@ fn maker(letters: &str) -> Option<u16> {
     })
 }
 
-/// Type F (EN 13757-3, annex A): minute, hour, day, month and the year in seven bits.
-fn moment(at: DateTime) -> [u8; 4] {
+/// Type I without the week (EN 13757-3, annex A): second, minute, hour, day, month, the year in seven
+/// bits of the last two; type F is the same without the second, type G the last two alone.
+fn moment(at: DateTime) -> [u8; 5] {
     let part = |part: i8| part.unsigned_abs();
     let year = u8::try_from(at.year().rem_euclid(100)).unwrap_or(0);
     [
+        part(at.second()),
         part(at.minute()),
         part(at.hour()),
         (year & 0x07) << 5 | part(at.day()),
         (year & 0x78) << 1 | part(at.month()),
     ]
+}
+
+/// The other way round; `None`: there is no such time, or it is marked as invalid.
+fn told(bytes: &[u8]) -> Option<DateTime> {
+    let [second, minute, hour, day, month, ..] = *bytes else { return None };
+    if minute & 0x80 != 0 {
+        return None;
+    }
+    let part = |byte: u8, mask: u8| i8::try_from(byte & mask).ok();
+    let year = 2000 + i16::from(day >> 5 | month >> 4 << 3);
+    let (month, day) = (part(month, 0x0F)?, part(day, 0x1F)?);
+    let (hour, minute, second) = (part(hour, 0x1F)?, part(minute, 0x3F)?, part(second, 0x3F)?);
+    DateTime::new(year, month, day, hour, minute, second, 0).ok()
 }

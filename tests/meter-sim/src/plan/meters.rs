@@ -133,38 +133,6 @@ impl Default for Dlt698Plan {
     }
 }
 
-/// One M-Bus meter.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct MbusPlan {
-    /// 0 to 250; 0 is what a factory leaves.
-    pub primary: u8,
-    /// 8 digits.
-    pub number: String,
-    /// 3 capital letters.
-    pub maker: String,
-    pub version: u8,
-    /// EN 13757-3, table of media: 2 electricity, 7 water.
-    pub medium: u8,
-    /// Wh of electricity, else 0.001 m3.
-    pub counted: u64,
-    pub clock: Option<DateTime>,
-}
-
-impl Default for MbusPlan {
-    fn default() -> Self {
-        Self {
-            primary: 0,
-            number: "00000001".into(),
-            maker: "SIM".into(),
-            version: 1,
-            medium: 7,
-            counted: 0,
-            clock: None,
-        }
-    }
-}
-
 /// What a DLMS meter wants of a client that is to see all of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

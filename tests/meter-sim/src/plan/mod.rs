@@ -1,6 +1,7 @@
 //! What a simulator is made of, as plain data: buses, the meters on them and how each one starts.
 //! A plan is read from JSON or built in code. Nothing here changes once the simulator runs: the meters keep their own state.
 
+mod mbus;
 mod meters;
 mod water;
 
@@ -9,9 +10,10 @@ use serde::{Deserialize, Serialize};
 use crate::SimulatorError;
 use crate::modem::ModemPlan;
 
+pub use mbus::{MbusPlan, MbusStored};
 pub use meters::{
     Acrel1352Kind, Acrel1352Plan, Adf400lPlan, DlmsPlan, DlmsSecurity, Dlt645Plan, Dlt698Plan,
-    Editions, MbusPlan, PurseKind, RdkPlan, RelayReplies, SferePlan,
+    Editions, PurseKind, RdkPlan, RelayReplies, SferePlan,
 };
 pub use water::Cjt188Plan;
 

@@ -4,7 +4,8 @@
 use crate::host::{Host, bytes, frame};
 use jiff::civil::date;
 use meter_sim::{
-    BusKind, BusPlan, Cjt188Plan, Dlt645Plan, Editions, MbusPlan, Meters, Plan, Simulator,
+    BusKind, BusPlan, Cjt188Plan, Dlt645Plan, Editions, MbusPlan, MbusStored, Meters, Plan,
+    Simulator,
 };
 
 fn simulator(meters: Meters) -> Simulator {
@@ -79,6 +80,79 @@ fn two_that_answer_at_once_say_yes_and_garble_their_data() {
     // The second one is no longer selected by the first one's number.
     assert_eq!(host.ask(&select("78563412FFFFFFFF")), [0xE5]);
     assert_eq!(host.ask(&short(0x7B, 0xFD))[7..11], bytes("78563412"));
+}
+
+/// A telegram to a meter, with its sum.
+fn long(body: &str) -> Vec<u8> {
+    let body = bytes(body);
+    let length = u8::try_from(body.len()).unwrap();
+    let sum = body.iter().fold(0_u8, |sum, byte| sum.wrapping_add(*byte));
+    [&[0x68, length, length, 0x68][..], &body, &[sum, 0x16]].concat()
+}
+
+#[test]
+fn the_past_comes_in_telegrams_by_the_frame_count_bit() {
+    let day =
+        |month: i8| MbusStored { on: date(2025, month, 28), counted: month.unsigned_abs().into() };
+    let stored: Vec<MbusStored> = (1..=12).chain(1..=8).map(day).collect();
+    let simulator = simulator(Meters::Mbus(vec![MbusPlan { stored, ..meter(5, "12345678") }]));
+    let mut host = Host::connect(&simulator, "line");
+    host.ask(&short(0x40, 5));
+    let records = |told: Vec<u8>| told[19..told.len() - 2].to_vec();
+    let first = records(host.ask(&short(0x7B, 5)));
+    // Of now; then the stores 1 and 2 with their days.
+    let begin = "0413 31D40000 046D 0B0A4233 4413 01000000 426C 3C31 840113 02000000 82016C 3C32";
+    assert!(first.starts_with(&bytes(begin)), "{first:02X?}");
+    assert_eq!(first.last(), Some(&0x1F), "more follows");
+    // The same bit asks again, the other one goes on; behind the last one the first comes again.
+    assert_eq!(records(host.ask(&short(0x7B, 5))), first);
+    let second = records(host.ask(&short(0x5B, 5)));
+    assert_eq!(second, bytes("840A13 08000000 820A6C 3C38"));
+    assert_eq!(records(host.ask(&short(0x5B, 5))), second);
+    assert_eq!(records(host.ask(&short(0x7B, 5))), first);
+    host.ask(&short(0x5B, 5));
+    assert_eq!(host.ask(&short(0x40, 5)), [0xE5]);
+    assert_eq!(records(host.ask(&short(0x7B, 5))), first, "the link was begun anew");
+}
+
+#[test]
+fn a_clock_gains_and_takes_the_time_as_it_tells_it() {
+    let plan = MbusPlan { clock_gains: 120, ..meter(5, "12345678") };
+    let exact = MbusPlan { clock_seconds: true, ..meter(6, "12345679") };
+    let simulator = simulator(Meters::Mbus(vec![plan, exact]));
+    let mut host = Host::connect(&simulator, "line");
+    let clock = |host: &mut Host, address: u8| {
+        host.ask(&short(0x40, address));
+        let told = host.ask(&short(0x7B, address));
+        told[25..told.len() - 2].to_vec()
+    };
+    for _ in 0..4 {
+        simulator.advance(6 * 3_600);
+    }
+    assert_eq!(clock(&mut host, 5), bytes("046D 0D0A4333"), "two minutes ahead in a day");
+    assert_eq!(clock(&mut host, 6), bytes("066D 000B0A433300"));
+    host.ask(&short(0x40, 5));
+    assert_eq!(host.ask(&long("73 05 51 046D 1E0B4233")), [0xE5]);
+    assert_eq!(clock(&mut host, 5), bytes("046D 1E0B4233"));
+    // The count bit of the question before would make it a frame that came already.
+    assert_eq!(host.ask(&long("73 06 51 066D 071E0B423300")), [0xE5]);
+    assert_ne!(clock(&mut host, 6), bytes("066D 071E0B423300"));
+    host.ask(&short(0x40, 6));
+    assert_eq!(host.ask(&long("73 06 51 066D 071E0B423300")), [0xE5]);
+    assert_eq!(clock(&mut host, 6), bytes("066D 071E0B423300"));
+    // Another form, a day that does not exist, a time that is marked as invalid, another quantity.
+    for refused in [
+        "53 05 51 066D 001E0B423300",
+        "53 05 51 046D 1E0B5E32",
+        "53 05 51 046D 9E0B4233",
+        "53 05 51 0413 1E0B4233",
+        "53 05 51",
+    ] {
+        host.ask(&short(0x40, 5));
+        host.send(&long(refused));
+        assert!(host.silent(), "{refused}");
+    }
+    assert_eq!(clock(&mut host, 5), bytes("046D 1E0B4233"));
 }
 
 #[test]
