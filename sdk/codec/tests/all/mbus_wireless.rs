@@ -176,6 +176,7 @@ fn authentication_and_fragments() {
     check(&with(0, 1), BadLayer::AuthenticationLength { told: 1, fields: 2 });
     check(&with(0, 5), BadLayer::AuthenticationLength { told: 5, fields: 7 });
     check(&with(0, 14), BadLayer::MacLength { kind: 5, came: 7 });
+    check(&with(1, 1), BadLayer::Fragment { number: 1 });
     check(&with(1, 2), BadLayer::Fragment { number: 2 });
     check(&with(2, 0x6C), BadLayer::Fragment { number: 0 });
     check(&with(2, 0x28), BadLayer::AuthenticationLength { told: 15, fields: 7 });

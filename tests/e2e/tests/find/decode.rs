@@ -140,7 +140,7 @@ async fn a_log_is_explained_without_naming_a_driver() -> Result<()> {
         &words,
         &ended,
         1,
-        &["line 2: ", "the length at byte 0 says 78 bytes, and 39 follow it"],
+        &["line 2: ", "mbus: wireless M-Bus cut short: 40 bytes of at least 79"],
     )?;
     let told = documents(&ended.stdout)?;
     let [whole, wrong] = told.as_slice() else { anyhow::bail!("{}", ended.stdout) };
