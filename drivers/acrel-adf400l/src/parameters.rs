@@ -1,7 +1,8 @@
 //! The driver's parameters: what `describe` tells of them, and the steering ones as numbers.
 
 use crate::registers::{LIMITS, TARIFF};
-use polymeter_driver::{Call, DriverError, Parameter, codes};
+use polymeter_driver::{Call, DriverError, Parameter, Value, codes};
+use polymeter_modbus::face::bad;
 pub use polymeter_modbus::value::{number, whole};
 
 /// Ends the forcing of the relay by the control word.
@@ -28,6 +29,41 @@ const WRITTEN: [(&str, &str, &str); 8] = [
     (DAY_PLANS[1], "Periods of day plan 2", "第二套日时段表"),
     (DATE_PLAN, "Which day plan from when on", "日期方案"),
 ];
+
+/// What a reading asks for beside the one block, each by an exchange of its own.
+pub const CLOCK: Beside =
+    Beside { name: "clock", title_en: "Read the clock", title_zh: "读取时钟" };
+pub const TARIFF_ENERGIES: Beside = Beside {
+    name: "tariff-energies",
+    title_en: "Read the energies by tariff",
+    title_zh: "读取分时电能",
+};
+
+/// Whether a reading asks for it; yes where nothing is configured.
+#[derive(Debug)]
+pub struct Beside {
+    pub name: &'static str,
+    title_en: &'static str,
+    title_zh: &'static str,
+}
+
+impl Beside {
+    pub fn of(&self, call: &Call) -> Result<bool, DriverError> {
+        match call.parameters.iter().find(|(name, _)| name == self.name) {
+            None => Ok(true),
+            Some((_, Value::Flag(asked))) => Ok(*asked),
+            Some(_) => Err(bad(format!("`{}` is true or false", self.name))),
+        }
+    }
+
+    fn described(&self) -> Parameter {
+        Parameter {
+            default: Some(Value::Flag(true)),
+            writable: false,
+            ..written(self.name, self.title_en, self.title_zh)
+        }
+    }
+}
 
 /// A parameter that steers the driver and stands in no register.
 #[derive(Debug)]
@@ -108,6 +144,7 @@ pub fn described() -> Vec<Parameter> {
         ..written(limit.name, limit.title_en, limit.title_zh)
     }));
     parameters.extend(WRITTEN.map(|(name, title_en, title_zh)| written(name, title_en, title_zh)));
+    parameters.extend([&CLOCK, &TARIFF_ENERGIES].map(Beside::described));
     parameters.extend([&PREPAID_MODE, &READ_BACK_TRIES].map(Steering::described));
     parameters
 }

@@ -1,8 +1,8 @@
 //! What the box measures and holds for one user: one exchange for most of it, one for the energies by
-//! tariff, one for the clock of the box.
+//! tariff, one for the clock of the box; the latter two where they are asked for.
 
 use crate::clock;
-use crate::parameters::{PREPAID_MODE, number};
+use crate::parameters::{CLOCK, PREPAID_MODE, TARIFF_ENERGIES, number};
 use crate::registers::{FORCED, MODE, MODEL, Measured, RELAY_OPEN, Shape};
 use crate::user::User;
 use polymeter_driver::codes::{error, quality, register, supply, unit};
@@ -36,6 +36,7 @@ pub fn mode(host: &mut dyn Host, user: &User) -> Result<u16, DriverError> {
 
 pub fn read(host: &mut dyn Host, call: &Call) -> Result<Snapshot, DriverError> {
     let user = User::parse(&call.address)?;
+    let (by_tariff, with_clock) = (TARIFF_ENERGIES.of(call)?, CLOCK.of(call)?);
     let words = exchange::read(host, user.unit, user.map.readings)?;
     let status = words.word(user.map.status)?;
     let over_limit = words.long(user.map.over_limit)?;
@@ -48,14 +49,14 @@ pub fn read(host: &mut dyn Host, call: &Call) -> Result<Snapshot, DriverError> {
     ];
     let mut measurements = measurements(&words, &user)?;
     let energies = user.map.tariff_energies;
-    if let Some(words) = there(exchange::read(host, user.unit, energies))? {
+    if by_tariff && let Some(words) = there(exchange::read(host, user.unit, energies))? {
         for (at, register) in (energies.start..).step_by(2).zip(register::ENERGY_IMPORT_TARIFF) {
             let energy = i64::from(words.long(at)?);
             let valid = !words.is_erased();
             measurements.push(row(register, energy, HUNDREDTHS, unit::KILOWATT_HOUR, valid));
         }
     }
-    if let Some(shown) = there(clock::shown(host, user.unit))? {
+    if with_clock && let Some(shown) = there(clock::shown(host, user.unit))? {
         measurements.push(Measurement {
             register: register::CLOCK.to_owned(),
             quality: if shown.is_some() { quality::MEASURED } else { quality::INVALID },

@@ -8,7 +8,7 @@
 use crate::far_end::FarEnd;
 use crate::figure::Row;
 use crate::loading;
-use crate::polling::product::{self, MOMENT, device, line};
+use crate::polling::product::{self, MOMENT, device, line, user};
 use anyhow::{Context, Result, ensure};
 use e2e::gallery::{Asked, CASES, Wild};
 use polymeter_domain::{Credit, CustomerNumber, Purchase, PurchaseCount, Quantity};
@@ -90,7 +90,7 @@ async fn rage(driver: Arc<Driver>, line: Line, device: Device, sells: bool) -> R
 async fn read_all(driver: &Arc<Driver>, links: &[Line]) -> Result<Vec<Duration>> {
     let mut reading = JoinSet::new();
     for link in links {
-        let (driver, link, device) = (Arc::clone(driver), link.clone(), device("1")?);
+        let (driver, link, device) = (Arc::clone(driver), link.clone(), user()?);
         reading.spawn(async move {
             let mut took = Vec::new();
             for _ in 0..READS_PER_LINK {

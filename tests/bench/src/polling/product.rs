@@ -4,7 +4,7 @@ use super::BLOCK;
 use crate::loading;
 use anyhow::{Result, ensure};
 use meter_sim::{Adf400lPlan, BusKind, BusPlan, Endpoint, Meters, Plan, Simulator};
-use polymeter_domain::{LocalTime, MeterAddress};
+use polymeter_domain::{LocalTime, MeterAddress, Value};
 use polymeter_runtime::{Device, Driver, Moment, Runtime};
 use polymeter_transport::{Line, LineSettings, Priority};
 use std::net::SocketAddr;
@@ -49,6 +49,12 @@ pub fn device(address: &str) -> Result<Device> {
     Ok(Device { address: MeterAddress::new(address)?, parameters: Vec::new() })
 }
 
+/// A user of an ADF400L whose whole reading is [`BLOCK`] and nothing beside it, as a peer's is.
+pub fn user() -> Result<Device> {
+    let without = |name: &str| (name.to_owned(), Value::Flag(false));
+    Ok(Device { parameters: ["clock", "tariff-energies"].map(without).to_vec(), ..device("1")? })
+}
+
 pub struct Product {
     driver: Arc<Driver>,
     device: Arc<Device>,
@@ -61,7 +67,7 @@ impl Product {
         let runtime = loading::runtime()?;
         let driver = loading::driver(&runtime, root, "acrel-adf400l").await?;
         let lines: Vec<Line> = (0..links).map(|_| line(address)).collect();
-        let product = Product { driver, device: Arc::new(device("1")?), lines, _runtime: runtime };
+        let product = Product { driver, device: Arc::new(user()?), lines, _runtime: runtime };
         product.poll(u32::try_from(links)?).await?;
         let frames: u64 = product.lines.iter().map(|line| line.counters().frames_sent).sum();
         ensure!(

@@ -4,7 +4,7 @@
 use crate::far_end::FarEnd;
 use crate::figure::Row;
 use crate::loading;
-use crate::polling::product::{MOMENT, device, line};
+use crate::polling::product::{MOMENT, device, line, user};
 use crate::ratio::compare;
 use anyhow::{Context, Result};
 use driver_bench::{EXCHANGE, REPLY, REQUEST};
@@ -20,7 +20,7 @@ pub async fn run(root: &Path, rounds: usize) -> Result<Vec<Row>> {
     let runtime = loading::runtime()?;
     let driver = loading::driver(&runtime, root, "acrel-adf400l").await?;
     let guest = loading::driver(&runtime, root, "bench").await?;
-    let (meter, line) = (device("1")?, line(far_end.address));
+    let (meter, line) = (user()?, line(far_end.address));
     let exchange = device(EXCHANGE)?;
 
     let product =
