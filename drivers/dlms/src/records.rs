@@ -75,7 +75,8 @@ pub fn read(
     let session = association::over(line, &settings, call)?;
     let until = time::seconds(call.now);
     let (is_events, companion) = (asked.kind == EVENTS, past.companion);
-    let mut page = Page { session, since, until, is_events, companion, told };
+    let is_one_of_several = profiles.len() > 1;
+    let mut page = Page { session, since, until, is_events, is_one_of_several, companion, told };
     let ended = page.go_through(profiles, place.clone());
     let Page { session, mut told, .. } = page;
     session.hang_up();
@@ -92,6 +93,8 @@ struct Page<'a> {
     since: i64,
     until: i64,
     is_events: bool,
+    /// There are more profiles of this kind: a row says which it is of, since two may have a time each.
+    is_one_of_several: bool,
     companion: Companion,
     told: RecordEntries,
 }
@@ -269,7 +272,11 @@ impl Page<'_> {
             Err(why) => return Ok(Err(why)),
         };
         let log = self.is_events.then_some(object);
-        let (records, damaged) = profile.records(&data, self.companion, log);
+        let (mut records, damaged) = profile.records(&data, self.companion, log);
+        if self.is_one_of_several && !self.is_events {
+            let code = Some(dotted(object));
+            records.iter_mut().for_each(|record| record.device_code.clone_from(&code));
+        }
         self.told.damaged.extend(damaged);
         let before = records.len();
         let since = self.since;

@@ -144,6 +144,24 @@ fn days_and_months_are_profiles_too_and_a_long_past_takes_many_pages() {
 }
 
 #[test]
+fn two_profiles_of_a_kind_may_have_a_row_each_of_the_same_time() {
+    let (mut line, call) = scene_of("wrapper", plan(low()));
+    line.simulator.advance(86_400);
+    let call = Call { now: at(27, 2, 15), ..call };
+    let midnight = |line: &mut Line, call: &Call| {
+        let rows = all(line, call, "load", at(27, 0, 0));
+        let of_then = rows.into_iter().filter(|it| it.at == Some(at(27, 0, 0)));
+        of_then.map(|it| (it.device_code, it.measurements.len())).collect::<Vec<_>>()
+    };
+    assert_eq!(midnight(&mut line, &call), [(None, 3)]);
+    let both = Value::Text("1.0.99.1.0.255 1.0.99.2.0.255".to_owned());
+    let both = with(&call, "load-profile", both);
+    let code = |code: &str| Some(code.to_owned());
+    let expected = [(code("1.0.99.1.0.255"), 3), (code("1.0.99.2.0.255"), 5)];
+    assert_eq!(midnight(&mut line, &both), expected);
+}
+
+#[test]
 fn events_have_the_names_that_the_companion_specification_gives_them() {
     let (mut line, call) = scene_of("wrapper", plan(low()));
     line.simulator.open_cover("00000001").unwrap();
