@@ -20,7 +20,10 @@ pub fn explain(bytes: &[u8]) -> Result<Explanation, String> {
         let said = vec![note("kind", "acknowledgement")];
         return Ok(recognised("E5H alone", 8, 0, 0).explained(String::new(), vec![], said));
     }
-    let wired = capture::first(bytes, told_of, false_start);
+    let wired = match capture::first(bytes, told_of, false_start) {
+        Ok(wired) if wired.before == 0 => return of_wire(wired),
+        wired => wired,
+    };
     let heard = capture::first(bytes, radio::heard, |_| 1);
     match (wired, heard) {
         (Ok(wired), Ok(heard)) if wired.before <= heard.before => of_wire(wired),

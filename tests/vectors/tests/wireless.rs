@@ -5,9 +5,9 @@
 
 use polymeter_codec::Decoded;
 use polymeter_codec::mbus::wireless::{self, Format, Frame};
-use polymeter_codec::mbus::{Upper, layers};
+use polymeter_codec::mbus::{Item, Order, Records, Upper, Value, layers};
 use std::io::Write as _;
-use vectors::mbus::radio::{Formats, hear};
+use vectors::mbus::radio::{self, Formats, hear};
 use vectors::{folder, rows};
 
 fn bytes(hex: &str) -> Vec<u8> {
@@ -146,6 +146,46 @@ fn telegrams_with_checksums_are_whole_or_refused() {
     }
     writeln!(std::io::stderr(), "spoiled wireless: {} telegrams, {spoiled} ways", telegrams.len())
         .expect("standard error is there");
+}
+
+/// Which rows have values that no record carries is said by name, so that none slips in among them; and
+/// the increments of a published compact profile add up to the due day's value from the first one on,
+/// not, as wmbusmeters has them, from the last one.
+#[test]
+fn what_is_not_read_is_known_and_a_profile_adds_up() {
+    let Some(folder) = folder() else { return };
+    let tally = vectors::tally(&folder, &vectors::mbus::WIRELESS);
+    let of = |reason: &str| -> Vec<usize> {
+        let rows = tally.unread.iter().filter(|(_, why, _)| *why == reason);
+        rows.map(|(row, ..)| *row).collect()
+    };
+    assert_eq!(of(radio::OTHER_MODE), [1]);
+    assert_eq!(of(radio::NO_FORMAT), [36, 105]);
+    assert_eq!(of(radio::BAD_CHECK), [80]);
+    assert_eq!(of(radio::NO_KEY), [162, 163, 189]);
+    assert_eq!(of(radio::NO_RECORDS), [4, 5, 6, 7, 8, 9, 10, 11, 12, 147, 183, 184, 185]);
+    assert_eq!(of(radio::VENDORS_CI).len(), 24);
+    assert_eq!(tally.unread.len(), 44, "{:?}", tally.unread);
+
+    let rows = rows(&folder, "wmbus.jsonl").expect("rows");
+    let row = rows.iter().find(|row| row.number == 41).expect("row 41");
+    let (telegram, key) = (row.bytes("frame_hex").expect("hex"), row.bytes("key").expect("hex"));
+    let heard = hear(&telegram, Some(&key), &Formats::new()).expect("opened");
+    let records: Vec<_> = Records::new(&heard.plain, Order::LowFirst)
+        .filter_map(|item| match item {
+            Ok(Item::Record(record)) => Some(record),
+            _ => None,
+        })
+        .collect();
+    let [_, due, _, base, begun, profile] = records.as_slice() else { panic!("{records:?}") };
+    let Value::Number(from) = base.value() else { panic!("{base:?}") };
+    assert!(matches!(begun.value(), Value::Date(on) if on.to_string() == "2019-10-31"));
+    let told = profile.profile().expect("a profile").expect("a good one");
+    let months: Vec<_> = told.values(Some(from)).collect();
+    // The fourteenth month is the due day's, 31.12.2020; what was used in that year is its last two's.
+    assert_eq!(months.len(), 14);
+    assert_eq!((due.value(), months.last()), (Value::Number(25), Some(&Value::Number(25))));
+    assert_eq!((&months[1], &months[12]), (&Value::Number(0), &Value::Number(3)));
 }
 
 #[test]

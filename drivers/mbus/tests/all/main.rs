@@ -1,5 +1,6 @@
 //! The driver from outside: transcripts, and a line of many meters made from EN 13757 alone.
 
+mod hostile;
 mod line;
 
 use driver_mbus::Mbus;

@@ -4,7 +4,7 @@
 use super::{Told, is_number, text_of};
 use crate::row::Comparison;
 use crate::{Checked, Explained, Protocol, Row};
-use polymeter_codec::mbus::{Message, Record, Scaled, Unit, Value};
+use polymeter_codec::mbus::{Message, Quantity, Record, Scaled, Unit, Value};
 use serde_json::Value as Json;
 
 pub const PROTOCOL: Protocol = Protocol {
@@ -79,17 +79,61 @@ pub fn field(compared: &mut Comparison, name: &str, published: &Json, records: &
             let number = number.to_string();
             records.iter().any(|record| is_in(name, &number, record))
         }
-        Json::String(text) if name.ends_with("_date") || name.ends_with("_datetime") => {
+        // When the test was made.
+        Json::String(_) if name == "timestamp" => return,
+        Json::String(text) if is_day(text) => {
             let text = text.replace(' ', "T");
             records.iter().any(|record| text_of(record).starts_with(&text))
         }
-        // Words that wmbusmeters' drivers make of bits, and names of its own.
+        Json::String(text) => match quantities(name) {
+            // Words that wmbusmeters' drivers make of bits, and names of its own.
+            [] => return,
+            known => records
+                .iter()
+                .any(|record| known.contains(&record.meaning().quantity) && is_text(text, record)),
+        },
         _ => return,
     };
     compared.compared += 1;
     if !found {
         compared.differences.push(format!("{name}: published {published}, ours none"));
     }
+}
+
+/// "2026-03-02", and what may follow.
+fn is_day(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    bytes.len() >= 10
+        && bytes.iter().take(10).enumerate().all(|(at, byte)| match at {
+            4 | 7 => *byte == b'-',
+            _ => byte.is_ascii_digit(),
+        })
+}
+
+/// What a field that is a text is a text of.
+fn quantities(name: &str) -> &'static [Quantity] {
+    match name {
+        "fabrication_no" => &[Quantity::FabricationNumber],
+        "enhanced_id" => &[Quantity::EnhancedIdentification],
+        "parameter_set" => &[Quantity::ParameterSet],
+        "model_version" => &[Quantity::Model],
+        "software_version" => &[Quantity::SoftwareVersion],
+        // One vendor has it where the standard has the type of the device.
+        "version" => &[Quantity::Model, Quantity::SoftwareVersion, Quantity::Medium],
+        "customer" => &[Quantity::Customer],
+        "location" => &[Quantity::CustomerLocation],
+        "supplier_info" => &[Quantity::SpecialSupplier],
+        _ => &[],
+    }
+}
+
+/// The text itself, or the digits of a number, of which leading zeros say nothing, in decimal or as on
+/// the wire from the high byte down.
+fn is_text(text: &str, record: &Record<'_>) -> bool {
+    let plain = |text: &str| text.trim_start_matches('0').to_uppercase();
+    let wire: String = record.data.iter().rev().map(|byte| format!("{byte:02X}")).collect();
+    let ours = text_of(record);
+    ours == text || plain(&ours) == plain(text) || plain(&wire) == plain(text)
 }
 
 /// Whether the record is `number` in the unit that ends the field's name.

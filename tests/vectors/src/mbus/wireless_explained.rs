@@ -107,6 +107,8 @@ pub const EXPLAINED: &[Explained] = explained! {
             "backflow_m3", "voltage_v";
     }
     COMPUTED {
+        18: "consumption_2", "consumption_3", "consumption_4";
+        19: "consumption_2", "consumption_3", "consumption_4";
         34: "total_apparent_energy_consumption_kvah";
         39: "history_10_date", "history_11_date", "history_12_date", "history_2_date",
             "history_3_date", "history_4_date", "history_5_date", "history_6_date",
@@ -131,7 +133,7 @@ pub const EXPLAINED: &[Explained] = explained! {
             "history_7_date", "history_8_date", "history_9_date";
     }
     PROFILE {
-        41: "consumption_at_set_date_1_hca", "consumption_at_set_date_2_hca";
+        41: "consumption_at_set_date_1_hca", "consumption_at_set_date_2_hca", "consumption_at_set_date_1:", "consumption_at_set_date_2:", "consumption_at_set_date_3:", "consumption_at_set_date_4:", "consumption_at_set_date_5:", "consumption_at_set_date_6:", "consumption_at_set_date_7:", "consumption_at_set_date_8:", "consumption_at_set_date_9:", "consumption_at_set_date_10:", "consumption_at_set_date_11:", "consumption_at_set_date_12:", "consumption_at_set_date_13:";
     }
     RESERVED_MEDIUM {
         13: "media";
