@@ -163,6 +163,11 @@ impl TokenDigits {
         self.0.join(" ")
     }
 
+    /// Each without blanks.
+    pub fn each(&self) -> &[String] {
+        &self.0
+    }
+
     /// Each in groups of four, as people read and type them.
     pub fn grouped(&self) -> Vec<String> {
         let grouped = |token: &String| {

@@ -116,6 +116,7 @@ fn code_of(function: Function) -> u8 {
         | Function::Search
         | Function::Refund
         | Function::SetClock
+        | Function::Enter
         | Function::ReadRecords
         | Function::Plan
         | Function::Issue
@@ -153,6 +154,7 @@ fn done(function: Function, items: &Items<'_>) -> Read<Outcome> {
         | Function::Search
         | Function::Refund
         | Function::SetClock
+        | Function::Enter
         | Function::ReadRecords
         | Function::Plan
         | Function::Issue

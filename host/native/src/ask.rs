@@ -79,6 +79,7 @@ pub fn asked(request: &Request, region: Option<&str>) -> Result<Frame, Unaskable
         | Request::Search { .. }
         | Request::Refund(..)
         | Request::SetClock(..)
+        | Request::Enter(..)
         | Request::ReadRecords { .. }
         | Request::Plan(..)
         | Request::Issue(..) => return Err(Unaskable::NoCommand(request.function())),

@@ -6,6 +6,7 @@ polymeter_transcript::conversions!(
     crate::bindings::exports::polymeter::driver::bus,
     crate::bindings::exports::polymeter::driver::token,
     crate::bindings::exports::polymeter::driver::clock,
+    crate::bindings::exports::polymeter::driver::entry,
     crate::bindings::exports::polymeter::driver::records,
     crate::bindings::exports::polymeter::driver::card,
     crate::bindings::polymeter::driver::card_slot

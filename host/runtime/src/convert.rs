@@ -4,7 +4,7 @@
 //! have added (a code) is mapped to the cautious side; what can only be a mistake is an error that
 //! says what was returned. Not here: whether to believe it (outcome).
 
-use crate::bindings::exports::polymeter::driver::{clock, frames, meter, purse, settings, supply};
+use crate::bindings::exports::polymeter::driver::{clock, entry, frames, meter, purse, settings, supply};
 use crate::bindings::polymeter::driver::types;
 use crate::driver::{Explanation, Identity};
 use crate::limits::{BYTES, DETAIL_BYTES, EXTRAS, MEASUREMENTS, NAME_BYTES, TEXT_BYTES};
@@ -215,6 +215,14 @@ pub(crate) fn clock(outcome: clock::ClockOutcome) -> Checked<Claim<LocalTime>> {
         ),
         clock::ClockOutcome::Refused(no) => Claim::Refused(refusal(no)),
         clock::ClockOutcome::Unknown(text) => Claim::Unknown(detail(&text)),
+    })
+}
+
+pub(crate) fn entry(outcome: entry::EntryOutcome) -> Checked<Claim<()>> {
+    Ok(match outcome {
+        entry::EntryOutcome::Confirmed => Claim::Confirmed(()),
+        entry::EntryOutcome::Refused(no) => Claim::Refused(refusal(no)),
+        entry::EntryOutcome::Unknown(text) => Claim::Unknown(detail(&text)),
     })
 }
 

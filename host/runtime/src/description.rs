@@ -58,6 +58,8 @@ pub struct Abilities {
     pub token: bool,
     /// It puts the device's clock right.
     pub clock: bool,
+    /// It enters tokens over the line.
+    pub entry: bool,
     /// It reads what the device keeps of the past.
     pub records: bool,
 }
@@ -74,6 +76,7 @@ impl Abilities {
             "refund" => self.refund,
             "token" => self.token,
             "clock" => self.clock,
+            "entry" => self.entry,
             "records" => self.records,
             "card" => self.cards,
             "meter" => self.meter,

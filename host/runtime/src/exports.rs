@@ -5,7 +5,7 @@
 //! (driver, replay, search), what the driver says of itself (description).
 
 use crate::bindings::exports::polymeter::driver::{
-    bus, card, clock, frames, info, meter, purse, records, refund, settings, supply, token,
+    bus, card, clock, entry, frames, info, meter, purse, records, refund, settings, supply, token,
 };
 use crate::bindings::polymeter::driver::types;
 use crate::carried::Carried;
@@ -268,6 +268,21 @@ impl Functions {
     }
 
     /// Of a driver that has the ability, which a library has not.
+    pub(crate) async fn enter(
+        &self,
+        session: &mut Session,
+        call: &types::Call,
+        digits: &str,
+    ) -> Answer<entry::EntryOutcome> {
+        let (Functions::Component(exports), Guest::Instance(at)) = (self, &mut session.guest)
+        else {
+            return Err(of_another());
+        };
+        let entry = interface!(exports, at, entry);
+        entry.call_enter(&mut at.store, call, digits).await
+    }
+
+    /// Of a driver that has the ability, which a library has not.
     pub(crate) async fn read_records(
         &self,
         session: &mut Session,
@@ -382,6 +397,7 @@ pub(crate) struct Exports {
     pub(crate) refund: Option<refund::GuestIndices>,
     pub(crate) token: Option<token::GuestIndices>,
     pub(crate) clock: Option<clock::GuestIndices>,
+    pub(crate) entry: Option<entry::GuestIndices>,
     pub(crate) records: Option<records::GuestIndices>,
 }
 
@@ -399,6 +415,7 @@ impl Exports {
             refund: self.refund.is_some(),
             token: self.token.is_some(),
             clock: self.clock.is_some(),
+            entry: self.entry.is_some(),
             records: self.records.is_some(),
         }
     }
@@ -444,6 +461,7 @@ impl Exports {
             refund: optional!(refund),
             token: optional!(token),
             clock: optional!(clock),
+            entry: optional!(entry),
             records: optional!(records),
         })
     }
@@ -463,6 +481,7 @@ impl Exports {
         self.refund.as_ref().map(|found| found.load(&mut *store, instance)).transpose()?;
         self.token.as_ref().map(|found| found.load(&mut *store, instance)).transpose()?;
         self.clock.as_ref().map(|found| found.load(&mut *store, instance)).transpose()?;
+        self.entry.as_ref().map(|found| found.load(&mut *store, instance)).transpose()?;
         self.records.as_ref().map(|found| found.load(&mut *store, instance)).transpose()?;
         Ok(())
     }

@@ -21,6 +21,7 @@ mod description;
 mod driver;
 mod engine;
 mod engines;
+mod entry;
 mod error;
 mod exports;
 mod health;

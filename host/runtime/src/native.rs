@@ -102,6 +102,7 @@ impl Called {
                     refund: false,
                     token: false,
                     clock: false,
+                    entry: false,
                     records: false,
                 };
                 Ok((said.description.carried(), abilities))

@@ -6,7 +6,7 @@
 use crate::error::CallError;
 use polymeter_domain::{ControlOutcome, Delivery, LocalTime, Receipt, Refusal, SupplyState};
 
-/// How a parameter write ended.
+/// How a parameter write ended, or the entry of a token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SetOutcome {
     NotSent(String),

@@ -141,6 +141,9 @@ async fn perform(
         Request::SetClock(told, way) => {
             performed(functions.set_clock(session, &told.carried(), way).await?, convert::clock)
         }
+        Request::Enter(told, digits) => {
+            performed(functions.enter(session, &told.carried(), &digits).await?, convert::entry)
+        }
         Request::Search { told, way, position, questions } => {
             let (told, position) = (told.carried(), position.as_deref());
             let said = functions.search(session, &told, &way, position, questions).await?;

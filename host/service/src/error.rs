@@ -197,6 +197,7 @@ pub(crate) enum Constraint {
     AllocationName,
     AllocationMaster,
     OperatorName,
+    EnteredThrough,
 }
 
 pub(crate) fn violated(error: &sqlx::Error) -> Option<Constraint> {
@@ -209,6 +210,7 @@ pub(crate) fn violated(error: &sqlx::Error) -> Option<Constraint> {
         "charge_item_name_unique" | "charge_item.name" => Constraint::ChargeItemName,
         "tariff_plan_name_unique" | "tariff_plan.name" => Constraint::TariffPlanName,
         "operator_name_unique" | "operator.name" => Constraint::OperatorName,
+        "meter_entered_through_once" | "meter.entered_through" => Constraint::EnteredThrough,
         _ => return None,
     })
 }

@@ -116,8 +116,8 @@ pub use tariff::{
     SaleExplanation, Sample, TariffPlan, TariffVersion,
 };
 pub use token::{
-    NewRollover, NewTokenOrder, Rollover, RolloverLine, RolloverMeter, RolloverOrder,
-    RolloverPreview, SoldToken, TokenRecord, TokenState,
+    EntryState, NewRollover, NewTokenOrder, Rollover, RolloverLine, RolloverMeter, RolloverOrder,
+    RolloverPreview, SoldToken, TokenEntry, TokenRecord, TokenState,
 };
 pub use trial_balance::{TrialBalance, TrialLine};
 
@@ -166,6 +166,8 @@ struct Inner {
     purses: purse::Purses,
     readings: ReadingsWaiting,
     cards: card::Cards,
+    /// Told where a token is to be entered.
+    entries: tokio::sync::Notify,
 }
 
 impl Service {
@@ -184,6 +186,7 @@ impl Service {
             purses: purse::Purses::new(currency),
             readings: ReadingsWaiting::default(),
             cards: card::Cards::new(readers, marks),
+            entries: tokio::sync::Notify::new(),
         };
         let service = Service { inner: Arc::new(inner) };
         service.add_lines(lines)?;

@@ -42,6 +42,15 @@ pub const SESSION_LENGTH: Duration = Duration::from_hours(12);
 /// many steps it is carried on at once.
 pub(crate) const TOKEN_ATTEMPTS: usize = 8;
 
+/// Entering tokens over lines: how often it is looked what is due, and how many meters are at once; after
+/// how long nobody works any more on what is asked; and how long to wait after the first try that came to
+/// nothing, and at most.
+pub(crate) const ENTRY_EVERY: Duration = Duration::from_secs(10);
+pub(crate) const ENTRY_AT_ONCE: i64 = 100;
+pub(crate) const ENTRY_ASKED_MS: i64 = 300_000;
+pub(crate) const ENTRY_PAUSE_MS: i64 = 30_000;
+pub(crate) const ENTRY_PAUSE_MOST_MS: i64 = 3_600_000;
+
 /// How many meters one roll-over takes: they are tried, and ordered in one job.
 pub(crate) const ROLLOVER_METERS_MAX: usize = 1_000;
 

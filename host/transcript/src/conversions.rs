@@ -4,14 +4,14 @@
 //! has bindings invokes [`conversions`](crate::conversions) once, in a module of its own. A trait of
 //! that module carries the conversions, because neither side's types are its own.
 
-/// `conversions!(path::to::bindings, path::to::info, path::to::bus, path::to::token, path::to::clock,
+/// `conversions!(path::to::bindings, path::to::info, path::to::bus, path::to::token, path::to::clock, path::to::entry,
 /// path::to::records, path::to::card, path::to::card_slot)`, the others being interfaces that may be
 /// generated from worlds of their own, writes a trait `Carried<T>` with `carried(self) -> T` and its
 /// implementations for every value that a transcript holds.
 #[macro_export]
 macro_rules! conversions {
     ($($root:ident)::+, $($info:ident)::+, $($bus:ident)::+, $($token:ident)::+,
-     $($clock:ident)::+, $($records:ident)::+, $($card:ident)::+, $($slot:ident)::+) => {
+     $($clock:ident)::+, $($entry:ident)::+, $($records:ident)::+, $($card:ident)::+, $($slot:ident)::+) => {
         use $($root)::+::exports::polymeter::driver::{
             frames as theirs_frames, meter as theirs_meter, purse as theirs_purse, settings as theirs_settings, supply as theirs_supply,
         };
@@ -23,6 +23,7 @@ macro_rules! conversions {
         use $($bus)::+ as theirs_bus;
         use $($token)::+ as theirs_token;
         use $($clock)::+ as theirs_clock;
+        use $($entry)::+ as theirs_entry;
         use $($records)::+ as theirs_records;
         use $($card)::+ as theirs_card;
         use $($slot)::+ as theirs_slot;
@@ -129,6 +130,7 @@ macro_rules! conversions {
         $crate::conversions!(@ending $crate::ClockOutcome, theirs_clock::ClockOutcome, Clock,
             (shown) => shown.carried());
         $crate::conversions!(@ending $crate::SetOutcome, theirs_settings::SetOutcome, Set);
+        $crate::conversions!(@ending $crate::SetOutcome, theirs_entry::EntryOutcome, Set);
 
         $crate::conversions!(@outcome theirs_info::Description, Description);
         $crate::conversions!(@outcome theirs_meter::Identity, Identity);

@@ -18,6 +18,7 @@ pub enum Function {
     Plan,
     Issue,
     SetClock,
+    Enter,
     ReadRecords,
     CardIdentify,
     CardCheck,
@@ -30,7 +31,7 @@ pub enum Function {
 }
 
 impl Function {
-    pub const ALL: [Function; 24] = [
+    pub const ALL: [Function; 25] = [
         Function::Describe,
         Function::Probe,
         Function::Read,
@@ -46,6 +47,7 @@ impl Function {
         Function::Plan,
         Function::Issue,
         Function::SetClock,
+        Function::Enter,
         Function::ReadRecords,
         Function::CardIdentify,
         Function::CardCheck,
@@ -76,6 +78,7 @@ impl Function {
             Function::Plan => "plan",
             Function::Issue => "issue",
             Function::SetClock => "set-clock",
+            Function::Enter => "enter",
             Function::ReadRecords => "read-records",
             Function::CardIdentify => "card-identify",
             Function::CardCheck => "card-check",
@@ -101,6 +104,7 @@ impl Function {
             Function::Refund => "refund",
             Function::Plan | Function::Issue => "token",
             Function::SetClock => "clock",
+            Function::Enter => "entry",
             Function::ReadRecords => "records",
             Function::CardIdentify
             | Function::CardCheck
@@ -123,6 +127,7 @@ impl Function {
             | Function::SetParameters
             | Function::Refund
             | Function::SetClock
+            | Function::Enter
             | Function::CardOpen
             | Function::CardSell
             | Function::CardReplace

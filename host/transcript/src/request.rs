@@ -36,6 +36,8 @@ pub enum Request {
     Refund(Told, Order),
     /// The number is the way.
     SetClock(Told, u16),
+    /// The digits of a token.
+    Enter(Told, String),
     ReadRecords {
         told: Told,
         kind: String,
@@ -93,6 +95,7 @@ impl Request {
             Request::Plan(..) => Function::Plan,
             Request::Issue(..) => Function::Issue,
             Request::SetClock(..) => Function::SetClock,
+            Request::Enter(..) => Function::Enter,
             Request::ReadRecords { .. } => Function::ReadRecords,
             Request::CardIdentify(_) => Function::CardIdentify,
             Request::CardCheck(_) => Function::CardCheck,
@@ -117,6 +120,7 @@ impl Request {
             | Request::Plan(told, ..)
             | Request::Issue(told, ..)
             | Request::SetClock(told, _)
+            | Request::Enter(told, _)
             | Request::Search { told, .. }
             | Request::ReadRecords { told, .. }
             | Request::CardIdentify(told)
@@ -186,6 +190,7 @@ impl std::fmt::Display for Request {
                 }
             }
             Request::SetClock(_, way) => write!(f, " way={way}")?,
+            Request::Enter(_, digits) => write!(f, " digits={}", word(digits))?,
             Request::SetParameters(_, parameters) => typed(f, "set.", parameters)?,
             Request::Search { way, position, questions, .. } => {
                 write!(f, " way={} questions={questions}", word(way))?;
@@ -306,6 +311,7 @@ impl Arguments {
             Function::CardTakeBack => self.card(CardAct::TakeBack)?,
             Function::CardMake => self.card(CardAct::Make)?,
             Function::SetClock => Request::SetClock(self.told()?, number(&self.required("way")?)?),
+            Function::Enter => Request::Enter(self.told()?, unescaped(&self.required("digits")?)?),
             Function::SetParameters => Request::SetParameters(self.told()?, self.typed("set.")?),
             Function::Search => Request::Search {
                 way: unescaped(&self.required("way")?)?,

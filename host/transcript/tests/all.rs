@@ -116,6 +116,7 @@ fn request() -> impl Strategy<Value = Request> {
         }),
         (told(), extras()).prop_map(|(told, extras)| Request::SetParameters(told, extras)),
         (told(), any::<u16>()).prop_map(|(told, way)| Request::SetClock(told, way)),
+        (told(), text()).prop_map(|(told, digits)| Request::Enter(told, digits)),
         (told(), text(), time(), option::of(blob()), any::<u32>()).prop_map(
             |(told, kind, since, position, questions)| {
                 Request::ReadRecords { told, kind, since, position, questions }

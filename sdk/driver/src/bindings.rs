@@ -90,6 +90,20 @@ pub mod clock_setting {
     });
 }
 
+/// The ability `entry`, for the same reason.
+pub mod token_entry {
+    wit_bindgen::generate!({
+        path: "../../wit/1.1.0",
+        world: "token-entry",
+        with: {
+            "polymeter:driver/types@1.1.0": crate::bindings::polymeter::driver::types,
+        },
+        pub_export_macro: true,
+        export_macro_name: "export_token_entry",
+        additional_derives: [PartialEq],
+    });
+}
+
 /// The ability `records`, for the same reason.
 pub mod record_reading {
     wit_bindgen::generate!({

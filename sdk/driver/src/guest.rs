@@ -6,6 +6,7 @@ use crate::bindings::bus_search::exports::polymeter::driver::bus;
 use crate::bindings::card_handling::exports::polymeter::driver::card;
 use crate::bindings::card_handling::polymeter::driver::card_slot;
 use crate::bindings::clock_setting::exports::polymeter::driver::clock;
+use crate::bindings::token_entry::exports::polymeter::driver::entry;
 use crate::bindings::describing::exports::polymeter::driver::info;
 use crate::bindings::exports::polymeter::driver::{frames, meter, purse, settings, supply};
 use crate::bindings::polymeter::driver::{line, log, vault};
@@ -14,7 +15,7 @@ use crate::bindings::record_reading::exports::polymeter::driver::records;
 use crate::bindings::token_issue::exports::polymeter::driver::token;
 use crate::card::no_slot;
 use crate::{
-    Call, CardContents, CardDriver, CardIdentity, CardOrder, ClockOutcome, ControlOutcome,
+    Call, CardContents, CardDriver, CardIdentity, CardOrder, ClockOutcome, ControlOutcome, EntryOutcome,
     Description, Draft, DriverError, Evidence, Explanation, Extras, Host, Identity, InsertedCard,
     Issued, Key, Level, LineError, LocalTime, MeterDriver, Opening, Order, Purchase, RecordEntries,
     RecordKind, RecordsAsked, Secret, SellOutcome, SetOutcome, SlotError, Snapshot, Step,
@@ -205,6 +206,12 @@ impl<D: MeterDriver, const VAULT: bool> refund::Guest for Exported<D, VAULT> {
 impl<D: MeterDriver, const VAULT: bool> clock::Guest for Exported<D, VAULT> {
     fn set_clock(call: Call, way: u16) -> Result<ClockOutcome, DriverError> {
         D::set_clock(&mut imports::<VAULT>(), &call, way)
+    }
+}
+
+impl<D: MeterDriver, const VAULT: bool> entry::Guest for Exported<D, VAULT> {
+    fn enter(call: Call, digits: String) -> Result<EntryOutcome, DriverError> {
+        D::enter(&mut imports::<VAULT>(), &call, &digits)
     }
 }
 

@@ -42,6 +42,7 @@ pub use bindings::polymeter::driver::vault::{Diversification, Key, VaultError};
 pub use bindings::record_reading::exports::polymeter::driver::records::{
     Entries as RecordEntries, Entry as RecordEntry, Kind as RecordKind,
 };
+pub use bindings::token_entry::exports::polymeter::driver::entry::EntryOutcome;
 pub use bindings::token_issue::exports::polymeter::driver::token::{
     Draft, Issued, Order as TokenOrder,
 };
@@ -205,6 +206,16 @@ pub trait MeterDriver {
         Err(DriverError::new(codes::error::UNSUPPORTED, "this driver sets no clock"))
     }
 
+    /// Enters one token over the line; its digits come without blanks. Asked only of a driver that is
+    /// exported `with entry` (`wit/1.1.0/entry.wit`).
+    fn enter(
+        _host: &mut dyn Host,
+        _call: &Call,
+        _digits: &str,
+    ) -> Result<EntryOutcome, DriverError> {
+        Err(DriverError::new(codes::error::UNSUPPORTED, "this driver enters no tokens"))
+    }
+
     /// The lists of records that this driver reads. Asked only of a driver that is exported `with
     /// records` (`wit/1.1.0/records.wit`).
     fn record_kinds() -> Vec<RecordKind> {
@@ -272,7 +283,8 @@ pub struct RecordsAsked<'a> {
 /// `without vault` leaves the interface `vault` out of the component's imports, so that nobody has to
 /// grant it; such a driver's requests to the vault fail. `with bus` also exports the ability to search
 /// a line, `with refund` that to take credit back, `with token` that to make tokens, `with clock` that to
-/// set the device's clock, `with records` that to read what it keeps of the past. All may stand there: `export!(Driver, without vault, with bus, with refund)`.
+/// set the device's clock, `with records` that to read what it keeps of the past, `with entry` that to
+/// enter tokens. All may stand there: `export!(Driver, without vault, with bus, with refund)`.
 #[macro_export]
 macro_rules! export {
     ($driver:ident, without vault $(, with $ability:ident)*) => {
@@ -308,6 +320,15 @@ macro_rules! export {
             type Exported = $crate::guest::Exported<super::$driver, $vault>;
             $crate::bindings::clock_setting::export_clock_setting!(
                 Exported with_types_in $crate::bindings::clock_setting
+            );
+        }
+    };
+    (@entry $driver:ident, $vault:literal) => {
+        #[cfg(target_arch = "wasm32")]
+        mod polymeter_entry_exports {
+            type Exported = $crate::guest::Exported<super::$driver, $vault>;
+            $crate::bindings::token_entry::export_token_entry!(
+                Exported with_types_in $crate::bindings::token_entry
             );
         }
     };

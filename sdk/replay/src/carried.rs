@@ -6,6 +6,7 @@ polymeter_transcript::conversions!(
     polymeter_driver::bindings::bus_search::exports::polymeter::driver::bus,
     polymeter_driver::bindings::token_issue::exports::polymeter::driver::token,
     polymeter_driver::bindings::clock_setting::exports::polymeter::driver::clock,
+    polymeter_driver::bindings::token_entry::exports::polymeter::driver::entry,
     polymeter_driver::bindings::record_reading::exports::polymeter::driver::records,
     polymeter_driver::bindings::card_handling::exports::polymeter::driver::card,
     polymeter_driver::bindings::card_handling::polymeter::driver::card_slot

@@ -132,6 +132,7 @@ pub fn perform<D: MeterDriver>(host: &mut dyn Host, request: &Request) -> Outcom
             D::set_parameters(host, &told.carried(), &parameters.carried()).carried()
         }
         Request::SetClock(told, way) => D::set_clock(host, &told.carried(), way).carried(),
+        Request::Enter(told, digits) => D::enter(host, &told.carried(), &digits).carried(),
         Request::ReadRecords { told, kind, since, position, questions } => {
             let (since, position) = (since.carried(), position.as_deref());
             let asked = RecordsAsked { kind: &kind, since, position, questions };

@@ -56,6 +56,7 @@ async fn a_good_driver_describes_itself() {
         refund: false,
         token: false,
         clock: false,
+        entry: false,
         records: false,
     };
     assert_eq!(driver.abilities(), all);

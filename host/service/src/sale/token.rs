@@ -166,6 +166,7 @@ async fn issue(service: &Service, sale: &StoredSale) -> Result<()> {
                 })
                 .await?;
             crash_point("after-settle");
+            service.inner.entries.notify_one();
             tracing::info!(count = purchase.count.get(), "token issued");
         }
         Err(error) if error.is_passing() => return Err(error),

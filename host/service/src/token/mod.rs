@@ -6,10 +6,13 @@
 //! a meter's number is given once, which the database sees to (`token_order_number`). Digits reach
 //! neither log nor audit trail. Not here: the sale around a credit token (sale), what digits are (driver).
 
+mod entry;
+mod entry_store;
 mod issue;
 mod rollover;
 mod store;
 
+pub use entry::{EntryState, TokenEntry};
 pub(crate) use issue::{Planned, credit_carried, digits_of, plan};
 pub use rollover::{
     NewRollover, Rollover, RolloverLine, RolloverMeter, RolloverOrder, RolloverPreview,
@@ -106,6 +109,8 @@ pub struct TokenRecord {
     pub ended_at: Option<UnixMs>,
     /// What it waits for.
     pub approval: Option<ApprovalId>,
+    /// Over its meter's line, where that has one.
+    pub entry: Option<TokenEntry>,
 }
 
 /// What a sale gave its customer.
@@ -251,6 +256,7 @@ impl Service {
             created_at: it.created_at,
             ended_at: it.ended_at,
             approval: approval.map(|approval| approval.approval_id),
+            entry: entry_store::find(self.reader(), it.token_order_id).await?,
         })
     }
 }
@@ -374,6 +380,7 @@ async fn finish(service: &Service, it: &StoredToken) -> Result<()> {
             })
         })
         .await?;
+    service.inner.entries.notify_one();
     crash_point("after-token-kept");
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! The rows of token orders.
 
-use super::{NewTokenOrder, Planned, TokenState};
+use super::{NewTokenOrder, Planned, TokenState, entry_store};
 use crate::audit::Actor;
 use crate::clock::UnixMs;
 use crate::error::{Result, ServiceError, bad_column};
@@ -378,10 +378,10 @@ pub(crate) async fn keep_digits(
     .bind(digits.stored())
     .bind(at.0)
     .bind(id.to_string())
-    .execute(connection)
+    .execute(&mut *connection)
     .await?;
     if kept.rows_affected() == 1 {
-        return Ok(());
+        return entry_store::begin(connection, id, at).await;
     }
     let (what, id, state) = ("token order", id.to_string(), "not ordered");
     Err(ServiceError::WrongState { what, id, state, event: "issued" })
