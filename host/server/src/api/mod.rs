@@ -46,6 +46,7 @@ pub mod supply;
 pub mod swaps;
 pub mod system;
 pub mod tariffs;
+pub mod token_entries;
 pub mod token_orders;
 pub mod token_rollovers;
 pub mod values;
@@ -150,7 +151,9 @@ fn guarded() -> Vec<(Option<Right>, OpenApiRouter<App>)> {
                 .routes(routes!(token_orders::put))
                 .routes(routes!(token_rollovers::add))
                 .routes(routes!(token_rollovers::go_on))
-                .routes(routes!(token_orders::cancel)),
+                .routes(routes!(token_orders::cancel))
+                .routes(routes!(token_entries::set))
+                .routes(routes!(token_entries::enter, token_entries::withdraw)),
         ),
         (
             Some(Right::Tariffs),
@@ -242,6 +245,7 @@ fn looking() -> OpenApiRouter<App> {
         .routes(routes!(token_orders::get))
         .routes(routes!(token_orders::of_meter))
         .routes(routes!(token_orders::test))
+        .routes(routes!(token_entries::get))
         .routes(routes!(token_rollovers::list))
         .routes(routes!(token_rollovers::get))
         .routes(routes!(sales::list))

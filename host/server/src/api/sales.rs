@@ -4,6 +4,7 @@
 
 use super::error::{ApiError, Meaning, Problem};
 use super::extract::{Body, Id, Parameters, channel, money};
+use super::token_entries::TokenEntry;
 use super::values::{PageParameters, Paged, time};
 use crate::app::App;
 use crate::session::Caller;
@@ -89,11 +90,17 @@ pub struct SoldToken {
     pub tokens: Vec<String>,
     /// What the meter adds: not less than was bought.
     pub credit: CreditJson,
+    /// Over the meter's line, where it has one.
+    pub entry: Option<TokenEntry>,
 }
 
 impl From<&polymeter_service::SoldToken> for SoldToken {
     fn from(token: &polymeter_service::SoldToken) -> Self {
-        SoldToken { tokens: token.digits.grouped(), credit: token.credit.into() }
+        SoldToken {
+            tokens: token.digits.grouped(),
+            credit: token.credit.into(),
+            entry: token.entry.as_ref().map(TokenEntry::from),
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use super::error::{ApiError, Problem};
 use super::extract::{Body, Id, Parameters};
 use super::files::operator;
 use super::sales::CreditJson;
+use super::token_entries::TokenEntry;
 use super::values::{self, DeviceValue, PageParameters, Paged, time};
 use crate::app::App;
 use crate::session::Caller;
@@ -64,6 +65,8 @@ pub struct TokenOrder {
     pub tokens: Vec<String>,
     pub created_at: String,
     pub ended_at: Option<String>,
+    /// Over its meter's line, where that has one.
+    pub entry: Option<TokenEntry>,
 }
 
 impl From<&TokenRecord> for TokenOrder {
@@ -85,6 +88,7 @@ impl From<&TokenRecord> for TokenOrder {
             tokens: it.digits.as_ref().map(|digits| digits.grouped()).unwrap_or_default(),
             created_at: time(it.created_at),
             ended_at: it.ended_at.map(time),
+            entry: it.entry.as_ref().map(TokenEntry::from),
         }
     }
 }

@@ -30,6 +30,7 @@ pub async fn run(config: &Path) -> Result<(), Failure> {
     }
     resume_in_background(&app);
     follow_readers(&app);
+    follow_entries(&app);
     charge_in_background(&app, config.purse.every);
     reload_when_told(&app)?;
     announce(&app, listener.local_addr().map_err(Failure::while_doing("listening"))?).await?;
@@ -95,6 +96,12 @@ pub async fn bind(address: SocketAddr) -> Result<TcpListener, Failure> {
 pub fn follow_readers(app: &App) {
     let service = app.service.clone();
     tokio::spawn(async move { service.follow_readers().await });
+}
+
+/// Tokens whose meters have a line are entered there.
+pub fn follow_entries(app: &App) {
+    let service = app.service.clone();
+    tokio::spawn(async move { service.follow_entries().await });
 }
 
 /// What a crash left is settled while the page already serves.

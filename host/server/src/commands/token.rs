@@ -1,4 +1,5 @@
-//! `token METER KIND`: a token that is no sale, from a terminal; `token rollover` is a file of its own.
+//! `token METER KIND`: a token that is no sale, from a terminal; `token entry`: over whose line a meter's
+//! tokens are entered. `token rollover` is a file of its own.
 
 use super::{ACTOR, Failure, open, rollover};
 use polymeter_domain::{Decimal, TokenDigits, TokenKind, TokenOrderId, Value};
@@ -12,12 +13,12 @@ fn kind(name: &str) -> Result<TokenKind, String> {
     TokenKind::from_name(name).ok_or_else(|| format!("it is none of {}", all()))
 }
 
-/// One token, or a campaign of them.
+/// One token, a campaign of them, or their way into a meter.
 #[derive(Debug, clap::Args)]
 #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub struct Token {
     #[command(subcommand)]
-    campaign: Option<Campaign>,
+    other: Option<Other>,
     #[arg(value_name = "METER", help = "Serial number", required = true)]
     meter: Option<String>,
     /// clear-credit, max-power, tariff-rate, clear-tamper, max-phase-unbalance, key-change, or test,
@@ -39,9 +40,24 @@ pub struct Token {
 }
 
 #[derive(Debug, clap::Subcommand)]
-enum Campaign {
+enum Other {
     /// Move all keypad meters with an open account to a later base date: a key change for each.
     Rollover(rollover::Asked),
+    /// Have a keypad meter's tokens entered over the line of a meter that is the same device.
+    Entry(Way),
+}
+
+#[derive(Debug, clap::Args)]
+#[group(skip)]
+struct Way {
+    #[arg(value_name = "METER", help = "Serial number of the keypad meter")]
+    meter: String,
+    /// Serial number of the meter on a line.
+    #[arg(long, value_name = "METER", required_unless_present = "typed")]
+    through: Option<String>,
+    /// From now on people type them in.
+    #[arg(long, conflicts_with = "through")]
+    typed: bool,
 }
 
 /// One token.
@@ -57,14 +73,30 @@ struct Asked {
 }
 
 pub async fn run(config: &Path, token: Token) -> Result<(), Failure> {
-    let Token { campaign, meter, kind, value, set, reason, id } = token;
-    match (campaign, meter, kind) {
-        (Some(Campaign::Rollover(asked)), ..) => rollover::run(config, asked).await,
+    let Token { other, meter, kind, value, set, reason, id } = token;
+    match (other, meter, kind) {
+        (Some(Other::Rollover(asked)), ..) => rollover::run(config, asked).await,
+        (Some(Other::Entry(way)), ..) => lead(config, way).await,
         (None, Some(meter), Some(kind)) => {
             one(config, Asked { meter, kind, value, set, reason, id }).await
         }
         (None, ..) => Err(Failure::Usage("name a meter and a kind".to_owned())),
     }
+}
+
+async fn lead(config: &Path, way: Way) -> Result<(), Failure> {
+    let app = open(config).await?;
+    let meter = app.service.meter_by_serial(&way.meter).await?;
+    let through = match &way.through {
+        Some(serial) => Some(app.service.meter_by_serial(serial).await?.meter_id),
+        None => None,
+    };
+    app.service.enter_through(meter.meter_id, through, &ACTOR).await?;
+    match way.through {
+        Some(serial) => println!("tokens of meter {} are entered through {serial}", way.meter),
+        None => println!("tokens of meter {} are typed in", way.meter),
+    }
+    Ok(())
 }
 
 async fn one(config: &Path, asked: Asked) -> Result<(), Failure> {

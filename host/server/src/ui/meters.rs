@@ -5,7 +5,7 @@ use super::customer::{ChangeView, InstallationView};
 use super::parameters::{self, Again, ByName, Field, SettingRow};
 use super::tariffs::{PlanChoice, plan_choices};
 use super::view::{ClockRow, MeterView, ReadingView, SaleRow, sentence};
-use super::{Head, PageError, PageResult, is_fragment, meter_acts, render, tokens, view};
+use super::{Head, PageError, PageResult, is_fragment, meter_acts, render, token_entries, tokens, view};
 use crate::app::App;
 use crate::session::Caller;
 use askama::Template;
@@ -32,6 +32,8 @@ struct MeterPage {
     /// Into which tokens are typed: the last ones, and what can be ordered; both empty on another.
     tokens: Vec<tokens::TokenRow>,
     orders: Vec<view::Named>,
+    /// Over whose line they are entered; empty: people type them.
+    through: String,
     conversations: Vec<ConversationRow>,
     commands: &'static [Command],
     /// What its driver takes with each call; empty: nothing, and no form.
@@ -185,6 +187,7 @@ pub async fn page(app: &App, caller: &Caller, meter: &Meter, again: Again) -> Pa
         sales: sales.iter().map(|sale| SaleRow::new(sale, None, app)).collect(),
         tokens,
         orders,
+        through: token_entries::through(app, meter).await?,
         conversations: conversations.iter().map(ConversationRow::from).collect(),
         commands: COMMANDS,
         acts: meter_acts::offered(

@@ -35,6 +35,7 @@ mod shifts;
 mod swaps;
 mod tariff_form;
 mod tariffs;
+mod token_entries;
 mod tokens;
 pub mod view;
 
@@ -119,7 +120,10 @@ fn guarded() -> Vec<(Option<Right>, Router<App>)> {
                 .route("/token-rollovers", get(rollovers::list).post(rollovers::ask))
                 .route("/token-rollovers/{rollover_id}/continuation", post(rollovers::go_on))
                 .route("/token-orders/{token_order_id}/continuation", post(tokens::go_on))
-                .route("/token-orders/{token_order_id}/cancellation", post(tokens::cancel)),
+                .route("/token-orders/{token_order_id}/cancellation", post(tokens::cancel))
+                .route("/meters/{meter_id}/token-entry", post(token_entries::set))
+                .route("/token-orders/{token_order_id}/entry", post(token_entries::enter))
+                .route("/token-orders/{token_order_id}/typing", post(token_entries::withdraw)),
         ),
         (
             Some(Right::Tariffs),
@@ -224,6 +228,7 @@ fn looking() -> Router<App> {
         .route("/alarms", get(alarms::list))
         .route("/meters/{meter_id}/records", get(records::show))
         .route("/meters/{meter_id}/tokens", get(tokens::list))
+        .route("/meters/{meter_id}/test-tokens", get(tokens::tests))
         .route("/token-rollovers/{rollover_id}", get(rollovers::show))
         .route("/token-rollovers/{rollover_id}/sheet", get(rollovers::sheet))
         .route("/token-orders/{token_order_id}", get(tokens::show))

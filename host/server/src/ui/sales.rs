@@ -5,6 +5,7 @@
 
 use super::books::{self, EntryRow};
 use super::meters::id;
+use super::token_entries::EntryView;
 use super::view::{self, Badge, MeterView, Named};
 use super::{Head, PageError, PageResult, is_fragment, render};
 use crate::app::App;
@@ -112,6 +113,9 @@ struct SaleState {
     version: String,
     /// What the customer types into the meter, in groups of four; empty where the device took it.
     tokens: Vec<String>,
+    /// Over the meter's line, where that has one.
+    entry: Option<EntryView>,
+    is_entering: bool,
     /// What the meter adds then.
     on_token: String,
     count: String,
@@ -409,6 +413,8 @@ async fn state_of(app: &App, sale: &SaleView) -> Result<SaleState, PageError> {
         }
         Sale::Quoted | Sale::Reserved | Sale::Refused(_) | Sale::Cancelled => Default::default(),
     };
+    let entry = sale.token.as_ref().and_then(|it| it.entry.as_ref()).map(EntryView::from);
+    let entered = entry.as_ref().map_or("", |it| it.state.word);
     let act = app.service.act_of_sale(sale.sale_id).await?;
     let version = app.service.tariff_version(sale.tariff_version_id).await?;
     let plan = format!("{}, version {}", version.plan_name, version.version.number);
@@ -424,6 +430,8 @@ async fn state_of(app: &App, sale: &SaleView) -> Result<SaleState, PageError> {
         channel: view::channel(sale.channel),
         deductions: deductions(sale.paid, &sale.deductions),
         tokens: sale.token.as_ref().map(|it| it.digits.grouped()).unwrap_or_default(),
+        is_entering: entry.as_ref().is_some_and(|it| it.is_under_way),
+        entry,
         on_token: sale.token.as_ref().map(|it| view::credit(it.credit, app)).unwrap_or_default(),
         receipt: sale.receipt.map(|number| number.to_string()).unwrap_or_default(),
         buys: arithmetic::amount(sale.bought, sale.commodity),
@@ -438,7 +446,7 @@ async fn state_of(app: &App, sale: &SaleView) -> Result<SaleState, PageError> {
             .unwrap_or_default(),
         is_unresolved: matches!(sale.state, Sale::Unresolved(_)),
         is_stuck,
-        version: format!("{}-{}-{is_stuck}", sale.history.len(), sale.state.name()),
+        version: format!("{}-{}-{is_stuck}-{entered}", sale.history.len(), sale.state.name()),
         count,
         balance,
         device_code: match &sale.state {

@@ -7,6 +7,7 @@
 use super::meters::id;
 use super::parameters::{self, Again, ByName, Field};
 use super::view::{self, Badge, Named};
+use super::token_entries::{self, EntryView};
 use super::{Head, PageError, PageResult, acts, render};
 use crate::api::values;
 use crate::app::App;
@@ -54,6 +55,10 @@ struct TokenPage {
     /// It stopped on its way, and nobody has to agree first.
     is_stuck: bool,
     can_be_cancelled: bool,
+    /// The meter through which it is entered; empty: it is typed.
+    through: String,
+    /// It has digits, a way, and is not in the meter yet.
+    can_be_entered: bool,
     problem: String,
 }
 
@@ -98,6 +103,8 @@ pub struct TokenRow {
     pub state: Badge,
     /// Each in groups of four.
     pub digits: Vec<String>,
+    /// Over the meter's line, where that has one.
+    pub entry: Option<EntryView>,
     pub number: String,
     pub reason: String,
     pub who: String,
@@ -114,6 +121,7 @@ impl TokenRow {
             says: says(it, app),
             state: state(it.state),
             digits: it.digits.as_ref().map(|digits| digits.grouped()).unwrap_or_default(),
+            entry: it.entry.as_ref().map(EntryView::from),
             number: it.identifier.map(|number| number.to_string()).unwrap_or_default(),
             reason: it.reason.clone(),
             who: acts::who(app, &it.operator).await?,
@@ -224,18 +232,81 @@ pub async fn list(
     }))
 }
 
+#[derive(Template)]
+#[template(path = "test_tokens.html")]
+struct TestsPage {
+    head: Head,
+    meter_id: String,
+    serial_number: String,
+    tests: Vec<TestRow>,
+}
+
+#[derive(Debug)]
+struct TestRow {
+    word: &'static str,
+    chinese: &'static str,
+    digits: Vec<String>,
+}
+
+/// What IEC 62055-41 (6.3.8) has numbers for; 0 is all of them.
+const TESTS: [(u64, &str, &str); 17] = [
+    (0, "All tests, one after the other", "全部测试"),
+    (1, "Test the load switch", "负荷开关测试"),
+    (2, "Test the display", "显示测试"),
+    (3, "Show the cumulative kWh", "累计电量"),
+    (4, "Show key revision and key type", "密钥版本与类型"),
+    (5, "Show the tariff index", "费率索引"),
+    (6, "Test the keypad", "键盘测试"),
+    (7, "Show the power limit", "功率上限"),
+    (8, "Show whether it was tampered with", "窃电状态"),
+    (9, "Show the load now", "当前功率"),
+    (10, "Show the software version", "软件版本"),
+    (11, "Show the limit of phase unbalance", "不平衡上限"),
+    (14, "Show the cipher", "加密算法"),
+    (15, "Show which key change tokens came", "已输入的换钥码"),
+    (16, "Show the supply group", "供电组代码"),
+    (17, "Show when the key expires", "密钥有效期"),
+    (18, "Show its number", "表号"),
+];
+
+/// Digits that test or show something: typed as often as one likes, and kept nowhere.
+pub async fn tests(State(app): State<App>, caller: Caller, Path(meter): Path<String>) -> PageResult {
+    let meter = app.service.meter(id(&meter)?).await?;
+    let mut tests = Vec::new();
+    for (number, word, chinese) in TESTS {
+        let digits = app.service.test_token(meter.meter_id, number).await?.grouped();
+        tests.push(TestRow { word, chinese, digits });
+    }
+    Ok(render(&TestsPage {
+        head: Head::new(&caller, "meters"),
+        meter_id: meter.meter_id.to_string(),
+        serial_number: meter.serial_number,
+        tests,
+    }))
+}
+
 pub async fn show(State(app): State<App>, caller: Caller, Path(order): Path<String>) -> PageResult {
     page(&app, &caller, id(&order)?, String::new()).await
 }
 
-async fn page(app: &App, caller: &Caller, id: TokenOrderId, problem: String) -> PageResult {
+pub async fn page(
+    app: &App,
+    caller: &Caller,
+    id: TokenOrderId,
+    problem: String,
+) -> PageResult {
     let it = app.service.token_order(id).await?;
     let meter = app.service.meter(it.meter_id).await?;
     let is_stuck = matches!(it.state, TokenState::Approved | TokenState::Ordered);
     let is_ours = it.sale_id.is_none();
+    let through = token_entries::through(app, &meter).await?;
+    let token = TokenRow::new(&it, app).await?;
+    let is_in = token.entry.as_ref().is_some_and(|entry| !entry.can_be_tried);
     Ok(render(&TokenPage {
         head: Head::new(caller, "meters"),
-        token: TokenRow::new(&it, app).await?,
+        can_be_entered: it.digits.is_some() && !through.is_empty() && !is_in,
+        token,
+        through,
         serial_number: meter.serial_number,
         meaning: meaning(it.state),
         is_stuck: is_stuck && is_ours,
@@ -394,7 +465,7 @@ pub async fn order(
     }
 }
 
-fn to(id: TokenOrderId) -> axum::response::Response {
+pub fn to(id: TokenOrderId) -> axum::response::Response {
     Redirect::to(&format!("/token-orders/{id}")).into_response()
 }
 

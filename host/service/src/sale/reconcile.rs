@@ -42,6 +42,7 @@ impl Service {
         self.resume_closings().await?;
         self.resume_clearings().await?;
         self.resume_tokens().await?;
+        self.resume_entries().await?;
         self.resume_clocks().await?;
         self.resume_cards().await?;
         let mut views = Vec::with_capacity(left.len());

@@ -188,6 +188,16 @@ impl Service {
         self.token_order(id).await
     }
 
+    /// What a crash left on its way is tried at once.
+    pub(crate) async fn resume_entries(&self) -> Result<()> {
+        let at = self.clock().at();
+        self.database()
+            .write(move |tx| Box::pin(async move { rows::let_go(tx.connection(), at).await }))
+            .await?;
+        self.inner.entries.notify_one();
+        Ok(())
+    }
+
     /// Enters what is due, meter beside meter, for as long as the program runs.
     pub async fn follow_entries(&self) {
         let mut at_work: JoinSet<MeterId> = JoinSet::new();

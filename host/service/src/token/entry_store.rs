@@ -199,6 +199,15 @@ pub(super) async fn open_of(reader: &Reader, meter: MeterId) -> Result<Vec<Token
     ids.iter().map(|id| stored::parsed("token_order_id", id)).collect()
 }
 
+/// Nobody is at what was asked.
+pub(super) async fn let_go(connection: &mut Connection, at: UnixMs) -> Result<()> {
+    sqlx::query("update token_entry set due_at_ms = $1 where state = 'asked'")
+        .bind(at.0)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
 /// `None`: somebody else is at it, or it ended.
 pub(super) async fn claim(
     connection: &mut Connection,

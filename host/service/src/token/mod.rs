@@ -119,6 +119,8 @@ pub struct SoldToken {
     pub digits: TokenDigits,
     /// What the meter adds.
     pub credit: Credit,
+    /// Over its line, where it has one.
+    pub entry: Option<TokenEntry>,
 }
 
 impl Service {
@@ -199,8 +201,10 @@ impl Service {
 
     /// The token of a sale, once there is one.
     pub(crate) async fn sold_token(&self, sale: SaleId) -> Result<Option<SoldToken>> {
-        let found = of_sale(self.reader(), sale).await?;
-        Ok(found.and_then(|it| Some(SoldToken { digits: it.digits?, credit: it.order.credit? })))
+        let Some(it) = of_sale(self.reader(), sale).await? else { return Ok(None) };
+        let (Some(digits), Some(credit)) = (it.digits, it.order.credit) else { return Ok(None) };
+        let entry = entry_store::find(self.reader(), it.token_order_id).await?;
+        Ok(Some(SoldToken { digits, credit, entry }))
     }
 
     /// Carries an order on as far as it goes without a person.
