@@ -2,7 +2,7 @@
 
 use crate::dialect;
 use crate::held::HELD;
-use crate::settings::{DAILY_FREEZES_MAX, LOAD_RECORDS_MAX, WAKE_UP_MAX, default, name};
+use crate::settings::{WAKE_UP_MAX, default, name};
 use crate::writes::PRICED;
 use polymeter_driver::codes::{proof, unit};
 use polymeter_driver::{Decimal, Description, Parameter, Value};
@@ -49,9 +49,6 @@ fn parameters() -> Vec<Parameter> {
             text(HELD.last_amount),
         ),
         steering(name::DIALECT, "Dialect", "方言", text(dialect::STANDARD.name)),
-        bounded(name::DAILY_FREEZES, "Daily freezes read", "读日冻结数", 0, DAILY_FREEZES_MAX),
-        bounded(name::LOAD_RECORDS, "Load records read", "读负荷记录数", 0, LOAD_RECORDS_MAX),
-        steering(name::EVENTS, "Events read", "读事件", Some(Value::Flag(false))),
         alarm(name::ALARM_1, "Low credit alarm 1", title("报警", "1")),
         alarm(name::ALARM_2, "Low credit alarm 2", title("报警", "2")),
         limit(name::OVERDRAFT_LIMIT, "Overdraft limit", title("透支", "限值")),

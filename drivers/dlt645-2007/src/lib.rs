@@ -24,7 +24,6 @@ mod dialect;
 mod exchange;
 mod explain;
 mod held;
-mod history;
 mod items;
 mod measure;
 mod parameters;

@@ -2,7 +2,6 @@
 
 use crate::exchange::{Answer, Exchange, device_error};
 use crate::held::HELD;
-use crate::history;
 use crate::items::{self, find};
 use crate::measure::{Measured, text};
 use crate::purse;
@@ -78,7 +77,9 @@ pub fn read(host: &mut dyn Host, call: &Call) -> Result<Snapshot, DriverError> {
         take(&mut exchange, &single(items::ENERGY_COMBINED), &mut measured)?;
     }
     take_purse(&mut exchange, &mut measured)?;
-    take_past(&mut exchange, call, &mut measured)?;
+    if let Some(block) = exchange.settings.dialect.block {
+        take_item(&mut exchange, block, &mut measured)?;
+    }
     tell_states(&mut measured);
     let supply = supply(&measured.measurements, exchange.settings.dialect.told_to_open);
     Ok(Snapshot { measurements: measured.measurements, supply, extras: measured.extras })
@@ -130,31 +131,6 @@ fn take_purse(exchange: &mut Exchange<'_>, measured: &mut Measured) -> Result<()
     };
     measured.measurements.push(count_measured(count));
     Ok(())
-}
-
-/// What the parameters ask for beside the present: the dialect's block, freezes, records, events.
-fn take_past(
-    exchange: &mut Exchange<'_>,
-    call: &Call,
-    measured: &mut Measured,
-) -> Result<(), DriverError> {
-    let settings = &exchange.settings;
-    let (freezes, records) = (settings.daily_freezes, settings.load_records);
-    let (events, block) = (settings.events, settings.dialect.block);
-    if let Some(block) = block {
-        take_item(exchange, block, measured)?;
-    }
-    history::freezes(exchange, freezes, measured)?;
-    if records > 0 {
-        // By the meter's own clock, where it told one.
-        let told = measured.measurements.iter().find(|m| m.register == register::CLOCK);
-        let now = match told.map(|m| &m.value) {
-            Some(Value::Time(now)) => *now,
-            _ => call.now,
-        };
-        history::load_records(exchange, records, now, measured)?;
-    }
-    if events { history::events(exchange, measured) } else { Ok(()) }
 }
 
 pub fn count_measured(count: u32) -> Measurement {

@@ -19,9 +19,6 @@ pub mod name {
     pub const ALARM_1: &str = "alarm-1";
     pub const ALARM_2: &str = "alarm-2";
     pub const DIALECT: &str = "dialect";
-    pub const DAILY_FREEZES: &str = "daily-freezes";
-    pub const LOAD_RECORDS: &str = "load-records";
-    pub const EVENTS: &str = "events";
     pub const OVERDRAFT_LIMIT: &str = "overdraft-limit";
     pub const HOARDING_LIMIT: &str = "hoarding-limit";
     pub const RECONNECTION_MINIMUM: &str = "reconnection-minimum";
@@ -44,9 +41,6 @@ pub mod default {
 }
 
 pub const WAKE_UP_MAX: i64 = 16;
-/// Days that a meter keeps (DL/T 645-2007, appendix A: 0506xx3E); records asked for at once.
-pub const DAILY_FREEZES_MAX: i64 = 62;
-pub const LOAD_RECORDS_MAX: i64 = 96;
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
@@ -66,10 +60,6 @@ pub struct Settings {
     pub last_count: u32,
     pub last_amount: u32,
     pub dialect: Dialect,
-    /// Read with a reading: so many of the past, and whether events.
-    pub daily_freezes: u32,
-    pub load_records: u8,
-    pub events: bool,
 }
 
 impl Settings {
@@ -96,9 +86,6 @@ impl Settings {
             last_count: identifier(call, name::LAST_COUNT, HELD.last_count)?,
             last_amount: identifier(call, name::LAST_AMOUNT, HELD.last_amount)?,
             dialect: dialect_of(call)?,
-            daily_freezes: whole(call, name::DAILY_FREEZES, 0, DAILY_FREEZES_MAX)?,
-            load_records: whole(call, name::LOAD_RECORDS, 0, LOAD_RECORDS_MAX)?,
-            events: flag(call, name::EVENTS)?.unwrap_or(false),
         })
     }
 
