@@ -67,6 +67,13 @@ pub fn describe() -> Description {
             ),
             parameter(name::SWITCH, "Disconnect control", "断路器对象", text(default::SWITCH)),
             parameter(name::ACCOUNT, "Account", "账户对象", text(default::ACCOUNT)),
+            parameter(name::GATEWAY, "Token gateway", "充值码网关对象", text(default::GATEWAY)),
+            parameter(
+                name::TOKEN_FORMAT,
+                "Digits of a token",
+                "充值码格式",
+                text(default::TOKEN_FORMAT),
+            ),
             parameter(name::REGISTERS, "Registers read", "抄读寄存器", text(default::REGISTERS)),
             profile(name::LOAD_PROFILE, "Load profile", "负荷曲线对象", default::LOAD_PROFILE),
             profile(name::DAILY_PROFILE, "Daily profile", "日冻结对象", default::DAILY_PROFILE),

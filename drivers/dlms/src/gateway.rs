@@ -7,6 +7,7 @@
 use crate::association;
 use crate::session::{Got, Session};
 use crate::settings::{Settings, TokenFormat};
+use crate::words::refused;
 use polymeter_codec::Obis;
 use polymeter_codec::dlms::{Attribute, Data, Method};
 use polymeter_driver::codes::{error, refusal};
@@ -54,16 +55,15 @@ pub fn enter(host: &mut dyn Host, call: &Call, digits: &str) -> Result<EntryOutc
         return Ok(EntryOutcome::Refused(no(refusal::ALREADY_TAKEN, "it had it already", 3)));
     }
     let method = Method { class: CLASS, object: settings.gateway, attribute: ENTER };
-    match session.act(method, Some(Data::Octets(&token))) {
+    let answered = match session.act(method, Some(Data::Octets(&token))) {
         Ok(done) if done.refusal != 0 => {
             session.close();
-            let why = format!("the meter does not take tokens here: {}", crate::read::why(done.refusal));
-            let code = refusal::NO_SUCH_FUNCTION;
-            return Ok(EntryOutcome::Refused(no(code, &why, done.refusal)));
+            let denied = "the meter takes tokens from nobody without the right to enter them";
+            return Ok(EntryOutcome::Refused(refused(done.refusal, denied)));
         }
-        Ok(_) => {}
+        Ok(done) => done.answer.and_then(|bytes| said(&Got(Ok(bytes)))),
         Err(lost) => return Ok(EntryOutcome::Unknown(lost.detail)),
-    }
+    };
     let mut last = None;
     for _ in 0..LOOKS {
         last = status(&mut session, settings.gateway, &token);
@@ -72,10 +72,13 @@ pub fn enter(host: &mut dyn Host, call: &Call, digits: &str) -> Result<EntryOutc
         }
     }
     session.close();
-    Ok(match last {
+    // Some answer the method with the status and show no token afterwards.
+    Ok(match last.or(answered) {
         Some(Status::Executed) => EntryOutcome::Confirmed,
         Some(Status::Failed(code)) => EntryOutcome::Refused(failed(code)),
-        Some(Status::AtWork) => EntryOutcome::Unknown("the meter is still at work on it".to_owned()),
+        Some(Status::AtWork) => {
+            EntryOutcome::Unknown("the meter is still at work on it".to_owned())
+        }
         None => EntryOutcome::Unknown("the meter does not show what became of it".to_owned()),
     })
 }
@@ -92,7 +95,12 @@ fn status(session: &mut Session<'_>, object: Obis, token: &[u8]) -> Option<Statu
         Data::Octets(shown) if shown == token => {}
         _ => return None,
     }
-    let Data::Structure(fields) = data(1)? else { return None };
+    got.get(1).and_then(said)
+}
+
+/// A structure of the code and of bits that tell more.
+fn said(got: &Got) -> Option<Status> {
+    let Ok(Ok(Data::Structure(fields))) = got.data() else { return None };
     match fields.iter().next()? {
         Data::Enum(code) => Status::of(code),
         _ => None,
@@ -122,7 +130,7 @@ fn encoded(digits: &str, format: TokenFormat) -> Result<Vec<u8>, DriverError> {
     let is_token = (1..=DIGITS_MAX).contains(&digits.len())
         && digits.bytes().all(|digit| digit.is_ascii_digit());
     if !is_token {
-        return Err(DriverError::new(error::BAD_ARGUMENT, "a token is 1 to 40 digits"));
+        return Err(DriverError::new(error::BAD_PARAMETER, "a token is 1 to 40 digits"));
     }
     match format {
         TokenFormat::Ascii => Ok(digits.as_bytes().to_vec()),
@@ -147,7 +155,7 @@ mod tests {
         assert_eq!(encoded("123", TokenFormat::Bcd), Ok(vec![0x12, 0x3F]));
         for bad in ["", "12 34", "12a4", &"1".repeat(41)] {
             let code = encoded(bad, TokenFormat::Ascii).map_err(|error| error.code);
-            assert_eq!(code, Err(error::BAD_ARGUMENT), "{bad}");
+            assert_eq!(code, Err(error::BAD_PARAMETER), "{bad}");
         }
     }
 

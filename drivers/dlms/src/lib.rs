@@ -27,6 +27,7 @@ mod clock;
 mod companion;
 mod describe;
 mod explain;
+mod gateway;
 mod hdlc;
 mod link;
 mod measure;
@@ -45,9 +46,9 @@ mod words;
 
 use polymeter_driver::codes::error;
 use polymeter_driver::{
-    Call, ClockOutcome, ControlOutcome, Description, DriverError, Evidence, Explanation, Extras,
-    Host, Identity, LocalTime, MeterDriver, Opening, Order, RecordEntries, RecordKind,
-    RecordsAsked, SellOutcome, SetOutcome, Snapshot, Step, Way,
+    Call, ClockOutcome, ControlOutcome, Description, DriverError, EntryOutcome, Evidence,
+    Explanation, Extras, Host, Identity, LocalTime, MeterDriver, Opening, Order, RecordEntries,
+    RecordKind, RecordsAsked, SellOutcome, SetOutcome, Snapshot, Step, Way,
 };
 
 #[derive(Debug)]
@@ -93,6 +94,9 @@ impl MeterDriver for Dlms {
     fn set_clock(host: &mut dyn Host, call: &Call, way: u16) -> Result<ClockOutcome, DriverError> {
         clock::set(host, call, way)
     }
+    fn enter(host: &mut dyn Host, call: &Call, digits: &str) -> Result<EntryOutcome, DriverError> {
+        gateway::enter(host, call, digits)
+    }
     fn record_kinds() -> Vec<RecordKind> {
         records::kinds()
     }
@@ -127,4 +131,4 @@ fn no_sale() -> DriverError {
     )
 }
 
-polymeter_driver::export!(Dlms, with bus, with clock, with records);
+polymeter_driver::export!(Dlms, with bus, with clock, with records, with entry);

@@ -17,6 +17,8 @@ pub mod name {
     pub const FOUR_BYTES: &str = "four-byte-address";
     pub const SWITCH: &str = "switch";
     pub const ACCOUNT: &str = "account";
+    pub const GATEWAY: &str = "token-gateway";
+    pub const TOKEN_FORMAT: &str = "token-format";
     pub const REGISTERS: &str = "registers";
     pub const LOAD_PROFILE: &str = "load-profile";
     pub const DAILY_PROFILE: &str = "daily-profile";
@@ -49,6 +51,9 @@ pub mod default {
     pub const COUNTER: &str = "0.0.43.1.0.255";
     pub const SWITCH: &str = "0.0.96.3.10.255";
     pub const ACCOUNT: &str = "none";
+    /// IEC 62056-6-2, 6.2.x: 0-b:19.40.e.255.
+    pub const GATEWAY: &str = "0.0.19.40.0.255";
+    pub const TOKEN_FORMAT: &str = "ascii";
     /// Energy in all and by tariff, and given back; voltage and current of the phases; power, power
     /// factor, frequency. What a meter has not is left out.
     pub const REGISTERS: &str = "1.0.1.8.0.255 1.0.1.8.1.255 1.0.1.8.2.255 1.0.1.8.3.255 \
@@ -122,6 +127,14 @@ pub struct Past {
     pub companion: Companion,
 }
 
+/// How the digits of a token stand in the octets that the gateway takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TokenFormat {
+    Ascii,
+    /// Two in a byte, the first one above.
+    Bcd,
+}
+
 /// What is read of one register: its class and name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Register {
@@ -141,6 +154,8 @@ pub struct Settings {
     pub title: Option<[u8; 8]>,
     pub switch: Obis,
     pub account: Option<Obis>,
+    pub gateway: Obis,
+    pub token_format: TokenFormat,
     pub registers: Vec<Register>,
     pub past: Past,
     pub limiter: Obis,
@@ -183,6 +198,8 @@ impl Settings {
             title: title(call)?,
             switch: obis_of(name::SWITCH, default::SWITCH)?,
             account,
+            gateway: obis_of(name::GATEWAY, default::GATEWAY)?,
+            token_format: token_format(call)?,
             registers: registers(text(call, name::REGISTERS)?.unwrap_or(default::REGISTERS))?,
             past: past(call)?,
             limiter: obis_of(name::LIMITER, default::LIMITER)?,
@@ -192,6 +209,14 @@ impl Settings {
             scripts: obis_of(name::TARIFF_SCRIPTS, default::TARIFF_SCRIPTS)?,
             writes: false,
         })
+    }
+}
+
+fn token_format(call: &Call) -> Result<TokenFormat, DriverError> {
+    match text(call, name::TOKEN_FORMAT)?.unwrap_or(default::TOKEN_FORMAT) {
+        "ascii" => Ok(TokenFormat::Ascii),
+        "bcd" => Ok(TokenFormat::Bcd),
+        other => Err(bad(format!("token format `{other}` is not ascii or bcd"))),
     }
 }
 

@@ -4,7 +4,9 @@
 //! have added (a code) is mapped to the cautious side; what can only be a mistake is an error that
 //! says what was returned. Not here: whether to believe it (outcome).
 
-use crate::bindings::exports::polymeter::driver::{clock, entry, frames, meter, purse, settings, supply};
+use crate::bindings::exports::polymeter::driver::{
+    clock, entry, frames, meter, purse, settings, supply,
+};
 use crate::bindings::polymeter::driver::types;
 use crate::driver::{Explanation, Identity};
 use crate::limits::{BYTES, DETAIL_BYTES, EXTRAS, MEASUREMENTS, NAME_BYTES, TEXT_BYTES};

@@ -67,6 +67,14 @@ pub const ORDER_CRASH_POINTS: &[&str] = &[
     "after-token-kept",
 ];
 
+/// The points of a token that is entered over a line.
+pub const ENTRY_CRASH_POINTS: &[&str] = &[
+    // Stored as asked; the first byte has not left.
+    "before-token-entry",
+    // The device has answered; nothing of that is stored.
+    "after-token-entry",
+];
+
 /// The points of a roll-over: it is ordered, then each of its tokens goes on.
 pub const ROLLOVER_CRASH_POINTS: &[&str] = &[
     "after-rollover-ordered",
@@ -110,6 +118,7 @@ pub(crate) fn crash_point(name: &'static str) {
         PURSE_CRASH_POINTS,
         ACCOUNT_CRASH_POINTS,
         ORDER_CRASH_POINTS,
+        ENTRY_CRASH_POINTS,
         ROLLOVER_CRASH_POINTS,
     ];
     debug_assert!(lists.iter().any(|list| list.contains(&name)), "{name} is not in the list");

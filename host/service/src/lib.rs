@@ -82,7 +82,7 @@ pub use clock::{Clock, UnixMs};
 pub use clock_setting::{ClockSetting, ClockState};
 pub use counter_act::{ActKind, ActNote, ActPreview, ActRequest, CounterAct, Subject};
 pub use crash_point::{
-    ACCOUNT_CRASH_POINTS, CRASH_POINTS, ORDER_CRASH_POINTS, PURSE_CRASH_POINTS,
+    ACCOUNT_CRASH_POINTS, CRASH_POINTS, ENTRY_CRASH_POINTS, ORDER_CRASH_POINTS, PURSE_CRASH_POINTS,
     REFUND_CRASH_POINTS, ROLLOVER_CRASH_POINTS, TAKING_CRASH_POINTS, TOKEN_CRASH_POINTS,
 };
 pub use customer::{Customer, NewCustomer, Shelf};

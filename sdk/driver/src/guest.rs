@@ -6,20 +6,20 @@ use crate::bindings::bus_search::exports::polymeter::driver::bus;
 use crate::bindings::card_handling::exports::polymeter::driver::card;
 use crate::bindings::card_handling::polymeter::driver::card_slot;
 use crate::bindings::clock_setting::exports::polymeter::driver::clock;
-use crate::bindings::token_entry::exports::polymeter::driver::entry;
 use crate::bindings::describing::exports::polymeter::driver::info;
 use crate::bindings::exports::polymeter::driver::{frames, meter, purse, settings, supply};
 use crate::bindings::polymeter::driver::{line, log, vault};
 use crate::bindings::purse_refund::exports::polymeter::driver::refund;
 use crate::bindings::record_reading::exports::polymeter::driver::records;
+use crate::bindings::token_entry::exports::polymeter::driver::entry;
 use crate::bindings::token_issue::exports::polymeter::driver::token;
 use crate::card::no_slot;
 use crate::{
-    Call, CardContents, CardDriver, CardIdentity, CardOrder, ClockOutcome, ControlOutcome, EntryOutcome,
-    Description, Draft, DriverError, Evidence, Explanation, Extras, Host, Identity, InsertedCard,
-    Issued, Key, Level, LineError, LocalTime, MeterDriver, Opening, Order, Purchase, RecordEntries,
-    RecordKind, RecordsAsked, Secret, SellOutcome, SetOutcome, SlotError, Snapshot, Step,
-    TokenOrder, VaultError, Way, codes,
+    Call, CardContents, CardDriver, CardIdentity, CardOrder, ClockOutcome, ControlOutcome,
+    Description, Draft, DriverError, EntryOutcome, Evidence, Explanation, Extras, Host, Identity,
+    InsertedCard, Issued, Key, Level, LineError, LocalTime, MeterDriver, Opening, Order, Purchase,
+    RecordEntries, RecordKind, RecordsAsked, Secret, SellOutcome, SetOutcome, SlotError, Snapshot,
+    Step, TokenOrder, VaultError, Way, codes,
 };
 use std::marker::PhantomData;
 use std::sync::Once;

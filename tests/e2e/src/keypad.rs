@@ -31,15 +31,21 @@ pub fn pan(number: u64) -> &'static str {
 /// Of which a meter's key is made, with the key of either group.
 pub fn origin(pan: &'static str, group: usize) -> KeyOrigin {
     let (supply_group, revision) = [(123_456, 1), (654_321, 2)][group];
-    KeyOrigin { vending_key: VENDING[group], pan, supply_group, tariff_index: 1, revision }
+    let (vending_key, pan) = (VENDING[group], pan.into());
+    KeyOrigin { vending_key, pan, supply_group, tariff_index: 1, revision }
 }
 
 /// A site with the driver, the keys of two supply groups and the sample tables.
 pub async fn site() -> Result<(Site, Program)> {
-    let more = "[approval]\nclear = \"0.00\"\n";
-    let (site, program) =
-        Site::with_drivers_and(&[("sts-token", "STS", r#"["line", "vault", "log"]"#)], more)
-            .await?;
+    site_with(&[], "").await
+}
+
+/// The same, with more drivers and more lines.
+pub async fn site_with(drivers: &[(&str, &str, &str)], lines: &str) -> Result<(Site, Program)> {
+    let more = format!("[approval]\nclear = \"0.00\"\n{lines}");
+    let of_tokens = ("sts-token", "STS", r#"["line", "vault", "log"]"#);
+    let drivers = [&[of_tokens], drivers].concat();
+    let (site, program) = Site::with_drivers_and(&drivers, &more).await?;
     program.kill().await?;
     let config = site.config.display().to_string();
     let file = site.folder.path().join("sts.key");

@@ -272,7 +272,7 @@ async fn what_is_typed_into_a_keypad_meter_is_seen() -> Result<()> {
     ensure!((&made["kind"], &made["value"]) == (&json!("max-power"), &json!(6_000)), "{made}");
     ensure!(made["reason"] == "new contract" && made["operator_id"].is_string(), "{made}");
     let digits = made["tokens"][0].as_str().context("digits")?;
-    let mut meter = Keypad::new(keypad::origin(keypad::PANS[0], 0));
+    let mut meter = Keypad::new(&keypad::origin(keypad::PANS[0], 0));
     ensure!(meter.type_in(digits) == Shown::Done && meter.max_power == 6_000);
     let waiting = uuid::Uuid::now_v7().to_string();
     let change = json!({ "meter_id": meter_id, "kind": "key-change", "reason": "new group",

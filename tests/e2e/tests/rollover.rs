@@ -59,7 +59,7 @@ async fn a_site_is_moved_to_a_later_base_date_by_one_second_persons_word() -> Re
     let mut meters = Vec::new();
     for (serial, pan) in [("K-1", PANS[0]), ("K-2", PANS[1])] {
         let meter_id = add(&api, serial, pan, "0.52", 1993).await?;
-        meters.push((meter_id, Keypad::new(origin(pan, 0))));
+        meters.push((meter_id, Keypad::new(&origin(pan, 0))));
     }
     add(&api, "K-3", pan(3), "0.52", 2014).await?;
 
@@ -182,7 +182,8 @@ async fn killed_at(site: &Site, point: &str, meters: &mut u64) -> Result<()> {
     for _ in 0..2 {
         *meters += 1;
         let (serial, pan) = (format!("K-{meters}"), pan(*meters));
-        concerned.push((add(&api, &serial, pan, "0.52", 1993).await?, Keypad::new(origin(pan, 0))));
+        concerned
+            .push((add(&api, &serial, pan, "0.52", 1993).await?, Keypad::new(&origin(pan, 0))));
     }
     let dies = |ended: Result<()>| ended.with_context(|| format!("{point}: it lives"));
     if point.contains("ordered") {

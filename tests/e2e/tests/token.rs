@@ -61,7 +61,7 @@ async fn a_token_is_bought_typed_in_once_and_worth_what_the_ledger_says() -> Res
     let (site, program) = site().await?;
     let api = site.api(&program);
     let meter_id = add(&api, "K-1", PANS[0], "0.52", 2014).await?;
-    let mut keypad = Keypad::new(origin(PANS[0], 0));
+    let mut keypad = Keypad::new(&origin(PANS[0], 0));
 
     let sale_id = fresh();
     let sold = api.sell(&sale_id, &meter_id, "50.00").await?;
@@ -177,7 +177,7 @@ async fn orders_obey_two_people_keys_change_and_numbers_begin_anew() -> Result<(
     let api = site.api(&program);
     let second = second(&api, &program).await?;
     let meter_id = add(&api, "K-1", PANS[0], "0.52", 2014).await?;
-    let mut keypad = Keypad::new(origin(PANS[0], 0));
+    let mut keypad = Keypad::new(&origin(PANS[0], 0));
     let about = |kind: &str| json!({ "meter_id": meter_id, "kind": kind, "reason": "as agreed" });
 
     let mut body = about("max-power");
@@ -221,7 +221,7 @@ async fn rolls_over(api: &Api, second: &Api) -> Result<()> {
     let refused = api.sell(&fresh(), &meter_id, "5.20").await?;
     ensure!(refused.code() == "bad-amount", "{refused:?}");
     ensure!(refused.body.to_string().contains("later one"), "{refused:?}");
-    let mut keypad = Keypad::new(origin(PANS[1], 0));
+    let mut keypad = Keypad::new(&origin(PANS[1], 0));
     let body = json!({ "meter_id": meter_id, "kind": "key-change", "reason": "TID roll-over",
         "change": { "supply-group": "654321", "key-revision": 2, "base-date": 2014 } });
     for part in agreed(api, second, &body).await? {
@@ -250,7 +250,7 @@ async fn until_confirmed(site: &Site, program: &Program, sale: &str, meter: &str
 async fn killed_at_every_step_it_is_one_sale_and_one_token() -> Result<()> {
     let (site, program) = site().await?;
     let meter_id = add(&site.api(&program), "K-1", PANS[0], "0.52", 2014).await?;
-    let mut keypad = Keypad::new(origin(PANS[0], 0));
+    let mut keypad = Keypad::new(&origin(PANS[0], 0));
     program.kill().await?;
     // A sale writes three times: reserved, numbered, with its digits.
     let points = TOKEN_CRASH_POINTS.iter().flat_map(|point| {
@@ -301,7 +301,7 @@ async fn a_terminal_sells_tokens_too() -> Result<()> {
     let api = site.api(&program);
     add(&api, "K-1", PANS[0], "0.52", 2014).await?;
     program.kill().await?;
-    let mut keypad = Keypad::new(origin(PANS[0], 0));
+    let mut keypad = Keypad::new(&origin(PANS[0], 0));
     let config = site.config.display().to_string();
     for (words, code, shown) in [
         (vec!["sell", "K-1", "10.40"], 0, Some(Shown::Added(200))),

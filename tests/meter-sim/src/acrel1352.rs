@@ -201,6 +201,7 @@ impl Meter {
             credited_fen: 0,
             credits: 0,
             taken_back_fen: 0,
+            token_credit: 0,
             relay_closed: !self.relay_open(),
             relay_command_open: self.relay_open(),
             keep_power: false,

@@ -342,6 +342,7 @@ impl Meter {
             credited_fen: self.credited_fen,
             credits: self.credits,
             taken_back_fen: 0,
+            token_credit: 0,
             relay_closed: !self.closed,
             relay_command_open: self.closed,
             keep_power: false,

@@ -69,6 +69,8 @@ pub struct State {
     pub credits: u64,
     /// All credit given back over the line since the start.
     pub taken_back_fen: u64,
+    /// Credit of tokens since the start, in tenths of a kWh.
+    pub token_credit: u64,
     pub relay_closed: bool,
     /// DL/T 645: the last command was to open.
     pub relay_command_open: bool,
@@ -405,6 +407,7 @@ impl Device {
                     credited_fen: purse.credited_fen,
                     credits: purse.credits,
                     taken_back_fen: purse.taken_back_fen,
+                    token_credit: 0,
                     relay_closed: relay.open.is_none(),
                     relay_command_open: relay.command_open,
                     keep_power: relay.keep,
@@ -433,6 +436,7 @@ impl Device {
                     credited_fen,
                     credits,
                     taken_back_fen: 0,
+                    token_credit: 0,
                     relay_closed: !device.relay_open(),
                     relay_command_open: device.relay_open(),
                     keep_power: false,

@@ -307,6 +307,7 @@ impl Meter {
             credited_fen: 0,
             credits: 0,
             taken_back_fen: 0,
+            token_credit: 0,
             relay_closed: true,
             relay_command_open: false,
             keep_power: false,

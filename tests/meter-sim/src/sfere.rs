@@ -168,6 +168,7 @@ impl Meter {
             credited_fen: 0,
             credits: 0,
             taken_back_fen: 0,
+            token_credit: 0,
             relay_closed: !self.open,
             relay_command_open: self.open,
             keep_power: false,

@@ -125,6 +125,7 @@ const OF_DATABASES: &[(&str, &str)] = &[
     ("e2e", "purse"),
     ("e2e", "rollover"),
     ("e2e", "token"),
+    ("e2e", "token_entry"),
 ];
 
 /// Passes those tests once more, on a PostgreSQL server that is brought up for them.

@@ -6,6 +6,7 @@ mod line;
 mod parameters;
 mod records;
 mod search;
+mod tokens;
 
 use driver_dlms::Dlms;
 use line::{AUTHENTICATION_KEY, Line, gmac};

@@ -16,6 +16,7 @@ use polymeter_service::{
     meter_credit_account,
 };
 use polymeter_vault::Kind;
+use std::borrow::Cow;
 
 pub const DRIVER: &str = "sts-token";
 pub const VENDOR: &str = "STS";
@@ -23,7 +24,7 @@ pub const VENDOR: &str = "STS";
 const VENDING_KEY: [u8; 8] = [0xAB; 8];
 const ORIGIN: KeyOrigin = KeyOrigin {
     vending_key: VENDING_KEY,
-    pan: "600727000000000009",
+    pan: Cow::Borrowed("600727000000000009"),
     supply_group: 123_456,
     tariff_index: 1,
     revision: 1,
@@ -50,7 +51,7 @@ pub struct Kitchen {
 
 impl Kitchen {
     pub fn new() -> Kitchen {
-        Kitchen { keypad: Keypad::new(ORIGIN), paid_fen: 0, sold_wh: 0 }
+        Kitchen { keypad: Keypad::new(&ORIGIN), paid_fen: 0, sold_wh: 0 }
     }
 
     /// Opened, sold to, and each token typed in twice, of which the meter takes one.

@@ -5,7 +5,9 @@ use super::customer::{ChangeView, InstallationView};
 use super::parameters::{self, Again, ByName, Field, SettingRow};
 use super::tariffs::{PlanChoice, plan_choices};
 use super::view::{ClockRow, MeterView, ReadingView, SaleRow, sentence};
-use super::{Head, PageError, PageResult, is_fragment, meter_acts, render, token_entries, tokens, view};
+use super::{
+    Head, PageError, PageResult, is_fragment, meter_acts, render, token_entries, tokens, view,
+};
 use crate::app::App;
 use crate::session::Caller;
 use askama::Template;

@@ -6,8 +6,8 @@
 
 use super::meters::id;
 use super::parameters::{self, Again, ByName, Field};
-use super::view::{self, Badge, Named};
 use super::token_entries::{self, EntryView};
+use super::view::{self, Badge, Named};
 use super::{Head, PageError, PageResult, acts, render};
 use crate::api::values;
 use crate::app::App;
@@ -270,7 +270,11 @@ const TESTS: [(u64, &str, &str); 17] = [
 ];
 
 /// Digits that test or show something: typed as often as one likes, and kept nowhere.
-pub async fn tests(State(app): State<App>, caller: Caller, Path(meter): Path<String>) -> PageResult {
+pub async fn tests(
+    State(app): State<App>,
+    caller: Caller,
+    Path(meter): Path<String>,
+) -> PageResult {
     let meter = app.service.meter(id(&meter)?).await?;
     let mut tests = Vec::new();
     for (number, word, chinese) in TESTS {
@@ -289,12 +293,7 @@ pub async fn show(State(app): State<App>, caller: Caller, Path(order): Path<Stri
     page(&app, &caller, id(&order)?, String::new()).await
 }
 
-pub async fn page(
-    app: &App,
-    caller: &Caller,
-    id: TokenOrderId,
-    problem: String,
-) -> PageResult {
+pub async fn page(app: &App, caller: &Caller, id: TokenOrderId, problem: String) -> PageResult {
     let it = app.service.token_order(id).await?;
     let meter = app.service.meter(it.meter_id).await?;
     let is_stuck = matches!(it.state, TokenState::Approved | TokenState::Ordered);

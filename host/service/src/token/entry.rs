@@ -7,14 +7,17 @@
 //! since a key may change between two. No money moves. Not here: how a device is asked (driver).
 
 use super::{TokenRecord, entry_store as rows, store};
+use crate::Service;
 use crate::audit::{self, Act, Actor};
 use crate::clock::UnixMs;
+use crate::crash_point::crash_point;
 use crate::driver::Kind;
 use crate::error::{Result, ServiceError, bad_column, chain, invalid};
-use crate::limits::{ENTRY_ASKED_MS, ENTRY_AT_ONCE, ENTRY_EVERY, ENTRY_PAUSE_MS, ENTRY_PAUSE_MOST_MS};
+use crate::limits::{
+    ENTRY_ASKED_MS, ENTRY_AT_ONCE, ENTRY_EVERY, ENTRY_PAUSE_MOST_MS, ENTRY_PAUSE_MS,
+};
 use crate::meter::{self, MeterRecord};
 use crate::reach::Reach;
-use crate::Service;
 use polymeter_domain::{MeterId, TokenOrderId};
 use polymeter_ledger::Connection;
 use polymeter_runtime::SetOutcome;
@@ -228,11 +231,13 @@ impl Service {
         let it = store::record(self.reader(), id).await?;
         let digits = it.digits.ok_or_else(|| bad_column("digits", "none"))?;
         let Some(entry) = self.claim(id).await? else { return Ok(false) };
+        crash_point("before-token-entry");
         let later = |why| Ended { taken: entry.taken, state: EntryState::Waiting, why };
         let ended = match self.reach(other, Kind::Change).await {
             Ok(reach) => self.enter_in_turn(&reach, digits.each(), &entry).await,
             Err(error) => later(chain(&error)),
         };
+        crash_point("after-token-entry");
         let (goes_on, state) = (!ended.state.is_open(), ended.state.name());
         tracing::info!(token_order_id = %id, state, why = ended.why, "token entry");
         self.keep_entry(id, &entry, ended).await?;

@@ -46,7 +46,10 @@ pub(super) async fn find(
     row.map(TokenEntry::try_from).transpose()
 }
 
-pub(super) async fn through(executor: impl AnyExecutor<'_>, meter: MeterId) -> Result<Option<MeterId>> {
+pub(super) async fn through(
+    executor: impl AnyExecutor<'_>,
+    meter: MeterId,
+) -> Result<Option<MeterId>> {
     let found: Option<Option<String>> =
         sqlx::query_scalar("select entered_through from meter where meter_id = $1")
             .bind(meter.to_string())
@@ -107,7 +110,11 @@ pub(super) async fn make(connection: &mut Connection, id: TokenOrderId, at: Unix
 }
 
 /// Due at once; what is asked stays so.
-pub(super) async fn reopen(connection: &mut Connection, id: TokenOrderId, at: UnixMs) -> Result<()> {
+pub(super) async fn reopen(
+    connection: &mut Connection,
+    id: TokenOrderId,
+    at: UnixMs,
+) -> Result<()> {
     sqlx::query(
         "update token_entry set state = 'waiting', tries = 0, due_at_ms = $1, changed_at_ms = $1
          where token_order_id = $2 and state <> 'asked'",
@@ -146,7 +153,11 @@ pub(super) async fn step(
     Ok(())
 }
 
-pub(super) async fn take(connection: &mut Connection, id: TokenOrderId, taken: usize) -> Result<()> {
+pub(super) async fn take(
+    connection: &mut Connection,
+    id: TokenOrderId,
+    taken: usize,
+) -> Result<()> {
     let taken = i64::try_from(taken).map_err(|_| bad_column("taken", taken.to_string()))?;
     sqlx::query("update token_entry set taken = $1 where token_order_id = $2")
         .bind(taken)
@@ -156,7 +167,11 @@ pub(super) async fn take(connection: &mut Connection, id: TokenOrderId, taken: u
     Ok(())
 }
 
-pub(super) async fn withdraw_waiting(connection: &mut Connection, meter: MeterId, at: UnixMs) -> Result<()> {
+pub(super) async fn withdraw_waiting(
+    connection: &mut Connection,
+    meter: MeterId,
+    at: UnixMs,
+) -> Result<()> {
     sqlx::query(
         "update token_entry set state = 'withdrawn', detail = '', changed_at_ms = $1
          where state = 'waiting' and token_order_id in

@@ -19,8 +19,6 @@ mod exchange;
 mod explain;
 #[path = "../../../../drivers/dlt645-2007/src/held.rs"]
 mod held;
-#[path = "../../../../drivers/dlt645-2007/src/history.rs"]
-mod history;
 #[path = "../../../../drivers/dlt645-2007/src/items.rs"]
 mod items;
 #[path = "../../../../drivers/dlt645-2007/src/measure.rs"]

@@ -129,6 +129,7 @@ impl User {
             credited_fen: self.credited_fen,
             credits: self.credits,
             taken_back_fen: 0,
+            token_credit: 0,
             relay_closed: !self.relay_open(),
             relay_command_open: self.relay_open(),
             keep_power: false,

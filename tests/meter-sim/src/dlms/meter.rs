@@ -16,6 +16,7 @@ use super::settings::{Limit, Prices};
 use super::wire::{Frame, Request, wrapped};
 use crate::device::{Answer, Counters, Credit, State};
 use crate::fault::Kind;
+use crate::keypad::Keypad;
 use crate::load::{Load, later, step, tariff_at};
 use crate::plan::{DlmsPlan, DlmsSecurity};
 
@@ -50,6 +51,8 @@ pub struct Meter {
     pub(super) charged_fen: u64,
     /// The last token and what became of it.
     pub(super) token: (Vec<u8>, u8),
+    /// What knows its tokens.
+    pub(super) keypad: Option<Keypad>,
     /// The highest counter that a client has used with the key.
     pub(super) counter: u32,
     pub(super) own_counter: u32,
@@ -96,6 +99,7 @@ impl Meter {
             balance_fen: i64::from(plan.balance_fen),
             charged_fen: 0,
             token: (Vec::new(), 0),
+            keypad: plan.keypad.as_ref().map(Keypad::new),
             counter: plan.counter,
             own_counter: 0,
             limit: Limit::new(plan.limit_watts, plan.limit_seconds),
@@ -388,6 +392,7 @@ impl Meter {
             credited_fen: self.credited_fen,
             credits: self.credits,
             taken_back_fen: 0,
+            token_credit: self.keypad.as_ref().map_or(0, |keypad| keypad.credit),
             relay_closed: self.supply == Supply::Connected,
             relay_command_open: self.supply == Supply::Disconnected,
             keep_power: false,

@@ -6,6 +6,7 @@ use super::data;
 use super::meter::{Meter, Supply};
 use super::profiles::{Event, PROFILES};
 use super::server::Association;
+use crate::keypad::Shown;
 
 /// Why an attribute is not read or written, or a method not done (IEC 62056-5-3, 9.5).
 pub const DENIED: u8 = 3;
@@ -269,14 +270,25 @@ impl Meter {
             },
             (115, 1, Some([0x09, token @ ..])) => match data::take_counted(token) {
                 Some((token, [])) => {
-                    // It has no decoder: twenty digits are well formed and not its own.
-                    let whole = token.len() == 20 && token.iter().all(u8::is_ascii_digit);
-                    self.token = (token.to_vec(), if whole { 5 } else { 4 });
+                    self.token = (token.to_vec(), self.take_token(token));
                     (0, Some(token_status(self.token.1)))
                 }
                 _ => (WRONG_TYPE, None),
             },
             _ => (DENIED, None),
+        }
+    }
+
+    /// What became of a token: carried out, no token, not its own, not valid.
+    fn take_token(&mut self, token: &[u8]) -> u8 {
+        let Some(digits) = std::str::from_utf8(token).ok().filter(|digits| digits.len() == 20)
+        else {
+            return 4;
+        };
+        match self.keypad.as_mut().map(|keypad| keypad.type_in(digits)) {
+            Some(Shown::Added(_) | Shown::Done | Shown::Tests(_) | Shown::Part) => 3,
+            Some(Shown::Used | Shown::Old) => 6,
+            Some(Shown::Rejected) | None => 5,
         }
     }
 

@@ -353,6 +353,7 @@ impl Meter {
             credited_fen: 0,
             credits: 0,
             taken_back_fen: 0,
+            token_credit: 0,
             relay_closed: !self.open,
             relay_command_open: self.told_to_open,
             keep_power: self.protected,

@@ -1,6 +1,7 @@
 //! How each kind of meter starts: plain data, with defaults that make a new meter with nothing in it.
 //! Not here: what the meters do with it.
 
+use crate::keypad::KeyOrigin;
 use jiff::civil::DateTime;
 use serde::{Deserialize, Serialize};
 
@@ -182,6 +183,8 @@ pub struct DlmsPlan {
     pub low_credit_fen: i32,
     /// For a kWh; 0: nothing is charged.
     pub price_fen: u32,
+    /// Of what the key of its tokens is made; none: it takes none.
+    pub keypad: Option<KeyOrigin>,
     /// The limiter's threshold, 0 for none, and how long it may be exceeded.
     pub limit_watts: u32,
     pub limit_seconds: u32,
@@ -217,6 +220,7 @@ impl Default for DlmsPlan {
             balance_fen: 10_000,
             low_credit_fen: 1_000,
             price_fen: 0,
+            keypad: None,
             limit_watts: 0,
             limit_seconds: 60,
             load_period_seconds: 900,
