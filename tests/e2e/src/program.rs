@@ -114,7 +114,8 @@ impl Program {
                     return Ok((url, set_up_link));
                 }
             }
-            bail!("polymeter ended before it served")
+            let log = std::fs::read_to_string(config.with_extension("log"))?;
+            bail!("polymeter ended before it served: {}", log.lines().last().unwrap_or_default())
         };
         let (url, set_up_link) =
             tokio::time::timeout(Duration::from_secs(START_S_MAX), started).await??;

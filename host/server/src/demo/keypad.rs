@@ -120,7 +120,7 @@ async fn open(app: &App, plan_id: TariffPlanId) -> Result<Meter, Failure> {
         serial_number: SERIAL_NUMBER.to_owned(),
         vendor: VendorCode::new(VENDOR).map_err(doing())?,
         line: String::new(),
-        address: MeterAddress::new(ORIGIN.pan).map_err(doing())?,
+        address: MeterAddress::new(&ORIGIN.pan).map_err(doing())?,
         parameters: parameters.map(|(name, value)| (name.to_owned(), value)).to_vec(),
         mode: None,
         tariff: Assignment { plan_id, from: None, terms: Terms::default() },
