@@ -23,7 +23,7 @@ fn fresh() -> String {
     uuid::Uuid::now_v7().to_string()
 }
 
-/// A program, a meter that is sold to (`K-1`), and the same one on its line (`D-1`); their ids.
+/// A program, a meter that is sold to (`K-1`), and the same one on its line (`L-1`); their ids.
 async fn field() -> Result<(Simulator, Site, Program, [String; 2])> {
     let meter = DlmsPlan {
         security: DlmsSecurity::Low { password: "12345678".to_owned() },
@@ -43,7 +43,7 @@ async fn field() -> Result<(Simulator, Site, Program, [String; 2])> {
     let keypad = add(&api, "K-1", PANS[0], "0.52", 2014).await?;
     let plan = json!({ "name": "Line", "definition": "unit kWh\nprice 0.52\n" });
     let plan = api.post("/api/v1/tariffs", plan).await?;
-    let on_line = json!({ "serial_number": "D-1", "vendor": "DLMS", "line": "dlms", "address": "1",
+    let on_line = json!({ "serial_number": "L-1", "vendor": "DLMS", "line": "dlms", "address": "1",
         "parameters": { "client": 1, "security": "low", "password": "12345678" },
         "tariff": { "tariff_plan_id": plan["tariff_plan_id"] } });
     let on_line = api.post("/api/v1/meters", on_line).await?;
@@ -101,7 +101,7 @@ async fn what_is_sold_is_in_the_meter_before_anybody_types() -> Result<()> {
     let sale = api.get(&format!("/api/v1/sales/{first}")).await?;
     ensure!(sale["token"]["entry"]["state"] == "entered", "{sale}");
     ensure!(api.text(&format!("/sales/{first}")).await?.contains("In the meter"));
-    ensure!(api.text(&format!("/meters/{keypad}")).await?.contains("D-1"));
+    ensure!(api.text(&format!("/meters/{keypad}")).await?.contains("L-1"));
 
     // Bought before the line was known: a person has it entered.
     let path = format!("/api/v1/token-orders/{typed}/entry");
@@ -220,9 +220,9 @@ async fn killed_while_it_is_entered_it_is_in_the_meter_once() -> Result<()> {
     let (simulator, site, program, _) = field().await?;
     program.kill().await?;
     let config = site.config.display().to_string();
-    let told = run(["--config", &config, "token", "entry", "K-1", "--through", "D-1"]).await?;
+    let told = run(["--config", &config, "token", "entry", "K-1", "--through", "L-1"]).await?;
     let said = String::from_utf8_lossy(&told.stdout).into_owned();
-    ensure!(said.contains("K-1 are entered through D-1"), "{said}");
+    ensure!(said.contains("K-1 are entered through L-1"), "{said}");
     let program = Program::start(&site.config, None).await?;
     let api = site.api(&program);
     let meters = api.get("/api/v1/meters?query=K-1").await?;
