@@ -80,6 +80,7 @@ pub async fn run(options: Options) -> Result<(), Failure> {
     let listener = serve::bind(config.listen).await?;
     let address = listener.local_addr().map_err(Failure::while_doing("listening"))?;
     serve::follow_readers(&app);
+    serve::follow_entries(&app);
     let link = serve::announce(&app, address).await?;
     show(&link.unwrap_or_else(|| format!("http://{address}/")));
     serve::until_stopped(&app, listener).await
