@@ -380,6 +380,11 @@ async fn commands_work_on_a_site_that_nobody_serves() -> Result<()> {
         (&["records", "D-1", "load", "--since", "soon"], 2, &["--since: `soon` is no time"]),
         (&["records", "D-1", "weekly"], 2, &["load, daily, events"]),
         (&["records", "A-1"], 0, &["monthly: Monthly energies", "purchases: Purchases"]),
+        (
+            &["records", "A-1", "purchases", "--since", "2020-01-01"],
+            0,
+            &["\"stored\": 1", "\"event\": \"purchase\""],
+        ),
         (&["clock", "D-1"], 0, &["the clock of meter D-1 is ", "seen within "]),
         (
             &["clock", "D-1", "set", "--reason", "moved house"],

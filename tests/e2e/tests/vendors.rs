@@ -271,6 +271,9 @@ async fn the_1352_family_is_read_and_switched() -> Result<()> {
     let clock = format!("/api/v1/meters/{meter}/clock-settings");
     let set = api.post(&clock, json!({ "way": "set", "reason": "x" })).await?;
     ensure!(set["state"] == "right", "{set}");
+    let events = json!({ "kind": "events", "since": "2018-01-01T00:00:00" });
+    let read = api.post(&format!("/api/v1/meters/{meter}/records"), events).await?;
+    ensure!(read["stored"] == 1, "the last event: {read}");
     let settings = format!("/api/v1/meters/{meter}/settings");
     let plan = json!({ "parameters": { "day-plan-1": "00:00 4, 08:00 2" } });
     let held = api.post(&settings, plan).await?;
