@@ -18,6 +18,8 @@ use polymeter_driver::{
     Argument, Call, Collision, Decimal, DriverError, Found, Host, Step, Value, Way,
 };
 
+/// The connection of what is found.
+const HDLC: &str = "hdlc";
 const ADDRESSES: &str = "addresses";
 const LOGICAL: &str = "logical-device";
 const FIRST: &str = "first-address";
@@ -135,7 +137,7 @@ impl Asked {
     fn ask(self, host: &mut dyn Host, call: &Call, left: u32) -> Result<(Heard, u32), DriverError> {
         let mut call = Call { address: self.address(), ..call.clone() };
         call.parameters.retain(|(known, _)| known != name::CONNECTION);
-        call.parameters.push((name::CONNECTION.to_owned(), Value::Text("hdlc".to_owned())));
+        call.parameters.push((name::CONNECTION.to_owned(), Value::Text(HDLC.to_owned())));
         // Addresses that name all meters name none here.
         let Ok(settings) = Settings::of(&call) else { return Ok((Heard::Nobody, 0)) };
         let line = Line::within(host, left.saturating_sub(TO_FINISH).max(1));
@@ -157,13 +159,11 @@ impl Asked {
 
     fn found(self, told: Told) -> Found {
         let text = |name: &str, text: String| (name.to_owned(), Value::Text(text));
-        let serial = told.serial.map(|serial| text("serial-number", serial));
-        let says = told.says.map(|says| text("says", says));
-        Found {
-            address: self.address(),
-            model: told.model.unwrap_or_default(),
-            extras: serial.into_iter().chain(says).collect(),
-        }
+        // As the driver's parameter wants it for this meter.
+        let mut extras = vec![text(name::CONNECTION, HDLC.to_owned())];
+        extras.extend(told.serial.map(|serial| text("serial-number", serial)));
+        extras.extend(told.says.map(|says| text("says", says)));
+        Found { address: self.address(), model: told.model.unwrap_or_default(), extras }
     }
 }
 

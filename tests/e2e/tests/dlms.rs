@@ -173,6 +173,9 @@ async fn their_past_is_read_their_clock_and_limits_are_set_and_they_are_found() 
     ensure!(ended.code == Some(0), "{}", ended.stderr);
     let rows: Vec<&str> = ended.stdout.lines().collect();
     ensure!(rows.len() == 1 && rows[0].contains("1/17"), "{rows:?}");
-    ensure!(rows[0].contains("SIM0000000000001") && rows[0].ends_with("meter H"), "{rows:?}");
+    for told in ["SIM0000000000001", "connection=hdlc", "serial-number=H"] {
+        ensure!(rows[0].contains(told), "{told}: {rows:?}");
+    }
+    ensure!(rows[0].ends_with("meter H"), "{rows:?}");
     Ok(())
 }

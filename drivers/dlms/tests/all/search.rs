@@ -59,8 +59,9 @@ fn every_meter_of_the_line_is_found_with_its_name_and_number() {
         let told: Vec<_> =
             found.iter().map(|it| (it.address.as_str(), it.model.as_str())).collect();
         assert_eq!(told, [("1/17", "SIMA"), ("1/18", "SIMB"), ("1/22", "SIMC")], "{questions}");
-        let serial = ("serial-number".to_owned(), Value::Text("B".to_owned()));
-        assert_eq!(found[1].extras, [serial], "{several} {questions}");
+        let extra = |name: &str, text: &str| (name.to_owned(), Value::Text(text.to_owned()));
+        let expected = [extra("connection", "hdlc"), extra("serial-number", "B")];
+        assert_eq!(found[1].extras, expected, "{several} {questions}");
         assert!(steps <= 8);
     }
 }
