@@ -134,7 +134,7 @@ async fn a_log_is_explained_without_naming_a_driver() -> Result<()> {
         "2A442D2C998734761B168D2091D37CAC21576C7802FF207100041308190000441308190000615B7F616713";
     let closed = "4E44931578563412330333637A2A0020055923C95AAA26D1B2E7493B013EC4A6F6D3529B520EDFF0";
     let turned = radio.replace("0819", "0919");
-    std::fs::write(&log, format!("T1;2026-11-26;0x{radio}\n{closed}\n{turned}\n"))?;
+    std::fs::write(&log, format!("T1;1;97;148;88888888;0x{radio}\n{closed}\n{turned}\n"))?;
     let ended = Ended::of(&none, &words).await?;
     check(
         &words,
@@ -145,6 +145,7 @@ async fn a_log_is_explained_without_naming_a_driver() -> Result<()> {
     let told = documents(&ended.stdout)?;
     let [whole, wrong] = told.as_slice() else { anyhow::bail!("{}", ended.stdout) };
     ensure!(whole["driver"] == "mbus" && whole["sure"] == true, "{whole}");
+    ensure!(whole["note"] == "T1 1 97 148 88888888", "{whole}");
     ensure!(whole["measurements"][0]["register"] == "8.0.1.0.0.255", "{whole}");
     ensure!(whole["measurements"][0]["value"] == 6.408, "{whole}");
     ensure!(

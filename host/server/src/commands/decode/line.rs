@@ -12,18 +12,17 @@ pub struct Logged {
     pub bytes: Vec<u8>,
 }
 
-/// `None`: an empty line or a comment, which begins with `#`, `;` or `//`; where bytes follow a `;` as
-/// `;0x..`, as receivers of radio write them, it stands between fields. The bytes are the longest
+/// `None`: an empty line or a comment, which begins with `#`, `;` or `//`. Receivers of radio write
+/// fields, of which the last one is `;0x..`: it alone is bytes. Elsewhere the bytes are the longest
 /// run of hexadecimal words; `FE68`, `FE 68`, `0xFE,0x68`, `FEh 68h` and, as the last word,
 /// `FE:68:10` or `FE-68-10` are such. Where bytes stand in pairs, a long decimal word before them is
 /// part of a stamp.
 pub fn read(line: &str) -> Result<Option<Logged>, String> {
-    let fields = line.contains(";0x");
-    let marks = if fields { &["#", "//"][..] } else { &["#", "//", ";"] };
-    let comment = marks.iter().filter_map(|mark| line.find(mark)).min();
-    let said = comment.map_or(line, |at| &line[..at]);
+    let (fields, last) = fields(line);
+    let comment = ["#", ";", "//"].into_iter().filter_map(|mark| last.find(mark)).min();
+    let said = comment.map_or(last, |at| &last[..at]);
     let words: Vec<&str> = said
-        .split(|sign: char| sign.is_whitespace() || sign == ',' || (fields && sign == ';'))
+        .split(|sign: char| sign.is_whitespace() || sign == ',')
         .filter(|word| !word.is_empty())
         .collect();
     if words.is_empty() {
@@ -35,7 +34,18 @@ pub fn read(line: &str) -> Result<Option<Logged>, String> {
     first += stamps(&words[first..last]);
     let bytes = words[first..last].iter().enumerate();
     let bytes = bytes.flat_map(|(at, word)| hexadecimal(word, first + at + 1 == words.len()));
-    Ok(Some(Logged { note: words[..first].join(" "), bytes: bytes.flatten().collect() }))
+    let note = fields.into_iter().chain(words[..first].iter().copied()).collect::<Vec<_>>();
+    Ok(Some(Logged { note: note.join(" "), bytes: bytes.flatten().collect() }))
+}
+
+/// The fields before the one that is bytes, and that one; none where there is no such line.
+fn fields(line: &str) -> (Vec<&str>, &str) {
+    match line.rsplit_once(";0x") {
+        Some((before, _)) if !before.contains('#') && !before.contains("//") => {
+            (before.split(';').map(str::trim).collect(), &line[before.len() + 1..])
+        }
+        _ => (Vec::new(), line),
+    }
 }
 
 /// How many words at the beginning of a run of bytes are no bytes: long decimal ones before pairs.
@@ -142,7 +152,12 @@ mod tests {
             check(line, told);
         }
         // A slip among the bytes cuts them, and no check of a frame will hold.
-        check("T1;1;1;97;0xFE68", Ok(Some(("T1 1 1 97", &[0xFE, 0x68]))));
+        check(
+            "T1;1;1;2026-11-26 04:15:13.000;97;148;88888888;0xFE68",
+            Ok(Some(("T1 1 1 2026-11-26 04:15:13.000 97 148 88888888", &[0xFE, 0x68]))),
+        );
+        check("# T1;0xFE68", Ok(None));
+        check("T1;0xFE6", told);
         check("FE68 ;0 a comment", Ok(Some(("", &[0xFE, 0x68]))));
         check("FE 68 0G 10 16 20", Ok(Some(("FE 68 0G", &[0x10, 0x16, 0x20]))));
     }
