@@ -1,8 +1,9 @@
 //! What meters keep of the past, read out of them and kept here: profiles and events.
 //!
 //! Invariants: a record is stored once, by its meter, kind, time and event, however often it is read; a
-//! time at which the meter kept nothing has no row; between two pages the line is free for sales. Not
-//! here: what a driver asks (drivers), readings, which are taken by our own clock (reading).
+//! time at which the meter kept nothing has no row; between two pages the line is free for sales; what a
+//! reading that broke off has not brought is asked for by the next one. Not here: what a driver asks
+//! (drivers), readings, which are taken by our own clock (reading).
 
 mod store;
 
@@ -58,8 +59,8 @@ impl Service {
         Ok(self.driver(&meter.vendor)?.record_kinds().to_vec())
     }
 
-    /// Reads what the meter kept since a time of its clock; where none is given, since the last record
-    /// that is stored, or of the last days. Changes nothing in the device.
+    /// Reads what the meter kept since a time of its clock; where none is given, since a reading that broke
+    /// off, or the last record that is stored, or of the last days. Changes nothing in the device.
     pub async fn read_records(
         &self,
         meter: MeterId,
@@ -83,7 +84,16 @@ impl Service {
         };
         let (service, kind) = (self.clone(), kind.to_owned());
         tracing::debug!(meter_id = %meter, ?actor, kind, "reading records");
-        to_the_end(async move { read(&service, reach, &kind, since).await }).await
+        to_the_end(async move {
+            let missing = store::unfinished(service.reader(), meter, &kind).await?;
+            let begun = missing.map_or(since, |missing| missing.min(since));
+            unfinished(&service, meter, &kind, Some(begun)).await?;
+            let (read, told_until) = read(&service, reach, &kind, since).await?;
+            let missing = missing.filter(|missing| *missing < since);
+            unfinished(&service, meter, &kind, missing.or(told_until)).await?;
+            Ok(read)
+        })
+        .await
     }
 
     /// Newest first by the device's own clock.
@@ -98,6 +108,9 @@ impl Service {
     }
 
     async fn records_since(&self, meter: MeterId, kind: &str) -> Result<LocalTime> {
+        if let Some(missing) = store::unfinished(self.reader(), meter, kind).await? {
+            return Ok(missing);
+        }
         let (now, local) = (self.clock().at(), &self.clock().local);
         match store::last_at(self.reader(), meter, kind).await? {
             // A clock that was a year ahead must not hide what came after it was put right.
@@ -107,15 +120,35 @@ impl Service {
     }
 }
 
-/// Page by page, each stored before the next is asked for.
+/// Keeps from when on records are missing; `None`: none are.
+async fn unfinished(
+    service: &Service,
+    meter: MeterId,
+    kind: &str,
+    since: Option<LocalTime>,
+) -> Result<()> {
+    let kind = kind.to_owned();
+    service
+        .database()
+        .write(move |tx| {
+            Box::pin(
+                async move { store::keep_unfinished(tx.connection(), meter, &kind, since).await },
+            )
+        })
+        .await
+}
+
+/// Page by page, each stored before the next is asked for. Where there is more than one reading takes,
+/// also from when on the rest is: the last time, if they came in the order of their times, else all.
 async fn read(
     service: &Service,
     reach: Reach,
     kind: &str,
     since: LocalTime,
-) -> Result<RecordsRead> {
+) -> Result<(RecordsRead, Option<LocalTime>)> {
     let (driver, device) = (&reach.pick.driver, &reach.meter.device);
     let (mut read, mut position) = (RecordsRead::default(), None::<Vec<u8>>);
+    let mut order = Order { last: since, is_rising: true };
     for _ in 0..RECORD_PAGES_MAX {
         let mut lease = reach.line_lease(Priority::RoutineRead).await?;
         let questions = RECORD_QUESTIONS;
@@ -125,13 +158,29 @@ async fn read(
         drop(lease);
         let page = page.map_err(|error| ServiceError::device(driver, "records", error))?;
         position.clone_from(&page.next);
+        order.follow(&page);
         read.take(keep(service, reach.meter.meter_id, kind, page).await?);
         if position.is_none() {
-            return Ok(read);
+            return Ok((read, None));
         }
     }
     read.is_cut = true;
-    Ok(read)
+    Ok((read, Some(if order.is_rising { order.last } else { since })))
+}
+
+/// Whether a reading's records come in the order of their times, and the last of these.
+struct Order {
+    last: LocalTime,
+    is_rising: bool,
+}
+
+impl Order {
+    fn follow(&mut self, page: &RecordPage) {
+        for at in page.records.iter().filter_map(|record| record.at) {
+            self.is_rising &= at >= self.last;
+            self.last = at;
+        }
+    }
 }
 
 impl RecordsRead {

@@ -108,6 +108,44 @@ pub(super) async fn last_at(
     last.map(|text| time(&text).ok_or_else(|| bad_column("at", text))).transpose()
 }
 
+/// From when on the records of a reading that did not come to its end are missing.
+pub(super) async fn unfinished(
+    reader: &Reader,
+    meter: MeterId,
+    kind: &str,
+) -> Result<Option<LocalTime>> {
+    let since: Option<String> =
+        sqlx::query_scalar("select since from record_reading where meter_id = $1 and kind = $2")
+            .bind(meter.to_string())
+            .bind(kind)
+            .fetch_optional(reader)
+            .await?;
+    since.map(|text| time(&text).ok_or_else(|| bad_column("since", text))).transpose()
+}
+
+pub(super) async fn keep_unfinished(
+    connection: &mut Connection,
+    meter: MeterId,
+    kind: &str,
+    since: Option<LocalTime>,
+) -> Result<()> {
+    match since {
+        Some(since) => sqlx::query(
+            "insert into record_reading (meter_id, kind, since) values ($1, $2, $3)
+             on conflict (meter_id, kind) do update set since = excluded.since",
+        )
+        .bind(meter.to_string())
+        .bind(kind)
+        .bind(since.to_string()),
+        None => sqlx::query("delete from record_reading where meter_id = $1 and kind = $2")
+            .bind(meter.to_string())
+            .bind(kind),
+    }
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
 pub(super) async fn of_meter(
     reader: &Reader,
     meter: MeterId,
