@@ -56,7 +56,7 @@ pub struct Project {
     pub manifest: Manifest,
     /// What the driver is written in.
     pub language: Language,
-    /// Where the language's own tools put things: cargo's target folder, else `target` in the project.
+    /// Cargo's target folder, where the project stands in a workspace of it, else `target` in the project.
     pub target: PathBuf,
 }
 
@@ -75,12 +75,11 @@ impl Project {
         })?;
         let manifest = Manifest::parse(&path, &text)?;
         let language = Language::of(&manifest).with_context(|| format!("in {}", path.display()))?;
-        let target = if language == Language::Rust {
-            let mut metadata = cargo_metadata::MetadataCommand::new();
-            let metadata = metadata.manifest_path(folder.join("Cargo.toml")).no_deps().exec()?;
-            metadata.target_directory.into_std_path_buf()
-        } else {
-            folder.join("target")
+        let mut metadata = cargo_metadata::MetadataCommand::new();
+        let target = match metadata.current_dir(&folder).no_deps().exec() {
+            Ok(metadata) => metadata.target_directory.into_std_path_buf(),
+            Err(error) if language == Language::Rust => return Err(error.into()),
+            Err(_) => folder.join("target"),
         };
         Ok(Project { folder, manifest, language, target })
     }
@@ -91,5 +90,22 @@ impl Project {
         std::fs::read(&path).with_context(|| {
             format!("reading {}: build the driver first, with polymeter-sdk build", path.display())
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_driver_of_data_alone_has_the_target_folder_of_its_workspace() {
+        let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize();
+        let workspace = workspace.expect("the workspace");
+        let target = |name: &str| {
+            let project = Project::open(&workspace.join("drivers").join(name));
+            project.expect("a project").target
+        };
+        assert_eq!(target("acrel-adf300"), target("acrel-dtsy1352"));
+        assert!(!target("acrel-adf300").starts_with(workspace.join("drivers")));
     }
 }

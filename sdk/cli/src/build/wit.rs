@@ -49,6 +49,7 @@ const RELEASES: &[Release] = &[
             "bus.wit",
             "card.wit",
             "clock.wit",
+            "entry.wit",
             "host.wit",
             "meter-driver.wit",
             "records.wit",
@@ -59,7 +60,7 @@ const RELEASES: &[Release] = &[
         imports: &["line", "vault", "log", "card-slot"],
         abilities: &[
             "purse", "supply", "settings", "frames", "bus", "refund", "token", "clock", "records",
-            CARD,
+            "entry", CARD,
         ],
         usual: 4,
     },
