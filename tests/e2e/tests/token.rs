@@ -100,7 +100,9 @@ async fn on_paper(api: &Api, sale: &Value, digits: &str) -> Result<()> {
         ensure!(paper.contains("COPY") == (copy == 1), "{paper}");
     }
     let sale_id = sale["sale_id"].as_str().context("an id")?;
-    ensure!(api.text(&format!("/sales/{sale_id}")).await?.contains(digits));
+    let page = api.text(&format!("/sales/{sale_id}")).await?;
+    ensure!(page.contains(digits) && page.contains("The token is made"), "{page}");
+    ensure!(!page.contains("The meter has taken"), "nobody has typed it in");
     let meter_id = sale["meter_id"].as_str().context("an id")?;
     ensure!(api.text(&format!("/meters/{meter_id}")).await?.contains("token"));
     let trail = api.get("/api/v1/audit").await?;

@@ -437,7 +437,10 @@ async fn state_of(app: &App, sale: &SaleView) -> Result<SaleState, PageError> {
         buys: arithmetic::amount(sale.bought, sale.commodity),
         plan,
         state: view::sale(&sale.state),
-        meaning: meaning(&sale.state, is_stuck),
+        meaning: match sale.token {
+            Some(_) => TOKEN_MADE.to_owned(),
+            None => meaning(&sale.state, is_stuck),
+        },
         is_settled: sale.state.is_settled(),
         can_be_taken_back: matches!(sale.state, Sale::Confirmed(_)) && act.is_none(),
         taken_back: act.as_ref().map(|act| act.act_id.to_string()).unwrap_or_default(),
@@ -466,6 +469,9 @@ async fn state_of(app: &App, sale: &SaleView) -> Result<SaleState, PageError> {
         entries: books::rows(app, &sale.entries).await?,
     })
 }
+
+/// A confirmed sale of a token: nobody says that the meter has it.
+const TOKEN_MADE: &str = "The token is made. Its credit counts once the meter has it.";
 
 fn meaning(state: &Sale, is_stuck: bool) -> String {
     match state {

@@ -16,7 +16,7 @@ use askama::Template;
 use axum::extract::{Form, Path, Query, State};
 use axum::response::{IntoResponse, Redirect};
 use polymeter_domain::{TokenKind, TokenOrderId};
-use polymeter_service::{Home, Meter, NewTokenOrder, Page, TokenRecord, TokenState};
+use polymeter_service::{EntryState, Home, Meter, NewTokenOrder, Page, TokenRecord, TokenState};
 use serde::Deserialize;
 use uuid::Uuid;
 
@@ -176,13 +176,21 @@ pub fn state(state: TokenState) -> Badge {
     }
 }
 
-fn meaning(state: TokenState) -> &'static str {
-    match state {
+fn meaning(it: &TokenRecord) -> &'static str {
+    let entry = it.entry.as_ref().map(|entry| entry.state);
+    match it.state {
         TokenState::Waiting => "No digits are made before another operator agrees.",
         TokenState::Approved | TokenState::Ordered => {
             "Its digits could not be made yet. Mend what is in the way, then go on."
         }
-        TokenState::Issued => "Type the digits into the meter.",
+        TokenState::Issued => match entry {
+            Some(EntryState::Entered) => "The meter has taken it.",
+            Some(EntryState::Waiting | EntryState::Asked) => {
+                "It goes to the meter over its line. Whoever is faster may type it in."
+            }
+            Some(EntryState::Refused) => "The meter refused it on its line. Look at the meter.",
+            Some(EntryState::Withdrawn) | None => "Type the digits into the meter.",
+        },
         TokenState::Cancelled => "No digits were made, and none will be.",
     }
 }
@@ -307,7 +315,7 @@ pub async fn page(app: &App, caller: &Caller, id: TokenOrderId, problem: String)
         token,
         through,
         serial_number: meter.serial_number,
-        meaning: meaning(it.state),
+        meaning: meaning(&it),
         is_stuck: is_stuck && is_ours,
         can_be_cancelled: is_ours && (is_stuck || it.state == TokenState::Waiting),
         problem,
