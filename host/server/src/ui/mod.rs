@@ -35,6 +35,7 @@ mod shifts;
 mod swaps;
 mod tariff_form;
 mod tariffs;
+mod test_tokens;
 mod token_entries;
 mod tokens;
 pub mod view;
@@ -228,7 +229,7 @@ fn looking() -> Router<App> {
         .route("/alarms", get(alarms::list))
         .route("/meters/{meter_id}/records", get(records::show))
         .route("/meters/{meter_id}/tokens", get(tokens::list))
-        .route("/meters/{meter_id}/test-tokens", get(tokens::tests))
+        .route("/meters/{meter_id}/test-tokens", get(test_tokens::list))
         .route("/token-rollovers/{rollover_id}", get(rollovers::show))
         .route("/token-rollovers/{rollover_id}/sheet", get(rollovers::sheet))
         .route("/token-orders/{token_order_id}", get(tokens::show))
