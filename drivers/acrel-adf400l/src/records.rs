@@ -8,7 +8,7 @@ use crate::parameters::number;
 use crate::record;
 use crate::registers::{MONTHS, MONTHS_KEPT, PURCHASE_REGISTERS, PURCHASES_KEPT};
 use crate::user::User;
-use polymeter_driver::codes::{error, quality, records, register, unit};
+use polymeter_driver::codes::{error, quality, register, unit};
 use polymeter_driver::{
     Call, DriverError, Host, Measurement, RecordEntries, RecordEntry, RecordKind, RecordsAsked,
     time,
@@ -22,15 +22,9 @@ const PURCHASES: &str = "purchases";
 const PURCHASE: &str = "purchase";
 
 pub fn kinds() -> Vec<RecordKind> {
-    let kind = |name: &str, title_en: &str, title_zh: &str, sort| RecordKind {
-        name: name.to_owned(),
-        title_en: title_en.to_owned(),
-        title_zh: title_zh.to_owned(),
-        sort,
-    };
     vec![
-        kind(MONTHLY, "Monthly energies", "月冻结电能", records::PROFILE),
-        kind(PURCHASES, "Purchases", "购电记录", records::EVENTS),
+        RecordKind::profile(MONTHLY, "Monthly energies", "月冻结电能"),
+        RecordKind::events(PURCHASES, "Purchases", "购电记录"),
     ]
 }
 

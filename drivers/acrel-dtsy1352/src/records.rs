@@ -4,7 +4,6 @@
 //! every reading tells.
 
 use crate::extra;
-use polymeter_driver::codes::records;
 use polymeter_driver::{
     Call, DriverError, Host, RecordEntries, RecordEntry, RecordKind, RecordsAsked, Value, time,
 };
@@ -13,12 +12,7 @@ use polymeter_modbus::face::{bad, unit};
 const EVENTS: &str = "events";
 
 pub fn kinds() -> Vec<RecordKind> {
-    vec![RecordKind {
-        name: EVENTS.to_owned(),
-        title_en: "Last event".to_owned(),
-        title_zh: "最近事件".to_owned(),
-        sort: records::EVENTS,
-    }]
+    vec![RecordKind::events(EVENTS, "Last event", "最近事件")]
 }
 
 pub fn read(

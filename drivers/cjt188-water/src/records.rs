@@ -11,7 +11,7 @@ use crate::read::{channel, clock_of, volume, water};
 use crate::settings::{Settings, bad};
 use polymeter_codec::bcd;
 use polymeter_codec::cjt188::{Amount, Content, Water, control, identifier};
-use polymeter_driver::codes::{error, quality, records};
+use polymeter_driver::codes::{error, quality};
 use polymeter_driver::{
     Call, DriverError, Host, LocalTime, RecordEntries, RecordEntry, RecordKind, RecordsAsked,
     Value, time,
@@ -24,12 +24,7 @@ const MONTHS: u8 = 12;
 const DAY_MOST: u8 = 28;
 
 pub fn kinds() -> Vec<RecordKind> {
-    vec![RecordKind {
-        name: MONTHLY.to_owned(),
-        title_en: "Monthly settlements".to_owned(),
-        title_zh: "月结算".to_owned(),
-        sort: records::PROFILE,
-    }]
+    vec![RecordKind::profile(MONTHLY, "Monthly settlements", "月结算")]
 }
 
 /// The day of the newest settlement that the meter keeps: year, month, day.

@@ -13,7 +13,7 @@ use crate::session::Session;
 use crate::settings::{Companion, Settings, bad};
 use polymeter_codec::Obis;
 use polymeter_codec::dlms::{Attribute, Data, entries, range};
-use polymeter_driver::codes::{error, records};
+use polymeter_driver::codes::error;
 use polymeter_driver::{
     Call, DriverError, Host, RecordEntries, RecordEntry, RecordKind, RecordsAsked, time,
 };
@@ -32,17 +32,11 @@ const RECORDS_MAX: usize = 256;
 const ANSWER_BYTES: usize = 8_192;
 
 pub fn kinds() -> Vec<RecordKind> {
-    let kind = |name: &str, title_en: &str, title_zh: &str, sort| RecordKind {
-        name: name.to_owned(),
-        title_en: title_en.to_owned(),
-        title_zh: title_zh.to_owned(),
-        sort,
-    };
     vec![
-        kind(LOAD, "Load profile", "负荷曲线", records::PROFILE),
-        kind(DAILY, "Daily values", "日冻结", records::PROFILE),
-        kind(BILLING, "Billing periods", "结算冻结", records::PROFILE),
-        kind(EVENTS, "Events", "事件记录", records::EVENTS),
+        RecordKind::profile(LOAD, "Load profile", "负荷曲线"),
+        RecordKind::profile(DAILY, "Daily values", "日冻结"),
+        RecordKind::profile(BILLING, "Billing periods", "结算冻结"),
+        RecordKind::events(EVENTS, "Events", "事件记录"),
     ]
 }
 

@@ -12,7 +12,7 @@ use polymeter_codec::bcd::{self, Sign};
 use polymeter_codec::dlt645::load_record::{self, LoadRecord};
 use polymeter_codec::dlt645::request::read_records;
 use polymeter_codec::dlt645::value::{Format, MINUTE, SECOND, Time};
-use polymeter_driver::codes::{quality, records, unit};
+use polymeter_driver::codes::{quality, unit};
 use polymeter_driver::dlt645::local;
 use polymeter_driver::{
     Call, DriverError, Host, LocalTime, Measurement, RecordEntries, RecordEntry, RecordKind,
@@ -62,16 +62,10 @@ const LISTS: &[List] = &[
 ];
 
 pub fn kinds() -> Vec<RecordKind> {
-    let kind = |name: &str, title_en: &str, title_zh: &str, sort| RecordKind {
-        name: name.to_owned(),
-        title_en: title_en.to_owned(),
-        title_zh: title_zh.to_owned(),
-        sort,
-    };
     vec![
-        kind(LOAD, "Load profile", "负荷曲线", records::PROFILE),
-        kind(DAILY, "Daily freezes", "日冻结", records::PROFILE),
-        kind(EVENTS, "Events", "事件记录", records::EVENTS),
+        RecordKind::profile(LOAD, "Load profile", "负荷曲线"),
+        RecordKind::profile(DAILY, "Daily freezes", "日冻结"),
+        RecordKind::events(EVENTS, "Events", "事件记录"),
     ]
 }
 

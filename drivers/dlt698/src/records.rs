@@ -14,7 +14,7 @@ use crate::measure::{self, Measured, local};
 use crate::read::one;
 use crate::settings::{Settings, bad};
 use polymeter_codec::dlt698::{Ask, Body, Column, Data, GetResult, Got, Oad, RecordResult};
-use polymeter_driver::codes::{error, quality, records};
+use polymeter_driver::codes::{error, quality};
 use polymeter_driver::{
     Call, Decimal, DriverError, Host, LocalTime, RecordEntries, RecordEntry, RecordKind,
     RecordsAsked, Value, time,
@@ -102,17 +102,11 @@ const EVENT_OBJECTS: &[Event] = &[
 ];
 
 pub fn kinds() -> Vec<RecordKind> {
-    let kind = |name: &str, title_en: &str, title_zh: &str, sort| RecordKind {
-        name: name.to_owned(),
-        title_en: title_en.to_owned(),
-        title_zh: title_zh.to_owned(),
-        sort,
-    };
     vec![
-        kind(LOAD, "Load profile", "分钟冻结", records::PROFILE),
-        kind(DAILY, "Daily freezes", "日冻结", records::PROFILE),
-        kind(MONTHLY, "Monthly freezes", "月冻结", records::PROFILE),
-        kind(EVENTS, "Events", "事件记录", records::EVENTS),
+        RecordKind::profile(LOAD, "Load profile", "分钟冻结"),
+        RecordKind::profile(DAILY, "Daily freezes", "日冻结"),
+        RecordKind::profile(MONTHLY, "Monthly freezes", "月冻结"),
+        RecordKind::events(EVENTS, "Events", "事件记录"),
     ]
 }
 

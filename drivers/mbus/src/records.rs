@@ -11,7 +11,7 @@ use crate::read::telegrams;
 use polymeter_codec::mbus::{
     Distance, Function, Invalid, Item, Profile, Quantity, Record, Value as Said,
 };
-use polymeter_driver::codes::{error, quality, records};
+use polymeter_driver::codes::{error, quality};
 use polymeter_driver::{
     Call, Decimal, DriverError, Extras, Host, LocalTime, Measurement, RecordEntries, RecordEntry,
     RecordKind, RecordsAsked, Value, time,
@@ -25,12 +25,7 @@ const ENTRIES_MAX: usize = 256;
 const DAY_ALONE: &str = "time of day is not told";
 
 pub fn kinds() -> Vec<RecordKind> {
-    vec![RecordKind {
-        name: STORED.to_owned(),
-        title_en: "Stored values".to_owned(),
-        title_zh: "存储值".to_owned(),
-        sort: records::PROFILE,
-    }]
+    vec![RecordKind::profile(STORED, "Stored values", "存储值")]
 }
 
 /// All telegrams are read for every page: a meter tells them from the first one on.

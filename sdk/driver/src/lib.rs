@@ -361,6 +361,25 @@ macro_rules! export {
     };
 }
 
+impl RecordKind {
+    /// Values at times of a grid (曲线, 冻结), by the driver's own name and by what people call it.
+    #[must_use]
+    pub fn profile(name: &str, title_en: &str, title_zh: &str) -> RecordKind {
+        RecordKind::of(codes::records::PROFILE, name, title_en, title_zh)
+    }
+
+    /// What happened and when (事件记录).
+    #[must_use]
+    pub fn events(name: &str, title_en: &str, title_zh: &str) -> RecordKind {
+        RecordKind::of(codes::records::EVENTS, name, title_en, title_zh)
+    }
+
+    fn of(sort: u16, name: &str, title_en: &str, title_zh: &str) -> RecordKind {
+        let [name, title_en, title_zh] = [name, title_en, title_zh].map(str::to_owned);
+        RecordKind { name, title_en, title_zh, sort }
+    }
+}
+
 impl DriverError {
     /// An error of one of the kinds in [`codes::error`].
     ///
