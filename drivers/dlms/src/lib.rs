@@ -1,7 +1,7 @@
 //! Driver for meters that speak DLMS/COSEM by logical names, behind the TCP wrapper or in HDLC, with
 //! no, low or high security with GMAC: reads, reads profiles and event logs, finds meters on an HDLC
-//! line, switches the supply, sets clock, limits, prices and calendar, tells what an account holds,
-//! explains captured frames.
+//! line, switches the supply, sets clock, limits, prices and calendar, enters tokens, tells what an
+//! account holds, explains captured frames.
 //!
 //! Invariant: what changes a meter is asked once; what its objects say afterwards decides, and not its
 //! yes. Keys stay in the vault. What is known of these meters, what was chosen and what nobody knows

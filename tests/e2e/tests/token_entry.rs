@@ -63,23 +63,31 @@ async fn sold(api: &Api, meter: &str) -> Result<String> {
     Ok(sale_id)
 }
 
-/// The order's entry, once it is in this state. A sale's order has the sale's id.
-async fn until(api: &Api, order: &str, state: &str) -> Result<Value> {
+/// The order's entry, once it is as it should be. A sale's order has the sale's id.
+async fn once(api: &Api, order: &str, is_so: impl Fn(&Value) -> bool) -> Result<Value> {
     let path = format!("/api/v1/token-orders/{order}");
     let asked = async {
         loop {
             let entry = api.get(&path).await?["entry"].clone();
-            if entry["state"] == state {
+            if is_so(&entry) {
                 return anyhow::Ok(entry);
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     };
-    let last = tokio::time::timeout(PATIENCE, asked).await;
-    match last {
+    match tokio::time::timeout(PATIENCE, asked).await {
         Ok(entry) => entry,
-        Err(_) => bail!("{order} is not {state}: {}", api.get(&path).await?),
+        Err(_) => bail!("{order} never came so far: {}", api.get(&path).await?),
     }
+}
+
+async fn until(api: &Api, order: &str, state: &str) -> Result<Value> {
+    once(api, order, |entry| entry["state"] == state).await
+}
+
+/// It was tried once, and the meter did not say that it has it.
+async fn until_tried(api: &Api, order: &str) -> Result<Value> {
+    once(api, order, |entry| entry["state"] == "waiting" && entry["tries"] == 1).await
 }
 
 fn added(simulator: &Simulator) -> Result<u64> {
@@ -125,18 +133,10 @@ async fn lost_on_the_way(simulator: &Simulator, api: &Api, keypad: &str) -> Resu
     let before = added(simulator)?;
     simulator.fault(METER, Fault::new(On::Sell, FaultKind::LostAfterApply))?;
     let lost = sold(api, keypad).await?;
-    let entry = until(api, &lost, "waiting").await?;
-    ensure!(entry["tries"] != 0 || entry["detail"] == "", "{entry}");
-    // A person is faster than the next try; the meter shows that it has it.
-    let entry = loop {
-        let entry = api.get(&format!("/api/v1/token-orders/{lost}")).await?["entry"].clone();
-        if entry["state"] == "waiting" && entry["tries"] == 1 {
-            break entry;
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    };
+    let entry = until_tried(api, &lost).await?;
     ensure!(!entry["detail"].as_str().context("why")?.is_empty(), "{entry}");
     ensure!(added(simulator)? == before + 100, "it was lost after it was done");
+    // A person is faster than the next try; the meter shows that it has it.
     let path = format!("/api/v1/token-orders/{lost}/entry");
     api.ask(Method::POST, &path, None).await?;
     let entry = until(api, &lost, "entered").await?;
@@ -146,16 +146,11 @@ async fn lost_on_the_way(simulator: &Simulator, api: &Api, keypad: &str) -> Resu
     // Left to whoever types it.
     simulator.fault(METER, Fault::new(On::Any, FaultKind::NoReply).times(8))?;
     let silent = sold(api, keypad).await?;
-    loop {
-        let entry = api.get(&format!("/api/v1/token-orders/{silent}")).await?["entry"].clone();
-        if entry["state"] == "waiting" && entry["tries"] == 1 {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    until_tried(api, &silent).await?;
     let path = format!("/api/v1/token-orders/{silent}/entry");
     let withdrawn = api.ask(Method::DELETE, &path, None).await?;
     ensure!(withdrawn.body["entry"]["state"] == "withdrawn", "{withdrawn:?}");
+    simulator.clear_faults(METER)?;
     Ok(())
 }
 
@@ -166,7 +161,6 @@ async fn its_key_changes(
     program: &Program,
     keypad: &str,
 ) -> Result<()> {
-    // What was left above is still silent for some questions.
     let before = added(simulator)?;
     let second = second(api, program).await?;
     let id = fresh();
