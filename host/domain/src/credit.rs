@@ -72,10 +72,15 @@ impl Refusal {
     const ALREADY_TAKEN: u16 = 2;
     const WRONG_COUNT: u16 = 6;
 
+    /// The device had taken it before: this very purchase, or this very token.
+    pub fn is_taken_before(&self) -> bool {
+        self.code == Self::ALREADY_TAKEN
+    }
+
     /// The device disagrees about the count, so an earlier copy of this very purchase may have
     /// landed: that is no proof of a refusal.
     pub fn is_about_the_count(&self) -> bool {
-        matches!(self.code, Self::ALREADY_TAKEN | Self::WRONG_COUNT)
+        self.is_taken_before() || self.code == Self::WRONG_COUNT
     }
 }
 

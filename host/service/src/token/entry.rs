@@ -25,9 +25,6 @@ use polymeter_transport::Priority;
 use std::collections::HashSet;
 use tokio::task::JoinSet;
 
-/// `refusal.code`: the device had taken it before, by whatever hand.
-const ALREADY_TAKEN: u16 = 2;
-
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EntryState {
     /// It is tried when it is due.
@@ -258,7 +255,7 @@ impl Service {
             let act = driver.enter_token(&mut lease, &reach.meter.device, moment, token);
             match self.change_device(&reach.pick, act).await {
                 SetOutcome::Confirmed => {}
-                SetOutcome::Refused(no) if no.code == ALREADY_TAKEN => {
+                SetOutcome::Refused(no) if no.is_taken_before() => {
                     noticed = "the meter had taken it before".to_owned();
                 }
                 SetOutcome::Refused(no) => {
