@@ -108,7 +108,10 @@ async fn what_is_sold_is_in_the_meter_before_anybody_types() -> Result<()> {
     ensure!((&entry["taken"], added(&simulator)?) == (&json!(1), 100), "{entry}");
     let sale = api.get(&format!("/api/v1/sales/{first}")).await?;
     ensure!(sale["token"]["entry"]["state"] == "entered", "{sale}");
-    ensure!(api.text(&format!("/sales/{first}")).await?.contains("In the meter"));
+    let page = api.text(&format!("/sales/{first}")).await?;
+    ensure!(page.contains("In the meter") && !page.contains("Type it into the meter"), "{page}");
+    // Nothing was noticed, and so nothing is said.
+    ensure!(!api.text(&format!("/token-orders/{first}")).await?.contains("id=\"entry\""));
     ensure!(api.text(&format!("/meters/{keypad}")).await?.contains("L-1"));
 
     // Bought before the line was known: a person has it entered.

@@ -116,6 +116,7 @@ struct SaleState {
     /// Over the meter's line, where that has one.
     entry: Option<EntryView>,
     is_entering: bool,
+    is_entered: bool,
     /// What the meter adds then.
     on_token: String,
     count: String,
@@ -431,6 +432,7 @@ async fn state_of(app: &App, sale: &SaleView) -> Result<SaleState, PageError> {
         deductions: deductions(sale.paid, &sale.deductions),
         tokens: sale.token.as_ref().map(|it| it.digits.grouped()).unwrap_or_default(),
         is_entering: entry.as_ref().is_some_and(|it| it.is_under_way),
+        is_entered: entry.as_ref().is_some_and(|it| it.is_entered),
         entry,
         on_token: sale.token.as_ref().map(|it| view::credit(it.credit, app)).unwrap_or_default(),
         receipt: sale.receipt.map(|number| number.to_string()).unwrap_or_default(),

@@ -21,6 +21,7 @@ pub struct EntryView {
     pub state: Badge,
     /// Why it is not entered yet; what was noticed.
     pub detail: String,
+    pub is_entered: bool,
     /// A while later it will say something else.
     pub is_under_way: bool,
     /// A person may leave it to whoever types it.
@@ -43,7 +44,11 @@ impl From<&TokenEntry> for EntryView {
         };
         EntryView {
             state,
-            detail: view::sentence(&it.detail),
+            detail: match it.detail.as_str() {
+                "" => String::new(),
+                detail => view::sentence(detail),
+            },
+            is_entered: it.state == EntryState::Entered,
             is_under_way: matches!(it.state, EntryState::Waiting | EntryState::Asked),
             can_be_withdrawn: matches!(it.state, EntryState::Waiting | EntryState::Refused),
             can_be_tried: !matches!(it.state, EntryState::Asked | EntryState::Entered),
